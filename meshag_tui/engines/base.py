@@ -1,0 +1,226 @@
+"""The one protocol every engine speaks, and the errors all of them use.
+
+An `Engine` knows a kind of server; a `Session` is one read-only conversation with one database of it. Sessions are
+read-only with statement, lock and idle time-outs set by the engine, carry an application name, and every call ends
+by a client deadline, also when the server is frozen. Only `DdlSession`, handed to `changes/` alone, can change anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from meshag_tui.plan import Plan, PlanMode, Predicate
+from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
+from meshag_tui.types import Change, EvidenceKind, Finding, IndexSpec, MeshagError, Target
+
+
+class EngineError(MeshagError):
+    """Something a server said or did. `transient` errors may go away by themselves and are worth a retry."""
+
+    code = "engine"
+    transient = False
+
+    def __init__(self, text: str, fix: str | None = None) -> None:
+        super().__init__(text)
+        self.fix = fix
+
+
+class CannotConnect(EngineError):
+    """Refused, unknown host, no answer in time, not the right protocol."""
+
+    code = "cannot-connect"
+    transient = True
+
+
+class AuthenticationFailed(EngineError):
+    code = "authentication"
+
+
+class TlsFailed(EngineError):
+    code = "tls"
+
+
+class NoSuchDatabase(EngineError):
+    code = "no-database"
+
+
+class PermissionDenied(EngineError):
+    code = "permission"
+
+
+class DeadlinePassed(EngineError):
+    """The server did not answer within the client's deadline; the session is gone."""
+
+    code = "deadline"
+    transient = True
+
+
+class ServerFault(EngineError):
+    """The server refused or failed a statement."""
+
+    code = "server"
+
+
+class Refused(EngineError):
+    """We refused: the text is not one statement of an allowed class."""
+
+    code = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Deadlines of a session; the server-side ones are set as well and are shorter."""
+
+    connect_s: float = 5.0
+    call_s: float = 15.0
+    lock_ms: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfPlan:
+    """A plan with hypothetical indexes: which of them it used, and how large each was estimated, bytes."""
+
+    plan: Plan
+    used: tuple[IndexSpec, ...]
+    size_bytes: Mapping[IndexSpec, int]
+
+
+class WhatIf(Protocol):
+    """Prices a statement as if indexes existed. Nothing is created on the server."""
+
+    method: str  # "hypopg", "sandbox"
+    evidence: EvidenceKind
+    calls: int  # planner calls so far
+
+    async def plan(self, statement: str, indexes: Sequence[IndexSpec], mode: PlanMode | None = None) -> WhatIfPlan: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnStatistics:
+    """The planner's statistics of one column (pg_stats): n_distinct as PostgreSQL has it (negative = share of rows)."""
+
+    column: str
+    type: str
+    null_fraction: float
+    distinct: float
+    average_width: int
+    common_values: tuple[str, ...] = ()
+    common_frequencies: tuple[float, ...] = ()
+    histogram: tuple[str, ...] = ()
+    correlation: float | None = None
+
+
+class Session(Protocol):
+    """One read-only conversation. Every method may raise EngineError."""
+
+    facts: ServerFacts
+
+    async def collect(self) -> Snapshot:
+        """Counters, tables, indexes, schema: one sync's reading in a constant number of statements, no statement texts."""
+
+    async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
+        """Texts of these statements (None: of all), normalised, passwords taken out, capped."""
+
+    async def findings(self) -> tuple[Finding, ...]:
+        """The doctor: one row for each capability, with the exact SQL or step that mends what is missing."""
+
+    async def explain(self, statement: str, mode: PlanMode | None = None, search_path: str | None = None) -> Plan:
+        """The plan, without executing. None chooses: literal for texts without parameters, else custom samples, else generic.
+
+        Raises:
+            Refused: the text is not exactly one SELECT, INSERT, UPDATE, DELETE or MERGE.
+        """
+
+    async def what_if(self) -> WhatIf | None:
+        """A planner that takes hypothetical indexes, or None where the server has none."""
+
+    async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]: ...
+
+    def predicates(self, plan: Plan) -> tuple[Predicate, ...]:
+        """The conditions of a plan by relation, with aliases, views and sub-queries resolved."""
+
+    async def render(self, change: Change) -> RenderedChange:
+        """The exact SQL of a change and of its undo, from catalogue-checked names. Raises Refused when an object is not there."""
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedChange:
+    """Exactly what would run and what would put it back, and the object as the catalogue has it now."""
+
+    sql: str
+    undo_sql: str | None
+    target: Mapping[str, Any]  # oid, definition, table oid, … re-checked immediately before running
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """One pre-flight check: its value and its limit as shown, and whether it lets us through. Unknown is no."""
+
+    name: str
+    value: str
+    limit: str
+    state: Literal["pass", "warn", "block"]
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a running change is (pg_stat_progress_create_index): phase, and share done where the server says."""
+
+    phase: str
+    share: float | None = None
+    waiting_for: str | None = None
+
+
+class DdlSession(Protocol):
+    """A session that may run one rendered change. Its time-outs: lock_timeout short, no statement time-out."""
+
+    backend_pid: int
+    backend_start: int  # epoch ms
+
+    async def gates(
+        self, change: Change, rendered: RenderedChange, estimated_bytes: int | None
+    ) -> tuple[Gate, ...]: ...
+
+    async def run(self, change: Change, sql: str) -> None:
+        """Run it once. `sql` must parse as one statement of the change's class. Raises EngineError; LockTimeout is transient."""
+
+    async def verify(self, change: Change, rendered: RenderedChange) -> Literal["done", "absent", "invalid", "running"]:
+        """What the catalogue says of the change's object now; never the command tag."""
+
+    async def clean_up(self, change: Change, rendered: RenderedChange) -> bool:
+        """Remove an invalid leftover that this change made (same name, invalid, made after it began). True if removed."""
+
+    async def close(self) -> None: ...
+
+
+class LockTimeout(EngineError):
+    """The lock was not had in time. `blockers` says who holds it."""
+
+    code = "lock-timeout"
+    transient = True
+
+
+class Engine(Protocol):
+    """A kind of server."""
+
+    def connect(self, target: Target, purpose: str, limits: Limits) -> AbstractAsyncContextManager[Session]:
+        """Open a read-only session. `purpose` goes into the application name: meshag/<purpose>."""
+
+    def connect_for_change(self, target: Target, limits: Limits) -> AbstractAsyncContextManager[DdlSession]:
+        """Open a session that may change things: for changes/ only."""
+
+    async def progress(self, session: Session, backend_pid: int) -> Progress | None: ...
+
+    def setup_sql(self, user: str, database: str) -> str:
+        """The least-rights role MeshAG needs, as a script for an administrator."""
+
+    def normalise(self, text: str) -> str:
+        """A statement's text with literals replaced by parameters; `<unparsable>` when it cannot be read."""
+
+    def fingerprint(self, text: str) -> str | None: ...

@@ -1,0 +1,90 @@
+"""Plan trees as values: what an engine's EXPLAIN says, in one shape for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+PlanMode = Literal["generic", "custom", "literal"]
+"""generic: parameters unknown; custom: typed sample values stand for them; literal: the text had its own values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """One condition on one relation, names resolved by the planner.
+
+    `kind`: eq (=, IN, IS NULL), range (<, >, BETWEEN), like-prefix, like, contains (@>, &&, ?, @@), join (= a column of
+    another relation), other. `operator` and `expression` are as the server prints them, `column` is None for an
+    expression. `alternatives` numbers the OR arm a condition belongs to (0: not under an OR).
+    """
+
+    schema: str
+    table: str
+    alias: str
+    column: str | None
+    expression: str
+    kind: Literal["eq", "range", "like-prefix", "like", "contains", "join", "other"]
+    operator: str
+    alternatives: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """One node. Costs are the planner's units including children; `rows` are estimated output rows per loop."""
+
+    path: str  # "0", "0.1", …: position in the tree, cited by bottlenecks
+    kind: str  # the server's node type, "Seq Scan"
+    startup_cost: float
+    total_cost: float
+    rows: float
+    width: int
+    children: tuple[PlanNode, ...] = ()
+    schema: str | None = None
+    table: str | None = None
+    alias: str | None = None
+    index: str | None = None
+    join_type: str | None = None
+    sort_keys: tuple[str, ...] = ()
+    group_keys: tuple[str, ...] = ()
+    conditions: Mapping[str, str] = field(default_factory=dict)  # "Filter" -> text, "Index Cond" -> text, …
+    output: tuple[str, ...] = ()
+    actual: Mapping[str, float] = field(default_factory=dict)  # only from ANALYZE: rows, loops, time_ms, …
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def exclusive_cost(self) -> float:
+        """The node's own share of the plan's cost: its total less its children's, never below 0."""
+        return max(0.0, self.total_cost - sum(child.total_cost for child in self.children))
+
+    def walk(self) -> Iterator[PlanNode]:
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A whole plan; `hash` is of its shape (node kinds, relations, indexes), not of its figures."""
+
+    root: PlanNode
+    mode: PlanMode
+    hash: str
+    document: Any  # the server's own EXPLAIN JSON
+    statement: str  # the text that was explained
+    parameters: tuple[str, ...] = ()  # sample values used in custom mode
+
+    @property
+    def cost(self) -> float:
+        return self.root.total_cost
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """A named trouble in a plan, citing its node and figures."""
+
+    rule: str
+    node_path: str
+    severity: Literal["high", "medium", "low"]
+    share: float  # of the plan's cost, 0..1, exclusive
+    text: str

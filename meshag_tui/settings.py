@@ -1,0 +1,199 @@
+"""Where things are and how the user wants them: flags > environment > config.toml > defaults.
+
+Reads files and the environment, knows nothing else. `config.toml` lives in MESHAG_HOME; unknown keys are refused with
+their name, so that a typing mistake is never silently a default.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from meshag_tui.types import Secret, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class CollectSettings:
+    """How MeshAG reads servers."""
+
+    interval_s: int = 60  # a connection's own interval overrides it
+    connect_timeout_s: float = 5.0
+    statement_timeout_s: float = 15.0
+    lock_timeout_ms: int = 500
+    texts_every_s: int = 600  # texts of unseen statements at most this often, but for a sync asked for by hand
+    text_limit_bytes: int = 65_536
+    collectors: int = 8  # connections synced at the same time
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    """How long history is kept, in days; each level is rolled up into the next."""
+
+    raw_days: float = 2
+    ten_minute_days: float = 14
+    hour_days: float = 90
+    day_days: float = 400
+
+
+@dataclass(frozen=True, slots=True)
+class AdviceSettings:
+    """When something is worth a suggestion."""
+
+    unused_index_days: float = 30  # continuous observed history without a scan
+    minimum_gain: float = 0.20  # a smaller share saved is not a suggestion
+    slow_ms: float = 100.0  # mean time from which a query is shown as slow
+    storage_budget_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LlmSettings:
+    """An OpenAI-compatible endpoint. The key comes from the environment variable named by `api_key_env`."""
+
+    base_url: str = "https://api.openai.com/v1"
+    model: str = "gpt-4.1-mini"
+    api_key_env: str = "OPENAI_API_KEY"
+    timeout_s: float = 30.0
+    max_tokens: int = 2_000
+    temperature: float = 0.1
+    prompt_limit_bytes: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class UiSettings:
+    """How the TUI looks and answers."""
+
+    theme: str = "auto"  # auto, dark, light, high-contrast, ansi-dark, ansi-light
+    refresh_s: float = 2.0
+    mouse: bool = False
+    ascii: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)  # action id -> key
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    home: Path
+    store_url: str
+    read_only: bool = False
+    log_level: str = "INFO"
+    collect: CollectSettings = CollectSettings()
+    retention: RetentionSettings = RetentionSettings()
+    advice: AdviceSettings = AdviceSettings()
+    llm: LlmSettings = LlmSettings()
+    ui: UiSettings = UiSettings()
+
+    @property
+    def log_file(self) -> Path:
+        return self.home / "meshag.log"
+
+    @property
+    def key_file(self) -> Path:
+        return self.home / "key"
+
+    def llm_key(self, environment: Mapping[str, str] | None = None) -> Secret | None:
+        text = (os.environ if environment is None else environment).get(self.llm.api_key_env)
+        return Secret(text) if text else None
+
+
+_SECTIONS: dict[str, type[Any]] = {
+    "collect": CollectSettings,
+    "retention": RetentionSettings,
+    "advice": AdviceSettings,
+    "llm": LlmSettings,
+    "ui": UiSettings,
+}
+
+
+def load(
+    store: str | None = None,
+    read_only: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Settings from flags (`store`, `read_only`), MESHAG_STORE, MESHAG_HOME and config.toml, in that order.
+
+    The home folder is made with mode 0700 when it is missing.
+
+    Raises:
+        UsageError: a config.toml that cannot be read, an unknown key, a value of the wrong type, or a secret in it that
+            others may read.
+    """
+    environment = os.environ if environment is None else environment
+    home = _home(environment)
+    config = home / "config.toml"
+    document = _read(config) if config.exists() else {}
+    sections: dict[str, Any] = {}
+    for name, kind in _SECTIONS.items():
+        sections[name] = _section(config, name, kind, document.pop(name, {}))
+    store_url = store or environment.get("MESHAG_STORE") or document.pop("store", None)
+    document.pop("store", None)
+    level = str(document.pop("log_level", environment.get("MESHAG_LOG", "INFO"))).upper()
+    read_only = read_only or bool(document.pop("read_only", False))
+    if document:
+        raise UsageError(f"{config}: unknown key {sorted(document)[0]!r}")
+    return Settings(
+        home=home,
+        store_url=_store_url(store_url or str(home / "meshag.db")),
+        read_only=read_only,
+        log_level=level,
+        **sections,
+    )
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    if given := environment.get("MESHAG_HOME"):
+        home = Path(given).expanduser().absolute()
+    else:
+        data = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+        home = Path(data) / "meshag"
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"MESHAG_HOME {home} cannot be used: {error.strerror}") from None
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise UsageError(f"MESHAG_HOME {home} cannot be written: choose another folder or mend its permissions")
+    return home
+
+
+def _store_url(given: str) -> str:
+    """A URL with a scheme: a bare path means SQLite."""
+    if "://" in given:
+        scheme = given.split("://", 1)[0]
+        if scheme not in ("sqlite", "postgresql", "postgres"):
+            raise UsageError("The store must be a file path, sqlite:///path or postgresql://…")
+        return given
+    return f"sqlite:///{Path(given).expanduser().absolute()}"
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        text = config.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{config} cannot be read: {error}") from None
+    readable_by_others = stat.S_IMODE(config.stat().st_mode) & 0o077
+    if readable_by_others and "://" in str(document.get("store", "")) and "@" in str(document["store"]):
+        raise UsageError(f"{config} holds a password and others may read it: chmod 600 {config}")
+    return document
+
+
+def _section(config: Path, name: str, kind: type[Any], given: Any) -> Any:
+    if not isinstance(given, dict):
+        raise UsageError(f"{config}: [{name}] must be a table")
+    known = {entry.name: entry for entry in fields(kind)}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in known:
+            raise UsageError(f"{config}: unknown key {key!r} in [{name}]")
+        default = getattr(kind(), key)
+        if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        expected = type(default) if default is not None else int
+        fits = isinstance(value, dict) if isinstance(default, Mapping) else isinstance(value, expected)
+        if not fits or (isinstance(value, bool) and expected is not bool):
+            raise UsageError(f"{config}: {key} in [{name}] must be a {expected.__name__}")
+        values[key] = value
+    return kind(**values)

@@ -1,0 +1,252 @@
+"""What one sync reads from a server: plain values between the engines and the store.
+
+Statement rows are tuples under a header rather than objects: at 50,000 statements the difference is a second.
+A counter the server does not have, or has switched off (track_io_timing), is absent or None, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from meshag_tui.types import Finding
+
+STATEMENT_COUNTERS = (
+    "calls",
+    "total_time_ms",
+    "rows",
+    "plans",
+    "plan_time_ms",
+    "shared_hit",
+    "shared_read",
+    "shared_dirtied",
+    "shared_written",
+    "temp_read",
+    "temp_written",
+    "io_read_ms",
+    "io_write_ms",
+    "wal_bytes",
+    "rows_examined",
+    "no_index_calls",
+    "tmp_disk_tables",
+)
+"""Cumulative counters that become deltas; blocks are counted in server blocks, times in ms. Engines fill what they have."""
+
+STATEMENT_GAUGES = ("min_time_ms", "max_time_ms", "stats_since")
+"""Read with each row but not differenced: lifetime extremes (ms) and the entry's own start (epoch ms; PostgreSQL 17+)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What must stay the same for two readings to be comparable; any difference starts a new baseline."""
+
+    system_identifier: str
+    role: Literal["primary", "replica"]
+    started_at: int  # server start, epoch ms
+    stats_reset: int | None  # pg_stat_statements_info.stats_reset and like, epoch ms
+    evictions: int | None = None  # pg_stat_statements_info.dealloc: an increase marks the interval incomplete
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """What the server is. `observed_at` is the server's own clock, epoch ms."""
+
+    engine: Literal["PostgreSQL", "MySQL", "MariaDB"]
+    version: str
+    version_number: int  # 180006 style for PostgreSQL, 80013 style for MySQL
+    database: str
+    database_oid: int | None
+    user: str
+    superuser: bool
+    encoding: str
+    in_recovery: bool
+    observed_at: int
+    epoch: Epoch
+    latency_ms: float
+    tls: str | None  # protocol and cipher in use, None when the line is clear
+    extensions: Mapping[str, str] = field(default_factory=dict)  # installed name -> version
+    settings: Mapping[str, str] = field(default_factory=dict)  # the server settings advice depends on
+    block_size: int = 8192
+    replicas: int = 0  # rows in pg_stat_replication we may see
+
+
+@dataclass(frozen=True, slots=True)
+class Statements:
+    """Counters by statement. A row is (key, *values in the order of `columns`)."""
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    hidden: int = 0  # own, and not ours to see: rows the engine left out
+    hidden_time_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StatementText:
+    """The text of one statement as the server keeps it (normalised), secrets already taken out."""
+
+    key: str
+    text: str | None
+    state: Literal["ok", "forbidden", "unavailable", "undecodable", "cut"]
+    fingerprint: str | None
+    kind: Literal["select", "insert", "update", "delete", "utility", "other"]
+    database: str | None = None
+    user: str | None = None
+    internal: bool = False  # reads catalogues only, or is a utility statement: hidden by default
+
+
+@dataclass(frozen=True, slots=True)
+class TableStats:
+    """One table or partition parent; counters are cumulative, None where the server does not count."""
+
+    key: str  # oid or schema.table: identity on the server
+    schema: str
+    name: str
+    kind: Literal["table", "partitioned", "partition", "materialized view", "foreign"]
+    parent: str | None  # schema.name of the partitioned parent
+    rows_estimate: float  # reltuples, -1 = never analysed
+    pages: int
+    size_bytes: int | None  # heap incl. TOAST; None when it could not be read (locked, no privilege)
+    index_bytes: int | None
+    live_rows: int | None
+    dead_rows: int | None
+    modified_since_analyze: int | None
+    last_vacuum: int | None  # epoch ms, manual or auto
+    last_analyze: int | None
+    counters: Mapping[str, int | None] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)  # reloptions such as autovacuum_enabled
+    has_primary_key: bool = True
+    frozen_age: int | None = None
+
+
+TABLE_COUNTERS = (
+    "seq_scan",
+    "seq_rows",
+    "index_scan",
+    "index_rows",
+    "inserts",
+    "updates",
+    "hot_updates",
+    "deletes",
+    "blocks_read",
+    "blocks_hit",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IndexKey:
+    """One key column as the catalogue has it; `column` is None for an expression."""
+
+    column: str | None
+    expression: str | None
+    opclass: str
+    collation: str | None
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IndexStats:
+    """One index with its definition and cumulative use."""
+
+    key: str
+    schema: str
+    table: str
+    name: str
+    definition: str
+    method: str
+    keys: tuple[IndexKey, ...]
+    include: tuple[str, ...]
+    predicate: str | None
+    unique: bool
+    primary: bool
+    valid: bool
+    ready: bool
+    constraint: str | None  # name of the constraint it backs
+    replica_identity: bool
+    clustered: bool
+    parent: str | None  # schema.name of the partitioned index it is attached to
+    size_bytes: int | None
+    rows_estimate: float
+    scans: int | None
+    rows_read: int | None
+    rows_fetched: int | None
+    last_scan: int | None  # epoch ms; PostgreSQL 16+
+    created_at: int | None = None  # where the server knows
+    owned_by_extension: bool = False
+    building: bool = False  # a build is in progress now (pg_stat_progress_create_index)
+    nulls_not_distinct: bool = False
+
+
+INDEX_COUNTERS = ("scans", "rows_read", "rows_fetched")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    name: str
+    type: str
+    nullable: bool
+    default: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    name: str
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    ref_schema: str
+    ref_table: str
+    ref_columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A sequence and the column it feeds; `limit` is the smaller of the sequence's and the column type's maximum."""
+
+    schema: str
+    name: str
+    last_value: int | None
+    limit: int
+    increment: int
+    cycles: bool
+    table_schema: str | None = None
+    table: str | None = None
+    column: str | None = None
+    column_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaSnapshot:
+    """Structure only, no statistics: equal structure gives an equal document."""
+
+    columns: Mapping[str, tuple[Column, ...]]  # "schema.table" -> columns in order
+    views: Mapping[str, str]  # "schema.view" -> definition
+    constraints: Mapping[str, tuple[str, ...]]  # "schema.table" -> definitions
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStats:
+    """Sessions by state now, for connection advice."""
+
+    max_connections: int
+    reserved: int
+    by_state: Mapping[str, int]
+    idle_in_transaction: tuple[Mapping[str, Any], ...] = ()  # pid, user, application, age_ms, state_age_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One sync's reading. A section that could not be read is None and a warning says why and what mends it."""
+
+    facts: ServerFacts
+    taken_at: int  # our clock, epoch ms
+    statements: Statements | None
+    tables: tuple[TableStats, ...] | None
+    indexes: tuple[IndexStats, ...] | None
+    schema: SchemaSnapshot | None
+    foreign_keys: tuple[ForeignKey, ...] | None
+    sequences: tuple[Sequence, ...] | None
+    sessions: SessionStats | None
+    warnings: tuple[Finding, ...] = ()
+    server_statements: int = 0  # SQL statements this sync sent

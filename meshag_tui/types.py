@@ -1,0 +1,328 @@
+"""The few words everything shares: enums and frozen values, no behaviour beyond their own consistency.
+
+Everything here is on the lowest floor: it imports the standard library only. Values of one sync are in
+`snapshot`, plan trees in `plan`; what is said with them (rules, SQL, rows) lives in the rooms above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+
+class MeshagError(Exception):
+    """An error the user can act on: its text is one line that says what to do. Exit code 1."""
+
+
+class UsageError(MeshagError):
+    """The command or value itself is wrong. Exit code 2."""
+
+
+class DbType(StrEnum):
+    """Kind of monitored database; MariaDB is a flavour of MYSQL."""
+
+    POSTGRES = "POSTGRES"
+    MYSQL = "MYSQL"
+
+
+class ConnectionStatus(StrEnum):
+    """ACTIVE syncs; INACTIVE is paused by the user; ERROR recovers on its next success; TESTING is being tested."""
+
+    ACTIVE = "ACTIVE"
+    INACTIVE = "INACTIVE"
+    ERROR = "ERROR"
+    TESTING = "TESTING"
+
+
+class TlsMode(StrEnum):
+    """libpq's words for transport security, used for every engine."""
+
+    DISABLE = "disable"
+    PREFER = "prefer"
+    REQUIRE = "require"
+    VERIFY_CA = "verify-ca"
+    VERIFY_FULL = "verify-full"
+
+
+class SuggestionType(StrEnum):
+    INDEX_OPTIMIZATION = "INDEX_OPTIMIZATION"
+    QUERY_OPTIMIZATION = "QUERY_OPTIMIZATION"
+    SCHEMA_OPTIMIZATION = "SCHEMA_OPTIMIZATION"
+    CONNECTION_OPTIMIZATION = "CONNECTION_OPTIMIZATION"
+
+
+class SuggestionPriority(StrEnum):
+    HIGH = "HIGH"
+    MEDIUM = "MEDIUM"
+    LOW = "LOW"
+
+
+class SuggestionStatus(StrEnum):
+    NEW = "NEW"
+    REVIEWED = "REVIEWED"
+    APPLIED = "APPLIED"
+    DISMISSED = "DISMISSED"
+
+
+class EvidenceKind(StrEnum):
+    """How we know: the strongest kind of evidence a suggestion rests on."""
+
+    MEASURED = "measured"  # run, in a sandbox or on the database
+    PLANNED = "planned"  # the server's planner priced it with hypothetical indexes
+    COUNTED = "counted"  # from statistics or the catalogue over a stated window
+    STATED = "stated"  # said by a model or reasoned from structure, unchecked
+
+
+class Risk(StrEnum):
+    """What applying could do at worst: LOW reads or adds concurrently; MEDIUM takes load or disk; HIGH removes."""
+
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+
+
+class ChangeState(StrEnum):
+    """A journal row is committed in each state before the step it names begins."""
+
+    PLANNED = "planned"
+    GATED = "gated"
+    RUNNING = "running"
+    VERIFYING = "verifying"
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    UNDONE = "undone"
+
+
+class ExecutionState(StrEnum):
+    """One run of a workflow. INTERRUPTED: its owner died and it was not resumed."""
+
+    READY = "ready"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class Secret:
+    """A password or key that cannot be printed by accident; `reveal()` is the only way to its text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise TypeError("a secret cannot be pickled")
+
+
+DEFAULT_PORTS: Mapping[DbType, int] = {DbType.POSTGRES: 5432, DbType.MYSQL: 3306}
+_SCHEMES: Mapping[str, DbType] = {
+    "postgresql": DbType.POSTGRES,
+    "postgres": DbType.POSTGRES,
+    "mysql": DbType.MYSQL,
+    "mariadb": DbType.MYSQL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """How to reach one database. `host` starting with "/" is the folder of a Unix socket."""
+
+    db_type: DbType
+    host: str
+    port: int
+    database: str
+    user: str
+    password: Secret | None = None
+    tls: TlsMode = TlsMode.PREFER
+    tls_ca: str | None = None
+    proxy: str | None = None  # socks5://[user:password@]host:port
+
+    @property
+    def label(self) -> str:
+        """user@host:port/database, never with the password."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.user}@{host}:{self.port}/{self.database}"
+
+    @classmethod
+    def from_url(cls, url: str) -> Target:
+        """Read `postgresql://user:password@host:port/database?sslmode=…&sslrootcert=…&host=/socket&proxy=socks5://…`.
+
+        Without `sslmode`, TLS is verify-full except for loopback and sockets, where it is prefer.
+
+        Raises:
+            UsageError: the URL names no known engine, or a part of it cannot be read. The text never repeats the URL.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+            options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        except ValueError:
+            raise UsageError("The URL cannot be read: write postgresql://user@host:5432/database") from None
+        db_type = _SCHEMES.get(parts.scheme)
+        if db_type is None:
+            raise UsageError("The URL must start with postgresql:// or mysql://, as in postgresql://user@host:5432/db")
+        host = options.pop("host", None) or unquote(parts.hostname or "") or "localhost"
+        port_text = options.pop("port", None)
+        if port_text is not None:
+            if not port_text.isdigit():
+                raise UsageError("The port in the URL must be a number")
+            port = int(port_text)
+        user = options.pop("user", None) or unquote(parts.username or "")
+        if not user:
+            raise UsageError("The URL names no user: write postgresql://user@host:5432/database")
+        database = unquote(parts.path.lstrip("/")) or options.pop("dbname", "")
+        password = options.pop("password", None)
+        if password is None and parts.password is not None:
+            password = unquote(parts.password)
+        local = host.startswith("/") or host in ("localhost", "127.0.0.1", "::1")
+        mode = options.pop("sslmode", None) or (TlsMode.PREFER if local else TlsMode.VERIFY_FULL)
+        try:
+            tls = TlsMode(mode)
+        except ValueError:
+            raise UsageError(f"sslmode must be one of {', '.join(TlsMode)}") from None
+        ca, proxy = options.pop("sslrootcert", None), options.pop("proxy", None)
+        if options:
+            raise UsageError(f"Unknown option in the URL: {', '.join(sorted(options))}")
+        return cls(
+            db_type=db_type,
+            host=host,
+            port=DEFAULT_PORTS[db_type] if port is None else port,
+            database=database or (user if db_type is DbType.POSTGRES else ""),
+            user=user,
+            password=None if password is None else Secret(password),
+            tls=tls,
+            tls_ca=ca,
+            proxy=proxy,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time, epoch ms UTC: start < t <= end."""
+
+    start: int
+    end: int
+
+    @property
+    def span_ms(self) -> int:
+        return self.end - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class IndexColumn:
+    """One key of an index: a column name, or an expression text as the server prints it."""
+
+    name: str
+    is_expression: bool = False
+    descending: bool = False
+    opclass: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """An index that could be made. Names are bare catalogue names; quoting is the engine's business."""
+
+    schema: str
+    table: str
+    columns: tuple[IndexColumn, ...]
+    method: str = "btree"
+    include: tuple[str, ...] = ()
+    where: str | None = None  # predicate text as the server prints it
+    name: str | None = None  # None: the engine chooses a free one
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex:
+    spec: IndexSpec
+    kind: Literal["create-index"] = "create-index"
+
+
+@dataclass(frozen=True, slots=True)
+class DropIndex:
+    schema: str
+    table: str
+    name: str
+    kind: Literal["drop-index"] = "drop-index"
+
+
+@dataclass(frozen=True, slots=True)
+class Analyze:
+    schema: str
+    table: str
+    kind: Literal["analyze"] = "analyze"
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuum:
+    schema: str
+    table: str
+    kind: Literal["vacuum"] = "vacuum"
+
+
+Change = CreateIndex | DropIndex | Analyze | Vacuum
+"""What can be applied. A change is data; only an engine turns it into SQL, from catalogue names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A proposed improvement, before it has a row in the store.
+
+    `identity` says what it is about (rule and object), so that the same advice is stored once.
+    `sql` and `undo_sql` are exactly what would run and what would put it back; both None for advice to the application.
+    `evidence` is a JSON document; its "kind" is an EvidenceKind, its "facts" a list of one-line statements with figures.
+    """
+
+    rule: str
+    identity: str
+    type: SuggestionType
+    priority: SuggestionPriority
+    title: str
+    text: str
+    evidence_kind: EvidenceKind
+    evidence: Mapping[str, Any]
+    confidence: float  # 0..1
+    risk: Risk
+    schema: str | None = None
+    table: str | None = None
+    change: Change | None = None
+    sql: str | None = None
+    undo_sql: str | None = None
+    query_ids: tuple[int, ...] = ()
+    origin: Literal["rule", "llm"] = "rule"
+    model: str | None = None
+    gain_ms_per_day: float | None = None  # estimated time saved, ms per day; None = not estimated
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is missing or wrong with our access, and what mends it: a doctor's row, a sync's warning."""
+
+    code: str  # stable, e.g. "pgss-missing"
+    severity: Literal["ok", "info", "degraded", "missing"]
+    title: str
+    detail: str
+    fix: str | None = None  # exact SQL or step
+    facts: Mapping[str, Any] = field(default_factory=dict)
