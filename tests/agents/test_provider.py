@@ -1,0 +1,136 @@
+"""The endpoint misbehaves in every way; the question ends in time with an answer or one clear line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from meshag_tui.agents import provider
+from meshag_tui.settings import LlmSettings
+from meshag_tui.types import Secret
+from tests.rig.llm import FakeLlm, Reply
+
+KEY = Secret("sk-canary-123")
+MESSAGES = [{"role": "system", "content": "You advise."}, {"role": "user", "content": "Well?"}]
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+
+
+def settings_for(fake: FakeLlm, **changes: object) -> LlmSettings:
+    return replace(LlmSettings(base_url=fake.base_url, model="m1", timeout_s=5.0), **changes)
+
+
+async def ask(fake: FakeLlm, **changes: object) -> provider.Answer:
+    return await provider.ask(settings_for(fake, **changes), KEY, MESSAGES, SCHEMA, accept=json.loads)
+
+
+async def test_an_answer_comes_with_its_usage(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply('{"n": 1}')]
+    answer = await ask(fake_llm, temperature=0.3, max_tokens=77)
+    assert (answer.text, answer.complete, answer.shape) == ('{"n": 1}', True, "json_schema")
+    assert (answer.usage.tokens_in, answer.usage.tokens_out, answer.usage.tokens_cached) == (11, 7, 4)
+    sent = fake_llm.requests[0]
+    assert sent.path == "/v1/chat/completions"
+    assert sent.body["model"] == "m1" and sent.body["max_tokens"] == 77 and sent.body["temperature"] == 0.3
+    assert sent.body["response_format"]["json_schema"]["strict"] is True
+    assert {name.lower(): value for name, value in sent.headers.items()}["authorization"] == "Bearer sk-canary-123"
+
+
+async def test_nothing_of_the_environment_is_sent(fake_llm: FakeLlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.setenv(name, "canary-env")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "X-Leak: canary-env")
+    fake_llm.script = [Reply("{}")]
+    await ask(fake_llm)
+    assert "canary-env" not in json.dumps([dict(request.headers) for request in fake_llm.requests])
+    assert os.environ["OPENAI_CUSTOM_HEADERS"] == "X-Leak: canary-env"
+
+
+async def test_the_ladder_goes_down_when_a_form_is_refused_or_not_kept(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply("no such format", status=400), Reply("here you are: nothing"), Reply('{"n": 2}')]
+    answer = await ask(fake_llm)
+    assert answer.shape == "text" and answer.usage.attempts == 3
+    formats = [request.body.get("response_format", {}).get("type") for request in fake_llm.requests]
+    assert formats == ["json_schema", "json_object", None]
+    assert "schema" in fake_llm.requests[1].body["messages"][0]["content"]
+
+
+async def test_too_many_requests_are_retried_after_the_time_asked_for(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply(status=429, headers={"Retry-After": "1"}), Reply(status=503), Reply("{}")]
+    started = time.monotonic()
+    answer = await ask(fake_llm)
+    assert answer.usage.attempts == 3
+    assert time.monotonic() - started >= 1.9  # 1 s asked for, then our own back-off
+
+
+async def test_a_retry_after_of_an_hour_is_not_slept(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply(status=429, headers={"Retry-After": "3600"})]
+    started = time.monotonic()
+    with pytest.raises(provider.LlmError, match="wait 3600 s"):
+        await ask(fake_llm)
+    assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(401, "LLM_KEY"), (403, "LLM_KEY"), (404, "base_url"), (302, "not followed")]
+)
+async def test_a_refusal_says_what_to_check_and_is_not_retried(fake_llm: FakeLlm, status: int, says: str) -> None:
+    fake_llm.script = [Reply("no", status=status, headers={"Location": "http://127.0.0.1:1/v1"}), Reply("{}")]
+    with pytest.raises(provider.LlmError, match=says) as caught:
+        await ask(fake_llm, api_key_env="LLM_KEY")
+    assert len(fake_llm.requests) == 1
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+async def test_an_endless_body_is_not_read(fake_llm: FakeLlm, status: int) -> None:
+    fake_llm.script = [Reply(status=status, body=b"x" * 3_000_000)]
+    with pytest.raises(provider.AnswerTooLong, match="256 kB"):
+        await ask(fake_llm)
+
+
+async def test_a_compressed_body_is_refused(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply(body=gzip.compress(b" " * 50_000_000), headers={"Content-Encoding": "gzip"})]
+    with pytest.raises(provider.AnswerTooLong):
+        await ask(fake_llm)
+
+
+async def test_silence_ends_at_the_deadline(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply("{}", after_s=3)]
+    started = time.monotonic()
+    with pytest.raises(provider.LlmError, match="within 0.5 s"):
+        await ask(fake_llm, timeout_s=0.5)
+    assert time.monotonic() - started < 2.5
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>hello</html>", b"", b"\xff\xfe", {"choices": None}, {"choices": []}, [1], b"nul"]
+)
+async def test_a_body_that_is_no_answer_is_an_error(fake_llm: FakeLlm, body: object) -> None:
+    fake_llm.script = [Reply(body=body)]
+    with pytest.raises(provider.LlmError):
+        await ask(fake_llm)
+
+
+async def test_an_answer_cut_off_says_which_setting(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply('{"n": ', finish="length")]
+    with pytest.raises(provider.LlmError, match="max_tokens"):
+        await ask(fake_llm)
+
+
+async def test_without_a_key_only_a_model_of_ones_own_is_asked(fake_llm: FakeLlm) -> None:
+    with pytest.raises(provider.NoKey, match="MY_KEY"):
+        await provider.ask(LlmSettings(api_key_env="MY_KEY"), None, MESSAGES, SCHEMA)
+    fake_llm.script = [Reply("{}")]
+    assert (await provider.ask(settings_for(fake_llm), None, MESSAGES, SCHEMA)).text == "{}"
+
+
+async def test_a_dead_endpoint_is_one_line(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply(drop=True)] * 3
+    with pytest.raises(provider.LlmError, match="Cannot reach"):
+        await ask(fake_llm)
+    assert len(fake_llm.requests) == 3
