@@ -303,12 +303,19 @@ def _everybody_can_run(program: Path) -> bool:
 
 
 def _copy_installation(bindir: Path, to: Path) -> Path:
-    """Copy binaries, libraries and share beside the data (41 MB, 0.1 s) where the server's account can read them."""
-    to.mkdir(mode=0o755)
-    for part in ("bin", "lib", "share"):
-        shutil.copytree(bindir.parent / part, to / part, symlinks=True)
+    """Copy an installation (41 MB, 0.1 s) beside the data, where the server's account can read it.
+
+    The programs find their share folder and, in the wheel, some libraries by their own place: that shape is kept.
+    """
+    installation, package = bindir.parent, bindir.parent.parent
+    copied = to / package.name / installation.name
+    for part in (bindir.name, "lib", "share"):
+        shutil.copytree(installation / part, copied / part, symlinks=True)
+    libraries = package.with_name(package.name + ".libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, to / libraries.name, symlinks=True)
     subprocess.run(["chmod", "-R", "a+rX", str(to)], check=True, timeout=60)  # noqa: S607
-    return to / "bin"
+    return copied / bindir.name
 
 
 def _temporary_folder() -> Path:

@@ -1,0 +1,196 @@
+"""Our own servers start anywhere, restart on their data, and never outlive their owner."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from meshag_tui.demo.rundir import OWNER_FILE, PREFIX, RunDirectory, sweep
+from meshag_tui.demo.server import EmbeddedPostgres, ServerUnavailable, wheel_bindir
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def serving(url: str) -> bool:
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_serves_over_socket_and_tcp_and_leaves_nothing() -> None:
+    server = EmbeddedPostgres(tcp=True, settings={"work_mem": "3MB"})
+    with server:
+        root = server.root
+        with psycopg.connect(server.dsn()) as over_socket, psycopg.connect(server.dsn(tcp=True)) as over_tcp:
+            assert over_socket.execute("SHOW work_mem").fetchone() == ("3MB",)
+            assert over_tcp.execute("SHOW shared_preload_libraries").fetchone() == ("pg_stat_statements",)
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(server.dsn(tcp=True, password="wrong"))
+    assert not root.exists()
+    assert not server.running
+
+
+def test_keeps_data_over_stop_crash_and_start() -> None:
+    with EmbeddedPostgres() as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 1 AS n")
+        server.stop()
+        assert not serving(server.dsn())
+        server.start()
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            assert connection.execute("SELECT n FROM kept").fetchone() == (1,)
+            connection.execute("CHECKPOINT")
+        server.stop(immediate=True)  # leaves a postmaster.pid that says "ready" behind
+        server.start()
+        with psycopg.connect(server.dsn()) as connection:
+            assert connection.execute("SELECT n FROM kept").fetchone() == (1,)
+
+
+def test_survives_the_thread_that_started_it() -> None:
+    server = EmbeddedPostgres()
+    starter = threading.Thread(target=server.start)
+    starter.start()
+    starter.join()
+    with server:
+        time.sleep(0.3)
+        assert serving(server.dsn())
+
+
+def test_two_servers_have_their_own_identity() -> None:
+    with EmbeddedPostgres() as one, EmbeddedPostgres() as other:
+        identities = set()
+        for server in (one, other):
+            with psycopg.connect(server.dsn()) as connection:
+                identities.add(connection.execute("SELECT system_identifier FROM pg_control_system()").fetchone())
+    assert len(identities) == 2
+
+
+OWNER_SCRIPT = textwrap.dedent("""
+    import sys, time
+    from pathlib import Path
+    from meshag_tui.demo.server import EmbeddedPostgres
+    server = EmbeddedPostgres(base=Path(sys.argv[1])).start()
+    print(server.root, server.pid, flush=True)
+    if sys.argv[2] == "stay":
+        time.sleep(60)
+""")
+
+
+def owner_process(base: Path, what: str) -> tuple[subprocess.Popen[str], Path, int]:
+    owner = subprocess.Popen([sys.executable, "-c", OWNER_SCRIPT, str(base), what], stdout=subprocess.PIPE, text=True)
+    assert owner.stdout
+    root, pid = owner.stdout.readline().split()
+    return owner, Path(root), int(pid)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, None])
+def test_goes_with_its_owner(end: signal.Signals | None, short_tmp: Path) -> None:
+    owner, root, _ = owner_process(short_tmp, "stay" if end else "leave")
+    if end:
+        assert serving(f"postgresql://app@/postgres?host={root / 's'}")
+        owner.send_signal(end)
+    owner.wait(20)
+    assert wait_until(lambda: not root.exists())
+    assert not serving(f"postgresql://app@/postgres?host={root / 's'}")
+
+
+def guard_of(root: Path) -> int:
+    found = subprocess.run(["pgrep", "-f", f"meshag-guard {root}"], capture_output=True, text=True, check=True)
+    return int(found.stdout.split()[0])
+
+
+def test_next_start_removes_what_a_killed_owner_and_guard_left(short_tmp: Path) -> None:
+    owner, root, pid = owner_process(short_tmp, "stay")
+    os.kill(guard_of(root), signal.SIGKILL)
+    owner.kill()
+    owner.wait()
+    assert serving(f"postgresql://app@/postgres?host={root / 's'}"), "nobody was left to end it"
+    with EmbeddedPostgres(base=short_tmp) as server:
+        assert not root.exists()
+        assert serving(server.dsn())
+    assert wait_until(lambda: not Path(f"/proc/{pid}/cwd").exists())
+
+
+def test_sweep_leaves_the_living_and_the_newborn_alone(short_tmp: Path) -> None:
+    newborn = short_tmp / f"{PREFIX}newborn"
+    newborn.mkdir()
+    run = RunDirectory(short_tmp)
+    try:
+        assert sweep(short_tmp) == []
+        record = json.loads((run.path / OWNER_FILE).read_text())
+        (run.path / OWNER_FILE).write_text(json.dumps(record | {"started": "1"}))  # the pid was given to another
+        assert sweep(short_tmp) == [run.path]
+    finally:
+        run.remove()
+
+
+@as_root
+def test_root_needs_no_open_home(short_tmp: Path) -> None:
+    """Binaries under a 0700 folder: they are copied, and nobody's permissions are changed."""
+    home = short_tmp / "home"
+    home.mkdir(mode=0o700)
+    package = wheel_bindir().parent.parent
+    for part in (package, package.with_name(package.name + ".libs")):
+        shutil.copytree(part, home / part.name, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    with EmbeddedPostgres(home / wheel_bindir().relative_to(package.parent)) as server:
+        with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            connection.execute("CREATE EXTENSION pg_stat_statements")
+        assert server.root.stat().st_uid == 0
+        assert (server.root / "data").stat().st_mode & 0o777 == 0o700
+    assert home.stat().st_mode & 0o777 == 0o700
+
+
+@as_root
+def test_a_plain_user_can_start_it(short_tmp: Path) -> None:
+    """The same binaries, started by an account without privileges."""
+    account = pwd.getpwnam("nobody")
+    place = short_tmp / "theirs"
+    place.mkdir()
+    os.chown(place, account.pw_uid, account.pw_gid)
+    pid = os.fork()  # a plain account may not be able to read this Python's home: become it with everything loaded
+    if pid == 0:
+        status = 1
+        try:
+            os.setgroups([])
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
+            with EmbeddedPostgres(base=place) as server:
+                if serving(server.dsn()) and (server.root / "data").stat().st_uid == account.pw_uid:
+                    status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert list(place.iterdir()) == []
+
+
+def test_says_why_it_did_not_start(short_tmp: Path) -> None:
+    server = EmbeddedPostgres(base=short_tmp, settings={"shared_buffers": "nonsense"})
+    with pytest.raises(ServerUnavailable, match="shared_buffers"):
+        server.start()
+    assert list(short_tmp.iterdir()) == []
+    with pytest.raises(ServerUnavailable, match="no PostgreSQL binaries in"):
+        EmbeddedPostgres(short_tmp)
