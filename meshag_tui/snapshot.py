@@ -46,11 +46,12 @@ class Epoch:
     started_at: int  # server start, epoch ms
     stats_reset: int | None  # pg_stat_statements_info.stats_reset and like, epoch ms
     evictions: int | None = None  # pg_stat_statements_info.dealloc: an increase marks the interval incomplete
+    objects_reset: int | None = None  # pg_stat_database.stats_reset: of tables' and indexes' counters; NULL after a crash
 
 
 @dataclass(frozen=True, slots=True)
 class ServerFacts:
-    """What the server is. `observed_at` is the server's own clock, epoch ms."""
+    """What the server is. `observed_at` is the server's own clock, epoch ms, read before the counters are."""
 
     engine: Literal["PostgreSQL", "MySQL", "MariaDB"]
     version: str
@@ -79,6 +80,7 @@ class Statements:
     rows: list[tuple[Any, ...]]
     hidden: int = 0  # own, and not ours to see: rows the engine left out
     hidden_time_ms: float = 0.0
+    whole: bool = True  # False: the server has rows we may not see or left out by size; then absence proves nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class Connection(Timestamped):
     facts = JSONField(default=dict)  # ServerFacts of the last sync
     warnings = JSONField(default=list)  # Findings of the last sync
     texts_at = BigIntegerField(null=True)  # when statement texts were last read
+    reading = JSONField(null=True)  # what the next sync is compared with: epoch, clocks, what was visible; see deltas
 
 
 # Statistics
