@@ -238,7 +238,7 @@ class MonitoredIndex(Record):
 
 class IndexUsage(Record):
     interval = ForeignKeyField(Interval, on_delete="CASCADE", index=False)
-    index = ForeignKeyField(MonitoredIndex, on_delete="CASCADE", index=True)
+    index = ForeignKeyField(MonitoredIndex, on_delete="CASCADE", index=True)  # type: ignore[assignment]
     scans = BigIntegerField(null=True)
     rows_read = BigIntegerField(null=True)
     rows_fetched = BigIntegerField(null=True)

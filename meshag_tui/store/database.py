@@ -1,0 +1,246 @@
+"""The store: one SQLite file or one PostgreSQL database, opened, migrated and used from a thread of its own.
+
+In: the store's URL. Out: a `Store` that runs plain functions on the bound database, one at a time, off the event
+loop. `await store(fn, …)` runs where writes happen; `await store.read(fn, …)` on a second, read-only connection, so
+that a screen never waits behind a large sync. One store is open in a process at a time: the models have one binding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
+
+import peewee
+
+from meshag_tui.store import models, place, schema
+from meshag_tui.store.thread import StoreThread
+from meshag_tui.types import MeshagError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_CLOCK = {
+    "sqlite": "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
+}
+_SQLITE_PRAGMAS = {
+    "journal_mode": "wal",
+    "busy_timeout": 10_000,
+    "foreign_keys": 1,
+    "synchronous": "normal",
+    "journal_size_limit": 64 * 1024 * 1024,
+    "cache_size": -16_000,
+    "temp_store": "memory",
+}
+_POSTGRES_SETTINGS = (
+    "SET statement_timeout = '120s'",
+    "SET lock_timeout = '15s'",
+    "SET idle_in_transaction_session_timeout = '120s'",
+)
+
+
+class StoreUnavailable(MeshagError):
+    """The store cannot be reached, is locked, full or damaged; the text says what to do."""
+
+
+def kind() -> Literal["sqlite", "postgresql"]:
+    """Which database the models are bound to."""
+    return "sqlite" if isinstance(models.database.obj, peewee.SqliteDatabase) else "postgresql"
+
+
+def clock() -> peewee.SQL:
+    """The store's clock, epoch ms, as an expression: all instances of a shared store agree on it."""
+    return peewee.SQL(_CLOCK[kind()])
+
+
+def now_ms() -> int:
+    """The store's clock, epoch ms."""
+    return int(models.database.execute_sql(f"SELECT {_CLOCK[kind()]}").fetchone()[0])
+
+
+def atomic() -> Any:
+    """One transaction (a savepoint inside another); on SQLite it takes the write lock at once."""
+    return models.database.atomic()
+
+
+@contextmanager
+def durable() -> Iterator[None]:
+    """A transaction that survives loss of power once it is committed.
+
+    SQLite otherwise syncs at checkpoints only: enough for statistics, not for what must be known before a side effect.
+    Inside another transaction it is that transaction's durability that counts.
+    """
+    database = models.database
+    if kind() == "postgresql" or database.in_transaction():
+        with database.atomic():
+            yield
+        return
+    database.pragma("synchronous", "full")
+    try:
+        with database.atomic():
+            yield
+    finally:
+        database.pragma("synchronous", "normal")
+
+
+class Store:
+    """An open store.
+
+    Attributes: `kind`; `url_label`, which never holds a password; `path`, the SQLite file or None; `warnings`, lines
+    about where it lives; `migrated`, the names of the migrations this opening applied.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._location = place.locate(url)
+        self.kind: Literal["sqlite", "postgresql"] = self._location.kind
+        self.url_label = self._location.label
+        self.path: Path | None = self._location.path
+        self.warnings: tuple[str, ...] = ()
+        self.migrated: tuple[str, ...] = ()
+        self._database = self._make_database()
+        self._writer = StoreThread("store")
+        self._reader = StoreThread("store-read")
+
+    @classmethod
+    def open(cls, url: str, backup: bool = True, migrate: bool = True) -> Store:
+        """Open the store, creating it if it is not there, and bring its schema up to date. Blocks.
+
+        `backup` copies an SQLite file before its schema changes; `migrate=False` leaves pending migrations alone
+        (for `status` only).
+
+        Raises:
+            UsageError: the URL or path cannot be a store.
+            StoreUnavailable: it cannot be reached or is damaged.
+            schema.SchemaRefused: it was written by a newer MeshAG, or belongs to something else.
+        """
+        store = cls(url)
+        try:
+            if store.path is not None:
+                store.warnings = place.prepare(store.path)
+            store.run(store._begin, backup, migrate)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    async def __call__(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn` in the store's thread. Cancelling does not stop a function that has begun."""
+        return await asyncio.wrap_future(self._submit(self._writer, False, fn, *args, **kwargs))
+
+    async def read(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `fn`, which only reads, beside the writer: it sees what was committed."""
+        return await asyncio.wrap_future(self._submit(self._reader, True, fn, *args, **kwargs))
+
+    def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same as calling the store, blocking: for commands and tests, never on an event loop."""
+        return self._submit(self._writer, False, fn, *args, **kwargs).result()
+
+    def close(self) -> None:
+        """Finish what was begun and close; safe to call twice."""
+        for thread in (self._reader, self._writer):
+            if thread.alive:
+                thread.submit(self._disconnect).result()
+                thread.stop()
+
+    def status(self) -> tuple[schema.Migration, ...]:
+        """The migrations, applied and pending. Blocks."""
+        return self.run(schema.status, self._database)
+
+    def migrate(self, backup: bool = True) -> tuple[str, ...]:
+        """Apply what is pending and return the names. Blocks."""
+        return self.run(self._migrate, backup)
+
+    def backup(self, to: Path | None = None) -> Path:
+        """Copy an SQLite store, consistently, while it is in use; default beside it. Blocks.
+
+        Raises:
+            MeshagError: the store is PostgreSQL, whose own tools make backups.
+        """
+        if self.path is None:
+            raise MeshagError("A PostgreSQL store is backed up by its own tools: pg_dump")
+        return self.run(place.backup, self._database.connection, self.path, to)
+
+    # ------------------------------------------------------------------ in the threads
+
+    def _submit(self, thread: StoreThread, read: bool, fn: Callable[..., T], *args: Any, **kwargs: Any) -> Future[T]:
+        return thread.submit(self._call, read, fn, args, kwargs)
+
+    def _call(self, read: bool, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        try:
+            self._connect(read)
+            return fn(*args, **kwargs)
+        except (peewee.OperationalError, peewee.InterfaceError) as error:
+            raise StoreUnavailable(self._explain(error)) from error
+        except peewee.DatabaseError as error:
+            if self.kind == "sqlite" and place.is_damage(error):
+                raise StoreUnavailable(self._explain(error)) from error
+            raise
+
+    def _connect(self, read: bool) -> None:
+        if models.database.obj is not self._database:
+            models.database.initialize(self._database)
+        if not self._database.is_closed():
+            if self._database.is_connection_usable():
+                return
+            self._disconnect()  # the server went away; what was in flight has failed already
+        self._database.connect()
+        if self.kind == "postgresql":
+            for setting in _POSTGRES_SETTINGS:
+                self._database.execute_sql(setting)
+        if read:
+            self._database.execute_sql(
+                "PRAGMA query_only = 1" if self.kind == "sqlite" else "SET default_transaction_read_only = on"
+            )
+
+    def _disconnect(self) -> None:
+        if not self._database.is_closed():
+            try:
+                self._database.close()
+            except peewee.DatabaseError:
+                self._database.dispose()  # already gone on the other side
+
+    def _begin(self, backup: bool, migrate: bool) -> None:
+        if self.path is not None:
+            place.check(self._database.connection(), self.path)
+        schema.refuse_foreign(self._database, self.url_label)
+        if migrate:
+            self._migrate(backup)
+
+    def _migrate(self, backup: bool) -> tuple[str, ...]:
+        found = schema.status(self._database)
+        pending = [migration for migration in found if migration.state == "pending"]
+        if pending and backup and self.path is not None and len(pending) < len(found):
+            place.backup(self._database.connection, self.path, None)
+        self.migrated = schema.apply(self._database) if pending else ()
+        return self.migrated
+
+    def _make_database(self) -> Any:
+        if self._location.path is not None:
+            return peewee.SqliteDatabase(
+                str(self._location.path),
+                autoconnect=False,
+                lock_type="IMMEDIATE",
+                pragmas=_SQLITE_PRAGMAS,
+            )
+        from playhouse.postgres_ext import Psycopg3Database
+
+        return Psycopg3Database(
+            self._location.conninfo,
+            autoconnect=False,
+            connect_timeout=5,
+            application_name="meshag/store",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+            tcp_user_timeout=20_000,
+        )
+
+    def _explain(self, error: Exception) -> str:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if self.path is not None:
+            return place.explain(self.path, error, reason)
+        return f"The store {self.url_label} cannot be used: {reason}"

@@ -1,0 +1,1 @@
+"""Numbered migrations: `up(migrator, db)` in one transaction; never edited once released."""

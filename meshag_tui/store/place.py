@@ -1,0 +1,287 @@
+"""Where a store lives: reading its URL, and the file of an SQLite store: its permissions, health and copies.
+
+A store holds what a company runs on its databases and how to reach them: the file is 0600, and a place where others
+could replace it is refused. Nothing in here ever deletes a store: what is damaged or replaced is set aside.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import gmtime, strftime
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from meshag_tui.types import MeshagError, UsageError
+
+_HEADER = b"SQLite format 3\0"
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+_NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs"})
+_DAMAGE = ("malformed", "not a database", "disk i/o error", "database corruption")
+KEPT_BACKUPS = 5
+
+
+class StoreRefused(MeshagError):
+    """This place cannot hold a store, or what is there is not one; the text says what to do."""
+
+
+class StoreDamaged(MeshagError):
+    """The file is an SQLite store that can no longer be read whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A store's URL, read. `conninfo` holds the password and is therefore never shown."""
+
+    kind: Literal["sqlite", "postgresql"]
+    label: str
+    path: Path | None = None
+    conninfo: str = field(default="", repr=False)
+
+
+def locate(url: str) -> Location:
+    """Read `sqlite:///relative.db`, `sqlite:////absolute.db`, a bare path, or `postgresql://user@host:port/database`.
+
+    Raises:
+        UsageError: it is none of them.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return _file(url)
+    if scheme == "sqlite":
+        if not rest.startswith("/") or rest in ("/", "/:memory:"):
+            raise UsageError("An SQLite store is a file: write sqlite:////home/me/meshag.db")
+        return _file(unquote(rest[1:]))
+    if scheme not in ("postgresql", "postgres"):
+        raise UsageError("The store must be a file path, sqlite:///path or postgresql://user@host:5432/database")
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or "localhost"
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        raise UsageError("The store's URL cannot be read: write postgresql://user@host:5432/database") from None
+    user = f"{unquote(parts.username)}@" if parts.username else ""
+    label = f"postgresql://{user}{f'[{host}]' if ':' in host else host}{port}{parts.path}"
+    return Location("postgresql", label, conninfo="postgresql://" + rest)
+
+
+def prepare(path: Path) -> tuple[str, ...]:
+    """Make sure `path` can be an SQLite store of ours, create it 0600 if it is not there, and return warnings.
+
+    Raises:
+        StoreRefused: a folder, a device, another program's file, another user's file, or a folder others may write.
+        StoreDamaged: the file is empty though a write-ahead log stands beside it.
+    """
+    try:
+        real = path.resolve()
+        folder = real.parent.stat()
+    except (OSError, RuntimeError):
+        raise StoreRefused(
+            f"The folder of the store {path} does not exist: create it or choose another place"
+        ) from None
+    if not stat.S_ISDIR(folder.st_mode):
+        raise StoreRefused(f"The store {path} cannot be made: {real.parent} is not a folder")
+    if folder.st_mode & stat.S_IWOTH and not folder.st_mode & stat.S_ISVTX:
+        raise StoreRefused(f"Everybody may write to {real.parent}, the store's folder: chmod o-w {real.parent}")
+    warnings = _network_warning(real)
+    try:
+        found = real.stat()
+    except FileNotFoundError:
+        _create(path, real)
+        return warnings
+    except OSError as error:
+        raise StoreRefused(f"The store {path} cannot be opened: {error.strerror}") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise StoreRefused(f"The store {path} is a folder: name a file in it, such as {path / 'meshag.db'}")
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreRefused(f"The store {path} is not a plain file: choose another")
+    if found.st_uid != os.geteuid() and os.geteuid() != 0:
+        raise StoreRefused(f"The store {path} belongs to another user: choose another with --store")
+    _check_header(path, real, found.st_size)
+    if not os.access(real, os.R_OK | os.W_OK) or not os.access(real.parent, os.W_OK):
+        raise StoreRefused(f"The store {path} or its folder is read-only: mend its permissions or choose another")
+    for file in (real, *(real.with_name(real.name + suffix) for suffix in _SIDE_FILES)):
+        if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
+            file.chmod(0o600)
+    return warnings
+
+
+def check(connection: Any, path: Path) -> None:
+    """After an unclean end (a write-ahead log was left), look through the whole file before trusting it.
+
+    Raises:
+        StoreDamaged: SQLite finds faults in it.
+    """
+    wal = path.with_name(path.name + "-wal")
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if wal.exists() and wal.stat().st_size:
+        faults = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+        if faults != ["ok"]:
+            raise StoreDamaged(_damaged(path, faults[0]))
+
+
+def backup(connection: Callable[[], Any], path: Path, to: Path | None) -> Path:
+    """Copy the whole store to `to`, or beside it under a dated name (of which the last few are kept); 0600.
+
+    The copy is checked before it is called a backup.
+
+    Raises:
+        MeshagError: the copy cannot be written or is not whole.
+    """
+    dated = to is None
+    to = to or _free(path.with_name(f"{path.name}.backup-{_stamp()}"))
+    part = to.with_name(to.name + ".part")
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        copy = sqlite3.connect(part, isolation_level=None)
+        try:
+            connection().backup(copy)
+            copy.execute("PRAGMA journal_mode = delete")
+            if copy.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise MeshagError(f"The backup {to} is not whole: the store itself is damaged")
+        finally:
+            copy.close()
+        os.replace(part, to)
+    except (OSError, sqlite3.Error) as error:
+        raise MeshagError(f"The backup {to} cannot be written: {error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    if dated:
+        for old in sorted(path.parent.glob(f"{path.name}.backup-*"))[:-KEPT_BACKUPS]:
+            old.unlink()
+    return to
+
+
+def set_aside(path: Path, why: str) -> Path | None:
+    """Move the store's files to a dated name (`why` in it) so that a fresh one can be made; None if there were none."""
+    to = _free(path.with_name(f"{path.name}.{why}-{_stamp()}"))
+    moved = None
+    for suffix in (*_SIDE_FILES, ""):  # the log first: alone, the main file would look complete
+        file = path.with_name(path.name + suffix)
+        if file.exists():
+            file.rename(to.with_name(to.name + suffix))
+            moved = to
+    return moved
+
+
+def restore(path: Path, source: Path) -> Path | None:
+    """Put the backup `source` in the place of the store, which must be closed, and return where the old one went.
+
+    Raises:
+        MeshagError: `source` is not a whole SQLite store.
+    """
+    try:
+        with open(source, "rb") as file:
+            if file.read(len(_HEADER)) != _HEADER:
+                raise MeshagError(f"{source} is not a backup of a store")
+        connection = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            connection.execute("SELECT count(*) FROM schema_migration").fetchone()
+            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                raise MeshagError(f"The backup {source} is damaged: choose another")
+            part = path.with_name(path.name + ".part")
+            part.unlink(missing_ok=True)
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            copy = sqlite3.connect(part, isolation_level=None)
+            try:
+                connection.backup(copy)
+            finally:
+                copy.close()
+        finally:
+            connection.close()
+    except (OSError, sqlite3.Error) as error:
+        raise MeshagError(f"The backup {source} cannot be restored: {error}") from error
+    old = set_aside(path, "before-restore")
+    os.replace(part, path)
+    return old
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether SQLite says that the file itself is broken."""
+    text = str(error).lower()
+    return any(word in text for word in _DAMAGE)
+
+
+def explain(path: Path, error: Exception, reason: str) -> str:
+    """One line about an SQLite failure that says what to do."""
+    text = reason.lower()
+    if is_damage(error):
+        return _damaged(path, reason)
+    if "full" in text:
+        return f"The disk of the store {path} is full: make room, nothing was lost"
+    if "locked" in text or "busy" in text:
+        return f"The store {path} is held by another program for too long: close it and try again"
+    if "readonly" in text or "unable to open" in text:
+        return f"The store {path} cannot be written: mend the permissions of it and its folder"
+    return f"The store {path} cannot be used: {reason}"
+
+
+def _damaged(path: Path, reason: str) -> str:
+    return (
+        f"The store {path} is damaged ({reason}): `meshag store restore FILE` puts a backup in its place, "
+        "`meshag store reset` sets it aside and starts afresh"
+    )
+
+
+def _file(text: str) -> Location:
+    path = Path(text).expanduser().absolute()
+    return Location("sqlite", f"sqlite:///{path}", path=path)
+
+
+def _create(path: Path, real: Path) -> None:
+    # SQLite gives its side files the mode of the main file, so the mode is right before it opens anything.
+    try:
+        os.close(os.open(real, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
+    except FileExistsError:
+        return  # another process was first
+    except OSError as error:
+        raise StoreRefused(f"The store {path} cannot be made: {error.strerror}") from None
+
+
+def _check_header(path: Path, real: Path, size: int) -> None:
+    if size == 0:
+        wal = real.with_name(real.name + "-wal")
+        if wal.exists() and wal.stat().st_size:
+            raise StoreDamaged(_damaged(path, "the file is empty, only its log is left"))
+        return
+    try:
+        with open(real, "rb") as file:
+            header = file.read(len(_HEADER))
+    except OSError as error:
+        raise StoreRefused(f"The store {path} cannot be read: {error.strerror}") from None
+    if header != _HEADER:
+        if any(real.with_name(real.name + suffix).exists() for suffix in _SIDE_FILES) or real.suffix == ".db":
+            raise StoreDamaged(_damaged(path, "it does not begin as an SQLite file"))
+        raise StoreRefused(f"{path} is not a store of MeshAG: choose another file")
+
+
+def _network_warning(path: Path) -> tuple[str, ...]:
+    """SQLite's write-ahead log needs shared memory, which file systems over a network do not give."""
+    try:
+        mounts = [line.split(" ")[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
+    except (OSError, IndexError):
+        return ()  # not Linux: nothing is known
+    best = max(
+        (mount for mount in mounts if path.is_relative_to(mount[0].replace("\\040", " "))),
+        key=lambda mount: len(mount[0]),
+        default=["/", ""],
+    )
+    if best[1] in _NETWORK:
+        return (f"The store {path} lies on a network file system ({best[1]}): SQLite may lose data there",)
+    return ()
+
+
+def _stamp() -> str:
+    return strftime("%Y%m%dT%H%M%SZ", gmtime())
+
+
+def _free(path: Path) -> Path:
+    free, number = path, 1
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}-{number}")
+    return free

@@ -1,0 +1,124 @@
+"""The store's schema: which migrations it has, which are pending, and applying them.
+
+Migrations are the numbered files of `migrations/`; each runs in one transaction together with its row in the history,
+so a process killed half way leaves the schema as it was. A migration that was applied may never be edited: its checksum
+is kept, and a difference refuses the store rather than guess.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Literal
+
+import peewee
+
+from meshag_tui.store import models
+from meshag_tui.types import MeshagError
+
+DIRECTORY = Path(__file__).parent / "migrations"
+_HISTORY = "schema_migration"  # the name playhouse.migrations gives it
+_CHECKSUMS = "schema_checksum"
+
+
+class SchemaRefused(MeshagError):
+    """The store's schema is not one this MeshAG may touch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """`edited`: its file differs from what was applied. `unknown`: applied, but this MeshAG has no such file."""
+
+    name: str
+    state: Literal["applied", "pending", "edited", "unknown"]
+
+
+def status(database: Any) -> tuple[Migration, ...]:
+    """All migrations in order, those of our files and those of the store's history."""
+    applied: dict[str, str | None] = {}
+    tables = set(database.get_tables())
+    if _HISTORY in tables:
+        applied = {name: None for (name,) in database.execute_sql(f"SELECT name FROM {_HISTORY}").fetchall()}  # noqa: S608
+    if _CHECKSUMS in tables:
+        applied.update(database.execute_sql(f"SELECT name, checksum FROM {_CHECKSUMS}").fetchall())  # noqa: S608
+    files = {path.stem: path for path in sorted(DIRECTORY.glob("[0-9]*.py"))}
+    rows: list[Migration] = []
+    for name in sorted({*files, *applied}):
+        if name not in files:
+            rows.append(Migration(name, "unknown"))
+        elif name not in applied:
+            rows.append(Migration(name, "pending"))
+        else:
+            rows.append(Migration(name, "applied" if applied[name] == _checksum(files[name]) else "edited"))
+    return tuple(rows)
+
+
+def refuse_foreign(database: Any, label: str) -> None:
+    """Do nothing to a store that is not ours, or not ours to understand.
+
+    Raises:
+        SchemaRefused: another program's SQLite file, a newer MeshAG's store, or an edited migration.
+    """
+    tables = set(database.get_tables()) - {"sqlite_sequence"}
+    if _HISTORY not in tables:
+        foreign = (
+            tables
+            if isinstance(database, peewee.SqliteDatabase)
+            else tables & {model._meta.table_name for model in models.MODELS}
+        )
+        if foreign:
+            raise SchemaRefused(
+                f"{label} holds tables of another program ({sorted(foreign)[0]}): use a store of its own"
+            )
+        return
+    for migration in status(database):
+        if migration.state == "unknown":
+            raise SchemaRefused(
+                f"The store {label} was written by a newer MeshAG ({migration.name}): upgrade, or use another store"
+            )
+        if migration.state == "edited":
+            raise SchemaRefused(
+                f"Migration {migration.name} is not the one the store {label} was made with: reinstall MeshAG"
+            )
+
+
+def apply(database: Any) -> tuple[str, ...]:
+    """Apply what is pending, each in its own transaction; returns the names.
+
+    Two processes may do this at once: the loser's transaction fails, and it finds nothing pending when it looks again.
+    """
+    from playhouse.migrations import Runner
+
+    class CheckedRunner(Runner):  # type: ignore[misc]
+        def _run(self, name: str, module: Any, direction: str, fake: bool = False) -> None:
+            checksum = _checksum(DIRECTORY / f"{name}.py")
+
+            def up(migrator: Any, db: Any) -> None:
+                module.up(migrator, db)
+                db.execute_sql(
+                    f"CREATE TABLE IF NOT EXISTS {_CHECKSUMS} (name TEXT NOT NULL PRIMARY KEY, checksum TEXT NOT NULL)"
+                )
+                db.execute_sql(f"INSERT INTO {_CHECKSUMS} VALUES ({db.param}, {db.param})", (name, checksum))  # noqa: S608
+
+            super()._run(name, SimpleNamespace(up=up, atomic=True), direction, fake)
+
+    pending = _pending(database)
+    while pending:
+        try:
+            return tuple(CheckedRunner(database, directory=str(DIRECTORY)).up())
+        except (peewee.OperationalError, peewee.ProgrammingError, peewee.IntegrityError):
+            left = _pending(database)
+            if left == pending:
+                raise  # nobody was faster: the migration itself failed
+            pending = left
+    return ()
+
+
+def _pending(database: Any) -> list[str]:
+    return [migration.name for migration in status(database) if migration.state == "pending"]
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

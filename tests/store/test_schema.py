@@ -1,0 +1,109 @@
+"""The store's schema: exactly the models' tables, made in one go or not at all."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from meshag_tui.store import database, ids, models, schema
+from meshag_tui.store.database import Store
+
+
+def _columns(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    """Every table of the store as its own catalogue describes it."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for name in models.database.get_tables():
+        if store.kind == "sqlite":
+            rows = models.database.execute_sql(f"PRAGMA table_info('{name}')").fetchall()
+            found[name] = sorted((row[1], row[2], row[3], row[5]) for row in rows)
+        else:
+            rows = models.database.execute_sql(
+                "SELECT column_name, data_type, is_nullable, 0 FROM information_schema.columns WHERE table_name = %s",
+                (name,),
+            ).fetchall()
+            found[name] = sorted(rows)
+    return found
+
+
+def _indexes() -> set[tuple[str, str, bool]]:
+    return {
+        (table, ",".join(index.columns), index.unique)
+        for table in models.database.get_tables()
+        for index in models.database.get_indexes(table)
+    }
+
+
+def _keys() -> set[tuple[str, str, str]]:
+    return {
+        (table, key.column, key.dest_table)
+        for table in models.database.get_tables()
+        for key in models.database.get_foreign_keys(table)
+    }
+
+
+def _drop_all() -> None:
+    for model in reversed(models.MODELS):
+        model.drop_table()
+
+
+def test_migrations_make_exactly_the_models(store: Store) -> None:
+    """What the migrations made equals what the models would make."""
+    migrated = store.run(lambda: (_columns(store), _indexes(), _keys()))
+    for extra in ("schema_migration", "schema_checksum", "sqlite_sequence"):
+        migrated[0].pop(extra, None)
+    store.run(_drop_all)
+
+    def make() -> None:
+        for model in models.MODELS:
+            rowless = model._meta.without_rowid
+            model._meta.without_rowid = rowless and store.kind == "sqlite"
+            model.create_table(safe=False)
+            model._meta.without_rowid = rowless
+
+    store.run(make)
+    modelled = store.run(lambda: (_columns(store), _indexes(), _keys()))
+    for extra in ("schema_migration", "schema_checksum", "sqlite_sequence"):
+        modelled[0].pop(extra, None)
+    assert migrated[0] == modelled[0]
+    only = {entry for entry in migrated[1] ^ modelled[1] if not entry[0].startswith("schema_")}
+    assert only == {("change", "suggestion_id", True)}  # the partial index that only the migration makes
+    assert migrated[2] == modelled[2]
+
+
+def test_opening_again_finds_nothing_to_do(store_url: str) -> None:
+    first = Store.open(store_url)
+    assert first.migrated == ("0001_initial",)
+    assert [(m.name, m.state) for m in first.status()] == [("0001_initial", "applied")]
+    first.close()
+    second = Store.open(store_url)
+    assert second.migrated == ()
+    second.close()
+
+
+def test_clock_and_ids(store: Store) -> None:
+    assert abs(store.run(database.now_ms) - time.time() * 1000) < 5_000
+    made = [ids.new("con") for _ in range(1000)]
+    assert made == sorted(set(made))
+    assert len(made[0]) == 20
+    assert ids.query_id(ids.query_uid(42)) == 42
+    with pytest.raises(Exception, match="qry_0000000042"):
+        ids.query_id("qry_x")
+
+
+@pytest.mark.parametrize("name", ["9999_future", "0000_gone"])
+def test_store_of_a_newer_version_is_refused(store_url: str, name: str) -> None:
+    store = Store.open(store_url)
+    store.run(lambda: models.database.execute_sql(f"INSERT INTO schema_checksum VALUES ('{name}', 'x')"))
+    store.close()
+    with pytest.raises(schema.SchemaRefused, match="newer MeshAG"):
+        Store.open(store_url)
+
+
+def test_edited_migration_is_refused(store_url: str) -> None:
+    store = Store.open(store_url)
+    store.run(lambda: models.database.execute_sql("UPDATE schema_checksum SET checksum = 'other'"))
+    store.close()
+    with pytest.raises(schema.SchemaRefused, match="0001_initial"):
+        Store.open(store_url)
