@@ -1,0 +1,183 @@
+"""Runs one command and turns its end into an exit code: 0 done, 1 failed with one line, 2 wrong usage.
+
+Expected errors (MeshagError) are one line on stderr; anything else is one line that names the log, where its traceback
+is. With --json a failure is a document too: {"error": {"code", "message", "fix"}}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from meshag_tui.cli import parser
+
+DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+
+def run(arguments: list[str]) -> int:
+    """Parse and run `arguments` (without the program's name); the exit code."""
+    try:
+        try:
+            _check_streams()
+            args = parser.build().parse_args(arguments)
+        except SystemExit as end:  # --help, --version, wrong usage: argparse has printed
+            _flush()
+            return end.code if isinstance(end.code, int) else FAILED
+        code = _run(args, arguments)
+        _flush()
+        return code
+    except BrokenPipeError:  # the reader, `head` perhaps, has enough
+        _discard_output()
+        return FAILED
+    except OSError as error:  # stdout on a full disk
+        _discard_output()
+        _say(f"The output cannot be written: {error.strerror}")
+        return FAILED
+
+
+def _run(args: argparse.Namespace, arguments: list[str]) -> int:
+    from meshag_tui import logs
+    from meshag_tui.cli.output import Output
+    from meshag_tui.settings import load
+    from meshag_tui.types import MeshagError, UsageError
+
+    output = Output(args.json)
+    settings = None
+    try:
+        _protect_process(arguments)
+        args.settings = settings = load(store=args.store, read_only=args.read_only)
+        logs.set_up(settings)
+        module, name = args.command.split(":")
+        function: Callable[..., Any] = getattr(importlib.import_module(f"meshag_tui.cli.{module}"), name)
+        answer = function(args, output)
+        code = _run_async(answer) if hasattr(answer, "__await__") else answer
+        return DONE if code is None else int(code)
+    except UsageError as error:
+        _report(output, "usage", str(error))
+        return WRONG_USAGE
+    except MeshagError as error:
+        _report(output, str(getattr(error, "code", "failed")), str(error), getattr(error, "fix", None))
+        return FAILED
+    except _Stopped as stop:
+        return 128 + stop.signal
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # the last net: a bug must end in one line, its traceback in the log
+        if isinstance(error, OSError) and sys.stdout is not None and _stdout_failed(error):
+            raise
+        return _unexpected(output, settings, error)
+
+
+class _Stopped(BaseException):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        self.signal = number
+
+
+def _run_async(answer: Coroutine[Any, Any, int | None] | Awaitable[int | None]) -> int | None:
+    """Run a command's coroutine; SIGTERM and SIGHUP cancel it, so that what it holds is handed back."""
+    import asyncio
+
+    stopped: list[int] = []
+
+    async def guarded() -> int | None:
+        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+
+        def stop(number: int) -> None:
+            stopped.append(number)
+            if task is not None:
+                task.cancel()
+
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, stop, number)
+        return await answer
+
+    try:
+        return asyncio.run(guarded())
+    except asyncio.CancelledError:
+        raise _Stopped(stopped[0] if stopped else signal.SIGINT) from None
+
+
+def _report(output: Any, code: str, message: str, fix: str | None = None) -> None:
+    from meshag_tui.text import mask_secrets, one_line
+
+    message = one_line(mask_secrets(message))
+    if output.as_json:
+        output.document({"error": {"code": code, "message": message, "fix": fix}})
+    _say(f"{message} → {one_line(fix)}" if fix else message)
+
+
+def _unexpected(output: Any, settings: Any, error: Exception) -> int:
+    import logging
+
+    from meshag_tui import logs
+
+    place = logs.where(settings)
+    if place is not None:
+        logs.log_failure(logging.getLogger("meshag"), "The command failed unexpectedly", error)
+    where = f"; the details are in {place}" if place is not None else ""
+    _report(output, "internal", f"Unexpected error ({type(error).__name__}){where}")
+    return FAILED
+
+
+def _say(text: str) -> None:
+    if sys.stderr is None:
+        return
+    from meshag_tui.text import one_line
+
+    try:
+        sys.stderr.write(f"meshag: {one_line(text)}\n")
+        sys.stderr.flush()
+    except OSError:
+        return  # nobody is left to tell
+
+
+def _check_streams() -> None:
+    """A stream that cannot say a character writes its escape; a closed stdout is refused."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if sys.stdout is None:
+        _say("Standard output is closed: there is nowhere to print")
+        raise SystemExit(WRONG_USAGE)
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _stdout_failed(error: OSError) -> bool:
+    try:
+        sys.stdout.flush()
+    except OSError as now:
+        return now.errno == error.errno
+    return False
+
+
+def _discard_output() -> None:
+    """Let the interpreter's last flush go nowhere instead of failing again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _protect_process(arguments: list[str]) -> None:
+    """Files for their owner only, no core dump with passwords in it, and no password left in the process list."""
+    import resource
+
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if any("://" in argument for argument in arguments):
+        from meshag_tui.cli.process_title import hide_passwords
+
+        hide_passwords()

@@ -1,0 +1,255 @@
+"""The words of the `meshag` command and their help. Imports argparse alone, so that `--help` and `--version` are quick.
+
+Every command names its function as "module:function" under `meshag_tui.cli`; `command` imports it when it is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn
+
+from meshag_tui import __version__
+from meshag_tui.cli import values
+
+_DAY = 86_400_000
+_MONTH = 30 * _DAY
+
+_EPILOG = """\
+exit codes: 0 done · 1 failed, with one line that says what to do · 2 wrong usage
+environment: MESHAG_HOME (folder of configuration, key and log), MESHAG_STORE (file or postgresql:// URL),
+MESHAG_PASSWORD (password of a connection being added), MESHAG_LOG (level), NO_COLOR
+"""
+
+_ABOUT_SECRETS = """\
+The password may stand in the URL, but other users of this machine can then see it while the command runs, and the
+shell remembers it. Better: --password-stdin, or the environment variable MESHAG_PASSWORD.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, but what was typed is never repeated with a password in it."""
+
+    def error(self, message: str) -> NoReturn:
+        from meshag_tui.text import mask_secrets, one_line
+
+        self.exit(2, f"{self.format_usage()}{self.prog}: {one_line(mask_secrets(message))}\n")
+
+
+def build() -> argparse.ArgumentParser:
+    """The parser. Its result has `command` ("module:function") and the command's own values."""
+    parser = _Parser(
+        prog="meshag",
+        description="Shows what is slow in a database, why, and what would help; alone, it opens the terminal screens.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"meshag {__version__}")
+    _common(parser, top=True)
+    parser.set_defaults(command="tui:open_screens")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    _connections(commands)
+    _collecting(commands)
+    _reading(commands)
+    _advice(commands)
+    _upkeep(commands)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, top: bool = False) -> None:
+    """The options every command takes, before or after its name."""
+
+    def unless_given(value: Any) -> Any:
+        return value if top else argparse.SUPPRESS
+
+    group = parser.add_argument_group("everywhere")
+    group.add_argument(
+        "--json",
+        action="store_true",
+        default=unless_given(False),
+        help="one JSON document and nothing else on stdout",
+    )
+    group.add_argument("--store", metavar="URL", default=unless_given(None), help="SQLite file or postgresql:// URL")
+    group.add_argument(
+        "--read-only", action="store_true", default=unless_given(False), help="nothing can change a monitored database"
+    )
+
+
+def _add(commands: Any, name: str, command: str, summary: str, **more: Any) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **more,
+    )
+    parser.set_defaults(command=command)
+    _common(parser)
+    return parser
+
+
+def _group(commands: Any, name: str, summary: str) -> Any:
+    parser = commands.add_parser(
+        name, help=summary, description=summary[0].upper() + summary[1:] + ".", allow_abbrev=False
+    )
+    return parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+
+def _connections(commands: Any) -> None:
+    group = _group(commands, "connections", "the monitored databases and how to reach them")
+
+    add = _add(group, "add", "connections:add", "test and save a connection", epilog=_ABOUT_SECRETS)
+    add.add_argument("name", metavar="NAME")
+    add.add_argument(
+        "url", metavar="URL", help="postgresql://user@host:5432/database[?sslmode=…&sslrootcert=…&proxy=…]"
+    )
+    add.add_argument("--no-test", action="store_true", help="save it without connecting first")
+    _connection_options(add)
+
+    _add(group, "list", "connections:listing", "all connections with their state")
+
+    test = _add(group, "test", "connections:test", "connect now and say what works")
+    test.add_argument("name", metavar="NAME")
+
+    edit = _add(group, "edit", "connections:edit", "change what is given of a connection", epilog=_ABOUT_SECRETS)
+    edit.add_argument("name", metavar="NAME")
+    edit.add_argument("--name", dest="new_name", metavar="NEW", help="new name")
+    edit.add_argument("--url", help="new address; without a password in it the old one is kept if it still fits")
+    edit.add_argument("--no-test", action="store_true", help="save it without connecting first")
+    state = edit.add_mutually_exclusive_group()
+    state.add_argument("--pause", action="store_true", help="stop syncing it (INACTIVE)")
+    state.add_argument("--resume", action="store_true", help="sync it again")
+    _connection_options(edit, editing=True)
+
+    remove = _add(group, "remove", "connections:remove", "forget a connection and all its history")
+    remove.add_argument("name", metavar="NAME")
+    remove.add_argument("--yes", action="store_true", help="do not ask")
+
+    sql = _add(group, "setup-sql", "connections:setup_sql", "the SQL that makes a role with least rights")
+    sql.add_argument("url", metavar="URL", help="the connection as it will be added")
+
+
+def _connection_options(parser: argparse.ArgumentParser, editing: bool = False) -> None:
+    parser.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    parser.add_argument("--interval", type=values.seconds, metavar="TIME", help="between two syncs: 10s, 1m, 5m")
+    parser.add_argument(
+        "--slow", type=values.span_or_ms, metavar="TIME", help="a query is slow from this mean time: 100ms"
+    )
+    parser.add_argument("--project", metavar="NAME", help="the project it belongs to")
+    if editing:
+        parser.add_argument("--writable", action="store_true", help="allow changes to it again")
+    parser.add_argument("--protect", action="store_true", help="mark it read-only: no change can be applied to it")
+
+
+def _collecting(commands: Any) -> None:
+    sync = _add(commands, "sync", "collecting:sync", "read statistics now, from the named connections or from all")
+    sync.add_argument("names", metavar="NAME", nargs="*")
+
+    collect = _add(commands, "collect", "collecting:collect", "sync every connection at its interval until stopped")
+    collect.add_argument("--once", action="store_true", help="what is due now, then end")
+    collect.add_argument("--seconds", type=values.seconds, metavar="N", help="end after this time")
+
+    runs = _add(commands, "runs", "collecting:runs", "what MeshAG did: executions with their phases and errors")
+    runs.add_argument("name", metavar="NAME", nargs="?", help="a connection, or the id of one execution")
+    runs.add_argument("--limit", type=values.count, default=20, metavar="N")
+    runs.add_argument("--cancel", action="store_true", help="cancel the execution named")
+
+
+def _reading(commands: Any) -> None:
+    queries = _add(commands, "queries", "reading:queries", "the statements of a connection by what they cost")
+    queries.add_argument("name", metavar="NAME")
+    queries.add_argument("--window", type=values.span_ms, default=_DAY, metavar="TIME", help="15m, 24h, 7d (24h)")
+    queries.add_argument(
+        "--sort",
+        default="total_time",
+        choices=("total_time", "mean_time", "max_time", "calls", "rows", "io_time", "temp", "last_seen"),
+    )
+    queries.add_argument("--reverse", action="store_true", help="smallest first")
+    queries.add_argument("--limit", type=values.count, default=50, metavar="N")
+    queries.add_argument("--offset", type=int, default=0, metavar="N")
+    queries.add_argument("--text", metavar="WORDS", help="only statements that contain this")
+    queries.add_argument(
+        "--internal", action="store_true", help="also what reads only catalogues, and utility statements"
+    )
+
+    indexes = _add(commands, "indexes", "reading:indexes", "indexes with their use, size and twins")
+    indexes.add_argument("name", metavar="NAME")
+    indexes.add_argument("--window", type=values.span_ms, default=_MONTH, metavar="TIME", help="15m, 24h, 30d (30d)")
+    indexes.add_argument("--unused", action="store_true", help="only those without a scan in the window")
+
+    tables = _add(commands, "tables", "reading:tables", "tables with their size, rows and access")
+    tables.add_argument("name", metavar="NAME")
+    tables.add_argument("--window", type=values.span_ms, default=_DAY, metavar="TIME", help="15m, 24h, 7d (24h)")
+
+    explain = _add(commands, "explain", "reading:explain", "the plan of a query, without executing it")
+    explain.add_argument("id", metavar="QUERY", help="qry_…, as `meshag queries` shows it")
+
+
+def _advice(commands: Any) -> None:
+    suggest = _add(commands, "suggest", "advice:suggest", "look for improvements now and print the open ones")
+    suggest.add_argument("name", metavar="NAME")
+    suggest.add_argument("--no-llm", action="store_true", help="rules and the planner only")
+    suggest.add_argument(
+        "--budget", type=values.size_bytes, metavar="SIZE", help="disk that new indexes may take: 500MB"
+    )
+    suggest.add_argument("--window", type=values.span_ms, metavar="TIME", help="workload to judge by: 24h, 7d")
+    suggest.add_argument(
+        "--preview", action="store_true", help="print the exact text a model would be sent, and send nothing"
+    )
+    suggest.add_argument("--consent", action="store_true", help="agree to sending such texts to the configured model")
+
+    suggestions = _add(
+        commands, "suggestions", "advice:suggestions", "the stored suggestions; open ones unless asked otherwise"
+    )
+    suggestions.add_argument("name", metavar="NAME", nargs="?")
+    suggestions.add_argument("--status", type=str.upper, choices=("NEW", "REVIEWED", "APPLIED", "DISMISSED"))
+    suggestions.add_argument("--priority", type=str.upper, choices=("HIGH", "MEDIUM", "LOW"))
+    suggestions.add_argument("--rule", metavar="RULE")
+    suggestions.add_argument("--all", action="store_true", help="of every status, and what was no longer found")
+
+    apply = _add(commands, "apply", "advice:apply", "show a suggestion's statement, gates and undo, then run it")
+    apply.add_argument("id", metavar="ID", help="sug_…")
+    apply.add_argument("--dry-run", action="store_true", help="show, and run nothing")
+    apply.add_argument("--yes", action="store_true", help="run it without asking")
+
+    dismiss = _add(commands, "dismiss", "advice:dismiss", "put a suggestion aside, with the reason")
+    dismiss.add_argument("id", metavar="ID", help="sug_…")
+    dismiss.add_argument("--reason", required=True, metavar="TEXT")
+
+    review = _add(commands, "review", "advice:review", "mark a suggestion as reviewed")
+    review.add_argument("id", metavar="ID", help="sug_…")
+
+    undo = _add(commands, "undo", "advice:undo", "put back what an applied suggestion changed")
+    undo.add_argument("id", metavar="ID", help="sug_… or chg_…")
+    undo.add_argument("--yes", action="store_true", help="run it without asking")
+
+
+def _upkeep(commands: Any) -> None:
+    doctor = _add(commands, "doctor", "doctor:doctor", "what is missing, and the exact SQL or step that mends it")
+    doctor.add_argument("name", metavar="NAME", nargs="?")
+
+    store = _group(commands, "store", "what MeshAG remembers: state, migrations, backups")
+    _add(store, "status", "upkeep:status", "where the store is, its schema version and sizes")
+    _add(store, "migrate", "upkeep:migrate", "bring the store to this version's schema")
+    backup = _add(store, "backup", "upkeep:backup", "copy the store to a file")
+    backup.add_argument("file", metavar="FILE")
+    restore = _add(
+        store, "restore", "upkeep:restore", "replace the store by a backup; the present one is kept beside it"
+    )
+    restore.add_argument("file", metavar="FILE")
+    restore.add_argument("--yes", action="store_true", help="do not ask")
+    seed = _add(store, "seed", "upkeep:seed", "fill an empty store with sample people, projects and runs")
+    seed.add_argument("--demo", action="store_true", help="accepted for scripts: the sample is the same")
+    reset = _add(store, "reset", "upkeep:reset", "empty the store, after a backup; monitored databases are not touched")
+    reset.add_argument("--yes", action="store_true", help="do not ask for the store's name")
+
+    key = _group(commands, "key", "the key that passwords are sealed with")
+    _add(key, "rotate", "upkeep:rotate_key", "seal all passwords with a new key")
+
+    demo = _add(commands, "demo", "demo:demo", "a real PostgreSQL with a real workload, and everything switched on")
+    demo.add_argument("--headless", action="store_true", help="no screens: print what was found")
+    demo.add_argument("--seconds", type=values.seconds, metavar="N", help="with --headless: end after this time (30)")
+    demo.add_argument("--engine", choices=("postgresql",), default="postgresql")
+
+    _add(commands, "paths", "upkeep:paths", "where configuration, store, key and log are")
