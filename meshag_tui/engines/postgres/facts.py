@@ -1,0 +1,119 @@
+"""What a server is: version, role, settings, extensions, and the epoch two readings must share to be compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.engines.base import CannotConnect, PermissionDenied
+from meshag_tui.engines.postgres.sql import load
+from meshag_tui.snapshot import Epoch, ServerFacts
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.postgres.wire import Wire
+
+SETTINGS = (
+    *("application_name", "default_transaction_read_only", "idle_in_transaction_session_timeout", "lock_timeout"),
+    *("statement_timeout", "search_path", "block_size", "server_encoding", "data_directory"),
+    *("shared_buffers", "effective_cache_size", "work_mem", "hash_mem_multiplier", "maintenance_work_mem"),
+    *("random_page_cost", "seq_page_cost", "cpu_tuple_cost", "cpu_index_tuple_cost", "cpu_operator_cost", "jit"),
+    *("max_connections", "superuser_reserved_connections", "reserved_connections", "default_statistics_target"),
+    *("max_parallel_workers_per_gather", "max_worker_processes", "plan_cache_mode", "compute_query_id", "track_counts"),
+    *("track_activities", "track_activity_query_size", "track_io_timing", "autovacuum", "autovacuum_freeze_max_age"),
+    *("autovacuum_vacuum_threshold", "autovacuum_vacuum_scale_factor", "autovacuum_vacuum_max_threshold"),
+    *("autovacuum_analyze_threshold", "autovacuum_analyze_scale_factor", "autovacuum_max_workers"),
+    *("shared_preload_libraries", "session_preload_libraries", "wal_level", "hot_standby_feedback", "fsync"),
+    *(
+        "log_min_duration_statement",
+        "rds.extensions",
+        "azure.extensions",
+        "neon.tenant_id",
+        "cloudsql.iam_authentication",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The facts, and what reading this server depends on but nobody else needs."""
+
+    facts: ServerFacts
+    user_oid: int
+    dedicated: bool  # the role only watches: its own statements are not the application's
+    sees_all_stats: bool
+    session_settings: Mapping[str, str]  # as the server has them in this session, see facts.settings for the units
+    extension_schemas: Mapping[str, str]
+    statement_columns: tuple[str, ...]  # of pg_stat_statements(boolean), empty when it is not to be read
+    has_statement_info: bool
+
+
+async def read(wire: Wire) -> Server:
+    """Read the facts with two statements (one where the system identifier is denied).
+
+    Sources: pg_database, pg_roles, pg_settings, pg_extension, pg_proc, pg_stat_ssl, pg_control_system().
+    Where pg_control_system() may not be called, the identity is host, port and database oid: it does not survive a
+    change of address, and two nodes behind one address look like one.
+    """
+    begin = time.monotonic()
+    rows = await wire.fetch(load("server"), {"settings": list(SETTINGS)})
+    elapsed_ms = (time.monotonic() - begin) * 1000
+    if not rows:
+        raise CannotConnect(f"{wire.target.label}: the server does not know its own database")
+    row: dict[str, Any] = dict(zip(_COLUMNS, rows[0], strict=True))
+    identifier = f"{wire.target.host}:{wire.target.port}/{row['database_oid']}"
+    if row["may_read_control"]:
+        try:
+            ((identifier,),) = await wire.fetch(load("system_identifier"))
+        except PermissionDenied:  # a provider's own check inside the function
+            pass
+    settings = dict(row["settings"] or ())
+    functions = {words[0]: tuple(words[1:]) for words in (text.split(" ") for text in row["statement_functions"] or ())}
+    columns = functions.get("pg_stat_statements", ())
+    facts = ServerFacts(
+        engine="PostgreSQL",
+        version=row["version"].split(" ")[0],
+        version_number=row["version_number"],
+        database=row["database"],
+        database_oid=row["database_oid"],
+        user=row["user"],
+        superuser=row["superuser"],
+        encoding=row["encoding"],
+        in_recovery=row["in_recovery"],
+        observed_at=row["observed_at"],
+        epoch=Epoch(
+            system_identifier=identifier,
+            role="replica" if row["in_recovery"] else "primary",
+            started_at=row["started_at"],
+            stats_reset=None,
+        ),
+        latency_ms=max(0.0, elapsed_ms - row["took_ms"]),
+        tls=(row["tls"] or "TLS") if wire.tls else None,
+        extensions={name: version for name, version, _ in row["extensions"] or ()},
+        settings={name: value for name, value in settings.items() if name not in _OF_THE_SESSION},
+        block_size=int(settings.get("block_size", "8192")),
+        replicas=row["replicas"],
+    )
+    return Server(
+        facts=facts,
+        user_oid=row["user_oid"],
+        dedicated=row["dedicated"],
+        sees_all_stats=row["superuser"] or row["sees_all_stats"],
+        session_settings=settings,
+        extension_schemas={name: schema for name, _, schema in row["extensions"] or ()},
+        statement_columns=columns,
+        has_statement_info="pg_stat_statements_info" in functions,
+    )
+
+
+# Ours, or a path of the server's: nothing advice depends on.
+_OF_THE_SESSION = frozenset(
+    ("application_name", "default_transaction_read_only", "idle_in_transaction_session_timeout", "lock_timeout")
+    + ("statement_timeout", "search_path", "data_directory")
+)
+_COLUMNS = (
+    *("version", "version_number", "database", "database_oid", "encoding", "user", "user_oid", "superuser"),
+    *("dedicated", "sees_all_stats", "in_recovery", "started_at", "replicas", "tls", "may_read_control"),
+    *("extensions", "settings", "statement_functions", "observed_at", "took_ms"),
+)

@@ -1,0 +1,135 @@
+"""A read-only session with one PostgreSQL database: opening it, proving that it is read-only, and its methods.
+
+The methods themselves live in the rooms they are named for (collect, texts, doctor, explain, whatif, render, …) and are
+imported when first called, so that a session that only counts loads no parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.engines.base import ColumnStatistics, Limits, RenderedChange, WhatIf
+from meshag_tui.engines.postgres import facts as facts_of
+from meshag_tui.engines.postgres.wire import Wire
+from meshag_tui.plan import Plan, PlanMode, Predicate
+from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
+from meshag_tui.types import Change, Finding, Target
+
+if TYPE_CHECKING:
+    from psycopg import sql
+
+
+def read_only_settings(limits: Limits) -> dict[str, str]:
+    """What a session starts with. The server's own time-outs are shorter than our deadlines, so they speak first.
+
+    `pg_temp` is named last: it would otherwise be searched before the catalogue.
+    """
+    return {
+        "default_transaction_read_only": "on",
+        "statement_timeout": str(max(500, int(limits.call_s * 900))),
+        "lock_timeout": str(limits.lock_ms),
+        "idle_in_transaction_session_timeout": "10000",
+        "search_path": "pg_catalog,pg_temp",
+    }
+
+
+@asynccontextmanager
+async def connect(target: Target, purpose: str, limits: Limits) -> AsyncIterator[PostgresSession]:
+    """Open a read-only session as meshag/<purpose>, closed at the end without waiting for the server.
+
+    Raises:
+        EngineError: the server cannot be reached, or does not let us in; each cause has its class and its words.
+    """
+    session = await PostgresSession.open(target, purpose, limits)
+    try:
+        yield session
+    finally:
+        session.wire.close()
+
+
+class PostgresSession:
+    """One conversation with one database. `server` is what only this engine needs to know, `facts` what all may."""
+
+    def __init__(self, wire: Wire, server: facts_of.Server) -> None:
+        self.wire = wire
+        self.server = server
+        self.facts: ServerFacts = server.facts
+
+    @classmethod
+    async def open(cls, target: Target, purpose: str, limits: Limits) -> PostgresSession:
+        """Connect and read the facts; what the server dropped of our settings is set for each transaction from now on."""
+        settings = read_only_settings(limits)
+        wire = await Wire.open(target, f"meshag/{purpose}", settings, limits)
+        try:
+            server = await facts_of.read(wire)
+            wire.settings_taken = wire.settings_taken and _as_asked(settings, server.session_settings)
+        except BaseException:
+            wire.close()
+            raise
+        return cls(wire, server)
+
+    async def fetch(
+        self,
+        query: str | sql.Composable,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        deadline_s: float | None = None,
+        simple: bool = False,
+        shape: Callable[[list[tuple[Any, ...]]], list[Any]] | None = None,
+    ) -> list[Any]:
+        """Run one statement and return its rows as tuples; see `Wire.fetch`."""
+        return await self.wire.fetch(query, params, deadline_s=deadline_s, simple=simple, shape=shape)
+
+    def extension_schema(self, name: str) -> str | None:
+        """The schema an installed extension lives in, None when it is not installed in this database."""
+        return self.server.extension_schemas.get(name)
+
+    async def collect(self) -> Snapshot:
+        from meshag_tui.engines.postgres import collect
+
+        return await collect.collect(self)
+
+    async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
+        from meshag_tui.engines.postgres import texts
+
+        return await texts.texts(self, keys)
+
+    async def findings(self) -> tuple[Finding, ...]:
+        from meshag_tui.engines.postgres import doctor
+
+        return await doctor.findings(self)
+
+    async def explain(self, statement: str, mode: PlanMode | None = None, search_path: str | None = None) -> Plan:
+        from meshag_tui.engines.postgres import explain
+
+        return await explain.explain(self, statement, mode, search_path)
+
+    async def what_if(self) -> WhatIf | None:
+        from meshag_tui.engines.postgres import whatif
+
+        return await whatif.what_if(self)
+
+    async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
+        from meshag_tui.engines.postgres import explain
+
+        return await explain.column_statistics(self, schema, table)
+
+    def predicates(self, plan: Plan) -> tuple[Predicate, ...]:
+        from meshag_tui.engines.postgres import predicates
+
+        return predicates.predicates(plan)
+
+    async def render(self, change: Change) -> RenderedChange:
+        from meshag_tui.engines.postgres import render
+
+        return await render.render(self, change)
+
+    async def close(self) -> None:
+        self.wire.close()
+
+
+def _as_asked(asked: Mapping[str, str], have: Mapping[str, str]) -> bool:
+    """Whether the server has our settings: a pooler in transaction mode drops start-up options silently."""
+    return all(have.get(name, "").replace(" ", "") == value for name, value in asked.items())

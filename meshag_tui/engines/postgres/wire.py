@@ -1,0 +1,287 @@
+"""One conversation with a PostgreSQL server in which every call ends by a client deadline.
+
+A frozen backend answers neither a query nor a cancel, and the server's own time-outs do not fire, so the deadline is
+ours: the socket is shut down, which ends the waiting task at once, and the conversation is over. Statements go by the
+extended protocol (the server then takes one statement only), carry a marker comment, and are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import socket
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from meshag_tui.engines.base import CannotConnect, DeadlinePassed, EngineError, Limits
+from meshag_tui.engines.postgres.dial import dial
+from meshag_tui.engines.postgres.errors import statement_error
+from meshag_tui.types import Target
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg import sql
+
+    from meshag_tui.engines.postgres.proxy import Relay
+
+MARKER = "/* meshag */"
+"""In every statement we send: the statistics of the server keep it, so that our own statements are known as ours."""
+
+_FIRST_WORD = re.compile(rb"\s*(?:--[^\n]*\n\s*)*[A-Za-z]+")
+_CHUNK = 1_000  # rows turned into Python values before the event loop gets its turn
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+
+class Wire:
+    """A connection with its deadlines. `statements` counts what was sent; `gone` says why no more can be."""
+
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection[Row],
+        target: Target,
+        limits: Limits,
+        settings: Mapping[str, str],
+        relay: Relay | None,
+        settings_taken: bool,
+    ) -> None:
+        self.target = target
+        self.limits = limits
+        self.statements = 0
+        self.gone: str | None = None
+        self.settings_taken = settings_taken
+        self._settings = settings
+        self._connection = connection
+        self._relay = relay
+        self._lock = asyncio.Lock()
+        self._in_transaction = False
+
+    @classmethod
+    async def open(cls, target: Target, application_name: str, settings: Mapping[str, str], limits: Limits) -> Wire:
+        """Connect within `limits.connect_s`. `settings` are the server settings of the session.
+
+        Raises:
+            EngineError: as `dial` says.
+        """
+        connection, relay, took = await dial(target, application_name, settings, limits.connect_s)
+        wire = cls(connection, target, limits, settings, relay, took)
+        if wire.server_encoding == "SQL_ASCII":
+            # The server would refuse to send bytes that are not UTF-8; taken raw, we make them visible ourselves.
+            _read_any_bytes(connection)
+            await wire.fetch("SET client_encoding TO 'SQL_ASCII'", deadline_s=limits.connect_s)
+        return wire
+
+    @property
+    def server_encoding(self) -> str:
+        return self._status(b"server_encoding")
+
+    @property
+    def tls(self) -> bool:
+        """Whether the line is encrypted, as libpq knows it."""
+        return not self.gone and self._connection.pgconn.ssl_in_use
+
+    @property
+    def backend_pid(self) -> int:
+        return self._connection.pgconn.backend_pid
+
+    def _status(self, name: bytes) -> str:
+        value = self._connection.pgconn.parameter_status(name)
+        return value.decode("ascii", "replace") if value else ""
+
+    async def fetch(
+        self,
+        query: str | sql.Composable,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        deadline_s: float | None = None,
+        simple: bool = False,
+        shape: Callable[[list[Row]], list[T]] | None = None,
+    ) -> list[Any]:
+        """Run one statement and return its rows (none for a command).
+
+        Args:
+            query: one statement; values go into `params` (%s), names are composed with psycopg.sql.
+            deadline_s: seconds until the socket is shut and the session gone; by default the session's.
+            simple: send by the simple protocol, which takes several statements: only for a text that a parser has
+                found to be one (EXPLAIN of a text with `$1` cannot be sent otherwise).
+            shape: turns rows into what is returned, a thousand at a time, so that the event loop is never held.
+
+        Raises:
+            DeadlinePassed: no answer in time.
+            EngineError: what the server said, see `errors.statement_error`; the psycopg error is its cause.
+        """
+        text = marked(self._bytes(query))
+
+        async def run() -> list[Any]:
+            if self.settings_taken or self._in_transaction:
+                return await self._execute(text, params, simple, shape)
+            return await self._with_local_settings(text, params, simple, shape)
+
+        async with self._lock:
+            return await self._bounded(run(), self.limits.call_s if deadline_s is None else deadline_s)
+
+    def transaction(self, read_only: bool = True) -> _Transaction:
+        """`async with wire.transaction():` a transaction that is rolled back at its end: nothing here is to stay."""
+        return _Transaction(self, read_only)
+
+    def close(self) -> None:
+        """End the session without waiting for the server."""
+        if self.gone is None:
+            self.gone = "it was closed"
+            if self._lock.locked():
+                self._shut()
+        self._connection.pgconn.finish()
+        if self._relay is not None:
+            self._relay.close()
+
+    async def _with_local_settings(
+        self, text: bytes, params: Any, simple: bool, shape: Callable[[list[Row]], list[T]] | None
+    ) -> list[Any]:
+        """A pooler dropped our start-up settings: give them to each statement's own transaction."""
+        await self._execute(f"BEGIN {MARKER} READ ONLY".encode(), None, False, None)
+        try:
+            await self._execute(*self._local_settings(), False, None)
+            return await self._execute(text, params, simple, shape)
+        finally:
+            if self.gone is None:
+                await self._execute(f"ROLLBACK {MARKER}".encode(), None, False, None)
+
+    def _local_settings(self) -> tuple[bytes, list[str]]:
+        calls = ", ".join("set_config(%s, %s, true)" for _ in self._settings)
+        return f"SELECT {MARKER} {calls}".encode(), [word for pair in self._settings.items() for word in pair]
+
+    async def _execute(
+        self, text: bytes, params: Any, simple: bool, shape: Callable[[list[Row]], list[T]] | None
+    ) -> list[Any]:
+        import psycopg
+
+        self.statements += 1
+        try:
+            async with self._connection.cursor(binary=not simple) as cursor:
+                await cursor.execute(text, params)
+                if cursor.description is None:
+                    return []
+                rows: list[Any] = []
+                while chunk := await cursor.fetchmany(_CHUNK):
+                    rows.extend(shape(chunk) if shape else chunk)
+                    await asyncio.sleep(0)
+                return rows
+        except psycopg.Error as error:
+            raise statement_error(error, self.target.user) from error
+
+    async def _bounded(self, work: Coroutine[Any, Any, list[Any]], seconds: float) -> list[Any]:
+        if self.gone is not None:
+            work.close()
+            raise CannotConnect(f"The session with {self.target.label} is over: {self.gone}")
+        task = asyncio.ensure_future(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=seconds)
+        except asyncio.CancelledError:
+            await self._abandon(task, "it was cancelled")
+            raise
+        if not done:
+            await self._abandon(task, f"it gave no answer within {seconds:g} s")
+            raise DeadlinePassed(
+                f"{self.target.host}:{self.target.port} did not answer within {seconds:g} s; the session was given up"
+            )
+        try:
+            return task.result()
+        except EngineError as error:
+            if self._connection.closed and self.gone is None:
+                self.gone = str(error)
+            raise
+
+    async def _abandon(self, task: asyncio.Task[list[Any]], why: str) -> None:
+        """Shut the socket and let the task see that: awaiting a polite cancel is what takes seconds."""
+        self.gone = why
+        self._shut()
+        await asyncio.wait({task}, timeout=0.3)
+        task.cancel()
+        task.add_done_callback(_forget)
+        self._connection.pgconn.finish()
+        if self._relay is not None:
+            self._relay.close()
+
+    def _shut(self) -> None:
+        import psycopg
+
+        try:
+            with socket.socket(fileno=os.dup(self._connection.pgconn.socket)) as line:
+                line.shutdown(socket.SHUT_RDWR)
+        except (OSError, psycopg.Error):  # it is closed already
+            return
+
+    def _bytes(self, query: str | sql.Composable) -> bytes:
+        if isinstance(query, str):
+            return query.encode("utf-8", "surrogateescape")
+        return query.as_bytes(self._connection)
+
+
+class _Transaction:
+    """Marked BEGIN and ROLLBACK around statements of one wire."""
+
+    def __init__(self, wire: Wire, read_only: bool) -> None:
+        self._wire, self._read_only = wire, read_only
+
+    async def __aenter__(self) -> None:
+        wire = self._wire
+        wire._in_transaction = True
+        try:
+            await wire.fetch("BEGIN READ ONLY" if self._read_only else "BEGIN")
+            if not wire.settings_taken:
+                text, params = wire._local_settings()
+                await wire.fetch(text.decode(), params)
+        except BaseException:
+            wire._in_transaction = False
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        wire = self._wire
+        try:
+            if wire.gone is None:
+                await wire.fetch("ROLLBACK")
+        finally:
+            wire._in_transaction = False
+
+
+def marked(text: bytes) -> bytes:
+    """The statement with our marker after its first word: comments before the first word are not always kept."""
+    mark = MARKER.encode()
+    if mark in text[:200]:
+        return text
+    found = _FIRST_WORD.match(text)
+    return text if found is None else text[: found.end()] + b" " + mark + text[found.end() :]
+
+
+def _forget(task: asyncio.Task[list[Any]]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _read_any_bytes(connection: psycopg.AsyncConnection[Row]) -> None:
+    """Have texts of this connection decoded as UTF-8 with the bytes that are not shown as \\x.."""
+    from psycopg.adapt import Buffer, Loader
+    from psycopg.pq import Format
+
+    class Text(Loader):
+        def load(self, data: Buffer) -> Any:
+            return bytes(data).decode("utf-8", "backslashreplace")
+
+    class BinaryText(Text):
+        format = Format.BINARY
+
+    class Document(Text):
+        def load(self, data: Buffer) -> Any:
+            return json.loads(super().load(data))
+
+    class BinaryDocument(Document):
+        format = Format.BINARY
+
+    for name in ("text", "varchar", "bpchar", "name", '"char"'):
+        connection.adapters.register_loader(name, Text)
+        connection.adapters.register_loader(name, BinaryText)
+    connection.adapters.register_loader("json", Document)
+    connection.adapters.register_loader("json", BinaryDocument)
