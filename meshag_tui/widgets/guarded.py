@@ -1,0 +1,259 @@
+"""An application that is safe to run in somebody's terminal.
+
+`GuardedApp` is what the TUI's App is made from. It leaves the terminal as it found it however it ends, shows no
+control character and no markup of others, prints no local variables when it fails and ends non-zero then, writes only
+the cells that changed, animates nothing, and copies through the terminal (OSC 52).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from rich.segment import Segment
+from rich.text import Text
+from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.drivers.linux_driver import LinuxDriver
+from textual.filter import LineFilter, Monochrome, NoColor
+
+from meshag_tui.text import mask_secrets, sanitise, size
+from meshag_tui.widgets.frame import Frame, Piece
+from meshag_tui.widgets.terminal import TerminalGuard, clipboard_sequence, erases_in_colour
+from meshag_tui.widgets.themes import NAMES, THEMES, choose_theme
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from textual.driver import Driver
+    from textual.notifications import SeverityLevel
+    from textual.screen import Screen
+
+_LOG = logging.getLogger(__name__)
+
+_BACKLOG = 4
+"""Writes waiting for a slow terminal from which frames are left out; what is painted next holds their changes too."""
+
+
+class GuardedDriver(LinuxDriver):
+    """Textual's driver, with a terminal that may stop reading, and without reports of mere mouse movement."""
+
+    silent = False
+
+    def write(self, data: str) -> None:
+        # The writer thread ends when the terminal is gone; its queue would then fill and hold the event loop.
+        if not self.silent and self._writer_thread is not None and self._writer_thread.is_alive():
+            super().write(data)
+
+    @property
+    def backlog(self) -> int:
+        """Writes that the terminal has not taken yet."""
+        return 0 if self._writer_thread is None else self._writer_thread._queue.qsize()
+
+    def start_application_mode(self) -> None:
+        app = cast("GuardedApp", self._app)
+        app.frame.forget()
+        app.guard.drawing = True
+        super().start_application_mode()  # type: ignore[no-untyped-call]
+
+    def stop_application_mode(self) -> None:
+        super().stop_application_mode()
+        cast("GuardedApp", self._app).guard.drawing = False
+
+    def _enable_mouse_support(self) -> None:
+        if self._mouse:
+            self.write("\x1b[?1002h\x1b[?1006h")
+
+    def _disable_mouse_support(self) -> None:
+        if self._mouse:
+            self.write("\x1b[?1002l\x1b[?1006l")
+
+
+class GuardedApp(App[None]):
+    """Base of the TUI. `theme_wanted` is a name of `themes.NAMES` or "auto".
+
+    Run it with `run_guarded`, which returns the exit code. Subclasses may override `say` to show messages elsewhere.
+    """
+
+    ENABLE_COMMAND_PALETTE = False  # Textual's own costs 55 to 100 KB to open: see widgets.chooser
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (160, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+l", "redraw", "Redraw", show=False, id="redraw"),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="suspend"),
+    ]
+
+    def __init__(self, theme_wanted: str = "auto") -> None:
+        self.frame = Frame(erases_in_colour(os.environ.get("TERM", "")))
+        self.guard = TerminalGuard(leave=self._leave, hung_up=self._hung_up)
+        super().__init__()
+        self.animation_level = "none"
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = choose_theme(theme_wanted, os.environ)
+        self._repaint_due = False
+
+    # --- running and ending -----------------------------------------------------------------------------------------
+
+    def run_guarded(self, mouse: bool = False) -> int:
+        """Run until the user or a signal ends it.
+
+        Returns:
+            The exit code: 0, 1 after an error (already printed), 128 + n after signal n.
+        """
+        try:
+            self.run(mouse=mouse)
+        except KeyboardInterrupt:
+            return 130
+        return self.guard.code or self.return_code or 0
+
+    async def run_async(self, *, headless: bool = False, **options: Any) -> None:
+        if headless:
+            await super().run_async(headless=True, **options)
+            return
+        with self.guard:
+            await super().run_async(headless=False, **options)
+
+    def get_driver_class(self) -> type[Driver]:
+        wanted = super().get_driver_class()
+        return GuardedDriver if wanted is LinuxDriver else wanted
+
+    def _leave(self, code: int) -> None:
+        self.exit(return_code=code)
+
+    def _hung_up(self) -> None:
+        if isinstance(self._driver, GuardedDriver):
+            self._driver.silent = True
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual's own report prints every local variable, passwords among them, and lets escape sequences through."""
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        report = crash_report(error)
+        _LOG.error("the application failed\n%s", report)
+        self._exit_renderables.append(Text(report))
+        self._close_messages_no_wait()
+
+    # --- painting ---------------------------------------------------------------------------------------------------
+
+    def _display(self, screen: Screen[Any], renderable: object) -> None:
+        driver = self._driver
+        pieces = _pieces(renderable) if isinstance(renderable, CompositorUpdate) else None
+        if pieces is None or not isinstance(driver, GuardedDriver) or self._batch_count or not self._running:
+            if renderable is not None and isinstance(driver, GuardedDriver) and not self._batch_count:
+                self.frame.forget()
+            super()._display(screen, cast("RenderableType | None", renderable))
+            return
+        try:
+            if self._closed:
+                return
+            if driver.backlog > _BACKLOG:
+                self._repaint_later()
+                return
+            system = None if self.no_color else self.console._color_system
+            changes = self.frame.paint(pieces, (self.size.width, self.size.height), system)
+            x, y = self.screen.outer_size.clamp_offset(self.cursor_position)
+            if changes:
+                self._begin_update()
+                driver.write(f"{changes}\x1b[{y + 1};{x + 1}H")
+                self._end_update()
+                driver.flush()
+        finally:
+            self.post_display_hook()
+
+    def _repaint_later(self) -> None:
+        if not self._repaint_due:
+            self._repaint_due = True
+            self.set_timer(0.1, self._repaint)
+
+    def _repaint(self) -> None:
+        self._repaint_due = False
+        self.screen.refresh()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        # Textual's answer to NO_COLOR is grey truecolor; the frame leaves all colours out instead.
+        return [entry for entry in super().get_line_filters() if not isinstance(entry, (Monochrome, NoColor))]
+
+    def action_redraw(self) -> None:
+        """Paint everything anew, after something else wrote on the terminal."""
+        self.frame.forget()
+        self.screen.refresh()
+
+    def action_next_theme(self) -> None:
+        """Go to the next of `themes.NAMES`."""
+        known = NAMES.index(self.theme) if self.theme in NAMES else -1
+        self.theme = NAMES[(known + 1) % len(NAMES)]
+        self.say(f"Theme: {self.theme}")
+
+    # --- words ------------------------------------------------------------------------------------------------------
+
+    def say(self, message: str, severity: SeverityLevel = "information") -> None:
+        """Tell the user something in passing."""
+        self.notify(message, severity=severity)
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = False,
+    ) -> None:
+        """As in Textual, but the text is never read as markup, whatever `markup` says."""
+        super().notify(
+            sanitise(message, 2000),
+            title=sanitise(title, 200),
+            severity=severity,
+            timeout=timeout,
+            markup=False,
+        )
+
+    def copy(self, text: str, what: str) -> bool:
+        """Put `text` on the user's clipboard through the terminal, and say so; `what` names it ("query text")."""
+        sequence = clipboard_sequence(text, os.environ)
+        length = size(len(text.encode("utf-8", "replace")))
+        if sequence is None:
+            self.say(
+                f"Not copied: the {what} is {length}, and terminals take about 55 kB. Export it instead (e)", "warning"
+            )
+            return False
+        self._clipboard = text
+        if isinstance(self._driver, GuardedDriver):
+            self._driver.write(sequence)
+        self.say(f"Copied the {what} ({length})")
+        return True
+
+    def copy_to_clipboard(self, text: str) -> None:
+        self.copy(text, "selection")
+
+
+def crash_report(error: BaseException) -> str:
+    """What failed and where, without any variable's value, safe to print."""
+    lines = "".join(traceback.format_exception(error))
+    return mask_secrets(sanitise(f"meshag stopped because of an error.\n\n{lines}", 20_000))
+
+
+def _pieces(update: CompositorUpdate) -> list[Piece] | None:
+    """The strips of one of Textual's updates with their places; None for a kind we do not know."""
+    if isinstance(update, LayoutUpdate):
+        x, top = update.region.x, update.region.y
+        return [
+            (top + n, x, [segment for strip in cast("Iterable[Iterable[Segment]]", line) for segment in strip])
+            for n, line in enumerate(update.strips)
+        ]
+    if isinstance(update, ChopsUpdate):
+        return list(_chop_pieces(update))
+    return None
+
+
+def _chop_pieces(update: ChopsUpdate) -> Iterable[Piece]:
+    for y, x1, x2 in update.spans:
+        for end, (x, strip) in zip(update.chop_ends[y], update.chops[y].items(), strict=False):
+            if strip is not None and x < x2 and end > x1:
+                yield y, x, list(strip)

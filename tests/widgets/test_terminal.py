@@ -1,0 +1,189 @@
+"""Leaving properly: whatever ends us, the terminal is as it was, the exit code says why, nothing is left running."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from meshag_tui.widgets.terminal import clipboard_sequence, why_not_interactive
+from meshag_tui.widgets.themes import choose_theme
+from tests.rig.pty import Terminal
+
+APP = """
+import sys, time
+from textual.widgets import Input, Static
+from meshag_tui.widgets.guarded import GuardedApp
+
+class Probe(GuardedApp):
+    BINDINGS = [("f", "fail"), ("y", "take"), ("b", "block"), ("n", "say"), ("q", "quit")]
+    def compose(self):
+        yield Static("ready \\x1b[2Jnot cleared", markup=False)
+    def action_fail(self):
+        password = "c4n4ry-local"
+        raise ValueError("cannot reach postgresql://app:c4n4ry-url@db/shop \\x1b]0;owned\\x07 [/b]")
+    def action_take(self):
+        self.copy("SELECT 1\\n", "query text")
+    def action_say(self):
+        self.notify("a[/b] [@click=app.quit]x \\x1b[2J", title="[/i]", markup=True)
+    def action_block(self):
+        time.sleep(60)
+
+sys.exit(Probe().run_guarded(mouse=True))
+"""
+
+
+def started(**options: object) -> Terminal:
+    terminal = Terminal.python(APP, **options)  # type: ignore[arg-type]
+    terminal.wait_for("ready")
+    terminal.settle()
+    return terminal
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131), (signal.SIGINT, 130)],
+)
+def test_a_signal_ends_it_with_its_code_and_the_terminal_restored(number: int, code: int) -> None:
+    with started() as terminal:
+        assert terminal.modes_left()
+        terminal.process.send_signal(number)
+        assert terminal.wait(3) == code
+        assert terminal.modes_left() == []
+
+
+def test_a_stuck_application_is_ended_too() -> None:
+    with started() as terminal:
+        terminal.send("b")
+        time.sleep(0.3)
+        terminal.process.terminate()
+        assert terminal.wait(4) == 143
+        assert terminal.modes_left() == []
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["delivered", "ignored"])
+def test_it_is_gone_a_second_after_its_terminal(ignored: bool) -> None:
+    program = f"import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n{APP}" if ignored else APP
+    with Terminal.python(program) as terminal:
+        terminal.wait_for("ready")
+        terminal.settle()
+        begun = time.monotonic()
+        terminal.hang_up()
+        assert terminal.wait(3) == 129
+        assert time.monotonic() - begun < 1.0
+
+
+def test_a_failure_is_told_without_locals_or_secrets_and_exits_non_zero() -> None:
+    with started() as terminal:
+        terminal.send("f")
+        assert terminal.wait(5) == 1
+        assert terminal.modes_left() == []
+        assert b"c4n4ry" not in terminal.raw
+        assert b"\x1b]0;" not in terminal.raw
+        assert b"ValueError" in terminal.raw and b"action_fail" in terminal.raw
+
+
+def test_a_message_is_never_markup() -> None:
+    with started() as terminal:
+        terminal.send("n")
+        terminal.wait_for("a[/b] [@click=app.quit]x")
+        assert b"\x1b[2J" not in terminal.raw
+        terminal.send("q")
+        assert terminal.wait(5) == 0
+
+
+def test_copying_goes_through_the_terminal() -> None:
+    with started() as terminal:
+        terminal.send("y")
+        terminal.wait_for("Copied the query text (9 B)")
+        assert b"\x1b]52;c;" + base64.b64encode(b"SELECT 1\n") + b"\x07" in terminal.raw
+
+
+def test_an_idle_screen_writes_nothing_and_takes_no_time() -> None:
+    with started() as terminal:
+        process = psutil.Process(terminal.process.pid)
+        before = process.cpu_times()
+        assert terminal.read(2.0) == b""
+        after = process.cpu_times()
+        assert after.user + after.system - before.user - before.system < 0.2
+
+
+def test_resizes_do_not_hurt() -> None:
+    with started() as terminal:
+        for n in range(40):
+            terminal.resize(1 + (n * 37) % 200, 1 + (n * 13) % 60)
+            terminal.read(0.02)
+        terminal.resize(100, 30)
+        terminal.settle()
+        assert terminal.screen.display[0].startswith("ready ␛[2Jnot cleared")
+
+
+def test_no_colour_means_none() -> None:
+    with started(environment={"NO_COLOR": "1"}) as terminal:
+        assert b"38;" not in terminal.raw and b"48;" not in terminal.raw
+
+
+class Stream(io.StringIO):
+    def __init__(self, fileno: int) -> None:
+        self._fileno = fileno
+
+    def fileno(self) -> int:
+        return self._fileno
+
+
+def test_where_screens_cannot_be_drawn_it_says_why() -> None:
+    master, slave = os.openpty()
+    terminal, pipe = Stream(slave), Stream(os.pipe()[0])
+    closed = io.StringIO()
+    try:
+        on = (terminal, terminal, terminal)
+        assert why_not_interactive({"TERM": "xterm"}, on) is None
+        assert "TERM is not set" in (why_not_interactive({}, on) or "")
+        for kind in ("dumb", "unknown", "vt52"):
+            assert repr(kind) in (why_not_interactive({"TERM": kind}, on) or "")
+        assert "standard input" in (why_not_interactive({"TERM": "xterm"}, (pipe, terminal, terminal)) or "")
+        assert "standard output" in (why_not_interactive({"TERM": "xterm"}, (terminal, pipe, terminal)) or "")
+        assert "standard error" in (why_not_interactive({"TERM": "xterm"}, (terminal, terminal, closed)) or "")
+    finally:
+        os.close(master)
+
+
+def test_the_question_loads_no_textual() -> None:
+    program = "import sys, meshag_tui.widgets.terminal as t; t.why_not_interactive(); print('textual' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_clipboard_sequences() -> None:
+    data = base64.b64encode("SELECT 'é'".encode()).decode()
+    assert clipboard_sequence("SELECT 'é'", {}) == f"\x1b]52;c;{data}\x07"
+    wrapped = clipboard_sequence("SELECT 'é'", {"TMUX": "/tmp/x,1,0"}) or ""
+    assert f"\x1bPtmux;\x1b\x1b]52;c;{data}\x07\x1b\\" in wrapped
+    assert (clipboard_sequence("x" * 600, {"STY": "1.pts"}) or "").count("\x1bP") == 4
+    assert clipboard_sequence("x" * 60_000, {}) is None
+    # What is pasted into a shell must not end the bracketed paste.
+    assert clipboard_sequence("a\x1b[201~\x9b;\n\tb", {}) == clipboard_sequence("a[201~;\n\tb", {})
+    assert clipboard_sequence("\ud800", {}) is not None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "environment", "theme"),
+    [
+        ("auto", {"TERM": "xterm-256color"}, "dark"),
+        ("auto", {"TERM": "xterm-256color", "COLORFGBG": "0;15"}, "light"),
+        ("auto", {"TERM": "xterm-256color", "SSH_TTY": "/dev/pts/1"}, "ansi-dark"),
+        ("auto", {"TERM": "xterm-256color", "SSH_TTY": "x", "COLORFGBG": "0;15"}, "ansi-light"),
+        ("auto", {"TERM": "linux"}, "ansi-dark"),
+        ("auto", {"TERM": "linux", "NO_COLOR": ""}, "dark"),
+        ("high-contrast", {"SSH_TTY": "x"}, "high-contrast"),
+    ],
+)
+def test_the_theme_that_suits_the_line(wanted: str, environment: dict[str, str], theme: str) -> None:
+    assert choose_theme(wanted, environment) == theme
