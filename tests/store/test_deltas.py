@@ -1,0 +1,413 @@
+"""Deltas against a simulated server that knows the truth: nothing invented, doubled or negative, every loss flagged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, event, given, settings
+from hypothesis import strategies as st
+
+from meshag_tui.snapshot import Epoch, Statements
+from meshag_tui.store import deltas, readings
+from meshag_tui.store.readings import Reading
+
+COLUMNS = ("calls", "total_time_ms", "rows", "io_read_ms", "min_time_ms", "max_time_ms", "stats_since")
+KEYS = ("a", "b", "c", "d", "e", "f")
+
+
+@dataclass
+class Entry:
+    calls: int
+    total: float
+    least: float
+    most: float
+    since: int
+
+
+@dataclass
+class Server:
+    """pg_stat_statements as it behaves: 13 (no view of its own), 14 to 16 (reset time, evictions), 17 (stats_since)."""
+
+    major: int
+    capacity: int = 4
+    clock: int = 1_000_000
+    started_at: int = 900_000
+    stats_reset: int = 900_000
+    evictions: int = 0
+    role: str = "primary"
+    entries: dict[str, Entry] = field(default_factory=dict)
+    truth: Counter[str] = field(default_factory=Counter)  # calls really made since the last sync
+    lost_unseen: bool = False  # a loss since the last sync that leaves no trace on such a server
+    present: dict[str, int] = field(default_factory=dict)  # calls at the last sync
+    reset_keys: set[str] = field(default_factory=set)
+    hidden: frozenset[str] = frozenset()
+    step: float = 1.0
+
+    def run(self, key: str, calls: int) -> None:
+        self.clock += 10
+        self.truth[key] += calls
+        for _ in range(calls):
+            self.step = self.step * 1.37 % 7 + 0.01
+            entry = self.entries.get(key)
+            if entry is None:
+                if len(self.entries) >= self.capacity:
+                    self.evict()
+                self.entries[key] = Entry(1, self.step, self.step, self.step, self.clock)
+            else:
+                entry.calls += 1
+                entry.total += self.step
+                entry.least, entry.most = min(entry.least, self.step), max(entry.most, self.step)
+
+    def evict(self) -> None:
+        self.clock += 10
+        if self.entries:
+            key = min(self.entries, key=lambda each: self.entries[each].calls)
+            # Before 14 nothing counts evictions: one that is undone before we look leaves no trace.
+            self.lost_unseen = self.lost_unseen or self.major == 13
+            del self.entries[key]
+            self.evictions += 1
+
+    def reset_all(self) -> None:
+        self.clock += 10
+        self.entries.clear()
+        self.stats_reset = self.clock
+        self.evictions = 0
+        self.lost_unseen = self.lost_unseen or self.major == 13
+
+    def reset_one(self, key: str) -> None:
+        self.clock += 10
+        if self.entries.pop(key, None):
+            self.reset_keys.add(key)
+
+    def loss_leaves_a_trace(self) -> bool:
+        """Whether the losses since the last sync can be seen by anybody: what the module says of the exceptions."""
+        for key in self.reset_keys:
+            before, now = self.present.get(key, 0), self.entries.get(key)
+            if not before or (self.major < 17 and now is not None and now.calls >= before):
+                return False
+        return not self.lost_unseen
+
+    def restart(self) -> None:
+        self.clock += 10
+        self.started_at = self.clock
+
+    def crash(self, new_postmaster: bool) -> None:
+        self.reset_all()
+        if new_postmaster:
+            self.started_at = self.clock
+
+    def epoch(self) -> Epoch:
+        known = self.major >= 14
+        return Epoch(
+            "7000", self.role, self.started_at, self.stats_reset if known else None, self.evictions if known else None
+        )
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        self.clock += 10
+        return [
+            (key, e.calls, e.total, e.calls * 2, None, e.least, e.most, e.since if self.major >= 17 else None)
+            for key, e in self.entries.items()
+            if key not in self.hidden
+        ]
+
+
+class Monitor:
+    """Syncs a server and keeps what the store would."""
+
+    def __init__(self) -> None:
+        self.last: Reading | None = None
+        self.known: dict[str, str] = {}
+        self.total: Counter[str] = Counter()
+
+    def sync(self, server: Server, during: Any = None) -> deltas.StatementDeltas:
+        server.clock += 10
+        epoch, observed = server.epoch(), server.clock
+        if during is not None:
+            during()
+        rows = server.rows()
+        hidden = len(server.entries) - len(rows)
+        reading = Reading(epoch, observed, observed, ("meshag",), not server.hidden, hidden, 0.0)
+        found = deltas.statements(self.last, self.known, Statements(COLUMNS, rows, hidden), reading)
+        self.last = Reading.from_document(reading.as_document())
+        self.known |= found.baselines
+        self.known |= dict.fromkeys(found.vanished, deltas.ABSENT)
+        server.present = {row[0]: row[1] for row in rows}
+        for key, values in found.active:
+            assert values[0] >= 0 and values[1] >= 0 and (values[2] or 0) >= 0
+            assert values[2] == values[0] * 2, "the counters of one row belong together"
+            self.total[key] += values[0]
+        return found
+
+
+keys = st.sampled_from(KEYS)
+work = st.tuples(st.just("run"), keys, st.integers(1, 9))
+trouble = st.one_of(
+    st.tuples(st.just("reset_all")),
+    st.tuples(st.just("reset_one"), keys),
+    st.tuples(st.just("evict")),
+    st.tuples(st.just("restart")),
+    st.tuples(st.just("crash"), st.booleans()),
+)
+sync = st.tuples(st.just("sync"))
+steps = st.lists(st.one_of(work, work, work, sync, trouble), min_size=15, max_size=60)
+thorough = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@thorough
+@given(major=st.sampled_from([13, 14, 16, 17, 18]), steps=steps)
+def test_random_histories_never_invent_and_every_loss_is_flagged(major: int, steps: list[tuple[Any, ...]]) -> None:
+    server, monitor = Server(major), Monitor()
+    for name, *arguments in [*steps, ("sync",)]:
+        if name != "sync":
+            getattr(server, name)(*arguments)
+            continue
+        first = monitor.last is None
+        traceable = server.loss_leaves_a_trace()
+        found = monitor.sync(server)
+        seen = {key: values[0] for key, values in found.active}
+        assert all(calls <= server.truth[key] for key, calls in seen.items()), "invented or doubled"
+        if not first and sum(seen.values()) < server.truth.total():
+            event(f"{major}: loss, {'flagged' if not found.complete else 'unseen'}")
+            assert not found.complete or not traceable
+        assert found.complete or found.events, "a loss says what it is"
+        if first:
+            assert not found.active
+        server.truth.clear()
+        server.lost_unseen = False
+        server.reset_keys.clear()
+
+
+@thorough
+@given(
+    major=st.sampled_from([13, 14, 17]),
+    steps=steps,
+    torn=st.lists(st.lists(st.one_of(work, trouble), max_size=3), max_size=20),
+)
+def test_a_server_that_changes_while_it_is_read_is_never_counted_twice(
+    major: int, steps: list[tuple[Any, ...]], torn: list[list[tuple[Any, ...]]]
+) -> None:
+    server, monitor = Server(major), Monitor()
+    made: Counter[str] = Counter()
+    for name, *arguments in [*steps, ("sync",)]:
+        if name != "sync":
+            getattr(server, name)(*arguments)
+            continue
+        first = monitor.last is None
+        inside = torn.pop() if torn else []
+
+        def change(inside: list[tuple[Any, ...]] = inside) -> None:
+            for each, *more in inside:
+                getattr(server, each)(*more)
+
+        monitor.sync(server, change)
+        if not first:
+            made += server.truth
+        server.truth.clear()
+        assert all(monitor.total[key] <= made[key] for key in monitor.total)
+
+
+@thorough
+@given(
+    majors=st.tuples(st.sampled_from([13, 14, 17]), st.booleans()),
+    steps=st.lists(
+        st.one_of(
+            work,
+            work,
+            sync,
+            trouble,
+            st.tuples(st.just("view"), st.frozensets(keys, max_size=3)),
+            st.tuples(st.just("switch")),
+            st.tuples(st.just("promote")),
+        ),
+        min_size=15,
+        max_size=60,
+    ),
+)
+def test_failover_and_changing_rights_never_invent(majors: tuple[int, bool], steps: list[tuple[Any, ...]]) -> None:
+    """Two nodes of one cluster behind one address, and statements of others that come into view and leave it."""
+    major, _ = majors
+    nodes = [Server(major), Server(major, started_at=950_000, stats_reset=950_000)]
+    nodes[1].run("a", 5)
+    nodes[1].truth.clear()
+    monitor = Monitor()
+    for name, *arguments in [*steps, ("sync",)]:
+        server = nodes[0]
+        nodes[1].clock = max(nodes[1].clock, server.clock)
+        if name == "switch":
+            nodes.reverse()
+            nodes[0].clock = max(node.clock for node in nodes)
+        elif name == "promote":
+            server.role = "replica" if server.role == "primary" else "primary"
+        elif name == "view":
+            server.hidden = arguments[0]
+        elif name != "sync":
+            getattr(server, name)(*arguments)
+        else:
+            found = monitor.sync(server)
+            assert all(values[0] <= server.truth[key] for key, values in found.active)
+            for node in nodes:
+                node.truth.clear()
+
+
+def test_pg17_counts_all_calls_after_a_reset_and_marks_the_interval() -> None:
+    server, monitor = Server(17), Monitor()
+    server.run("a", 10)
+    monitor.sync(server)
+    server.reset_all()
+    server.run("a", 25)
+    found = monitor.sync(server)
+    assert found.calls == 25
+    assert not found.complete and [each["kind"] for each in found.events] == ["reset"]
+
+
+def test_before_pg17_a_reset_is_a_marked_lower_bound() -> None:
+    server, monitor = Server(15), Monitor()
+    server.run("a", 10)
+    monitor.sync(server)
+    server.reset_all()
+    server.run("a", 25)
+    found = monitor.sync(server)
+    assert 15 <= found.calls <= 25
+    assert not found.complete
+
+
+@pytest.mark.parametrize("major", [14, 17])
+def test_a_single_reset_rebases_that_entry_only(major: int) -> None:
+    server, monitor = Server(major), Monitor()
+    server.run("a", 10)
+    server.run("b", 10)
+    monitor.sync(server)
+    server.reset_one("a")
+    server.run("a", 3)
+    server.run("b", 4)
+    found = monitor.sync(server)
+    assert dict((key, values[0]) for key, values in found.active) == {"a": 3, "b": 4}
+    assert [each["kind"] for each in found.events] == ["decrease"]
+
+
+def test_a_restart_that_kept_its_statistics_loses_nothing() -> None:
+    server, monitor = Server(16), Monitor()
+    server.run("a", 10)
+    monitor.sync(server)
+    server.run("a", 3)
+    server.restart()
+    server.run("a", 4)
+    found = monitor.sync(server)
+    assert found.calls == 7 and found.complete
+    assert [each["kind"] for each in found.events] == ["restart"]
+
+
+def test_idle_statements_cost_nothing_and_41_stay_41() -> None:
+    server, monitor = Server(18), Monitor()
+    server.run("a", 1)
+    monitor.sync(server)
+    server.run("a", 41)
+    assert monitor.sync(server).calls == 41
+    for _ in range(5):
+        found = monitor.sync(server)
+        assert (found.calls, found.active, found.baselines, found.events) == (0, [], {}, ())
+
+
+def test_a_counter_that_becomes_measured_makes_no_spike() -> None:
+    reading = Reading(Epoch("1", "primary", 1, 1, 0), 10, 10, (), True, 0, 0.0)
+    columns = ("calls", "total_time_ms", "io_read_ms")
+    first = deltas.statements(None, {}, Statements(columns, [("k", 5, 2.5, None)]), reading)
+    second = deltas.statements(reading, first.baselines, Statements(columns, [("k", 6, 3.0, 900.0)]), reading)
+    third = deltas.statements(reading, second.baselines, Statements(columns, [("k", 7, 3.5, 901.5)]), reading)
+    io = deltas.DELTA_COLUMNS.index("io_time_ms")
+    assert second.active[0][1][io] is None
+    assert third.active[0][1][io] == 1.5
+
+
+def test_counters_beyond_double_precision_stay_exact() -> None:
+    reading = Reading(Epoch("1", "primary", 1, 1, 0), 10, 10, (), True, 0, 0.0)
+    columns = ("calls", "total_time_ms", "shared_hit")
+    near = 2**63 - 10
+    first = deltas.statements(None, {}, Statements(columns, [("k", 3 * 10**9, 1e15, near)]), reading)
+    then = deltas.statements(
+        reading, first.baselines, Statements(columns, [("k", 3 * 10**9 + 1, 1e15, near + 3)]), reading
+    )
+    assert then.active[0][1][0] == 1
+    assert then.active[0][1][deltas.DELTA_COLUMNS.index("shared_hit")] == 3
+
+
+# Tables, indexes and the observation of their use
+
+
+def same(**changes: Any) -> readings.Continuity:
+    before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
+    return readings.continuity(
+        before,
+        Epoch(
+            **{"system_identifier": "1", "role": "primary", "started_at": 1, "stats_reset": 5, "evictions": 0} | changes
+        ),
+    )
+
+
+def test_index_counters_zeroed_by_a_crash_end_the_observation() -> None:
+    before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
+    after = Epoch("1", "primary", 1, 20, 0)  # a crash moves nothing but this
+    tie = readings.continuity(before, after)
+    found = deltas.objects(tie, {"i": {"scans": 7}, "j": {"scans": 0}}, {"i": {"scans": 2}, "j": {"scans": 0}})
+    assert found.active == {"i": {"scans": 2}}
+    assert deltas.observation_break(before, after, tie, [found]) is not None
+
+
+def test_a_reset_of_statements_alone_leaves_index_observation_unbroken() -> None:
+    before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
+    after = Epoch("1", "primary", 1, 20, 0)
+    tie = readings.continuity(before, after)
+    found = deltas.objects(tie, {"i": {"scans": 7}, "j": {"scans": 3}}, {"i": {"scans": 9}, "j": {"scans": 3}})
+    assert found.active == {"i": {"scans": 2}}
+    assert deltas.observation_break(before, after, tie, [found]) is None
+
+
+def test_a_crash_that_leaves_no_witness_ends_the_observation() -> None:
+    before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
+    after = Epoch("1", "primary", 1, 20, 0)
+    tie = readings.continuity(before, after)
+    found = deltas.objects(tie, {"i": {"scans": 0}}, {"i": {"scans": 0}})
+    assert deltas.observation_break(before, after, tie, [found]) is not None
+
+
+def test_a_reset_of_object_counters_ends_the_observation_though_nothing_fell() -> None:
+    before = Reading(Epoch("1", "primary", 1, 5, 0, objects_reset=3), 10, 10, (), True, 0, 0.0)
+    after = Epoch("1", "primary", 1, 5, 0, objects_reset=15)
+    tie = readings.continuity(before, after)
+    assert deltas.observation_break(before, after, tie, [deltas.objects(tie, {}, {})]) is not None
+
+
+def test_dropping_a_partition_is_not_a_reset_of_its_parent() -> None:
+    found = deltas.objects(same(), {"p": {"seq_scan": 90}}, {"p": {"seq_scan": 40}}, derived={"p"})
+    assert found.active == {} and not found.fell
+
+
+# Time
+
+
+def reading_at(ours: int, servers: int) -> Reading:
+    return Reading(Epoch("1", "primary", 1, 1, 0), servers, ours, (), True, 0, 0.0)
+
+
+def test_spans_follow_each_other() -> None:
+    assert readings.span(None, reading_at(100_000, 100_000), 60_000) == readings.Span(None, 100_000)
+    assert readings.span(reading_at(100_000, 7), reading_at(160_000, 60_007), 60_000) == readings.Span(100_000, 160_000)
+
+
+def test_a_long_pause_is_a_gap_and_keeps_its_counts() -> None:
+    found = readings.span(reading_at(0, 0), reading_at(600_000, 600_000), 60_000)
+    assert (found.start_at, found.end_at) == (0, 600_000)
+    assert [each["kind"] for each in found.events] == ["gap"]
+
+
+@pytest.mark.parametrize("jump", [3_600_000, -3_600_000, 315_360_000_000, -1_700_000_000_000])
+@pytest.mark.parametrize("whose", ["ours", "the server's"])
+def test_a_clock_that_jumps_makes_no_negative_and_no_giant_span(jump: int, whose: str) -> None:
+    start = 1_800_000_000_000
+    ours, servers = (60_000 + jump, 60_000) if whose == "ours" else (60_000, 60_000 + jump)
+    found = readings.span(reading_at(start, start), reading_at(start + ours, start + servers), 60_000)
+    assert found.start_at is not None and found.end_at - found.start_at == 60_000
+    assert [each["kind"] for each in found.events] == ["clock"]
