@@ -269,6 +269,17 @@ class DropIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreIndex:
+    """Put a dropped index back exactly: the statements captured from the catalogue before the drop, in order."""
+
+    schema: str
+    table: str
+    name: str
+    statements: tuple[str, ...]
+    kind: Literal["restore-index"] = "restore-index"
+
+
+@dataclass(frozen=True, slots=True)
 class Analyze:
     schema: str
     table: str
@@ -282,7 +293,7 @@ class Vacuum:
     kind: Literal["vacuum"] = "vacuum"
 
 
-Change = CreateIndex | DropIndex | Analyze | Vacuum
+Change = CreateIndex | DropIndex | RestoreIndex | Analyze | Vacuum
 """What can be applied. A change is data; only an engine turns it into SQL, from catalogue names."""
 
 
