@@ -306,7 +306,7 @@ def _known(value: float | None) -> float | None:
 
 
 def duration(ms: float | None) -> str:
-    """A time in milliseconds: "340 µs", "1.2 ms", "56 ms", "1.2 s", "2 min 05 s", "3 h 20 min", "4 d 2 h"."""
+    """A time in milliseconds: "340 µs", "1.2 ms", "56 ms", "1.2 s", "2.1 min", "3.3 h", "4.2 d"."""
     value = _known(ms)
     if value is None:
         return glyphs().none
@@ -326,15 +326,10 @@ def duration(ms: float | None) -> str:
         return f"{seconds:.1f} s"
     if seconds < 99.5:
         return f"{seconds:.0f} s"
-    whole = round(seconds)
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes:02d} min"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if days < 1000 else f"{days:,} d"
+    for unit, length in (("min", 60), ("h", 3600), ("d", 86_400)):
+        if seconds / length < (99.95 if unit != "h" else 47.95) or unit == "d":
+            break
+    return f"{seconds / length:,.1f} {unit}" if seconds / length < 999.5 else f"{seconds / length:,.0f} {unit}"
 
 
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
