@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, IndexColumn, IndexSpec, MeshagError, Vacuum
+from meshag_tui.types import (
+    Analyze,
+    Change,
+    CreateIndex,
+    DropIndex,
+    IndexColumn,
+    IndexSpec,
+    MeshagError,
+    RestoreIndex,
+    Vacuum,
+)
 
 
 def clean(text: str) -> str:
@@ -44,6 +54,8 @@ def change_from(found: Mapping[str, Any]) -> Change:
                 return CreateIndex(_index(found["spec"]))
             case "drop-index":
                 return DropIndex(found["schema"], found["table"], found["name"])
+            case "restore-index":
+                return RestoreIndex(found["schema"], found["table"], found["name"], tuple(found["statements"]))
             case "analyze":
                 return Analyze(found["schema"], found["table"])
             case "vacuum":

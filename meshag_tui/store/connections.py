@@ -1,0 +1,384 @@
+"""The monitored databases: how to reach them, what they are, and how their last sync went.
+
+Passwords go in and out through the vault only; a `ConnectionInfo` never holds one. Status: TESTING until the first
+success, ACTIVE, ERROR until the next success, INACTIVE while the user has paused it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import peewee
+
+from meshag_tui.snapshot import ServerFacts
+from meshag_tui.store import database, ids, models
+from meshag_tui.store.documents import clean, document
+from meshag_tui.store.vault import Vault, join_proxy, split_proxy
+from meshag_tui.types import (
+    ChangeState,
+    ConnectionStatus,
+    DbType,
+    Finding,
+    MeshagError,
+    Secret,
+    SuggestionStatus,
+    Target,
+    TlsMode,
+    UsageError,
+)
+
+DEFAULT_PROJECT = "Default"
+BUSY = (ChangeState.GATED, ChangeState.RUNNING, ChangeState.VERIFYING)
+_TARGET_FIELDS = frozenset({"host", "port", "database", "user", "tls", "tls_ca", "proxy", "password"})
+_OWN_FIELDS = frozenset({"name", "project", "interval_s", "read_only", "slow_ms"})
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """One connection as shown: no secrets. Times are epoch ms; `interval_s` and `slow_ms` None: the setting holds."""
+
+    id: str
+    name: str
+    project_id: str
+    project_name: str
+    db_type: DbType
+    host: str
+    port: int
+    database: str
+    username: str
+    has_password: bool
+    tls: TlsMode
+    tls_ca: str | None
+    proxy: str | None
+    status: ConnectionStatus
+    read_only: bool
+    interval_s: int | None
+    slow_ms: float | None
+    last_sync_at: int | None
+    next_sync_at: int | None
+    last_error: str | None
+    failures: int
+    engine: str | None
+    version: str | None
+    system_identifier: str | None
+    facts: Mapping[str, Any]
+    warnings: tuple[Finding, ...]
+    texts_at: int | None
+    created_at: int
+    updated_at: int
+    open_suggestions: int
+
+    @property
+    def label(self) -> str:
+        """user@host:port/database."""
+        return Target(self.db_type, self.host, self.port, self.database, self.username).label
+
+
+def add(
+    name: str,
+    target: Target,
+    vault: Vault,
+    *,
+    project: str | None = None,
+    interval_s: int | None = None,
+    read_only: bool = False,
+    slow_ms: float | None = None,
+) -> ConnectionInfo:
+    """Remember a connection, its password sealed; its status is TESTING until a first success.
+
+    `project` is a name, made if it is new.
+
+    Raises:
+        UsageError: the name is taken or empty.
+    """
+    name = _name(name)
+    with database.durable():
+        now = database.now_ms()
+        if models.Connection.select().where(models.Connection.name == name).exists():
+            raise UsageError(f"There is already a connection named {name!r}")
+        connection_id = ids.new("con")
+        models.Connection.create(
+            id=connection_id,
+            project=_project(project or DEFAULT_PROJECT, now),
+            name=name,
+            db_type=target.db_type,
+            interval_s=interval_s,
+            read_only=read_only,
+            slow_ms=slow_ms,
+            created_at=now,
+            updated_at=now,
+            **_target_columns(target, vault),
+        )
+    return get(connection_id)
+
+
+def listing() -> tuple[ConnectionInfo, ...]:
+    """All connections by name."""
+    return _select()
+
+
+def get(connection_id: str) -> ConnectionInfo:
+    """The connection with this id. MeshagError if it is gone."""
+    found = _select(models.Connection.id == connection_id)
+    if not found:
+        raise MeshagError(f"The connection {connection_id} is gone")
+    return found[0]
+
+
+def find(name_or_id: str) -> ConnectionInfo:
+    """A connection by id or name (its case matters only between two that differ in nothing else).
+
+    Raises:
+        UsageError: there is none; the text names those nearest.
+    """
+    known = listing()
+    for match in (
+        [info for info in known if name_or_id in (info.id, info.name)],
+        [info for info in known if info.name.casefold() == name_or_id.casefold()],
+    ):
+        if len(match) == 1:
+            return match[0]
+    if not known:
+        raise UsageError("There is no connection yet: meshag connections add NAME URL")
+    names = [info.name for info in known]
+    near = difflib.get_close_matches(name_or_id, names, n=3, cutoff=0.5) or names[:3]
+    raise UsageError(f"There is no connection {name_or_id!r}: did you mean {', '.join(near)}?")
+
+
+def target(connection_id: str, vault: Vault) -> Target:
+    """How to reach it, with its password.
+
+    Raises:
+        vault.OtherKey, vault.NotForThisConnection: the password cannot be had, or is not for this server.
+    """
+    row = _row(connection_id)
+    bare = _bare_target(row)
+    password = None if row.secret is None else vault.reveal(row.secret, bare, row.secret_key_id)
+    proxy = bare.proxy
+    if proxy is not None and row.proxy_secret is not None:
+        proxy = join_proxy(proxy, vault.reveal(row.proxy_secret, bare, row.secret_key_id))
+    return replace(bare, password=password, proxy=proxy)
+
+
+def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> ConnectionInfo:
+    """Change a connection: `target` (a whole Target), or any of host, port, database, user, password, tls, tls_ca,
+    proxy; name, project, interval_s, read_only, slow_ms. A `password` of None forgets it.
+
+    `vault` is needed when how to reach it changes, for the password is sealed for exactly that: without a new one, the
+    old one is sealed anew. A `target` without a password keeps the old one too.
+
+    Raises:
+        UsageError: an unknown field, or a name that is taken.
+    """
+    unknown = set(changes) - _TARGET_FIELDS - _OWN_FIELDS - {"target"}
+    if unknown:
+        raise UsageError(f"A connection has no {sorted(unknown)[0]!r} to change")
+    columns: dict[str, Any] = {key: value for key, value in changes.items() if key in _OWN_FIELDS}
+    with database.durable():
+        row = _row(connection_id)
+        now = database.now_ms()
+        if "name" in columns:
+            columns["name"] = _name(columns["name"])
+            other = (models.Connection.name == columns["name"]) & (models.Connection.id != connection_id)
+            if models.Connection.select().where(other).exists():
+                raise UsageError(f"There is already a connection named {columns['name']!r}")
+        if "project" in columns:
+            columns["project"] = _project(columns["project"] or DEFAULT_PROJECT, now)
+        if {"target", *_TARGET_FIELDS} & set(changes):
+            if vault is None:
+                raise MeshagError("Changing how a connection is reached needs the vault")
+            columns.update(_target_columns(_changed_target(row, vault, changes), vault))
+        models.Connection.update(updated_at=now, **columns).where(models.Connection.id == connection_id).execute()
+    return get(connection_id)
+
+
+def contents(connection_id: str) -> dict[str, int]:
+    """How much would go with the connection: rows by kind."""
+    _row(connection_id)
+    counts = {}
+    for label, model in (
+        ("queries", models.Query),
+        ("intervals", models.Interval),
+        ("tables", models.MonitoredTable),
+        ("indexes", models.MonitoredIndex),
+        ("suggestions", models.Suggestion),
+        ("changes", models.Change),
+        ("executions", models.Execution),
+    ):
+        counts[label] = model.select().where(model.connection == connection_id).count()
+    return counts
+
+
+def remove(connection_id: str) -> dict[str, int]:
+    """Forget a connection and all that was collected from it; returns what went. The activity log stays.
+
+    Raises:
+        MeshagError: a change is being applied there.
+    """
+    with database.atomic():
+        running = (models.Change.connection == connection_id) & models.Change.state.in_(BUSY)
+        if models.Change.select().where(running).exists():
+            raise MeshagError("A change is being applied there: wait until it is done, or cancel it")
+        counts = contents(connection_id)
+        models.Connection.delete().where(models.Connection.id == connection_id).execute()
+    return counts
+
+
+def set_status(connection_id: str, status: ConnectionStatus) -> None:
+    """Pause (INACTIVE), resume (ACTIVE) or mark as being tested. Resuming makes the next sync due at once."""
+    changes: dict[str, Any] = {"status": status}
+    if status is ConnectionStatus.ACTIVE:
+        changes |= {"next_sync_at": None, "failures": 0, "last_error": None}
+    _update(connection_id, **changes)
+
+
+def synced(
+    connection_id: str, facts: ServerFacts, warnings: Sequence[Finding], next_sync_at: int | None = None
+) -> None:
+    """A sync succeeded: ERROR and TESTING become ACTIVE; a connection the user paused stays paused."""
+    _update(
+        connection_id,
+        status=_unless_paused(ConnectionStatus.ACTIVE),
+        last_sync_at=database.clock(),
+        next_sync_at=next_sync_at,
+        last_error=None,
+        failures=0,
+        engine=facts.engine,
+        version=facts.version,
+        system_identifier=facts.epoch.system_identifier,
+        facts=document(asdict(facts)),
+        warnings=document([asdict(finding) for finding in warnings]),
+    )
+
+
+def failed(connection_id: str, error: str, next_sync_at: int | None = None) -> None:
+    """A sync or test failed: ACTIVE and TESTING become ERROR; what was collected before stays."""
+    _update(
+        connection_id,
+        status=_unless_paused(ConnectionStatus.ERROR),
+        next_sync_at=next_sync_at,
+        last_error=clean(error),
+        failures=models.Connection.failures + 1,
+    )
+
+
+def _unless_paused(status: ConnectionStatus) -> Any:
+    column = models.Connection.status
+    return peewee.Case(None, [(column == ConnectionStatus.INACTIVE, str(ConnectionStatus.INACTIVE))], str(status))
+
+
+def _update(connection_id: str, **columns: Any) -> None:
+    done = (
+        models.Connection.update(updated_at=database.clock(), **columns)
+        .where(models.Connection.id == connection_id)
+        .execute()
+    )
+    if not done:
+        raise MeshagError(f"The connection {connection_id} is gone")
+
+
+def _row(connection_id: str) -> Any:
+    row = models.Connection.get_or_none(models.Connection.id == connection_id)
+    if row is None:
+        raise MeshagError(f"The connection {connection_id} is gone")
+    return row
+
+
+def _name(name: str) -> str:
+    name = clean(name).strip()
+    if not name or len(name) > 100 or not name.isprintable():
+        raise UsageError("A connection's name is 1 to 100 visible characters")
+    return name
+
+
+def _project(name: str, now: int) -> str:
+    found = models.Project.get_or_none(models.Project.name == name)
+    if found is not None:
+        return str(found.id)
+    return str(models.Project.create(id=ids.new("prj"), name=name, created_at=now, updated_at=now).id)
+
+
+def _target_columns(target: Target, vault: Vault) -> dict[str, Any]:
+    proxy, proxy_password = split_proxy(target.proxy)
+    secret, secret_key = vault.seal(target.password, target) if target.password is not None else (None, None)
+    proxy_secret = None
+    if proxy_password is not None:
+        proxy_secret, secret_key = vault.seal(proxy_password, target)
+    return {
+        "host": target.host,
+        "port": target.port,
+        "database": target.database,
+        "username": target.user,
+        "secret": secret,
+        "secret_key_id": secret_key,
+        "tls": target.tls,
+        "tls_ca": target.tls_ca,
+        "proxy": proxy,
+        "proxy_secret": proxy_secret,
+    }
+
+
+def _changed_target(row: Any, vault: Vault, changes: Mapping[str, Any]) -> Target:
+    """The new target, with the old password unless there is a new one (then the old one need not be readable)."""
+    given: Target | None = changes.get("target")
+    if given is not None and given.db_type is not DbType(row.db_type):
+        raise UsageError("A connection cannot become another kind of database: add a new one")
+    now = _bare_target(row) if given is None else given
+    now = replace(now, **{key: value for key, value in changes.items() if key in _TARGET_FIELDS - {"password"}})
+    if "password" in changes:
+        password: Secret | None = changes["password"]
+    elif given is not None and given.password is not None:
+        password = given.password
+    else:
+        password = None if row.secret is None else vault.reveal(row.secret, _bare_target(row), row.secret_key_id)
+    if now.proxy is not None and now.proxy == row.proxy and row.proxy_secret is not None:
+        old = vault.reveal(row.proxy_secret, _bare_target(row), row.secret_key_id)
+        now = replace(now, proxy=join_proxy(now.proxy, old))
+    return replace(now, password=password)
+
+
+def _bare_target(row: Any) -> Target:
+    return Target(
+        db_type=DbType(row.db_type),
+        host=row.host,
+        port=row.port,
+        database=row.database,
+        user=row.username,
+        tls=TlsMode(row.tls),
+        tls_ca=row.tls_ca,
+        proxy=row.proxy,
+    )
+
+
+def _select(*where: Any) -> tuple[ConnectionInfo, ...]:
+    connection, project, suggestion = models.Connection, models.Project, models.Suggestion
+    still_open = suggestion.status.in_((SuggestionStatus.NEW, SuggestionStatus.REVIEWED))
+    counted = (
+        suggestion.select(suggestion.connection, peewee.fn.COUNT(suggestion.id))
+        .where(still_open & suggestion.resolved_at.is_null())
+        .group_by(suggestion.connection)
+    )
+    query = connection.select(connection, project.name.alias("project_name")).join(project).order_by(connection.name)
+    if where:
+        query = query.where(*where)
+    counts: Any = counted.tuples()
+    rows: Any = query.dicts()
+    open_counts: dict[str, int] = dict(counts)
+    return tuple(_info(row, open_counts.get(row["id"], 0)) for row in rows)
+
+
+def _info(row: Mapping[str, Any], open_suggestions: int) -> ConnectionInfo:
+    values = {key: row[key] for key in ConnectionInfo.__dataclass_fields__ if key in row}
+    values |= {
+        "project_id": row["project"],
+        "db_type": DbType(row["db_type"]),
+        "has_password": row["secret"] is not None,
+        "tls": TlsMode(row["tls"]),
+        "status": ConnectionStatus(row["status"]),
+        "warnings": tuple(Finding(**finding) for finding in row["warnings"]),
+        "open_suggestions": open_suggestions,
+    }
+    return ConnectionInfo(**values)

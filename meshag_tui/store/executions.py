@@ -1,0 +1,354 @@
+"""Durable runs: what was asked for, who does it, which steps are done, and what they said.
+
+(kind, key, slot) is unique, so a run is asked for once however many instances ask. Its owner holds a lease on the
+store's clock; each taking raises the fence, and an owner whose fence is old can write nothing more. A step's rows and
+its checkpoint are one transaction: a resumed run skips the step or repeats it, never half.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import peewee
+
+from meshag_tui.store import database, ids, models
+from meshag_tui.store.documents import clean, document
+from meshag_tui.types import ExecutionState, MeshagError
+
+ENDED = (ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED)
+_LOG_LIMIT = 1_000  # lines of one run that are kept
+
+
+class LostLease(MeshagError):
+    """Another instance took the run over, or it was ended: stop, and write nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A run we own until `lease_until` (store's clock, epoch ms), with what earlier owners completed."""
+
+    id: str
+    kind: str
+    key: str
+    slot: int
+    connection_id: str | None
+    owner: str
+    fence: int
+    ttl_ms: int
+    attempts: int  # this one included
+    input: Mapping[str, Any]
+    done: Mapping[str, Any]  # step name -> output
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A completed step. Times are epoch ms."""
+
+    name: str
+    started_at: int
+    finished_at: int
+    output: Any
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    at: int
+    level: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionInfo:
+    """A run as shown. Times are epoch ms; `steps` and `log` are filled by `get`."""
+
+    id: str
+    kind: str
+    key: str
+    slot: int
+    connection_id: str | None
+    connection_name: str | None
+    state: ExecutionState
+    owner: str | None
+    lease_until: int
+    not_before: int
+    attempts: int
+    cancel_requested: bool
+    input: Mapping[str, Any]
+    result: Any
+    error: str | None
+    created_at: int
+    updated_at: int
+    started_at: int | None
+    finished_at: int | None
+    steps: tuple[Step, ...] = ()
+    log: tuple[LogLine, ...] = ()
+
+    @property
+    def duration_ms(self) -> int | None:
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return self.finished_at - self.started_at
+
+
+def owner_name() -> str:
+    """A name for one instance: host, process and chance, so that a recycled process id is another owner."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+
+
+def request(
+    kind: str,
+    key: str,
+    slot: int,
+    *,
+    connection: str | None = None,
+    input: Mapping[str, Any] | None = None,
+    not_before: int = 0,
+) -> str | None:
+    """Ask for a run; its id, or None if (kind, key, slot) was asked for before.
+
+    `slot` tells one run of a key from the next, as in `store clock // interval`; `not_before` is epoch ms.
+    """
+    execution_id = ids.new("exec")
+    with database.atomic():
+        now = database.now_ms()
+        models.Execution.insert(
+            id=execution_id,
+            kind=kind,
+            key=key,
+            slot=slot,
+            connection=connection,
+            state=ExecutionState.READY,
+            not_before=not_before,
+            input=document(dict(input or {})),
+            created_at=now,
+            updated_at=now,
+        ).on_conflict_ignore().execute()
+        row = models.Execution
+        made = row.select().where(row.id == execution_id).exists()
+    return execution_id if made else None
+
+
+def claim(kinds: Sequence[str], owner: str, ttl_ms: int) -> Claimed | None:
+    """Take the oldest run of these kinds that is due, or whose owner let its lease pass; None if there is none.
+
+    Of one kind and key only one run is taken at a time, on all instances together.
+    """
+    row = models.Execution
+    with database.atomic():
+        if database.kind() == "postgresql":
+            # Two instances looking at once would both see a free key; they take turns instead.
+            models.database.execute_sql("SELECT pg_advisory_xact_lock(1835365217)")
+        now = database.now_ms()
+        due = (row.state == ExecutionState.READY) & (row.not_before <= now)
+        orphan = (row.state == ExecutionState.RUNNING) & (row.lease_until < now)
+        other = row.alias("other")
+        taken = other.select(peewee.SQL("1")).where(
+            (other.kind == row.kind)
+            & (other.key == row.key)
+            & (other.id != row.id)
+            & (other.state == ExecutionState.RUNNING)
+            & (other.lease_until >= now)
+        )
+        query = row.select().where(row.kind.in_(list(kinds)) & (due | orphan) & ~peewee.fn.EXISTS(taken))
+        found: Any = query.order_by(row.not_before, row.id).dicts().first()
+        if found is None:
+            return None
+        started = found["started_at"] or now
+        row.update(
+            state=ExecutionState.RUNNING,
+            owner=owner,
+            fence=row.fence + 1,
+            attempts=row.attempts + 1,
+            lease_until=now + ttl_ms,
+            started_at=started,
+            updated_at=now,
+        ).where(row.id == found["id"]).execute()
+        step = models.ExecutionStep
+        steps: Any = step.select(step.name, step.output).where(step.execution == found["id"]).tuples()
+        done = dict(steps)
+    return Claimed(
+        id=found["id"],
+        kind=found["kind"],
+        key=found["key"],
+        slot=found["slot"],
+        connection_id=found["connection"],
+        owner=owner,
+        fence=found["fence"] + 1,
+        ttl_ms=ttl_ms,
+        attempts=found["attempts"] + 1,
+        input=found["input"],
+        done=done,
+    )
+
+
+def renew(claimed: Claimed) -> bool:
+    """Keep the lease for another `ttl_ms`; True if cancelling was asked for meanwhile. LostLease if it is not ours."""
+    _mine(claimed)
+    return cancel_requested(claimed.id)
+
+
+def commit_step(
+    claimed: Claimed, name: str, output: Any, started_at: int, write: Callable[[], Any] | None = None
+) -> None:
+    """Complete a step: the rows `write` makes, the checkpoint and the fence check in one transaction.
+
+    `output` is JSON and comes back in `Claimed.done` when the run is resumed. A step is completed once.
+
+    Raises:
+        LostLease: nothing was written.
+    """
+    with database.atomic():
+        _mine(claimed)  # first: on a shared store it also keeps others from taking the run until we commit
+        if write is not None:
+            write()
+        models.ExecutionStep.insert(
+            execution=claimed.id,
+            name=name,
+            started_at=started_at,
+            finished_at=database.now_ms(),
+            output=document(output),
+        ).execute()
+
+
+def finish(claimed: Claimed, state: ExecutionState, result: Any = None, error: str | None = None) -> None:
+    """End the run. LostLease if it is not ours any more."""
+    _mine(
+        claimed,
+        state=state,
+        result=document(result),
+        error=None if error is None else clean(error),
+        lease_until=0,
+        finished_at=database.clock(),
+    )
+
+
+def retry(claimed: Claimed, not_before: int, error: str) -> ExecutionState:
+    """Give the run back, to be taken again from `not_before` (epoch ms) on; completed steps stay completed.
+
+    Returns READY, or CANCELLED if that was asked for meanwhile.
+    """
+    row = models.Execution
+    with database.atomic():
+        _mine(claimed, state=ExecutionState.READY, owner=None, lease_until=0, not_before=not_before, error=clean(error))
+        if cancel_requested(claimed.id):
+            ended = row.update(state=ExecutionState.CANCELLED, finished_at=database.clock())
+            ended.where(row.id == claimed.id).execute()
+            return ExecutionState.CANCELLED
+    return ExecutionState.READY
+
+
+def cancel(execution_id: str) -> ExecutionState:
+    """Ask a run to stop: one nobody has taken is CANCELLED at once, a running one when its owner sees the request."""
+    row = models.Execution
+    with database.atomic():
+        now = database.now_ms()
+        waiting = (row.id == execution_id) & (row.state == ExecutionState.READY)
+        row.update(state=ExecutionState.CANCELLED, cancel_requested=True, finished_at=now, updated_at=now).where(
+            waiting
+        ).execute()
+        running = (row.id == execution_id) & (row.state == ExecutionState.RUNNING)
+        row.update(cancel_requested=True, updated_at=now).where(running).execute()
+        state = row.select(row.state).where(row.id == execution_id).scalar()
+    if state is None:
+        _gone(execution_id)
+    return ExecutionState(state)
+
+
+def cancel_requested(execution_id: str) -> bool:
+    row = models.Execution
+    return bool(row.select(row.cancel_requested).where(row.id == execution_id).scalar())
+
+
+def log(execution_id: str, level: str, message: str) -> None:
+    """Add a line to the run's log; past a thousand lines only warnings and errors are kept."""
+    line = models.ExecutionLog
+    if level in ("debug", "info") and line.select().where(line.execution == execution_id).count() >= _LOG_LIMIT:
+        return
+    line.insert(execution=execution_id, at=database.clock(), level=level, message=clean(message)).execute()
+
+
+def listing(
+    *,
+    connection_id: str | None = None,
+    kind: str | None = None,
+    states: Sequence[ExecutionState] = (),
+    limit: int = 200,
+) -> tuple[ExecutionInfo, ...]:
+    """Runs, newest first, without their steps and logs."""
+    row = models.Execution
+    query = _select().order_by(row.id.desc()).limit(limit)
+    if connection_id is not None:
+        query = query.where(row.connection == connection_id)
+    if kind is not None:
+        query = query.where(row.kind == kind)
+    if states:
+        query = query.where(row.state.in_(list(states)))
+    return tuple(_info(found) for found in query.dicts())
+
+
+def get(execution_id: str) -> ExecutionInfo:
+    """A run with its steps and log. MeshagError if there is none with this id."""
+    found = _select().where(models.Execution.id == execution_id).dicts().first()
+    if found is None:
+        _gone(execution_id)
+    step, line = models.ExecutionStep, models.ExecutionLog
+    steps: Any = step.select().where(step.execution == execution_id).order_by(step.finished_at, step.name)
+    lines: Any = line.select(line.at, line.level, line.message).where(line.execution == execution_id).order_by(line.id)
+    return _info(
+        found,
+        steps=tuple(Step(each.name, each.started_at, each.finished_at, each.output) for each in steps),
+        log=tuple(LogLine(*each) for each in lines.tuples()),
+    )
+
+
+def mark_interrupted(kinds: Sequence[str], reason: str = "its process ended before it was done") -> tuple[str, ...]:
+    """End the runs of these kinds whose owner let the lease pass, instead of resuming them; their ids."""
+    row = models.Execution
+    with database.atomic():
+        now = database.now_ms()
+        dead = row.kind.in_(list(kinds)) & (row.state == ExecutionState.RUNNING) & (row.lease_until < now)
+        found: Any = row.select(row.id).where(dead).tuples()
+        dead_ids = [each for (each,) in found]
+        if dead_ids:
+            row.update(
+                state=ExecutionState.INTERRUPTED,
+                fence=row.fence + 1,
+                error=reason,
+                finished_at=now,
+                updated_at=now,
+            ).where(row.id.in_(dead_ids) & dead).execute()
+    return tuple(dead_ids)
+
+
+def _mine(claimed: Claimed, **columns: Any) -> None:
+    row = models.Execution
+    columns.setdefault("lease_until", database.now_ms() + claimed.ttl_ms)
+    where = (
+        (row.id == claimed.id)
+        & (row.owner == claimed.owner)
+        & (row.fence == claimed.fence)
+        & (row.state == ExecutionState.RUNNING)
+    )
+    if not row.update(updated_at=database.clock(), **columns).where(where).execute():
+        raise LostLease(f"The run {claimed.id} was taken over by another instance or ended")
+
+
+def _select() -> Any:
+    query = models.Execution.select(models.Execution, models.Connection.name.alias("connection_name"))
+    return query.left_outer_join(models.Connection)
+
+
+def _info(row: dict[str, Any], **more: Any) -> ExecutionInfo:
+    values = {key: row[key] for key in ExecutionInfo.__dataclass_fields__ if key in row}
+    values["connection_id"] = row["connection"]
+    values["state"] = ExecutionState(row["state"])
+    return ExecutionInfo(**values, **more)
+
+
+def _gone(execution_id: str) -> NoReturn:
+    raise MeshagError(f"There is no run {execution_id}")

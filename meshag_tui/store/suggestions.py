@@ -1,0 +1,286 @@
+"""Suggestions as they are kept: the same advice once, and what the user said about it for good."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from meshag_tui import types
+from meshag_tui.store import bulk, database, ids, models
+from meshag_tui.store.documents import as_json, change_document, change_from, clean
+from meshag_tui.types import (
+    Change,
+    EvidenceKind,
+    MeshagError,
+    Risk,
+    SuggestionPriority,
+    SuggestionStatus,
+    SuggestionType,
+)
+
+_OPEN = (SuggestionStatus.NEW, SuggestionStatus.REVIEWED)
+# What a later run may say differently about the same thing.
+_FOUND_AGAIN = (
+    *("origin", "model", "type", "rule", "priority", "title", "text", "schema_name", "table_name"),
+    *("change", "sql", "undo_sql", "evidence_kind", "evidence", "confidence", "risk", "gain_ms_per_day", "query_ids"),
+    *("last_found_at", "resolved_at", "status", "applied_at", "reviewed_at", "updated_at"),
+)
+_COLUMNS = ("id", "connection_id", "identity", *_FOUND_AGAIN, "created_at")
+_MOVES = {  # where a suggestion may go by hand or by a change
+    SuggestionStatus.NEW: {SuggestionStatus.REVIEWED, SuggestionStatus.APPLIED, SuggestionStatus.DISMISSED},
+    SuggestionStatus.REVIEWED: {SuggestionStatus.NEW, SuggestionStatus.APPLIED, SuggestionStatus.DISMISSED},
+    SuggestionStatus.APPLIED: {SuggestionStatus.NEW, SuggestionStatus.REVIEWED},  # undone
+    SuggestionStatus.DISMISSED: {SuggestionStatus.NEW, SuggestionStatus.REVIEWED},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSuggestion:
+    """A suggestion with its row: fields of `types.Suggestion`, and what became of it. Times are epoch ms."""
+
+    id: str
+    connection_id: str
+    status: SuggestionStatus
+    created_at: int
+    updated_at: int
+    last_found_at: int
+    resolved_at: int | None
+    reviewed_at: int | None
+    applied_at: int | None
+    dismissed_at: int | None
+    dismiss_reason: str | None
+    rule: str
+    identity: str
+    type: SuggestionType
+    priority: SuggestionPriority
+    title: str
+    text: str
+    evidence_kind: EvidenceKind
+    evidence: Mapping[str, Any]
+    confidence: float
+    risk: Risk
+    schema: str | None
+    table: str | None
+    change: Change | None
+    sql: str | None
+    undo_sql: str | None
+    query_ids: tuple[int, ...]
+    origin: str
+    model: str | None
+    gain_ms_per_day: float | None
+
+    @property
+    def is_open(self) -> bool:
+        """Still to be decided, and still found."""
+        return self.status in _OPEN and self.resolved_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a run of the advisor changed: counts, and the ids of its suggestions in the order given."""
+
+    new: int
+    updated: int
+    resolved: int
+    ids: tuple[str, ...]
+
+
+def save(
+    connection_id: str, suggestions: Sequence[types.Suggestion], *, complete_rules: frozenset[str] = frozenset()
+) -> Saved:
+    """Keep what a run found, in one transaction.
+
+    The same (connection, identity) is one row: its text and evidence follow the newest run, its id and the user's
+    dismissal stay. What was applied is NEW again if it is found in data younger than its change. An open suggestion
+    of a rule in `complete_rules` (rules that looked at everything this time) that was not found any more gets
+    `resolved_at`.
+    """
+    unique = {clean(suggestion.identity): suggestion for suggestion in suggestions}
+    with database.atomic():
+        now = database.now_ms()
+        known = _known(connection_id)
+        data_at = _last_sync(connection_id)
+        rows, updated = [], 0
+        for identity, suggestion in unique.items():
+            old = known.get(identity)
+            updated += old is not None
+            rows.append(_row(connection_id, identity, suggestion, old, data_at, now))
+        rows.sort(key=lambda row: row[0])  # one order for all writers: no deadlock on a shared store
+        update = {column: f"excluded.{column}" for column in _FOUND_AGAIN}
+        bulk.upsert("suggestion", _COLUMNS, rows, key=("connection_id", "identity"), update=update)
+        gone = [
+            old["id"]
+            for identity, old in known.items()
+            if identity not in unique
+            and old["rule"] in complete_rules
+            and old["status"] in _OPEN
+            and old["resolved_at"] is None
+        ]
+        bulk.update("suggestion", ["id"], ["resolved_at", "updated_at"], [(id_, now, now) for id_ in gone])
+        by_identity = {row[2]: row[0] for row in rows}
+    order = dict.fromkeys(by_identity[clean(suggestion.identity)] for suggestion in suggestions)
+    return Saved(len(rows) - updated, updated, len(gone), tuple(order))
+
+
+def listing(
+    connection_id: str | None = None,
+    *,
+    status: SuggestionStatus | None = None,
+    type: SuggestionType | None = None,
+    priority: SuggestionPriority | None = None,
+    rule: str | None = None,
+    resolved: bool = False,
+) -> tuple[StoredSuggestion, ...]:
+    """Suggestions, the most urgent first, then by gain; `resolved` also brings those no longer found."""
+    row = models.Suggestion
+    query = row.select()
+    for column, value in (
+        (row.connection, connection_id),
+        (row.status, status),
+        (row.type, type),
+        (row.priority, priority),
+        (row.rule, rule),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if not resolved:
+        query = query.where(row.resolved_at.is_null())
+    return tuple(sorted(_stored(query), key=_urgency))
+
+
+def get(suggestion_id: str) -> StoredSuggestion:
+    """One suggestion. MeshagError if there is none with this id."""
+    for found in _stored(models.Suggestion.select().where(models.Suggestion.id == suggestion_id)):
+        return found
+    raise MeshagError(f"There is no suggestion {suggestion_id}")
+
+
+def of_query(query_id: int, connection_id: str) -> tuple[StoredSuggestion, ...]:
+    """The open suggestions that are about a query."""
+    return tuple(found for found in listing(connection_id) if query_id in found.query_ids and found.is_open)
+
+
+def set_status(suggestion_id: str, status: SuggestionStatus, actor: str, reason: str | None = None) -> StoredSuggestion:
+    """Say what became of a suggestion, and enter it in the activity log; both or neither.
+
+    `reason` is kept with a dismissal. Setting the status it has already changes nothing.
+
+    Raises:
+        MeshagError: it cannot go from its status to this one, or another process changed it meanwhile.
+    """
+    row = models.Suggestion
+    with database.durable():
+        now = database.now_ms()
+        old = get(suggestion_id)
+        if old.status is status:
+            return old
+        if status not in _MOVES[old.status]:
+            raise MeshagError(f"A suggestion that is {old.status} cannot become {status}")
+        columns: dict[str, Any] = {"status": status, "updated_at": now}
+        if status is SuggestionStatus.DISMISSED:
+            columns |= {"dismissed_at": now, "dismiss_reason": clean(reason) if reason else None}
+        elif status is SuggestionStatus.APPLIED:
+            columns["applied_at"] = now
+        elif status is SuggestionStatus.REVIEWED:
+            columns["reviewed_at"] = now
+        if old.status in (SuggestionStatus.DISMISSED, SuggestionStatus.APPLIED):
+            columns |= {"dismissed_at": None, "dismiss_reason": None, "applied_at": None}
+        if not row.update(**columns).where((row.id == suggestion_id) & (row.status == old.status)).execute():
+            raise MeshagError(f"The suggestion {suggestion_id} was changed by somebody else: look again")
+        models.Activity.insert(
+            at=now,
+            actor=actor,
+            kind=f"suggestion.{status.lower()}",
+            connection=old.connection_id,
+            subject=suggestion_id,
+            message=clean(f"{old.title}: {old.status} → {status}" + (f" ({reason})" if reason else "")),
+            details={},
+        ).execute()
+    return get(suggestion_id)
+
+
+def _known(connection_id: str) -> dict[str, dict[str, Any]]:
+    row = models.Suggestion
+    wanted = (row.id, row.identity, row.rule, row.status, row.resolved_at, row.created_at, row.applied_at)
+    query = row.select(*wanted, row.reviewed_at).where(row.connection == connection_id)
+    if database.kind() == "postgresql":
+        query = query.for_update()
+    rows: Any = query.dicts()
+    return {found["identity"]: found for found in rows}
+
+
+def _last_sync(connection_id: str) -> int:
+    connection = models.Connection
+    synced = connection.select(connection.last_sync_at).where(connection.id == connection_id).scalar()
+    return int(synced or 0)
+
+
+def _row(
+    connection_id: str,
+    identity: str,
+    suggestion: types.Suggestion,
+    old: Mapping[str, Any] | None,
+    data_at: int,
+    now: int,
+) -> tuple[Any, ...]:
+    status, applied_at, reviewed_at = str(SuggestionStatus.NEW), None, None
+    # A run on data from before the change would find the same again, and mean nothing by it.
+    reopened = old is not None and old["status"] == SuggestionStatus.APPLIED and data_at > (old["applied_at"] or 0)
+    if old is not None and not reopened:
+        status, applied_at, reviewed_at = old["status"], old["applied_at"], old["reviewed_at"]
+    return (
+        ids.new("sug") if old is None else old["id"],
+        connection_id,
+        identity,
+        suggestion.origin,
+        suggestion.model,
+        str(suggestion.type),
+        suggestion.rule,
+        str(suggestion.priority),
+        clean(suggestion.title),
+        clean(suggestion.text),
+        suggestion.schema,
+        suggestion.table,
+        None if suggestion.change is None else as_json(change_document(suggestion.change)),
+        None if suggestion.sql is None else clean(suggestion.sql),
+        None if suggestion.undo_sql is None else clean(suggestion.undo_sql),
+        str(suggestion.evidence_kind),
+        as_json(suggestion.evidence),
+        suggestion.confidence,
+        str(suggestion.risk),
+        suggestion.gain_ms_per_day,
+        json.dumps(suggestion.query_ids),
+        now,
+        None,
+        status,
+        applied_at,
+        reviewed_at,
+        now,
+        now if old is None else old["created_at"],
+    )
+
+
+def _stored(query: Any) -> list[StoredSuggestion]:
+    found = []
+    for row in query.dicts():
+        row["connection_id"], row["schema"], row["table"] = (
+            row.pop("connection"),
+            row.pop("schema_name"),
+            row.pop("table_name"),
+        )
+        row["status"] = SuggestionStatus(row["status"])
+        row["type"] = SuggestionType(row["type"])
+        row["priority"] = SuggestionPriority(row["priority"])
+        row["evidence_kind"] = EvidenceKind(row["evidence_kind"])
+        row["risk"] = Risk(row["risk"])
+        row["change"] = None if row["change"] is None else change_from(row["change"])
+        row["query_ids"] = tuple(row["query_ids"])
+        found.append(StoredSuggestion(**row))
+    return found
+
+
+def _urgency(found: StoredSuggestion) -> tuple[Any, ...]:
+    order = list(SuggestionPriority)
+    return (order.index(found.priority), -(found.gain_ms_per_day or 0), -found.confidence, found.identity)

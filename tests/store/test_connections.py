@@ -1,0 +1,166 @@
+"""Connections: added, found, edited, synced, failed, paused and removed, as a DBA would."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from meshag_tui.settings import Settings
+from meshag_tui.snapshot import Epoch, ServerFacts
+from meshag_tui.store import activity, connections, executions, models
+from meshag_tui.store.database import Store
+from meshag_tui.store.vault import OtherKey, Vault
+from meshag_tui.types import ConnectionStatus, DbType, Finding, MeshagError, Secret, Target, TlsMode, UsageError
+
+TARGET = Target.from_url("postgresql://watcher:geheim@db.example:5433/shop?proxy=socks5://me:pw@proxy.example:1080")
+FACTS = ServerFacts(
+    engine="PostgreSQL",
+    version="18.1",
+    version_number=180001,
+    database="shop",
+    database_oid=16384,
+    user="watcher",
+    superuser=False,
+    encoding="UTF8",
+    in_recovery=False,
+    observed_at=1,
+    epoch=Epoch(system_identifier="73", role="primary", started_at=1, stats_reset=None),
+    latency_ms=0.3,
+    tls=None,
+    extensions={"pg_stat_statements": "1.12"},
+)
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    (tmp_path / "home").mkdir(mode=0o700)
+    return Vault.open(Settings(home=tmp_path / "home", store_url=""), {})
+
+
+def test_add_and_reach(store: Store, vault: Vault) -> None:
+    info = store.run(connections.add, "shop", TARGET, vault, project="Web", interval_s=30)
+    assert info.id.startswith("con_")
+    assert (info.status, info.project_name, info.has_password) == (ConnectionStatus.TESTING, "Web", True)
+    assert info.label == "watcher@db.example:5433/shop"
+    assert info.proxy == "socks5://me@proxy.example:1080"
+    assert store.run(connections.target, info.id, vault) == TARGET
+    assert store.run(connections.listing) == (info,)
+    with pytest.raises(UsageError, match="already"):
+        store.run(connections.add, "shop", TARGET, vault)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\x1b[31m", "x" * 101])
+def test_names_that_cannot_be_shown_are_refused(store: Store, vault: Vault, name: str) -> None:
+    with pytest.raises(UsageError, match="name"):
+        store.run(connections.add, name, TARGET, vault)
+
+
+def test_find_names_what_is_near(store: Store, vault: Vault) -> None:
+    with pytest.raises(UsageError, match="connections add"):
+        store.run(connections.find, "shop")
+    for name in ("shop", "shop-replica", "Billing"):
+        store.run(connections.add, name, TARGET, vault)
+    assert store.run(connections.find, "billing").name == "Billing"
+    assert store.run(connections.find, store.run(connections.find, "shop").id).name == "shop"
+    with pytest.raises(UsageError, match="did you mean shop"):
+        store.run(connections.find, "shpo")
+
+
+def test_edit_seals_for_the_new_place(store: Store, vault: Vault) -> None:
+    info = store.run(connections.add, "shop", TARGET, vault)
+    store.run(connections.edit, info.id, name="store", slow_ms=50.0, read_only=True)
+    moved = store.run(connections.edit, info.id, vault=vault, host="new.example", tls=TlsMode.REQUIRE)
+    assert (moved.name, moved.slow_ms, moved.read_only, moved.host) == ("store", 50.0, True, "new.example")
+    expected = replace(TARGET, host="new.example", tls=TlsMode.REQUIRE)
+    assert store.run(connections.target, info.id, vault) == expected
+    store.run(connections.edit, info.id, vault=vault, password=Secret("neu"))
+    assert store.run(connections.target, info.id, vault) == replace(expected, password=Secret("neu"))
+    store.run(connections.edit, info.id, vault=vault, target=replace(TARGET, password=None, proxy=None))
+    assert store.run(connections.target, info.id, vault) == replace(TARGET, password=Secret("neu"), proxy=None)
+    assert not store.run(connections.edit, info.id, vault=vault, password=None).has_password
+    with pytest.raises(UsageError, match="hots"):
+        store.run(connections.edit, info.id, hots="x")
+    with pytest.raises(UsageError, match="another kind"):
+        store.run(connections.edit, info.id, vault=vault, target=replace(TARGET, db_type=DbType.MYSQL))
+
+
+def test_a_new_password_mends_a_lost_key(store: Store, vault: Vault, tmp_path: Path) -> None:
+    target = replace(TARGET, proxy=None)
+    info = store.run(connections.add, "shop", target, vault)
+    (tmp_path / "home" / "key").unlink()
+    vault = Vault.open(Settings(home=tmp_path / "home", store_url=""), {})
+    with pytest.raises(OtherKey):
+        store.run(connections.edit, info.id, vault=vault, host="new.example")
+    store.run(connections.edit, info.id, vault=vault, host="new.example", password=Secret("neu"))
+    assert store.run(connections.target, info.id, vault).password == Secret("neu")
+
+
+def test_all_four_states(store: Store, vault: Vault) -> None:
+    info = store.run(connections.add, "shop", TARGET, vault)
+
+    def status() -> ConnectionStatus:
+        return store.run(connections.get, info.id).status
+
+    assert status() is ConnectionStatus.TESTING
+    store.run(connections.failed, info.id, "could not connect", 5)
+    store.run(connections.failed, info.id, "could not connect", 9)
+    broken = store.run(connections.get, info.id)
+    assert (broken.status, broken.failures, broken.last_error, broken.next_sync_at) == (
+        ConnectionStatus.ERROR,
+        2,
+        "could not connect",
+        9,
+    )
+    warning = Finding("io-timing-off", "info", "I/O times are not measured", "track_io_timing is off", "SET …")
+    store.run(connections.synced, info.id, FACTS, [warning], 60)
+    well = store.run(connections.get, info.id)
+    assert (well.status, well.failures, well.last_error) == (ConnectionStatus.ACTIVE, 0, None)
+    assert (well.version, well.system_identifier, well.warnings) == ("18.1", "73", (warning,))
+    assert well.facts["extensions"] == {"pg_stat_statements": "1.12"}
+    assert well.last_sync_at is not None
+    store.run(connections.set_status, info.id, ConnectionStatus.INACTIVE)
+    store.run(connections.synced, info.id, FACTS, [])
+    assert status() is ConnectionStatus.INACTIVE
+    store.run(connections.failed, info.id, "gone")
+    assert status() is ConnectionStatus.INACTIVE
+    store.run(connections.set_status, info.id, ConnectionStatus.ACTIVE)
+    assert status() is ConnectionStatus.ACTIVE
+    with pytest.raises(MeshagError, match="gone"):
+        store.run(connections.failed, "con_none", "x")
+
+
+def test_remove_leaves_no_orphan_and_keeps_the_log(store: Store, vault: Vault) -> None:
+    gone = store.run(connections.add, "shop", TARGET, vault)
+    kept = store.run(connections.add, "other", TARGET, vault)
+
+    def fill(connection: str) -> None:
+        interval = models.Interval.create(connection=connection, end_at=1)
+        query = models.Query.create(connection=connection, key="1", first_seen_at=1, last_seen_at=1, baseline="[]")
+        models.QueryStatistics.create(interval=interval, query=query, calls=1, time_ms=1)
+        models.Plan.create(query=query, taken_at=1, last_seen_at=1, hash="x", mode="generic", cost=1, document={})
+        table = models.MonitoredTable.create(
+            connection=connection, key="1", schema_name="s", name="t", stats={}, first_seen_at=1, last_seen_at=1
+        )
+        models.TableAccess.create(interval=interval, table=table)
+        executions.request("sync", connection, 1, connection=connection)
+        activity.record("dba", "connection.added", "added", connection=connection)
+
+    for info in (gone, kept):
+        store.run(fill, info.id)
+    counts = store.run(connections.remove, gone.id)
+    assert counts == {
+        "queries": 1,
+        "intervals": 1,
+        "tables": 1,
+        "indexes": 0,
+        "suggestions": 0,
+        "changes": 0,
+        "executions": 1,
+    }
+    for model in (models.Connection, models.Query, models.QueryStatistics, models.Plan, models.TableAccess):
+        assert store.run(model.select().count) == 1, model
+    log = store.run(activity.recent)
+    assert [(entry.connection_name, entry.message) for entry in log] == [("other", "added"), (None, "added")]
+    assert store.run(lambda: activity.recent(kind="connection", connection=kept.id)) == log[:1]

@@ -1,0 +1,194 @@
+"""Durable runs: asked for once, owned by one, resumed or marked after a death, never written twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from meshag_tui.store import executions, models
+from meshag_tui.store.database import Store
+from meshag_tui.store.executions import LostLease
+from meshag_tui.types import ExecutionState, MeshagError
+
+TTL = 60_000
+
+
+def _claim(store: Store, owner: str = "me", ttl: int = TTL) -> executions.Claimed:
+    claimed = store.run(executions.claim, ["sync"], owner, ttl)
+    assert claimed is not None
+    return claimed
+
+
+def _let_lease_pass(store: Store) -> None:
+    store.run(lambda: models.Execution.update(lease_until=1).execute())
+
+
+def _note(store: Store, name: str) -> None:
+    models.Setting.create(key=name, value=1)
+
+
+def test_asked_for_once(store: Store, connection: str) -> None:
+    first = store.run(lambda: executions.request("sync", connection, 5, connection=connection, input={"by": "hand"}))
+    assert first is not None
+    assert store.run(executions.request, "sync", connection, 5) is None
+    assert store.run(executions.request, "sync", connection, 6) is not None
+    claimed = _claim(store)
+    assert (claimed.id, claimed.input, claimed.attempts, claimed.done) == (first, {"by": "hand"}, 1, {})
+    assert store.run(executions.claim, ["sync"], "you", TTL) is None  # the other one is of the same key
+    store.run(executions.finish, claimed, ExecutionState.DONE, {"rows": 3})
+    shown = store.run(executions.get, first)
+    assert (shown.state, shown.result, shown.connection_name) == (ExecutionState.DONE, {"rows": 3}, "shop")
+    assert shown.duration_ms is not None
+    assert _claim(store, "you").slot == 6
+
+
+def test_not_before_its_time_nor_of_another_kind(store: Store) -> None:
+    later = int(time.time() * 1000) + 3_600_000
+    store.run(lambda: executions.request("sync", "a", 1, not_before=later))
+    store.run(executions.request, "advise", "a", 1)
+    assert store.run(executions.claim, ["sync"], "me", TTL) is None
+    assert store.run(executions.claim, ["sync", "advise"], "me", TTL) is not None
+
+
+def test_step_rows_and_checkpoint_are_one(store: Store) -> None:
+    store.run(executions.request, "sync", "a", 1)
+    claimed = _claim(store)
+    store.run(executions.commit_step, claimed, "read", {"n": 1}, 10, lambda: _note(store, "rows"))
+
+    def fails() -> None:
+        _note(store, "half")
+        raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        store.run(executions.commit_step, claimed, "write", None, 10, fails)
+    assert store.run(lambda: [row.key for row in models.Setting.select()]) == ["rows"]
+    _let_lease_pass(store)
+    heir = _claim(store, "heir")
+    assert (heir.done, heir.attempts, heir.fence) == ({"read": {"n": 1}}, 2, claimed.fence + 1)
+
+
+def test_an_old_owner_writes_nothing(store: Store) -> None:
+    store.run(executions.request, "sync", "a", 1)
+    old = _claim(store, "old")
+    _let_lease_pass(store)
+    heir = _claim(store, "old")  # even under the same name
+    for attempt in (
+        lambda: executions.commit_step(old, "write", None, 1, lambda: _note(store, "late")),
+        lambda: executions.renew(old),
+        lambda: executions.finish(old, ExecutionState.DONE),
+        lambda: executions.retry(old, 0, "x"),
+    ):
+        with pytest.raises(LostLease):
+            store.run(attempt)
+    assert store.run(models.Setting.select().count) == 0
+    store.run(executions.finish, heir, ExecutionState.DONE)
+    with pytest.raises(LostLease):
+        store.run(executions.renew, heir)
+
+
+def test_retry_keeps_steps_and_waits(store: Store) -> None:
+    store.run(executions.request, "sync", "a", 1)
+    claimed = _claim(store)
+    store.run(executions.commit_step, claimed, "read", [1, 2], 10)
+    later = int(time.time() * 1000) + 3_600_000
+    assert store.run(executions.retry, claimed, later, "time-out") is ExecutionState.READY
+    assert store.run(executions.claim, ["sync"], "me", TTL) is None
+    store.run(lambda: models.Execution.update(not_before=0).execute())
+    again = _claim(store)
+    assert (again.done, again.attempts) == ({"read": [1, 2]}, 2)
+
+
+def test_cancel_waiting_and_running(store: Store) -> None:
+    waiting = store.run(executions.request, "sync", "a", 1)
+    assert waiting is not None
+    assert store.run(executions.cancel, waiting) is ExecutionState.CANCELLED
+    store.run(executions.request, "sync", "a", 2)
+    claimed = _claim(store)
+    assert store.run(executions.renew, claimed) is False
+    assert store.run(executions.cancel, claimed.id) is ExecutionState.RUNNING
+    assert store.run(executions.renew, claimed) is True
+    assert store.run(executions.retry, claimed, 0, "x") is ExecutionState.CANCELLED
+    assert store.run(executions.cancel, claimed.id) is ExecutionState.CANCELLED
+    with pytest.raises(MeshagError):
+        store.run(executions.cancel, "exec_none")
+
+
+def test_interrupted_runs_are_marked(store: Store) -> None:
+    store.run(executions.request, "sync", "a", 1)
+    claimed = _claim(store)
+    assert store.run(executions.mark_interrupted, ["sync"]) == ()
+    _let_lease_pass(store)
+    assert store.run(executions.mark_interrupted, ["sync"]) == (claimed.id,)
+    assert store.run(executions.get, claimed.id).state is ExecutionState.INTERRUPTED
+    with pytest.raises(LostLease):
+        store.run(executions.finish, claimed, ExecutionState.DONE)
+
+
+def test_history_with_steps_and_log(store: Store, connection: str) -> None:
+    store.run(lambda: executions.request("sync", connection, 1, connection=connection))
+    claimed = _claim(store)
+    store.run(executions.log, claimed.id, "info", "reading\0")
+    store.run(executions.commit_step, claimed, "read", None, 10)
+    shown = store.run(executions.get, claimed.id)
+    assert [step.name for step in shown.steps] == ["read"]
+    assert [(line.level, line.message) for line in shown.log] == [("info", "reading\ufffd")]
+    assert store.run(lambda: executions.listing(states=[ExecutionState.DONE])) == ()
+    (listed,) = store.run(lambda: executions.listing(connection_id=connection, kind="sync"))
+    assert listed.id == claimed.id
+
+
+WORKER = """
+    import os, signal, sys
+    from meshag_tui.store import executions, models
+    from meshag_tui.store.database import Store
+    url, fatal = sys.argv[1], sys.argv[2]
+    store = Store.open(url)
+    owner = executions.owner_name()
+    while (claimed := store.run(executions.claim, ["sync"], owner, 300)) is not None:
+        for step in ("read", "write"):
+            if step in claimed.done:
+                continue
+            def rows():
+                models.Activity.create(at=0, actor=owner, kind="t", message=f"{claimed.id}:{step}")
+                if fatal == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+            store.run(executions.commit_step, claimed, step, None, 1, rows)
+        store.run(executions.finish, claimed, "done")
+    store.close()
+"""
+
+
+@pytest.mark.parametrize("fatal", ["read", "write"])
+def test_killed_owner_is_resumed_by_another_process_without_doubling(store: Store, store_url: str, fatal: str) -> None:
+    asked = [store.run(executions.request, "sync", f"k{n}", 1) for n in range(5)]
+
+    def work(fatal: str) -> int:
+        script = textwrap.dedent(WORKER)
+        return subprocess.run([sys.executable, "-c", script, store_url, fatal], timeout=60).returncode
+
+    assert work(fatal) == -signal.SIGKILL
+    time.sleep(0.4)  # its lease passes
+    assert work("never") == 0
+    written = store.run(lambda: sorted(row.message for row in models.Activity.select()))
+    assert written == sorted(f"{id_}:{step}" for id_ in asked for step in ("read", "write"))
+    assert {each.state for each in store.run(executions.listing)} == {ExecutionState.DONE}
+
+
+def test_three_processes_share_the_work(store: Store, store_url: str) -> None:
+    asked = [store.run(executions.request, "sync", f"k{n}", 1) for n in range(40)]
+    script = textwrap.dedent(WORKER).replace("300)", "60000)")
+    workers = [subprocess.Popen([sys.executable, "-c", script, store_url, "never"]) for _ in range(3)]
+    assert [worker.wait(60) for worker in workers] == [0, 0, 0]
+    written = store.run(lambda: sorted(row.message for row in models.Activity.select()))
+    assert written == sorted(f"{id_}:{step}" for id_ in asked for step in ("read", "write"))
+
+
+def test_owner_names_differ() -> None:
+    assert executions.owner_name() != executions.owner_name()
+    assert str(os.getpid()) in executions.owner_name()
