@@ -1,8 +1,8 @@
 """Making a connection to a PostgreSQL server that really ends by a deadline and depends on its target alone.
 
-In: a Target, the settings a session starts with, seconds. Out: a psycopg connection in autocommit, and the relay if it
-goes through a proxy. libpq is polled here rather than through `AsyncConnection.connect`, which reads PG* variables of
-the environment, and whose deadline is its own. Addresses are tried one after the other, each with its share of the time.
+In: a Target, the settings a session starts with, seconds. Out: a psycopg connection in autocommit, and the relay if
+it goes through a proxy. libpq is polled here rather than through `AsyncConnection.connect`, which reads PG* variables
+of the environment, and whose deadline is its own. Addresses are tried in turn, each with its share of the time.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from meshag_tui.engines.base import CannotConnect, PermissionDenied
 from meshag_tui.engines.postgres.sql import load
@@ -35,6 +36,19 @@ SETTINGS = (
 )
 
 
+Provider = Literal["local", "RDS", "Aurora", "Cloud SQL", "Azure", "Supabase", "Neon"]
+"""Who runs the server, as far as its roles tell; it decides how a setting is changed there."""
+
+_PROVIDERS: Mapping[str, Provider] = {
+    "aurora_version()": "Aurora",
+    "rds_superuser": "RDS",
+    "cloudsqlsuperuser": "Cloud SQL",
+    "azure_pg_admin": "Azure",
+    "supabase_admin": "Supabase",
+    "neon_superuser": "Neon",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """The facts, and what reading this server depends on but nobody else needs."""
@@ -47,6 +61,7 @@ class Server:
     extension_schemas: Mapping[str, str]
     statement_columns: tuple[str, ...]  # of pg_stat_statements(boolean), empty when it is not to be read
     has_statement_info: bool
+    provider: Provider
 
 
 async def read(wire: Wire) -> Server:
@@ -64,10 +79,10 @@ async def read(wire: Wire) -> Server:
     row: dict[str, Any] = dict(zip(_COLUMNS, rows[0], strict=True))
     identifier = f"{wire.target.host}:{wire.target.port}/{row['database_oid']}"
     if row["may_read_control"]:
-        try:
+        begin = time.monotonic()
+        with contextlib.suppress(PermissionDenied):  # a provider's own check inside the function
             ((identifier,),) = await wire.fetch(load("system_identifier"))
-        except PermissionDenied:  # a provider's own check inside the function
-            pass
+        elapsed_ms = (time.monotonic() - begin) * 1000  # next to no work for the server: the line's own time
     settings = dict(row["settings"] or ())
     functions = {words[0]: tuple(words[1:]) for words in (text.split(" ") for text in row["statement_functions"] or ())}
     columns = functions.get("pg_stat_statements", ())
@@ -86,9 +101,10 @@ async def read(wire: Wire) -> Server:
             system_identifier=identifier,
             role="replica" if row["in_recovery"] else "primary",
             started_at=row["started_at"],
-            stats_reset=None,
+            stats_reset=None,  # known when the counters are read
+            objects_reset=row["objects_reset"],
         ),
-        latency_ms=max(0.0, elapsed_ms - row["took_ms"]),
+        latency_ms=elapsed_ms,
         tls=(row["tls"] or "TLS") if wire.tls else None,
         extensions={name: version for name, version, _ in row["extensions"] or ()},
         settings={name: value for name, value in settings.items() if name not in _OF_THE_SESSION},
@@ -104,16 +120,19 @@ async def read(wire: Wire) -> Server:
         extension_schemas={name: schema for name, _, schema in row["extensions"] or ()},
         statement_columns=columns,
         has_statement_info="pg_stat_statements_info" in functions,
+        provider=next((name for sign, name in _PROVIDERS.items() if sign in (row["signs"] or ())), "local"),
     )
 
 
 # Ours, or a path of the server's: nothing advice depends on.
 _OF_THE_SESSION = frozenset(
-    ("application_name", "default_transaction_read_only", "idle_in_transaction_session_timeout", "lock_timeout")
-    + ("statement_timeout", "search_path", "data_directory")
+    (
+        *("application_name", "default_transaction_read_only", "idle_in_transaction_session_timeout", "lock_timeout"),
+        *("statement_timeout", "search_path", "data_directory"),
+    )
 )
 _COLUMNS = (
     *("version", "version_number", "database", "database_oid", "encoding", "user", "user_oid", "superuser"),
-    *("dedicated", "sees_all_stats", "in_recovery", "started_at", "replicas", "tls", "may_read_control"),
-    *("extensions", "settings", "statement_functions", "observed_at", "took_ms"),
+    *("dedicated", "sees_all_stats", "in_recovery", "started_at", "objects_reset", "replicas", "tls"),
+    *("may_read_control", "signs", "extensions", "settings", "statement_functions", "observed_at"),
 )

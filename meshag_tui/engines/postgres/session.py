@@ -59,7 +59,7 @@ class PostgresSession:
 
     @classmethod
     async def open(cls, target: Target, purpose: str, limits: Limits) -> PostgresSession:
-        """Connect and read the facts; what the server dropped of our settings is set for each transaction from now on."""
+        """Connect and read the facts; if the server dropped our settings, each transaction sets them from now on."""
         settings = read_only_settings(limits)
         wire = await Wire.open(target, f"meshag/{purpose}", settings, limits)
         try:

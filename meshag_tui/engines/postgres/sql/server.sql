@@ -19,10 +19,20 @@ SELECT
     pg_catalog.pg_has_role(r.oid, (SELECT s.oid FROM pg_catalog.pg_roles s WHERE s.rolname = 'pg_read_all_stats'), 'USAGE') AS sees_all_stats,
     pg_catalog.pg_is_in_recovery() AS in_recovery,
     (EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000)::int8 AS started_at,
+    (EXTRACT(epoch FROM pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)) * 1000)::int8 AS objects_reset,
     (SELECT pg_catalog.count(*)::int4 FROM pg_catalog.pg_stat_get_wal_senders()) AS replicas,
     (SELECT pg_catalog.concat_ws(' ', t.version, t.cipher) FROM pg_catalog.pg_stat_ssl t
         WHERE t.pid = pg_catalog.pg_backend_pid() AND t.ssl) AS tls,
     pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE') AS may_read_control,
+    -- What providers leave in every cluster of theirs.
+    (
+        SELECT pg_catalog.array_agg(a.sign) FROM (
+            SELECT w.rolname::text AS sign FROM pg_catalog.pg_roles w
+            WHERE w.rolname IN ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin', 'supabase_admin', 'neon_superuser')
+            UNION ALL
+            SELECT 'aurora_version()' FROM pg_catalog.pg_proc f WHERE f.proname = 'aurora_version'
+        ) a
+    ) AS signs,
     (
         SELECT pg_catalog.array_agg(ARRAY[e.extname::text, e.extversion, n.nspname::text])
         FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace
@@ -55,7 +65,6 @@ SELECT
             AND pg_catalog.has_schema_privilege(p.pronamespace, 'USAGE')
             AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
     ) AS statement_functions,
-    (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::int8 AS observed_at,
-    EXTRACT(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp())::float8 * 1000 AS took_ms
+    (EXTRACT(epoch FROM pg_catalog.clock_timestamp()) * 1000)::int8 AS observed_at
 FROM pg_catalog.pg_database d, pg_catalog.pg_roles r
 WHERE d.datname = pg_catalog.current_database() AND r.rolname = CURRENT_USER

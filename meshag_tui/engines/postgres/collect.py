@@ -1,0 +1,155 @@
+"""One sync's reading of a server: a constant number of statements, however many tables and statements there are.
+
+Each section fails for itself: what could not be read is None and a warning says why and what mends it. Only a lost
+connection or a passed deadline ends the whole reading.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
+from meshag_tui.engines.postgres import relations, schema, statements
+from meshag_tui.engines.postgres.capabilities import statements_finding, unseen_finding
+from meshag_tui.engines.postgres.errors import quoted
+from meshag_tui.engines.postgres.sql import load
+from meshag_tui.snapshot import SchemaSnapshot, SessionStats, Snapshot
+from meshag_tui.types import Finding
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.postgres.session import PostgresSession
+
+T = TypeVar("T")
+_NAMED = 10  # locked relations a warning names
+
+
+async def collect(session: PostgresSession, with_schema: bool = True) -> Snapshot:
+    """Read everything but texts. `with_schema=False` leaves the structure out (None, without a warning).
+
+    Raises:
+        EngineError: the session is lost; nothing of this reading is to be used.
+    """
+    return await _Collection(session).run(with_schema)
+
+
+class _Collection:
+    def __init__(self, session: PostgresSession) -> None:
+        self.session, self.wire, self.server = session, session.wire, session.server
+        self.warnings: list[Finding] = []
+
+    async def run(self, with_schema: bool) -> Snapshot:
+        taken_at = int(time.time() * 1000)
+        facts = self.server.facts
+        reading = await self._statements()
+        if reading is not None:
+            facts = replace(facts, epoch=reading.epoch(facts.epoch))
+            self.session.facts = facts
+        indexes, locked_indexes = await self._section("indexes", relations.indexes(self.wire, self.server)) or (
+            None,
+            (),
+        )
+        tables, locked_tables = await self._section("tables", relations.tables(self.wire, self.server, indexes)) or (
+            None,
+            (),
+        )
+        locked = locked_tables + locked_indexes
+        if locked:
+            self.warnings.append(_locked(locked))
+        keys, sequences = await self._section("foreign keys and sequences", schema.links(self.wire, self.server)) or (
+            None,
+            None,
+        )
+        return Snapshot(
+            facts=facts,
+            taken_at=taken_at,
+            statements=reading.statements if reading else None,
+            tables=tables,
+            indexes=indexes,
+            schema=await self._schema(bool(locked)) if with_schema else None,
+            foreign_keys=keys,
+            sequences=sequences,
+            sessions=await self._section("sessions", self._sessions()),
+            warnings=tuple(self.warnings),
+            server_statements=self.wire.statements,
+        )
+
+    async def _statements(self) -> statements.Reading | None:
+        missing = statements_finding(self.server)
+        if missing is not None:
+            self.warnings.append(missing)
+        if not self.server.statement_columns:
+            return None
+        begun = len(self.warnings)
+        reading = await self._section("statement statistics", statements.read(self.wire, self.server))
+        if reading is None:
+            if len(self.warnings) == begun:
+                self.warnings.append(
+                    Finding(
+                        "pgss-resets",
+                        "degraded",
+                        "Statement statistics are reset while we read them",
+                        "Another tool calls pg_stat_statements_reset() all the time: no figures in this sync",
+                        "Stop what resets pg_stat_statements",
+                    )
+                )
+        elif reading.unseen:
+            self.warnings.append(unseen_finding(self.server, reading.unseen, len(reading.statements.rows)))
+        return reading
+
+    async def _schema(self, locked: bool) -> SchemaSnapshot | None:
+        if not locked:
+            return await self._section("schema", schema.structure(self.wire))
+        return None  # the warning about the locks is there already, and half a structure would look like a change
+
+    async def _sessions(self) -> SessionStats:
+        """Source: pg_stat_activity, client backends but ours."""
+        rows = await self.wire.fetch(load("sessions"), {})
+        settings = self.server.session_settings
+        idle = tuple(
+            {"pid": pid, "user": user, "application": application, "age_ms": age, "state_age_ms": state_age}
+            for _, pid, user, application, age, state_age in rows
+            if age is not None
+        )
+        return SessionStats(
+            max_connections=int(settings.get("max_connections", "0")),
+            reserved=int(settings.get("superuser_reserved_connections", "0"))
+            + int(settings.get("reserved_connections", "0")),
+            by_state={state or "not ours to see": count for state, count, _, _, age, _ in rows if age is None},
+            idle_in_transaction=idle,
+        )
+
+    async def _section(self, name: str, work: Coroutine[Any, Any, T]) -> T | None:
+        """The section, or None and a warning; what ends the session is raised."""
+        try:
+            return await work
+        except EngineError as error:
+            if self.wire.gone is not None:
+                raise
+            self.warnings.append(_failed(name, error, self.server.facts.user))
+            return None
+
+
+def _failed(name: str, error: EngineError, user: str) -> Finding:
+    code = "section-" + name.replace(" ", "-")
+    if isinstance(error, PermissionDenied):
+        fix: str | None = f"GRANT pg_monitor TO {quoted(user)};"
+    elif isinstance(error, LockTimeout):
+        fix = "Nothing to do if it passes: the next sync reads it again"
+    else:
+        fix = error.fix
+    return Finding(code, "degraded", f"The {name} could not be read", str(error), fix, {"error": error.code})
+
+
+def _locked(names: tuple[str, ...]) -> Finding:
+    shown = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    return Finding(
+        "relations-locked",
+        "degraded",
+        f"{len(names)} relations are locked: their sizes and the schema were not read",
+        f"Somebody holds, or waits for, an AccessExclusive lock on {shown}",
+        "SELECT pid, mode, granted, relation::regclass FROM pg_locks WHERE mode = 'AccessExclusiveLock';",
+        {"relations": list(names)},
+    )

@@ -1,0 +1,183 @@
+"""Counters of pg_stat_statements: whatever columns it has, wherever it lives, without its texts.
+
+The columns are those the function really has, not what the version should have. What the server does not count, or has
+switched off (`track_io_timing`, `track_planning`), is left out, so that it can never be read as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.engines.postgres.sql import load
+from meshag_tui.snapshot import Epoch, Statements
+
+if TYPE_CHECKING:
+    from psycopg import sql
+
+    from meshag_tui.engines.postgres.facts import Server
+    from meshag_tui.engines.postgres.wire import Wire
+
+# Our name -> the server's, newest name first; the SQL of a column that is not sent as it is.
+_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "calls": ("calls",),
+    "total_time_ms": ("total_exec_time", "total_time"),
+    "rows": ("rows",),
+    "plans": ("plans",),
+    "plan_time_ms": ("total_plan_time",),
+    "shared_hit": ("shared_blks_hit",),
+    "shared_read": ("shared_blks_read",),
+    "shared_dirtied": ("shared_blks_dirtied",),
+    "shared_written": ("shared_blks_written",),
+    "temp_read": ("temp_blks_read",),
+    "temp_written": ("temp_blks_written",),
+    "io_read_ms": ("shared_blk_read_time", "blk_read_time"),
+    "io_write_ms": ("shared_blk_write_time", "blk_write_time"),
+    "wal_bytes": ("wal_bytes",),
+    "min_time_ms": ("min_exec_time", "min_time"),
+    "max_time_ms": ("max_exec_time", "max_time"),
+    "stats_since": ("stats_since",),
+}
+_NEEDS_SETTING = {
+    "plans": "pg_stat_statements.track_planning",
+    "plan_time_ms": "pg_stat_statements.track_planning",
+    "io_read_ms": "track_io_timing",
+    "io_write_ms": "track_io_timing",
+}
+_EXPRESSIONS = {
+    "wal_bytes": "s.wal_bytes::int8",
+    "stats_since": "(pg_catalog.date_part('epoch', s.stats_since) * 1000)::int8",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Counters, with when they were last reset and how often entries were evicted at that moment."""
+
+    statements: Statements
+    stats_reset: int | None
+    evictions: int | None
+    unseen: int  # rows of other roles, hidden from ours
+    own: int
+
+    def epoch(self, epoch: Epoch) -> Epoch:
+        return replace(epoch, stats_reset=self.stats_reset, evictions=self.evictions)
+
+
+def columns(available: Collection[str], settings: Mapping[str, str]) -> dict[str, str]:
+    """Our columns this server counts -> the server's column, from the names its function has."""
+    found: dict[str, str] = {}
+    for name, sources in _SOURCES.items():
+        source = next((source for source in sources if source in available), None)
+        if source is not None and settings.get(_NEEDS_SETTING.get(name, ""), "on") != "off":
+            found[name] = source
+    return found
+
+
+async def read(wire: Wire, server: Server) -> Reading | None:
+    """One statement (two when a reset fell into it); None when resets come faster than readings.
+
+    Source: pg_stat_statements(false), rows of the session's database. A row's key is dbid.userid.queryid.toplevel.
+    Left out, and counted as hidden: rows of other roles we may not see (they have no queryid), and those of our own
+    role when it only watches; of a role that also owns things, ours are known by the marker in their text.
+    """
+    query, names = _query(server)
+    for _ in range(2):
+        shaper = _Shaper(server)
+        rows = await wire.fetch(query, {"database": server.facts.database_oid}, shape=shaper.shape)
+        if shaper.consistent:
+            hidden = shaper.unseen + shaper.own
+            statements = Statements(tuple(names), rows, hidden, shaper.hidden_time_ms, whole=not shaper.unseen)
+            return Reading(statements, shaper.stats_reset, shaper.evictions, shaper.unseen, shaper.own)
+    return None
+
+
+class _Shaper:
+    """Turns fetched rows into (key, *values), keeping count of what it leaves out."""
+
+    def __init__(self, server: Server) -> None:
+        self._database = server.facts.database_oid
+        self._own_user = server.user_oid if server.dedicated else None
+        self._info: list[tuple[Any, ...]] = []
+        self._expects_info = server.has_statement_info
+        self.unseen = self.own = 0
+        self.hidden_time_ms = 0.0
+
+    def shape(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        shaped = []
+        database, own = self._database, self._own_user
+        for row in rows:
+            user, queryid, toplevel = row[0], row[1], row[2]
+            if queryid is None or user == own:
+                self._left_out(row)
+            else:
+                shaped.append((key_of(database, user, queryid, toplevel), *row[3:]))
+        return shaped
+
+    def _left_out(self, row: tuple[Any, ...]) -> None:
+        user, queryid = row[:2]
+        if user is None:  # a row of pg_stat_statements_info: reset moment in calls' place, evictions in rows'
+            self._info.append(row[3:])
+            return
+        if queryid is None:
+            self.unseen += 1
+        else:
+            self.own += 1
+        self.hidden_time_ms += row[4]
+
+    @property
+    def consistent(self) -> bool:
+        """Whether no reset fell between the first row and the last."""
+        return not self._expects_info or (len(self._info) == 2 and self._info[0][0] == self._info[1][0])
+
+    @property
+    def stats_reset(self) -> int | None:
+        return self._info[0][0] if self._info else None
+
+    @property
+    def evictions(self) -> int | None:
+        return self._info[0][2] if self._info else None
+
+
+def _query(server: Server) -> tuple[sql.Composed, list[str]]:
+    from psycopg import sql
+
+    found = columns(server.statement_columns, server.session_settings)
+    schema = server.extension_schemas["pg_stat_statements"]
+    expressions = [_EXPRESSIONS.get(name) or f"s.{source}" for name, source in found.items()]
+    before = after = sql.Composed([])
+    if server.has_statement_info:
+        values = sql.SQL(", ".join(_INFO.get(name, "NULL") for name in found))
+        function = sql.Identifier(schema, "pg_stat_statements_info")
+        info = sql.SQL(load("statement_info")).format(values=values, function=function)
+        before = sql.Composed([info, sql.SQL(" UNION ALL ")])
+        after = sql.Composed([sql.SQL(" UNION ALL "), info])
+    composed = sql.SQL(load("statements")).format(
+        before=before,
+        after=after,
+        toplevel=toplevel(server),
+        columns=sql.SQL(", ".join(expressions)),
+        function=sql.Identifier(schema, "pg_stat_statements"),
+    )
+    return composed, list(found)
+
+
+def key_of(database: int | None, user: int, queryid: int, toplevel: bool) -> str:
+    """A statement's key: what the server itself tells statements apart by."""
+    return f"{database}.{user}.{queryid}.{'t' if toplevel else 'f'}"
+
+
+def toplevel(server: Server) -> sql.SQL:
+    """The column that says whether a statement was sent by a client, from 14 on; before, all kept ones were."""
+    from psycopg import sql
+
+    return sql.SQL("s.toplevel" if "toplevel" in server.statement_columns else "true")
+
+
+# What stands in a counter's place in the rows of pg_stat_statements_info.
+_INFO = {
+    "calls": "(pg_catalog.date_part('epoch', i.stats_reset) * 1000)::int8",
+    "total_time_ms": "0::float8",
+    "rows": "i.dealloc",
+}
