@@ -1,0 +1,242 @@
+"""Named troubles of one plan, each citing the node it is at and that node's own share of the cost.
+
+Works on estimates alone; where a plan carries actual figures, wrong estimates are named as well. A plan without
+trouble gives an empty tuple: the costliest node of a good plan is not a bottleneck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+from meshag_tui.advisor.costs import Weighed, memory_setting, number_setting, weigh
+from meshag_tui.plan import Bottleneck, Plan
+from meshag_tui.text import count, percent, size
+
+if TYPE_CHECKING:
+    from meshag_tui.store.history import Catalog
+
+MINIMUM_SHARE = 0.10
+SMALL_PAGES = 8
+MANY_LOOPS = 1_000
+FAR_OFFSET = 1_000
+WRONG_BY = 10.0
+_BITMAP_BYTES_PER_PAGE = 40
+_ROW_OVERHEAD = 24  # bytes a sorted or hashed row takes beside its data
+
+
+def bottlenecks(plan: Plan, catalog: Catalog | None = None) -> tuple[Bottleneck, ...]:
+    """What is wrong in this plan, the largest share first.
+
+    Args:
+        plan: from EXPLAIN; costs in planner units.
+        catalog: table sizes and server settings; without it, rules that need them stay silent.
+    """
+    found: list[Bottleneck] = []
+    nodes = weigh(plan)
+    facts = _Facts(catalog)
+    for weighed in nodes:
+        for rule in _RULES:
+            found.extend(rule(weighed, nodes, facts))
+    return tuple(sorted(found, key=lambda one: -one.share))
+
+
+class _Facts:
+    """The few figures of the catalogue that rules look up."""
+
+    def __init__(self, catalog: Catalog | None) -> None:
+        self._tables = {(table.schema, table.name): table for table in catalog.tables} if catalog else {}
+        settings = catalog.facts.settings if catalog else {}
+        self.work_mem = memory_setting(settings, "work_mem")
+        self.hash_mem = None
+        if self.work_mem is not None:
+            self.hash_mem = int(self.work_mem * number_setting(settings, "hash_mem_multiplier", 1.0))
+
+    def rows(self, schema: str | None, table: str | None) -> float | None:
+        found = self._tables.get((schema or "", table or ""))
+        return found.rows_estimate if found is not None and found.rows_estimate >= 0 else None
+
+    def pages(self, schema: str | None, table: str | None) -> int | None:
+        found = self._tables.get((schema or "", table or ""))
+        return found.pages if found is not None else None
+
+
+_Rule = Callable[[Weighed, tuple[Weighed, ...], _Facts], Iterator[Bottleneck]]
+
+
+def _severity(share: float) -> Literal["high", "medium", "low"]:
+    return "high" if share >= 0.5 else "medium" if share >= 0.2 else "low"
+
+
+def _name(weighed: Weighed) -> str:
+    node = weighed.node
+    return f"{node.kind} on {node.table}" if node.table else node.kind
+
+
+def _filtered_scan(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    """A whole table read for few of its rows."""
+    node = weighed.node
+    if node.kind != "Seq Scan" or "Filter" not in node.conditions or weighed.share < MINIMUM_SHARE:
+        return
+    pages, rows = facts.pages(node.schema, node.table), facts.rows(node.schema, node.table)
+    if pages is not None and pages < SMALL_PAGES:
+        return
+    kept = None if not rows else min(1.0, node.rows / rows)
+    if kept is not None and kept > 0.5:
+        return
+    of = (
+        f"{count(node.rows)} of {count(rows)} rows ({percent(kept)})"
+        if kept is not None
+        else f"{count(node.rows)} rows"
+    )
+    again = f", {count(weighed.loops)} times over" if weighed.loops > 1 else ""
+    yield Bottleneck(
+        "filtered-seq-scan",
+        node.path,
+        _severity(weighed.share),
+        weighed.share,
+        f"{_name(weighed)} reads the whole table{again} and keeps about {of}: {percent(weighed.share)} of the cost. "
+        f"Filter: {node.conditions['Filter']}",
+    )
+
+
+def _sort_spill(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    node = weighed.node
+    limited = weighed.parent is not None and weighed.parent.kind == "Limit"  # keeps only the first rows in memory
+    if node.kind != "Sort" or limited or facts.work_mem is None:
+        return
+    needed = node.rows * (node.width + _ROW_OVERHEAD)
+    if needed > facts.work_mem:
+        yield _spill("sort-spill", weighed, needed, facts.work_mem, "sorts")
+
+
+def _hash_spill(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    node = weighed.node
+    hashed = node.kind == "Hash" or (node.kind == "Aggregate" and node.extra.get("Strategy") == "Hashed")
+    if not hashed or facts.hash_mem is None:
+        return
+    needed = node.rows * (node.width + _ROW_OVERHEAD)
+    if needed > facts.hash_mem:
+        yield _spill("hash-spill", weighed, needed, facts.hash_mem, "hashes")
+
+
+def _spill(rule: str, weighed: Weighed, needed: float, limit: int, verb: str) -> Bottleneck:
+    node = weighed.node
+    return Bottleneck(
+        rule,
+        node.path,
+        "high" if needed > 4 * limit else "medium",
+        weighed.share,
+        f"{_name(weighed)} {verb} about {count(node.rows)} rows of {node.width} bytes, {size(needed)} in memory, and "
+        f"may have {size(limit)} (work_mem): the rest goes to temporary files",
+    )
+
+
+def _many_loops(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    node = weighed.node
+    if node.kind != "Nested Loop" or len(node.children) < 2:
+        return
+    outer, inner = node.children[0], node.children[1]
+    below = [one for one in nodes if one.node.path == inner.path or one.node.path.startswith(inner.path + ".")]
+    share = min(1.0, sum(one.share for one in below))
+    loops = max((one.loops for one in below), default=1.0)
+    if loops < MANY_LOOPS or share < 0.3:
+        return
+    what = f"{inner.kind} on {inner.table}" if inner.table else inner.kind
+    yield Bottleneck(
+        "nested-loop-repeats",
+        node.path,
+        "high" if any(one.node.kind == "Seq Scan" for one in below) else _severity(share),
+        share,
+        f"Nested Loop runs {what} about {count(loops)} times, once for each of {count(outer.rows)} outer rows: "
+        f"{percent(share)} of the cost",
+    )
+
+
+def _far_offset(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    """A LIMIT whose first row comes late: the rows of its OFFSET are read and thrown away."""
+    node = weighed.node
+    if node.kind != "Limit" or not node.children:
+        return
+    child = node.children[0]
+    run = child.total_cost - child.startup_cost
+    if run <= 0 or node.total_cost <= 0:
+        return
+    skipped = child.rows * (node.startup_cost - child.startup_cost) / run
+    share = (node.startup_cost - child.startup_cost) / node.total_cost
+    if skipped < FAR_OFFSET or skipped < 5 * node.rows:
+        return
+    yield Bottleneck(
+        "large-offset",
+        node.path,
+        "high" if share >= 0.3 else "medium",
+        min(1.0, share),
+        f"Limit reads and throws away about {count(skipped)} rows before the {count(node.rows)} it returns: OFFSET",
+    )
+
+
+def _lossy_bitmap(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    node = weighed.node
+    if node.kind != "Bitmap Heap Scan" or facts.work_mem is None or weighed.share < MINIMUM_SHARE:
+        return
+    pages = facts.pages(node.schema, node.table)
+    if pages is None:
+        return
+    touched = min(pages, node.rows)
+    if touched * _BITMAP_BYTES_PER_PAGE <= facts.work_mem:
+        return
+    yield Bottleneck(
+        "lossy-bitmap",
+        node.path,
+        "medium",
+        weighed.share,
+        f"{_name(weighed)} touches about {count(touched)} pages, more than a bitmap of {size(facts.work_mem)} "
+        "(work_mem) can name row by row: whole pages are rechecked",
+    )
+
+
+def _unbounded_index_scan(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    """An index walked from end to end, most of it filtered out afterwards."""
+    node = weighed.node
+    if node.kind not in ("Index Scan", "Index Only Scan") or "Filter" not in node.conditions:
+        return
+    rows = facts.rows(node.schema, node.table)
+    if "Index Cond" in node.conditions or weighed.share < MINIMUM_SHARE or not rows or node.rows / rows > 0.1:
+        return
+    yield Bottleneck(
+        "filtered-index-walk",
+        node.path,
+        _severity(weighed.share),
+        weighed.share,
+        f"{_name(weighed)} walks {node.index} in order and filters out all but about {percent(node.rows / rows)} of "
+        f"{count(rows)} rows. Filter: {node.conditions['Filter']}",
+    )
+
+
+def _wrong_estimate(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    node = weighed.node
+    actual = node.actual.get("Actual Rows")
+    if actual is None:
+        return
+    wrong_by = max(actual, 1.0) / max(node.rows, 1.0)
+    if max(wrong_by, 1 / wrong_by) < WRONG_BY:
+        return
+    yield Bottleneck(
+        "row-estimate",
+        node.path,
+        "medium",
+        weighed.share,
+        f"{_name(weighed)} was expected to give {count(node.rows)} rows and gave {count(actual)}",
+    )
+
+
+_RULES: tuple[_Rule, ...] = (
+    _filtered_scan,
+    _sort_spill,
+    _hash_spill,
+    _many_loops,
+    _far_offset,
+    _lossy_bitmap,
+    _unbounded_index_scan,
+    _wrong_estimate,
+)

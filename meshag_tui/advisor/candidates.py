@@ -1,0 +1,291 @@
+"""Indexes worth pricing for one statement, from what its plan compares, joins and sorts by.
+
+Key order follows one rule for the whole workload (columns that most statements compare by equality first, then the
+more selective ones), so that statements that share columns ask for indexes with a common prefix and one can serve all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from meshag_tui.advisor.indexes import plain, serves
+from meshag_tui.advisor.statistics import Relation, Tables, TableView
+from meshag_tui.plan import Plan, PlanNode, Predicate
+from meshag_tui.types import IndexColumn, IndexSpec
+
+MOST_KEYS = 4
+MOST_CANDIDATES = 14
+_SORTS = frozenset({"Sort", "Incremental Sort"})
+_PASSES_ORDER = frozenset(
+    {
+        "Limit",
+        "Sort",
+        "Incremental Sort",
+        "Subquery Scan",
+        "Result",
+        "LockRows",
+        "Append",
+        "Merge Append",
+        "Unique",
+        "Gather",
+        "Gather Merge",
+    }
+)
+_KEY = re.compile(
+    r'^(?:(?P<alias>"(?:[^"]|"")+"|\w+)\.)?(?P<column>"(?:[^"]|"")+"|\w+)'
+    r"(?P<descending> DESC)?(?: NULLS (?P<nulls>FIRST|LAST))?$"
+)
+_IMMUTABLE = re.compile(r"^\(*(lower|upper|btrim|md5|abs)\(|->>", re.IGNORECASE)
+"""Expressions known to be immutable: only these may be indexed without asking the server."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Indexes to be made together: one, or one for each arm of an OR. `free` leading columns may come in any order."""
+
+    specs: tuple[IndexSpec, ...]
+    free: int = 0
+    purpose: str = "conditions"
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How often columns are compared by equality in the workload, in statements, weighted by time."""
+
+    weight: Mapping[tuple[str, str, str], float] = field(default_factory=dict)
+
+    def order(self, view: TableView, columns: Iterable[str]) -> list[str]:
+        """Columns in key order: most shared first, then most selective, then by name."""
+        schema, table = view.relation
+        return sorted(
+            set(columns),
+            key=lambda name: (-self.weight.get((schema, table, name), 0), -view.distinct(name), name),
+        )
+
+
+@dataclass(frozen=True)
+class SortOrder:
+    """Keys a plan sorts one relation by; `limited` when only the first rows are asked for."""
+
+    columns: tuple[IndexColumn, ...]
+    limited: bool
+    path: str  # of the sorting node, or of the index scan that walks in order
+
+
+def count_usage(statements: Iterable[tuple[Sequence[Predicate], float]], tables: Tables) -> Usage:
+    """Weigh each column by the number of statements that compare it, statements by their share of time.
+
+    Args:
+        statements: predicates of each statement and its share of all time, 0..1.
+    """
+    weight: dict[tuple[str, str, str], float] = {}
+    for predicates, _share in statements:
+        seen = set()
+        for one in predicates:
+            if one.column is not None and one.kind == "eq" and one.alternatives == 0:
+                seen.add((*tables.home(one.schema, one.table), one.column))
+        for key in seen:
+            weight[key] = weight.get(key, 0.0) + 1.0
+    return Usage(weight)
+
+
+def candidates(plan: Plan, predicates: Sequence[Predicate], tables: Tables, usage: Usage) -> tuple[Candidate, ...]:
+    """Indexes that could serve this plan and that no existing index stands in for, simplest first."""
+    found: dict[Candidate, None] = {}
+    for relation, alias in _relations(predicates, plan):
+        view = tables.view(*relation)
+        if view is None or view.small or view.stats.kind == "foreign":
+            continue
+        mine = [one for one in predicates if _same(one, relation, alias, tables)]
+        for candidate in _for_relation(view, mine, sort_order(plan, relation, alias, tables), usage):
+            specs = tuple(
+                spec
+                for spec in candidate.specs
+                if not any(serves(index, spec, candidate.free) for index in view.indexes)
+            )
+            if specs:
+                found[Candidate(specs, candidate.free, candidate.purpose)] = None
+    return tuple(found)[:MOST_CANDIDATES]
+
+
+def _relations(predicates: Sequence[Predicate], plan: Plan) -> list[tuple[Relation, str]]:
+    seen = {((one.schema, one.table), one.alias): None for one in predicates}
+    for node in plan.root.walk():
+        if node.table and node.schema:
+            seen.setdefault(((node.schema, node.table), node.alias or node.table), None)
+    return list(seen)
+
+
+def _same(predicate: Predicate, relation: Relation, alias: str, tables: Tables) -> bool:
+    here = (predicate.schema, predicate.table)
+    return predicate.alias == alias and tables.home(*here) == tables.home(*relation)
+
+
+def _for_relation(
+    view: TableView, predicates: Sequence[Predicate], order: SortOrder | None, usage: Usage
+) -> Iterable[Candidate]:
+    plain_ones = [one for one in predicates if one.alternatives == 0]
+    equal = usage.order(view, (one.column for one in plain_ones if one.kind == "eq" and one.column))[:MOST_KEYS]
+    ranges = [name for name in _unique(one.column for one in plain_ones if one.kind == "range") if name not in equal]
+    joins = [name for name in _unique(one.column for one in plain_ones if one.kind == "join") if name not in equal]
+    prefix = [IndexColumn(name) for name in equal]
+    computed = [
+        IndexColumn(one.expression, is_expression=True)
+        for one in plain_ones
+        if one.column is None and one.kind == "eq" and _IMMUTABLE.search(one.expression)
+    ]
+
+    for number in range(1, len(equal) + 1):
+        yield _candidate(view, prefix[:number], free=number)
+    if len(equal) > 1:
+        best = max(equal, key=lambda name: (view.distinct(name), name))
+        if best != equal[0]:
+            yield _candidate(view, [IndexColumn(best)], free=1)
+    for key in computed:
+        yield _candidate(view, [key], free=1)
+        if prefix:
+            yield _candidate(view, [*prefix[: MOST_KEYS - 1], key], free=len(prefix) + 1)
+    if order is not None:
+        keys = [key for key in order.columns if key.name not in equal]
+        if keys and (prefix or order.limited):
+            yield _candidate(view, [*prefix, *keys], free=len(prefix), purpose="order")
+    for name in ranges[:2]:
+        yield _candidate(view, [*prefix, IndexColumn(name)], free=len(prefix))
+    for name in joins[:3]:
+        yield _candidate(view, [IndexColumn(name)], free=1, purpose="join")
+        if prefix:
+            yield _candidate(view, [*prefix[: MOST_KEYS - 1], IndexColumn(name)], free=len(prefix) + 1, purpose="join")
+    for one in plain_ones:
+        yield from _pattern(view, one, prefix)
+    yield from _arms(view, predicates, usage)
+
+
+def _unique(names: Iterable[str | None]) -> list[str]:
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _candidate(
+    view: TableView, columns: Sequence[IndexColumn], free: int, purpose: str = "conditions", method: str = "btree"
+) -> Candidate:
+    schema, table = view.relation
+    return Candidate((IndexSpec(schema, table, tuple(columns), method),), free, purpose)
+
+
+def _pattern(view: TableView, one: Predicate, prefix: Sequence[IndexColumn]) -> Iterable[Candidate]:
+    """Containment and LIKE: what a plain B-tree cannot answer."""
+    if one.kind == "contains" and one.column is not None:
+        kind = view.types.get(one.column, "")
+        if kind == "jsonb":
+            opclass = "jsonb_path_ops" if one.operator == "@>" else None
+            yield _candidate(view, [IndexColumn(one.column, opclass=opclass)], 0, "containment", "gin")
+        elif kind.endswith("[]") or kind == "tsvector":
+            yield _candidate(view, [IndexColumn(one.column)], 0, "containment", "gin")
+    elif one.kind == "like-prefix" and (one.column is not None or _IMMUTABLE.search(one.expression)):
+        kind = view.types.get(one.column or "", "text")
+        opclass = "varchar_pattern_ops" if kind.startswith(("character varying", "varchar")) else "text_pattern_ops"
+        key = IndexColumn(one.column or one.expression, is_expression=one.column is None, opclass=opclass)
+        yield _candidate(view, [key], 0, "prefix")
+        if prefix:
+            yield _candidate(view, [*prefix, key], len(prefix), "prefix")
+
+
+def _arms(view: TableView, predicates: Sequence[Predicate], usage: Usage) -> Iterable[Candidate]:
+    """One index for each arm of an OR, together: the planner joins their bitmaps; an arm without one spoils all."""
+    arms: dict[int, list[Predicate]] = {}
+    for one in predicates:
+        if one.alternatives:
+            arms.setdefault(one.alternatives, []).append(one)
+    specs: dict[IndexSpec, None] = {}
+    schema, table = view.relation
+    for arm in arms.values():
+        equal = usage.order(view, (one.column for one in arm if one.kind == "eq" and one.column))
+        ranges = _unique(one.column for one in arm if one.kind == "range")
+        names = [*equal, *(name for name in ranges[:1] if name not in equal)]
+        if not names:
+            return
+        specs[IndexSpec(schema, table, tuple(IndexColumn(name) for name in names[:MOST_KEYS]))] = None
+    if specs:
+        yield Candidate(tuple(specs), 1, "alternatives")
+
+
+def sort_order(plan: Plan, relation: Relation, alias: str, tables: Tables) -> SortOrder | None:
+    """The order in which a plan wants the rows of one relation, when nothing between could change it."""
+    found: list[SortOrder] = []
+    _follow(plan.root, (), False, relation, alias, tables, found)
+    return found[0] if found else None
+
+
+def _follow(
+    node: PlanNode,
+    keys: tuple[str, ...],
+    limited: bool,
+    relation: Relation,
+    alias: str,
+    tables: Tables,
+    found: list[SortOrder],
+    path: str = "",
+) -> None:
+    if node.kind == "Limit":
+        limited = True
+    if node.kind in _SORTS and node.sort_keys:
+        keys, path = node.sort_keys, node.path
+    if node.table is not None and node.schema is not None:
+        here = tables.home(node.schema, node.table) == tables.home(*relation)
+        if here and keys and (columns := _columns(keys, tables.view(*relation))):
+            found.append(SortOrder(columns, limited, path))
+        elif here and limited and not keys and node.index is not None and "Index Cond" not in node.conditions:
+            walked = _walked(node, tables.view(*relation))
+            if walked:
+                found.append(SortOrder(walked, True, node.path))
+        return
+    if node.kind not in _PASSES_ORDER:
+        keys, limited = (), False
+    for child in node.children:
+        _follow(child, keys, limited, relation, alias, tables, found, path)
+
+
+def _columns(keys: Sequence[str], view: TableView | None) -> tuple[IndexColumn, ...]:
+    """Sort keys as index columns; empty when one of them is not a plain column of the table."""
+    columns = []
+    for key in keys:
+        match = _KEY.match(key)
+        name = _unquoted(match["column"]) if match else None
+        if match is None or name is None or view is None or (view.types and name not in view.types):
+            return ()
+        columns.append(IndexColumn(name, descending=bool(match["descending"])))
+    return _ascending(columns)
+
+
+def _ascending(columns: list[IndexColumn]) -> tuple[IndexColumn, ...]:
+    """A B-tree is read both ways, so an order that is descending throughout needs no DESC."""
+    if all(column.descending for column in columns):
+        return tuple(IndexColumn(column.name) for column in columns)
+    return tuple(columns)
+
+
+def _walked(node: PlanNode, view: TableView | None) -> tuple[IndexColumn, ...]:
+    """The order of an index that is walked only for its order."""
+    for index in view.indexes if view else ():
+        if index.name == node.index and index.method == "btree":
+            return tuple(
+                IndexColumn(key.column, descending=key.descending) for key in index.keys[:2] if key.column is not None
+            )
+    return ()
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def describe(spec: IndexSpec) -> str:
+    """The keys of a spec for people: "tenant_id, created_at DESC"."""
+    keys = [
+        (plain(key.name) if key.is_expression else key.name) + (" DESC" if key.descending else "")
+        for key in spec.columns
+    ]
+    method = "" if spec.method == "btree" else f"{spec.method}: "
+    include = f" include {', '.join(spec.include)}" if spec.include else ""
+    where = f" where {spec.where}" if spec.where else ""
+    return f"{method}{', '.join(keys)}{include}{where}"

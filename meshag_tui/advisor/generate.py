@@ -1,0 +1,298 @@
+"""All rules over one database, within a budget of planner calls and time.
+
+One statement that cannot be explained is a note and never stops the others; a rule that could not see everything is
+left out of `complete_rules`, so that its earlier suggestions are not taken for resolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from meshag_tui.advisor.candidates import candidates, count_usage
+from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
+from meshag_tui.advisor.health import sequences, sessions, table_health
+from meshag_tui.advisor.hygiene import index_hygiene
+from meshag_tui.advisor.indexes import serves_spec
+from meshag_tui.advisor.missing_index import already_suggested, search
+from meshag_tui.advisor.missing_index import suggestions as index_suggestions
+from meshag_tui.advisor.pricing import Budget, OutOfBudget, Planner, Pricer, Reckoner, Statement
+from meshag_tui.advisor.queries import query_advice
+from meshag_tui.advisor.statistics import Relation, Tables, tables_of
+from meshag_tui.engines.base import ColumnStatistics, EngineError, Session
+from meshag_tui.settings import Settings
+from meshag_tui.types import CreateIndex, Suggestion, Window
+
+if TYPE_CHECKING:
+    from meshag_tui.store.history import Catalog, QueryRow
+
+PLANNER_CALLS = 3_000
+SECONDS = 30.0
+MOST_STATEMENTS = 60
+COVERED_SHARE = 0.99
+_PLANNED_KINDS = ("select", "update", "delete", "insert")
+
+STATEMENT_RULES = frozenset(
+    {
+        "missing-index",
+        "work-mem-spill",
+        "offset-pagination",
+        "not-in-subquery",
+        "order-by-random",
+        "long-in-list",
+        "function-on-column",
+        "implicit-cast",
+        "leading-wildcard",
+        "correlated-subquery",
+        "select-star",
+        "n-plus-one",
+    }
+)
+INDEX_RULES = frozenset({"unused-index", "duplicate-index", "redundant-index", "invalid-index"})
+TABLE_RULES = frozenset({"stale-statistics", "table-bloat", "autovacuum-off", "no-primary-key"})
+SESSION_RULES = frozenset({"idle-in-transaction", "connection-saturation"})
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What was found. `complete_rules` saw all they need; `notes` say in one line each what was not seen and why."""
+
+    suggestions: tuple[Suggestion, ...]
+    complete_rules: frozenset[str]
+    notes: tuple[str, ...]
+    planner_calls: int
+
+
+async def suggestions(
+    catalog: Catalog,
+    workload: Sequence[QueryRow],
+    session: Session,
+    settings: Settings,
+    *,
+    budget_bytes: int | None = None,
+    window: Window | None = None,
+    seconds: float = SECONDS,
+    planner_calls: int = PLANNER_CALLS,
+) -> Advice:
+    """Everything worth suggesting for one database, the most important first; nothing for a healthy one.
+
+    Args:
+        catalog: tables, indexes and the rest as last synced.
+        workload: statements of the window, figures as deltas in ms.
+        session: read-only; asked for plans, statistics, what-ifs and the SQL of changes.
+        budget_bytes: most space for all suggested indexes together; default from the settings.
+        window: what `workload` covers; without it no gain per day is given.
+        seconds, planner_calls: after these no further plan is asked for.
+
+    Raises:
+        EngineError: the session itself is lost; a statement that cannot be planned is only a note.
+    """
+    notes: list[str] = []
+    budget = Budget(planner_calls, seconds)
+    room = budget_bytes if budget_bytes is not None else settings.advice.storage_budget_bytes
+    important, all_seen = _important(workload)
+    examined, explained = await _examine(important, session, budget, notes)
+    columns = await _columns(examined, catalog, session, notes)
+    tables = tables_of(catalog, columns)
+
+    made, search_complete = await _missing(examined, catalog, tables, session, settings, room, window, budget, notes)
+    made += _foreign_keys(catalog, examined, made)
+    helped = {query for one in made for query in one.query_ids}
+    made += query_advice(examined, catalog, tables, helped)
+    made += index_hygiene(catalog, settings.advice.unused_index_days)
+    made += [*table_health(catalog), *sequences(catalog), *sessions(catalog)]
+
+    complete: set[str] = set()
+    if all_seen and explained:
+        complete |= STATEMENT_RULES if search_complete else STATEMENT_RULES - {"missing-index"}
+        complete.add("unindexed-foreign-key")
+    complete |= INDEX_RULES | TABLE_RULES
+    if catalog.sequences is not None:
+        complete.add("sequence-exhaustion")
+    if catalog.sessions is not None:
+        complete |= SESSION_RULES
+    ready = await _rendered(made, session, complete, notes)
+    return Advice(
+        tuple(sorted(_once(ready), key=_rank)), frozenset(complete), tuple(dict.fromkeys(notes)), budget.spent
+    )
+
+
+def _important(workload: Sequence[QueryRow]) -> tuple[list[tuple[QueryRow, float]], bool]:
+    """Statements with their share of all time, until nearly all time is covered; and whether that was reached."""
+    readable = [one for one in workload if not one.internal and one.calls > 0]
+    total = sum(one.total_time_ms for one in readable)
+    ranked = sorted(readable, key=lambda one: (-one.total_time_ms, one.id))
+    chosen: list[tuple[QueryRow, float]] = []
+    covered = 0.0
+    for one in ranked:
+        if covered >= COVERED_SHARE * total and len(chosen) >= 10:
+            return chosen, True
+        if len(chosen) >= MOST_STATEMENTS:
+            return chosen, False
+        share = one.total_time_ms / total if total > 0 else 0.0
+        chosen.append((one, share))
+        covered += one.total_time_ms
+    return chosen, True
+
+
+async def _examine(
+    important: Sequence[tuple[QueryRow, float]],
+    session: Session,
+    budget: Budget,
+    notes: list[str],
+) -> tuple[list[Examined], bool]:
+    """Plans of the important statements; False when one of them could not be had."""
+    found: list[Examined] = []
+    all_explained = True
+    for query, share in important:
+        if query.text_state != "ok" or not query.text or query.kind not in _PLANNED_KINDS:
+            found.append(Examined(query, share))
+            all_explained = all_explained and query.text_state == "ok"
+            continue
+        try:
+            found.append(await _explain(query, share, session, budget))
+        except OutOfBudget:
+            notes.append("Not every statement was explained: the planner was asked as often as we allow ourselves")
+            found.append(Examined(query, share))
+            all_explained = False
+        except EngineError as error:
+            if error.transient:
+                raise
+            notes.append(f"{query.uid} could not be explained: {error}")
+            found.append(Examined(query, share))
+            all_explained = False
+    return found, all_explained
+
+
+async def _explain(query: QueryRow, share: float, session: Session, budget: Budget) -> Examined:
+    budget.spend()
+    plan = await session.explain(query.text or "")
+    return Examined(query, share, plan, session.predicates(plan))
+
+
+async def _columns(
+    examined: Iterable[Examined], catalog: Catalog, session: Session, notes: list[str]
+) -> dict[Relation, tuple[ColumnStatistics, ...]]:
+    """Statistics of the columns of every table a plan reads, and of the first part of a partitioned one."""
+    wanted = dict.fromkeys(
+        (node.schema, node.table)
+        for one in examined
+        if one.plan is not None
+        for node in one.plan.root.walk()
+        if node.schema is not None and node.table is not None
+    )
+    found: dict[Relation, tuple[ColumnStatistics, ...]] = {}
+    for schema, table in wanted:
+        try:
+            found[(schema, table)] = await session.column_statistics(schema, table)
+        except EngineError as error:
+            if error.transient:
+                raise
+            notes.append(f"The column statistics of {schema}.{table} could not be read: {error}")
+    return found
+
+
+async def _missing(
+    examined: Sequence[Examined],
+    catalog: Catalog,
+    tables: Tables,
+    session: Session,
+    settings: Settings,
+    room: int | None,
+    window: Window | None,
+    budget: Budget,
+    notes: list[str],
+) -> tuple[list[Suggestion], bool]:
+    planned = [(one, one.plan) for one in examined if one.plan is not None]
+    usage = count_usage(((one.predicates, one.share) for one, _ in planned), tables)
+    statements = [
+        Statement(
+            one.query,
+            plan,
+            one.predicates,
+            candidates(plan, one.predicates, tables, usage),
+            one.query.total_time_ms,
+        )
+        for one, plan in planned
+    ]
+    statements = [one for one in statements if one.candidates]
+    if not statements:
+        return [], True
+    reckoner = Reckoner(tables, catalog.facts.settings)
+    what_if = await session.what_if()
+    pricer: Pricer = Planner(what_if, tables, budget, reckoner) if what_if is not None else reckoner
+    found = await search(statements, pricer, tables, settings.advice, room)
+    notes += found.notes
+    made = index_suggestions(
+        found,
+        pricer,
+        tables,
+        total_ms=sum(one.query.total_time_ms for one in examined),
+        span_ms=window.span_ms if window is not None else None,
+        method=what_if.method if what_if is not None else None,
+        why_unchecked="no hypothetical indexes here (CREATE EXTENSION hypopg would give them)."
+        if what_if is None
+        else "hypothetical indexes cannot be of this method.",
+    )
+    return made, found.complete
+
+
+def _foreign_keys(catalog: Catalog, examined: Sequence[Examined], made: Sequence[Suggestion]) -> list[Suggestion]:
+    deletes: dict[Relation, tuple[int, ...]] = {}
+    for one in examined:
+        root = one.plan.root if one.plan is not None else None
+        if root is not None and root.extra.get("Operation") == "Delete" and root.table and root.schema:
+            key = (root.schema, root.table)
+            deletes[key] = (*deletes.get(key, ()), one.query.id)
+    known = already_suggested(made)
+    queries = [one.query for one in examined]
+    return [
+        one
+        for one in unindexed_foreign_keys(catalog, queries, deletes)
+        if isinstance(one.change, CreateIndex)
+        and not any(
+            serves_spec(spec, one.change.spec)
+            for spec in known.get((one.change.spec.schema, one.change.spec.table), ())
+        )
+    ]
+
+
+async def _rendered(
+    made: Iterable[Suggestion], session: Session, complete: set[str], notes: list[str]
+) -> list[Suggestion]:
+    """Put the exact SQL to each change; what the engine refuses is left out with a note."""
+    ready = []
+    for one in made:
+        if one.change is None:
+            ready.append(one)
+            continue
+        try:
+            rendered = await session.render(one.change)
+        except EngineError as error:
+            if error.transient:
+                raise
+            notes.append(f"{one.title}: left out, {error}")
+            continue
+        ready.append(replace(one, sql=rendered.sql, undo_sql=rendered.undo_sql))
+    return ready
+
+
+def _once(made: Iterable[Suggestion]) -> list[Suggestion]:
+    """One suggestion for an identity and one for a statement to run."""
+    seen: set[str] = set()
+    kept = []
+    for one in made:
+        marks = {one.identity, *([one.sql] if one.sql else [])}
+        if not marks & seen:
+            kept.append(one)
+        seen |= marks
+    return kept
+
+
+_ORDER = {"HIGH": 0, "MEDIUM": 1, "LOW": 2}
+
+
+def _rank(one: Suggestion) -> tuple[int, float, float, str]:
+    return _ORDER[one.priority.value], -(one.gain_ms_per_day or 0.0), -one.confidence, one.identity

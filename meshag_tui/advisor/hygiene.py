@@ -1,0 +1,293 @@
+"""Indexes that only cost: duplicates, prefixes of others, leftovers of failed builds, and those nobody has used.
+
+Proposing to drop an index that is needed is the one mistake that cannot be forgiven, so `refusals` gives every reason
+not to, and an index goes only when there is none. At most one of a set of equal indexes is ever left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.advisor.indexes import covered_by, supports, twins
+from meshag_tui.snapshot import IndexStats
+from meshag_tui.text import count, size
+from meshag_tui.types import DropIndex, EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
+
+if TYPE_CHECKING:
+    from meshag_tui.store.history import Catalog, IndexRow
+
+DAY_MS = 86_400_000
+WATCH_DAYS = 7.0
+_REVIEWED_METHODS = frozenset({"brin", "gist", "spgist"})  # small or odd by design: use counts say little of them
+TOO_YOUNG = "watched"
+
+
+def refusals(index: IndexRow, catalog: Catalog, days: float = 30.0) -> tuple[str, ...]:
+    """Every reason not to drop an index for lack of use; empty when there is none.
+
+    Args:
+        index: definition and our own observation of its use.
+        catalog: what else there is: foreign keys, other indexes, replicas.
+        days: continuous observation without a scan that is asked for.
+    """
+    return tuple([*_structural_refusals(index.stats, catalog), *_usage_refusals(index, catalog, days)])
+
+
+def _structural_refusals(index: IndexStats, catalog: Catalog) -> Iterator[str]:
+    if index.primary:
+        yield "it is the primary key"
+    elif index.constraint is not None:
+        yield f"it backs the constraint {index.constraint}"
+    elif index.unique:
+        yield "it is unique and keeps values from repeating"
+    if index.replica_identity:
+        yield "logical replication identifies rows by it"
+    if index.clustered:
+        yield "the table is clustered on it"
+    if index.owned_by_extension:
+        yield "it belongs to an extension"
+    if index.parent is not None:
+        yield f"it is a part of the partitioned index {index.parent}"
+    if _kinds(catalog).get((index.schema, index.table)) == "partitioned":
+        yield "it is on a partitioned table: its use is counted on the partitions"
+    if index.building:
+        yield "it is being built"
+    elif not (index.valid and index.ready):
+        yield "it is not valid"
+    if index.predicate is not None:
+        yield "it is partial"
+    if any(key.column is None for key in index.keys):
+        yield "it has an expression, whose statistics would go with it"
+    if index.method in _REVIEWED_METHODS:
+        yield f"a {index.method} index wants a review by hand"
+    for key in catalog.foreign_keys or ():
+        if supports(index, key) and not any(
+            supports(other.stats, key) and other.stats.name != index.name for other in catalog.indexes
+        ):
+            yield f"the foreign key {key.name} has no other index"
+    if catalog.foreign_keys is None:
+        yield "the foreign keys could not be read"
+    if index.schema in ("pg_catalog", "information_schema", "pg_toast"):
+        yield "it belongs to the system"
+
+
+def _usage_refusals(index: IndexRow, catalog: Catalog, days: float) -> Iterator[str]:
+    stats, now = index.stats, catalog.facts.observed_at
+    if catalog.facts.in_recovery:
+        yield "this server is a standby: the primary may use it"
+    if catalog.facts.replicas:
+        yield f"unknown replicas: {catalog.facts.replicas} in pg_stat_replication, 0 monitored"
+    if stats.scans is None:
+        yield "its use is not counted"
+    if index.last_used_at is not None:
+        yield "we have seen it used"
+    elif stats.last_scan is not None and now - stats.last_scan < days * DAY_MS:
+        yield "the server says it was used lately"
+    elif stats.scans and stats.last_scan is None and _observed_days(index, now) < 2 * days:
+        yield f"it was used {count(stats.scans)} times before we watched"
+    if not _table_worked(index, catalog):
+        yield "its table has hardly been used while we watched"
+    if _observed_days(index, now) < days:
+        yield f"{TOO_YOUNG} for {_observed_days(index, now):.0f} of {days:.0f} days"
+
+
+def _observed_days(index: IndexRow, now: int) -> float:
+    since = index.observed_since
+    if index.stats.created_at is not None:
+        since = max(since, index.stats.created_at)
+    return max(0.0, (now - since) / DAY_MS)
+
+
+def _kinds(catalog: Catalog) -> dict[tuple[str, str], str]:
+    return {(table.stats.schema, table.stats.name): table.stats.kind for table in catalog.tables}
+
+
+def _table_worked(index: IndexRow, catalog: Catalog) -> bool:
+    """Whether the table was read or written at all, so that a scan could have been seen."""
+    for table in catalog.tables:
+        if (table.stats.schema, table.stats.name) == (index.stats.schema, index.stats.table):
+            counters = table.stats.counters
+            return any(counters.get(name) for name in ("seq_scan", "index_scan", "inserts", "updates", "deletes"))
+    return False
+
+
+def index_hygiene(catalog: Catalog, unused_days: float) -> tuple[Suggestion, ...]:
+    """Indexes to drop, each once and for its strongest reason; one that another suggestion leans on stays."""
+    gone: set[tuple[str, str]] = set()
+    found: list[Suggestion] = []
+    for suggestion in (
+        *_invalid(catalog),
+        *_duplicates(catalog, gone),
+        *_redundant(catalog, gone),
+        *_unused(catalog, gone, unused_days),
+    ):
+        found.append(suggestion)
+    return tuple(found)
+
+
+def _name(index: IndexStats) -> tuple[str, str]:
+    return index.schema, index.name
+
+
+def _invalid(catalog: Catalog) -> Iterator[Suggestion]:
+    kinds = _kinds(catalog)
+    for row in catalog.indexes:
+        index = row.stats
+        waiting_for_parts = kinds.get((index.schema, index.table)) == "partitioned"
+        if (index.valid and index.ready) or index.building or waiting_for_parts:
+            continue
+        if index.constraint is not None or index.owned_by_extension or index.parent is not None:
+            continue
+        yield _drop(
+            row,
+            rule="invalid-index",
+            priority=SuggestionPriority.HIGH,
+            title=f"Drop the invalid index {index.name} on {index.table}",
+            text=f"A build of {index.name} failed and left it behind: queries cannot use it, and every write to "
+            f"{index.table} still has to keep it ({size(index.size_bytes)}). "
+            + ("It was to be unique, so look for repeated values before you build it again." if index.unique else ""),
+            facts=[f"pg_index says invalid, and no build is in progress: {index.definition}"],
+            confidence=0.95,
+        )
+
+
+def _duplicates(catalog: Catalog, gone: set[tuple[str, str]]) -> Iterator[Suggestion]:
+    left = [row for row in catalog.indexes if row.stats.valid and row.stats.ready]
+    while left:
+        first = left.pop(0)
+        group = [first, *(row for row in left if twins(first.stats, row.stats))]
+        left = [row for row in left if row not in group]
+        kept, *rest = sorted(group, key=_worth_keeping)
+        for row in rest:
+            if _bound(row.stats) or row.stats.unique:
+                continue
+            gone.add(_name(row.stats))
+            yield _drop(
+                row,
+                rule="duplicate-index",
+                priority=SuggestionPriority.MEDIUM,
+                title=f"Drop {row.stats.name}: the same index as {kept.stats.name}",
+                text=f"{row.stats.name} and {kept.stats.name} on {row.stats.table} are the same in every respect. "
+                f"Dropping {row.stats.name} frees {size(row.stats.size_bytes)} and spares each write one index; "
+                f"{kept.stats.name} serves its {count(row.stats.scans)} scans as well.",
+                facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
+                confidence=0.95,
+                kept=kept,
+            )
+
+
+def _redundant(catalog: Catalog, gone: set[tuple[str, str]]) -> Iterator[Suggestion]:
+    usable = [row for row in catalog.indexes if row.stats.valid and row.stats.ready]
+    for row in usable:
+        if _bound(row.stats) or row.stats.unique or _name(row.stats) in gone:
+            continue
+        longer = [other for other in usable if _name(other.stats) not in gone and covered_by(row.stats, other.stats)]
+        if not longer:
+            continue
+        kept = min(longer, key=lambda other: (not other.stats.unique, -len(other.stats.keys), other.stats.name))
+        gone.add(_name(row.stats))
+        yield _drop(
+            row,
+            rule="redundant-index",
+            priority=SuggestionPriority.MEDIUM,
+            title=f"Drop {row.stats.name}: {kept.stats.name} begins with the same columns",
+            text=f"Whatever {row.stats.name} on {row.stats.table} is used for, {kept.stats.name} can do: its keys "
+            f"begin with the same columns in the same order. Dropping the shorter one frees "
+            f"{size(row.stats.size_bytes)} and spares each write one index.",
+            facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
+            confidence=0.85,
+            kept=kept,
+        )
+
+
+def _unused(catalog: Catalog, gone: set[tuple[str, str]], days: float) -> Iterator[Suggestion]:
+    for row in catalog.indexes:
+        if _name(row.stats) in gone:
+            continue
+        reasons = refusals(row, catalog, days)
+        observed = _observed_days(row, catalog.facts.observed_at)
+        index = row.stats
+        if not reasons:
+            yield _drop(
+                row,
+                rule="unused-index",
+                priority=SuggestionPriority.MEDIUM,
+                title=f"Drop {index.name} on {index.table}: unused for {observed:.0f} days",
+                text=f"{index.name} has not been scanned once in {observed:.0f} days of unbroken observation. It takes "
+                f"{size(index.size_bytes)} and is kept up to date by every write to {index.table}.",
+                facts=[f"0 scans seen in {observed:.1f} days", f"{index.definition}"],
+                confidence=0.8,
+            )
+        elif len(reasons) == 1 and reasons[0].startswith(TOO_YOUNG) and observed >= min(WATCH_DAYS, days):
+            yield Suggestion(
+                rule="unused-index",
+                identity=f"unused-index-watch:{index.schema}.{index.name}",
+                type=SuggestionType.INDEX_OPTIMIZATION,
+                priority=SuggestionPriority.LOW,
+                title=f"{index.name} on {index.table}: unused for {observed:.0f} of {days:.0f} days",
+                text=f"{index.name} has not been scanned in the {observed:.0f} days we have watched it. It takes "
+                f"{size(index.size_bytes)}. Nothing to do yet: after {days:.0f} days without a scan, so that monthly "
+                "work has been seen, dropping it will be proposed.",
+                evidence_kind=EvidenceKind.COUNTED,
+                evidence={"kind": EvidenceKind.COUNTED.value, "facts": [f"0 scans seen in {observed:.1f} days"]},
+                confidence=0.5,
+                risk=Risk.LOW,
+                schema=index.schema,
+                table=index.table,
+            )
+
+
+def _bound(index: IndexStats) -> bool:
+    """Tied to something other than queries: never ours to drop as a copy of another."""
+    return (
+        index.primary
+        or index.constraint is not None
+        or index.replica_identity
+        or index.clustered
+        or index.owned_by_extension
+        or index.parent is not None
+    )
+
+
+def _worth_keeping(row: IndexRow) -> tuple[bool, int, int, str]:
+    """Bound ones first, then the most used, then the oldest, then by name: the same order in every run."""
+    key = row.stats.key
+    return not _bound(row.stats), -(row.stats.scans or 0), int(key) if key.isdigit() else 0, row.stats.name
+
+
+def _drop(
+    row: IndexRow,
+    *,
+    rule: str,
+    priority: SuggestionPriority,
+    title: str,
+    text: str,
+    facts: Iterable[str],
+    confidence: float,
+    kept: IndexRow | None = None,
+) -> Suggestion:
+    index = row.stats
+    evidence: dict[str, Any] = {
+        "kind": EvidenceKind.COUNTED.value,
+        "facts": list(facts),
+        "size_bytes": index.size_bytes,
+        "scans": index.scans,
+    }
+    if kept is not None:
+        evidence["kept"] = f"{kept.stats.schema}.{kept.stats.name}"
+    return Suggestion(
+        rule=rule,
+        identity=f"{rule}:{index.schema}.{index.name}",
+        type=SuggestionType.INDEX_OPTIMIZATION,
+        priority=priority,
+        title=title,
+        text=text.strip(),
+        evidence_kind=EvidenceKind.COUNTED,
+        evidence=evidence,
+        confidence=confidence,
+        risk=Risk.HIGH,
+        schema=index.schema,
+        table=index.table,
+        change=DropIndex(index.schema, index.table, index.name),
+    )

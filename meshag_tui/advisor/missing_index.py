@@ -1,0 +1,398 @@
+"""Indexes the workload misses: candidates of all statements priced together, so that one index serves many.
+
+The search is greedy. Each round takes the candidate that saves most measured time over the whole workload, given those
+taken before; of candidates that save nearly the same, the smaller one. It ends when the best left saves no statement
+the share asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.advisor.candidates import Candidate, describe
+from meshag_tui.advisor.indexes import covered_by_spec
+from meshag_tui.advisor.pricing import OutOfBudget, Price, Pricer, Statement
+from meshag_tui.advisor.statistics import Tables
+from meshag_tui.engines.base import EngineError
+from meshag_tui.text import count, duration, percent, size
+from meshag_tui.types import (
+    CreateIndex,
+    EvidenceKind,
+    IndexSpec,
+    Risk,
+    Suggestion,
+    SuggestionPriority,
+    SuggestionType,
+)
+
+if TYPE_CHECKING:
+    from meshag_tui.settings import AdviceSettings
+
+NEARLY = 0.90
+"""A smaller index is taken when it saves at least this part of what the best one saves."""
+CAREFUL_GAIN = 0.50
+"""Share of its cost a statement must save for an index nobody has checked."""
+MINIMUM_SHARE = 0.005
+"""Share of the workload's time an index must save, estimated, to be worth its keep."""
+ROW_UPKEEP_MS = 0.01
+"""Assumed time to keep one index entry for one written row."""
+MOST_INDEXES = 12
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True)
+class Serves:
+    """What indexes taken together do for one statement, in planner units."""
+
+    statement: Statement
+    before: float
+    after: float
+
+    @property
+    def gain(self) -> float:
+        """Share of the statement's cost saved, 0..1."""
+        return 1 - self.after / self.before if self.before > 0 else 0.0
+
+    @property
+    def saved_ms(self) -> float:
+        """Estimated time saved in the window: the statement's measured time by the share of cost saved."""
+        return self.statement.weight * self.gain
+
+
+@dataclass
+class Choice:
+    """One candidate taken, and the statements it serves."""
+
+    candidate: Candidate
+    serves: list[Serves]
+    evidence: EvidenceKind
+
+
+@dataclass
+class Search:
+    """The choices of a search, and what stopped it short."""
+
+    choices: list[Choice] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    complete: bool = True
+
+
+async def search(
+    statements: Sequence[Statement], pricer: Pricer, tables: Tables, settings: AdviceSettings, budget_bytes: int | None
+) -> Search:
+    """Choose indexes for a workload.
+
+    Args:
+        statements: with candidates and present plans.
+        pricer: what answers "what would it cost".
+        budget_bytes: most space all chosen indexes may take; None for no limit.
+    """
+    result = Search()
+    taken: frozenset[IndexSpec] = frozenset()
+    room = budget_bytes
+    failed: set[int] = set()
+    total_ms = sum(statement.weight for statement in statements)
+    pool = _pool(statements)
+    try:
+        while len(result.choices) < MOST_INDEXES:
+            offers = []
+            for candidate, owners in pool.items():
+                if set(candidate.specs) <= taken:
+                    continue
+                needs = sum(pricer.size(spec) for spec in candidate.specs if spec not in taken)
+                if room is not None and needs > room:
+                    continue
+                touched = [one for one in owners if one.query.id not in failed]
+                offer = await _offer(candidate, touched, taken, pricer, failed, result.notes)
+                if offer is not None and _worth(offer, tables, settings, total_ms):
+                    offers.append((offer, needs))
+            if not offers:
+                break
+            choice, needs = _pick(offers)
+            result.choices.append(choice)
+            taken |= frozenset(choice.candidate.specs)
+            room = None if room is None else room - needs
+    except OutOfBudget:
+        result.complete = False
+        result.notes.append("Not every index could be priced: the planner was asked as often as we allow ourselves")
+    result.complete = result.complete and not failed
+    result.choices = _without_covered(result.choices)
+    return result
+
+
+def _pool(statements: Sequence[Statement]) -> dict[Candidate, list[Statement]]:
+    """Each candidate with every statement that reads its table: those that did not ask for it may gain as well."""
+    pool: dict[Candidate, list[Statement]] = {}
+    for statement in statements:
+        for candidate in statement.candidates:
+            pool.setdefault(candidate, [])
+    for candidate, owners in pool.items():
+        homes = {(spec.schema, spec.table) for spec in candidate.specs}
+        owners += [one for one in statements if any(homes & {_home(spec) for spec in c.specs} for c in one.candidates)]
+    return pool
+
+
+def _home(spec: IndexSpec) -> tuple[str, str]:
+    return spec.schema, spec.table
+
+
+async def _offer(
+    candidate: Candidate,
+    statements: Sequence[Statement],
+    taken: frozenset[IndexSpec],
+    pricer: Pricer,
+    failed: set[int],
+    notes: list[str],
+) -> Choice | None:
+    served, evidence = [], EvidenceKind.PLANNED
+    for statement in statements:
+        relevant = frozenset(spec for spec in taken if _touches(statement, spec))
+        try:
+            before = await pricer.price(statement, relevant)
+            after = await pricer.price(statement, relevant | frozenset(candidate.specs))
+        except EngineError as error:
+            failed.add(statement.query.id)
+            notes.append(f"{statement.query.uid} could not be priced: {error}")
+            continue
+        if after.cost < before.cost * 0.999:
+            served.append(Serves(statement, before.cost, after.cost))
+            evidence = _weaker(evidence, after)
+    return Choice(candidate, served, evidence) if served else None
+
+
+def _touches(statement: Statement, spec: IndexSpec) -> bool:
+    return any(_home(spec) == _home(other) for candidate in statement.candidates for other in candidate.specs)
+
+
+def _weaker(evidence: EvidenceKind, price: Price) -> EvidenceKind:
+    return EvidenceKind.STATED if EvidenceKind.STATED in (evidence, price.evidence) else price.evidence
+
+
+def _worth(choice: Choice, tables: Tables, settings: AdviceSettings, total_ms: float) -> bool:
+    """Whether it saves a statement enough, the workload something, and more than its upkeep takes."""
+    wanted = settings.minimum_gain
+    if choice.evidence is EvidenceKind.STATED:
+        wanted = max(wanted, CAREFUL_GAIN)
+    best = max(one.gain for one in choice.serves)
+    saved = sum(one.saved_ms for one in choice.serves)
+    return best >= wanted and saved >= MINIMUM_SHARE * total_ms and saved > _upkeep_ms(choice, tables)
+
+
+def _upkeep_ms(choice: Choice, tables: Tables) -> float:
+    return sum(_writes(spec, tables) * ROW_UPKEEP_MS for spec in choice.candidate.specs)
+
+
+def _writes(spec: IndexSpec, tables: Tables) -> float:
+    """Rows written in the window, each of which an index would have to follow."""
+    view = tables.view(spec.schema, spec.table)
+    return view.writes if view is not None else 0.0
+
+
+def _pick(offers: Sequence[tuple[Choice, int]]) -> tuple[Choice, int]:
+    best = max(_saved(choice) for choice, _ in offers)
+    near = [offer for offer in offers if _saved(offer[0]) >= NEARLY * best]
+    return min(
+        near,
+        key=lambda offer: (
+            sum(len(spec.columns) + len(spec.include) for spec in offer[0].candidate.specs),
+            offer[1],
+            -_saved(offer[0]),
+            repr(offer[0].candidate),
+        ),
+    )
+
+
+def _saved(choice: Choice) -> float:
+    return sum(one.saved_ms for one in choice.serves)
+
+
+def _without_covered(choices: list[Choice]) -> list[Choice]:
+    """Leave out what a later, longer choice does as well: its statements go over to that one."""
+    kept: list[Choice] = []
+    for choice in choices:
+        longer = next(
+            (
+                other
+                for other in choices
+                if other is not choice
+                and all(
+                    any(covered_by_spec(mine, theirs) for theirs in other.candidate.specs)
+                    for mine in choice.candidate.specs
+                )
+            ),
+            None,
+        )
+        if longer is None:
+            kept.append(choice)
+        else:
+            _merge(longer, choice)
+    return kept
+
+
+def _merge(into: Choice, other: Choice) -> None:
+    by_query = {one.statement.query.id: one for one in into.serves}
+    for one in other.serves:
+        known = by_query.get(one.statement.query.id)
+        if known is None:
+            into.serves.append(one)
+        else:
+            into.serves[into.serves.index(known)] = Serves(one.statement, one.before, min(one.after, known.after))
+
+
+def suggestions(
+    found: Search,
+    pricer: Pricer,
+    tables: Tables,
+    *,
+    total_ms: float,
+    span_ms: float | None,
+    method: str | None,
+    why_unchecked: str,
+) -> list[Suggestion]:
+    """The choices as suggestions, one for each index.
+
+    Args:
+        total_ms: time of the whole workload in the window.
+        span_ms: length of the window; None leaves the gain per day out.
+        method: what answered for planned figures ("hypopg").
+        why_unchecked: said of indexes nobody has checked.
+    """
+    made = []
+    for choice in found.choices:
+        for spec in choice.candidate.specs:
+            made.append(_suggestion(choice, spec, pricer, tables, total_ms, span_ms, method, why_unchecked))
+    return made
+
+
+def _suggestion(
+    choice: Choice,
+    spec: IndexSpec,
+    pricer: Pricer,
+    tables: Tables,
+    total_ms: float,
+    span_ms: float | None,
+    method: str | None,
+    why_unchecked: str,
+) -> Suggestion:
+    served = sorted(choice.serves, key=lambda one: (-one.saved_ms, one.statement.query.id))
+    saved = sum(one.saved_ms for one in served)
+    share = saved / total_ms if total_ms > 0 else 0.0
+    planned = choice.evidence is not EvidenceKind.STATED
+    top = served[0]
+    bytes_ = pricer.size(spec)
+    others = [other for other in choice.candidate.specs if other != spec]
+    text = [
+        f"{top.statement.query.uid} takes {duration(top.statement.query.mean_time_ms)} a call, "
+        f"{count(top.statement.query.calls)} calls in the window. With an index on {spec.table} ({describe(spec)}) "
+        + (
+            f"the planner prices it at {_cost(top.after)} instead of {_cost(top.before)}, {percent(top.gain)} less."
+            if planned
+            else f"it should cost about {percent(top.gain)} less, reckoned from column statistics."
+        )
+    ]
+    if len(served) > 1:
+        text.append(f"It serves {len(served)} statements, together {duration(saved)} of {duration(total_ms)} measured.")
+    if others:
+        text.append(
+            f"It works together with the index on ({'; '.join(describe(other) for other in others)}): the two sides of "
+            "the OR are looked up apart and joined."
+        )
+    superfluous = _superfluous(spec, tables)
+    if superfluous:
+        text.append(f"Once it is there, {', '.join(superfluous)} is no longer needed.")
+    writes = _writes(spec, tables)
+    if writes:
+        text.append(f"{count(writes)} rows were written to {spec.table} in the window; each would keep it up to date.")
+    if not planned:
+        text.append(f"Not checked by the planner: {why_unchecked}")
+    facts = [_fact(one, planned) for one in served[:8]]
+    facts.append(f"estimated size {size(bytes_)}")
+    evidence: dict[str, Any] = {
+        "kind": choice.evidence.value,
+        "method": method if planned else None,
+        "checked": planned,
+        "facts": facts,
+        "size_bytes": bytes_,
+        "cost_before": round(top.before, 2),
+        "cost_after": round(top.after, 2),
+        "statements": [
+            {
+                "query_id": one.statement.query.uid,
+                "cost_before": round(one.before, 2),
+                "cost_after": round(one.after, 2),
+                "calls": one.statement.query.calls,
+                "total_time_ms": one.statement.query.total_time_ms,
+                "plan_mode": one.statement.plan.mode,
+            }
+            for one in served
+        ],
+    }
+    return Suggestion(
+        rule="missing-index",
+        identity=f"missing-index:{spec.schema}.{spec.table}:{describe(spec)}",
+        type=SuggestionType.INDEX_OPTIMIZATION,
+        priority=_priority(share, top.gain),
+        title=f"Index {spec.table} ({describe(spec)}): about {percent(share)} of all query time",
+        text=" ".join(text),
+        evidence_kind=choice.evidence,
+        evidence=evidence,
+        confidence=_confidence(choice, planned),
+        risk=Risk.MEDIUM,
+        schema=spec.schema,
+        table=spec.table,
+        change=CreateIndex(spec),
+        query_ids=tuple(one.statement.query.id for one in served),
+        gain_ms_per_day=saved * DAY_MS / span_ms if span_ms else None,
+    )
+
+
+def _priority(share: float, gain: float) -> SuggestionPriority:
+    if share >= 0.20 and gain >= 0.5:
+        return SuggestionPriority.HIGH
+    return SuggestionPriority.MEDIUM if share >= 0.03 else SuggestionPriority.LOW
+
+
+def _confidence(choice: Choice, planned: bool) -> float:
+    """How far the method is to be trusted: the planner's word above ours, real values above unknown ones."""
+    if not planned:
+        return 0.5
+    return 0.7 if any(one.statement.plan.mode == "generic" for one in choice.serves) else 0.85
+
+
+def _cost(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _fact(one: Serves, planned: bool) -> str:
+    query = one.statement.query
+    how = "planner cost" if planned else "reckoned cost"
+    return (
+        f"{query.uid}: {count(query.calls)} calls, {duration(query.total_time_ms)} in all, "
+        f"{how} {_cost(one.before)} → {_cost(one.after)} ({percent(one.gain)} less)"
+    )
+
+
+def _superfluous(spec: IndexSpec, tables: Tables) -> list[str]:
+    """Existing indexes whose keys this one begins with."""
+    view = tables.view(spec.schema, spec.table)
+    if view is None or spec.method != "btree" or spec.where is not None:
+        return []
+    names = []
+    for index in view.indexes:
+        keys = [(key.column, key.descending) for key in index.keys]
+        lead = [(key.name, key.descending) for key in spec.columns[: len(keys)] if not key.is_expression]
+        plain = index.method == "btree" and index.predicate is None and not index.include
+        if plain and keys == lead and not index.unique and index.constraint is None and len(keys) < len(spec.columns):
+            names.append(index.name)
+    return names
+
+
+def already_suggested(made: Collection[Suggestion]) -> Mapping[tuple[str, str], list[IndexSpec]]:
+    """Specs of suggested indexes by table, for rules that would suggest the same."""
+    by_table: dict[tuple[str, str], list[IndexSpec]] = {}
+    for one in made:
+        if isinstance(one.change, CreateIndex):
+            by_table.setdefault(_home(one.change.spec), []).append(one.change.spec)
+    return by_table

@@ -1,0 +1,176 @@
+"""What the planner's statistics say of tables and columns: how many rows a condition keeps, how large an index gets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from meshag_tui.engines.base import ColumnStatistics
+from meshag_tui.snapshot import IndexStats, TableStats
+from meshag_tui.types import IndexSpec
+
+if TYPE_CHECKING:
+    from meshag_tui.store.history import Catalog
+
+Relation = tuple[str, str]
+"""Schema and name."""
+
+SMALL_PAGES = 8
+_UNKNOWN_DISTINCT = 200.0  # what PostgreSQL itself assumes
+_UNKNOWN_WIDTH = 8
+_PAGE = 8192
+_NO_DEDUPLICATION = ("numeric", "float4", "float8", "real", "double precision", "jsonb", "interval")
+
+
+@dataclass(frozen=True)
+class TableView:
+    """One table with its columns' statistics and indexes, as the rules look at it."""
+
+    stats: TableStats
+    columns: Mapping[str, ColumnStatistics]
+    types: Mapping[str, str]
+    indexes: tuple[IndexStats, ...] = ()
+    parts: tuple[Relation, ...] = ()  # leaf partitions, when it is a partitioned parent
+    writes: float = 0.0  # rows inserted, updated or deleted in the window
+
+    @property
+    def relation(self) -> Relation:
+        return self.stats.schema, self.stats.name
+
+    @property
+    def rows(self) -> float:
+        """Rows as estimated by the last ANALYZE, else as counted; at least 1."""
+        known = self.stats.rows_estimate if self.stats.rows_estimate > 0 else float(self.stats.live_rows or 0)
+        return max(1.0, known)
+
+    @property
+    def pages(self) -> float:
+        known = self.stats.pages or math.ceil((self.stats.size_bytes or 0) / _PAGE)
+        return max(1.0, float(known))
+
+    @property
+    def small(self) -> bool:
+        """So small that reading it whole costs no more than an index would."""
+        return self.pages < SMALL_PAGES
+
+    def distinct(self, column: str) -> float:
+        """Number of different values, NULL apart."""
+        known = self.columns.get(column)
+        if known is None or known.distinct == 0:
+            return min(_UNKNOWN_DISTINCT, self.rows)
+        return max(1.0, -known.distinct * self.rows if known.distinct < 0 else known.distinct)
+
+    def equal_share(self, column: str) -> float:
+        """Share of the rows that equal an average value."""
+        known = self.columns.get(column)
+        nulls = known.null_fraction if known else 0.0
+        return max((1.0 - nulls) / self.distinct(column), 1.0 / self.rows)
+
+    def null_share(self, column: str) -> float:
+        known = self.columns.get(column)
+        return known.null_fraction if known else 0.005
+
+    def correlation(self, column: str) -> float:
+        known = self.columns.get(column)
+        return known.correlation or 0.0 if known else 0.0
+
+    def width(self, column: str) -> int:
+        known = self.columns.get(column)
+        return known.average_width if known else _UNKNOWN_WIDTH
+
+    def index_bytes(self, spec: IndexSpec) -> int:
+        """Size an index would have. B-tree deduplication (13+) is counted, which HypoPG leaves out."""
+        if spec.method == "brin":
+            return 3 * _PAGE
+        width, distinct, dedup = 0.0, 1.0, not spec.include
+        for key in spec.columns:
+            width += _UNKNOWN_WIDTH * 2 if key.is_expression else self.width(key.name)
+            distinct *= self.rows / 4 if key.is_expression else self.distinct(key.name)
+            dedup = dedup and not self.types.get(key.name, "").startswith(_NO_DEDUPLICATION)
+        width += sum(self.width(name) for name in spec.include)
+        tuple_bytes = 8 * math.ceil((8 + width) / 8)
+        repeats = self.rows / min(distinct, self.rows)
+        if dedup and repeats >= 2:
+            entries = self.rows / min(repeats, 400.0) * (tuple_bytes + 4) + self.rows * 6
+        else:
+            entries = self.rows * (tuple_bytes + 4)
+        if spec.method == "gin":
+            entries *= 1.5  # several entries a row, kept once each with a compressed list of rows
+        return int(max(2 * _PAGE, entries / 0.9))
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All tables of a database; a partition is seen as its parent, where an index for it belongs."""
+
+    views: Mapping[Relation, TableView]
+    parents: Mapping[Relation, Relation] = field(default_factory=dict)
+
+    def home(self, schema: str, table: str) -> Relation:
+        """The relation an index would be made on: the topmost parent of a partition, else the table itself."""
+        relation = (schema, table)
+        while relation in self.parents:
+            relation = self.parents[relation]
+        return relation
+
+    def view(self, schema: str, table: str) -> TableView | None:
+        return self.views.get(self.home(schema, table))
+
+
+def tables_of(catalog: Catalog, columns: Mapping[Relation, tuple[ColumnStatistics, ...]]) -> Tables:
+    """The catalogue as views; a partitioned parent is given the rows, pages and statistics of its parts together."""
+    stats = {(row.stats.schema, row.stats.name): row.stats for row in catalog.tables}
+    by_text = {f"{schema}.{name}": (schema, name) for schema, name in stats}
+    parents = {
+        key: by_text[one.parent] for key, one in stats.items() if one.parent is not None and one.parent in by_text
+    }
+    indexes: dict[Relation, list[IndexStats]] = {}
+    for row in catalog.indexes:
+        indexes.setdefault((row.stats.schema, row.stats.table), []).append(row.stats)
+    parts: dict[Relation, list[Relation]] = {}
+    for part in parents:
+        if stats[part].kind != "partitioned":
+            top = parents[part]
+            while top in parents:
+                top = parents[top]
+            parts.setdefault(top, []).append(part)
+    types = catalog.schema.columns if catalog.schema is not None else {}
+    views = {}
+    for key, one in stats.items():
+        leaves = tuple(sorted(parts.get(key, ())))
+        known = columns.get(key) or (columns.get(leaves[0]) if leaves else None) or ()
+        views[key] = TableView(
+            stats=_together(one, [stats[leaf] for leaf in leaves]) if leaves else one,
+            columns={column.column: column for column in known},
+            types={column.name: column.type for column in types.get(f"{key[0]}.{key[1]}", ())},
+            indexes=tuple(indexes.get(key, ())),
+            parts=leaves,
+        )
+    return Tables(views, parents)
+
+
+def _together(parent: TableStats, parts: list[TableStats]) -> TableStats:
+    def total(name: str) -> int:
+        return sum(getattr(part, name) or 0 for part in parts)
+
+    return TableStats(
+        key=parent.key,
+        schema=parent.schema,
+        name=parent.name,
+        kind=parent.kind,
+        parent=None,
+        rows_estimate=sum(max(0.0, part.rows_estimate) for part in parts),
+        pages=total("pages"),
+        size_bytes=total("size_bytes"),
+        index_bytes=total("index_bytes"),
+        live_rows=total("live_rows"),
+        dead_rows=total("dead_rows"),
+        modified_since_analyze=None,
+        last_vacuum=None,
+        last_analyze=None,
+        counters={
+            name: sum(part.counters.get(name) or 0 for part in parts) for name in (parts[0].counters if parts else ())
+        },
+    )
