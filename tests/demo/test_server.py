@@ -148,15 +148,20 @@ def test_sweep_leaves_the_living_and_the_newborn_alone(short_tmp: Path) -> None:
         run.remove()
 
 
+def copied_wheel(to: Path) -> Path:
+    """The wheel's files in another folder, as if installed there; returns the folder of its programs."""
+    package = wheel_bindir().parent.parent
+    for part in (package, package.with_name(package.name + ".libs")):
+        shutil.copytree(part, to / part.name, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    return to / wheel_bindir().relative_to(package.parent)
+
+
 @as_root
 def test_root_needs_no_open_home(short_tmp: Path) -> None:
     """Binaries under a 0700 folder: they are copied, and nobody's permissions are changed."""
     home = short_tmp / "home"
     home.mkdir(mode=0o700)
-    package = wheel_bindir().parent.parent
-    for part in (package, package.with_name(package.name + ".libs")):
-        shutil.copytree(part, home / part.name, symlinks=True, ignore=shutil.ignore_patterns("include"))
-    with EmbeddedPostgres(home / wheel_bindir().relative_to(package.parent)) as server:
+    with EmbeddedPostgres(copied_wheel(home)) as server:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute("CREATE EXTENSION pg_stat_statements")
         assert server.root.stat().st_uid == 0
@@ -171,6 +176,7 @@ def test_a_plain_user_can_start_it(short_tmp: Path) -> None:
     place = short_tmp / "theirs"
     place.mkdir()
     os.chown(place, account.pw_uid, account.pw_gid)
+    bindir = copied_wheel(short_tmp)
     pid = os.fork()  # a plain account may not be able to read this Python's home: become it with everything loaded
     if pid == 0:
         status = 1
@@ -178,7 +184,7 @@ def test_a_plain_user_can_start_it(short_tmp: Path) -> None:
             os.setgroups([])
             os.setgid(account.pw_gid)
             os.setuid(account.pw_uid)
-            with EmbeddedPostgres(base=place) as server:
+            with EmbeddedPostgres(bindir, base=place) as server:
                 if serving(server.dsn()) and (server.root / "data").stat().st_uid == account.pw_uid:
                     status = 0
         finally:
