@@ -133,16 +133,77 @@ def request(
     return execution_id if made else None
 
 
-def claim(kinds: Sequence[str], owner: str, ttl_ms: int) -> Claimed | None:
-    """Take the oldest run of these kinds that is due, or whose owner let its lease pass; None if there is none.
+def begin(
+    kind: str,
+    key: str,
+    slot: int | None,
+    owner: str,
+    ttl_ms: int,
+    *,
+    connection: str | None = None,
+    input: Mapping[str, Any] | None = None,
+) -> tuple[str, Claimed | None]:
+    """Ask for a run and take it at once; its id, and the claim if it is ours to run.
 
-    Of one kind and key only one run is taken at a time, on all instances together.
+    While a run of this kind and key is open anywhere, or when the occasion `slot` has had its run, the id is that
+    run's and the claim None. A `slot` of None is an occasion of its own; one whose run was cancelled or interrupted
+    is open again.
     """
     row = models.Execution
     with database.atomic():
-        if database.kind() == "postgresql":
-            # Two instances looking at once would both see a free key; they take turns instead.
-            models.database.execute_sql("SELECT pg_advisory_xact_lock(1835365217)")
+        _take_turns()
+        now = database.now_ms()
+        waiting = row.state.in_((ExecutionState.READY, ExecutionState.RUNNING))
+        same = waiting if slot is None else waiting | (row.slot == slot)
+        query: Any = row.select(row.id, row.state, row.slot).where((row.kind == kind) & (row.key == key) & same)
+        found = query.order_by(row.slot.desc()).tuples()
+        for known_id, state, known_slot in found:
+            if state not in (ExecutionState.CANCELLED, ExecutionState.INTERRUPTED):
+                return known_id, None
+            slot = None if known_slot == slot else slot
+        execution_id = ids.new("exec")
+        slot = _free_slot(kind, key, now) if slot is None else slot
+        row.insert(
+            id=execution_id,
+            kind=kind,
+            key=key,
+            slot=slot,
+            connection=connection,
+            state=ExecutionState.RUNNING,
+            owner=owner,
+            fence=1,
+            attempts=1,
+            lease_until=now + ttl_ms,
+            input=document(dict(input or {})),
+            started_at=now,
+            created_at=now,
+            updated_at=now,
+        ).execute()
+    claimed = Claimed(
+        id=execution_id,
+        kind=kind,
+        key=key,
+        slot=slot,
+        connection_id=connection,
+        owner=owner,
+        fence=1,
+        ttl_ms=ttl_ms,
+        attempts=1,
+        input=dict(input or {}),
+        done={},
+    )
+    return execution_id, claimed
+
+
+def claim(kinds: Sequence[str], owner: str, ttl_ms: int, only: str | None = None) -> Claimed | None:
+    """Take the oldest run of these kinds that is due, or whose owner let its lease pass; None if there is none.
+
+    Of one kind and key only one run is taken at a time, on all instances together. `only` is the id of the one run
+    that is wanted.
+    """
+    row = models.Execution
+    with database.atomic():
+        _take_turns()
         now = database.now_ms()
         due = (row.state == ExecutionState.READY) & (row.not_before <= now)
         orphan = (row.state == ExecutionState.RUNNING) & (row.lease_until < now)
@@ -155,6 +216,8 @@ def claim(kinds: Sequence[str], owner: str, ttl_ms: int) -> Claimed | None:
             & (other.lease_until >= now)
         )
         query = row.select().where(row.kind.in_(list(kinds)) & (due | orphan) & ~peewee.fn.EXISTS(taken))
+        if only is not None:
+            query = query.where(row.id == only)
         found: Any = query.order_by(row.not_before, row.id).dicts().first()
         if found is None:
             return None
@@ -215,6 +278,21 @@ def commit_step(
         ).execute()
 
 
+def complete(claimed: Claimed, write: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Make the rows of `write` and end the run as DONE with the result it returns, in one transaction.
+
+    Raises:
+        LostLease: nothing was written.
+    """
+    with database.atomic():
+        _mine(claimed)
+        result = document(dict(write()))
+        _mine(
+            claimed, state=ExecutionState.DONE, result=result, error=None, lease_until=0, finished_at=database.clock()
+        )
+    return dict(result)
+
+
 def finish(claimed: Claimed, state: ExecutionState, result: Any = None, error: str | None = None) -> None:
     """End the run. LostLease if it is not ours any more."""
     _mine(
@@ -240,6 +318,13 @@ def retry(claimed: Claimed, not_before: int, error: str) -> ExecutionState:
             ended.where(row.id == claimed.id).execute()
             return ExecutionState.CANCELLED
     return ExecutionState.READY
+
+
+def release(execution_id: str, owner: str) -> bool:
+    """Let a run be taken at once because its owner is known to be dead; True if it still was that owner's."""
+    row = models.Execution
+    dead = (row.id == execution_id) & (row.owner == owner) & (row.state == ExecutionState.RUNNING)
+    return bool(row.update(lease_until=0, updated_at=database.clock()).where(dead).execute())
 
 
 def cancel(execution_id: str) -> ExecutionState:
@@ -327,7 +412,7 @@ def mark_interrupted(kinds: Sequence[str], reason: str = "its process ended befo
 
 def _mine(claimed: Claimed, **columns: Any) -> None:
     row = models.Execution
-    columns.setdefault("lease_until", database.now_ms() + claimed.ttl_ms)
+    columns.setdefault("lease_until", database.clock() + claimed.ttl_ms)
     where = (
         (row.id == claimed.id)
         & (row.owner == claimed.owner)
@@ -336,6 +421,21 @@ def _mine(claimed: Claimed, **columns: Any) -> None:
     )
     if not row.update(updated_at=database.clock(), **columns).where(where).execute():
         raise LostLease(f"The run {claimed.id} was taken over by another instance or ended")
+
+
+def _take_turns() -> None:
+    """Two instances looking at once would both see a free key on PostgreSQL; SQLite has one writer anyway."""
+    if database.kind() == "postgresql":
+        models.database.execute_sql("SELECT pg_advisory_xact_lock(1835365217)")
+
+
+def _free_slot(kind: str, key: str, now: int) -> int:
+    """An occasion of its own: now, or just after the last when the clock was set back or two ask in one millisecond."""
+    row = models.Execution
+    taken = row.select().where((row.kind == kind) & (row.key == key) & (row.slot == now))
+    if not taken.exists():
+        return now
+    return int(row.select(peewee.fn.MAX(row.slot)).where((row.kind == kind) & (row.key == key)).scalar()) + 1
 
 
 def _select() -> Any:
