@@ -27,6 +27,7 @@ class Predicate:
     kind: Literal["eq", "range", "like-prefix", "like", "contains", "join", "other"]
     operator: str
     alternatives: int = 0
+    value: str | None = None  # the constant it is compared with, as printed; None: a parameter, another column, none
 
 
 @dataclass(frozen=True, slots=True)
