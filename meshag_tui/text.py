@@ -115,6 +115,10 @@ def wants_ascii(environment: Mapping[str, str]) -> bool:
 
     An environment that says nothing (a container) is taken for UTF-8: the terminal emulator in front of it is.
     """
+    if environment.get("PYTHONIOENCODING", "").lower().startswith(("ascii", "us-ascii", "latin")):
+        return True
+    if environment.get("LANG") in ("C", "POSIX") and environment.get("LC_CTYPE") == "C.UTF-8":
+        return True  # Python itself put LC_CTYPE there (PEP 538)
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
         if value := environment.get(name):
             return "utf" not in value.lower()

@@ -19,7 +19,7 @@ from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
 
-from meshag_tui.text import sanitise
+from meshag_tui.text import ASCII, glyphs, sanitise
 
 Piece = tuple[int, int, Sequence[Segment]]
 """Line, first column, and the segments to show from there."""
@@ -32,6 +32,11 @@ _ATTRIBUTES = (
 _BACKGROUND_ONLY = re.compile(r"(4[0-7]|10[0-7]|48;[\d;]+)$")
 _NEVER_SPACE = 16
 """Trailing blanks from which erasing to the end of the line is shorter than writing them."""
+
+_DRAWN_IN_ASCII = dict(
+    zip("─━═│┃║┌┐└┘├┤┬┴┼╭╮╯╰▔▁▎▊█▀▄▌▐•…–—→▶▼▲●✓", "---|||+++++++++++++-_||#-_||*~-->>v^*+", strict=True)
+)
+"""Borders and signs of Textual's own widgets where the terminal takes ASCII only."""
 
 
 @lru_cache(maxsize=4096)
@@ -131,6 +136,8 @@ def _cells(segments: Sequence[Segment], system: ColorSystem | None) -> tuple[lis
     for text, style, _control in segments:
         if not text.isprintable():
             text = sanitise(text).replace("\n", " ")
+        if not text.isascii() and glyphs() is ASCII:
+            text = "".join(_DRAWN_IN_ASCII.get(cluster, "?") * cells for cluster, cells in _graphemes(text))
         sgr, on_blank = _sgr(style, system, False), _sgr(style, system, True)
         _ON_BLANK[sgr] = _ON_BLANK[on_blank] = on_blank
         if _SAFE_WIDTHS.fullmatch(text):
