@@ -63,18 +63,30 @@ def upsert(
         )
 
 
-def update(table: str, key: Sequence[str], columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Set `columns` of the rows found by `key`; each row is the key's values, then the columns'."""
+def update(
+    table: str, key: Sequence[str], columns: Sequence[str], rows: Iterable[Row], *, none_keeps: bool = False
+) -> None:
+    """Set `columns` of the rows found by `key`; each row is the key's values, then the columns'.
+
+    `none_keeps` leaves a column as it is where the new value is None.
+    """
+    value = "COALESCE({new}, {old})" if none_keeps else "{new}"
     if kind() == "sqlite":
         # UPDATE names its values before its key: numbered marks keep the order of the rows.
-        settings = ", ".join(f"{_name(column)} = ?{len(key) + n}" for n, column in enumerate(columns, 1))
+        settings = ", ".join(
+            f"{_name(column)} = " + value.format(new=f"?{len(key) + n}", old=_name(column))
+            for n, column in enumerate(columns, 1)
+        )
         where = " AND ".join(f"{_name(column)} = ?{n}" for n, column in enumerate(key, 1))
         models.database.connection().executemany(
             f"UPDATE {_name(table)} SET {settings} WHERE {where}",  # noqa: S608
             rows,
         )
         return
-    settings = ", ".join(f"{_name(column)} = new.{_name(column)}" for column in columns)
+    settings = ", ".join(
+        f"{_name(column)} = " + value.format(new=f"new.{_name(column)}", old=f"{_name(table)}.{_name(column)}")
+        for column in columns
+    )
     where = " AND ".join(f"{_name(table)}.{_name(column)} = new.{_name(column)}" for column in key)
     with models.database.connection().cursor() as cursor:
         staging = _stage(cursor, table, [*key, *columns], rows)

@@ -59,6 +59,8 @@ _KEPT = tuple(_AT["total_time_ms" if name == "time_ms" else name] for name in DE
 _IO = DELTA_COLUMNS.index("io_time_ms")
 _IO_READ, _IO_WRITE = _AT["io_read_ms"], _AT["io_write_ms"]
 _BEFORE_IO, _AFTER_IO = itemgetter(*_KEPT[:_IO]), itemgetter(*_KEPT[_IO:])
+_FLOATS = frozenset({"total_time_ms", "plan_time_ms", "io_read_ms", "io_write_ms", "min_time_ms", "max_time_ms"})
+_TYPES: tuple[Callable[[str], Any], ...] = tuple(float if name in _FLOATS else int for name in BASELINE_COLUMNS)
 _TEXT = " ".join(["%s"] * len(BASELINE_COLUMNS))
 
 Values = Sequence[Any]
@@ -75,6 +77,7 @@ class StatementDeltas:
     vanished: list[str]  # known at the last reading, not on the server now: their baseline becomes ABSENT
     events: tuple[Event, ...] = ()
     complete: bool = True
+    broken: bool = False  # nothing ties this reading to the last: baselines only
     calls: int = 0
     time_ms: float = 0.0  # of all statements, of those hidden from us too where the server says
 
@@ -155,8 +158,9 @@ def statements(
         vanished=gone,
         events=tuple(events),
         complete=all(each["kind"] in LOSSLESS for each in events),
-        calls=sum(deltas[0] or 0 for _, deltas in active),
-        time_ms=sum(deltas[1] or 0.0 for _, deltas in active) + _hidden_time(previous, reading, tie, same_view),
+        broken=tie.state == "broken",
+        calls=sum(change[0] for _, change in active),
+        time_ms=sum(change[1] for _, change in active) + _hidden_time(previous, reading, tie, same_view),
     )
 
 
@@ -174,8 +178,7 @@ def _known(before: Values, values: Values, last_look: int, fall_proves: bool, lo
         proven = fall_proves
     counters = change[:_COUNTERS]
     if not new_life:
-        new_life = any(c is not None and c < 0 for c in counters)
-        if not new_life:
+        if min(filter(None, counters), default=0) >= 0:
             return counters
         proven = fall_proves
     losses.restarted += 1
@@ -232,7 +235,7 @@ def _layout(columns: Sequence[str]) -> Callable[[tuple[Any, ...]], tuple[Any, ..
 
 def decode(baseline: str) -> list[Any]:
     """Cumulative values from a baseline's text, in the order of `BASELINE_COLUMNS`."""
-    return [None if v == "None" else int(v) if v.isdigit() else float(v) for v in baseline.split(" ")]
+    return [None if text == "None" else kind(text) for kind, text in zip(_TYPES, baseline.split(" "), strict=True)]
 
 
 # Tables and indexes
@@ -245,6 +248,10 @@ class ObjectDeltas:
     active: dict[str, dict[str, int | None]]
     fell: frozenset[str] = frozenset()  # keys whose counters fell
     survived: bool = False  # something that had counted still stands at exactly its old value: nothing zeroed them all
+
+
+_LOOSE = frozenset({"blocks_read", "blocks_hit"})
+"""Differences of two counters that are not read at one moment: they may fall by themselves."""
 
 
 def objects(
@@ -279,7 +286,10 @@ def objects(
             name: None if value is None or (was := old.get(name)) is None else value - was
             for name, value in counters.items()
         }
-        if any(delta is not None and delta < 0 for delta in change.values()):
+        fallen = {name for name, delta in change.items() if delta is not None and delta < 0}
+        if fallen and fallen <= _LOOSE:
+            change.update(dict.fromkeys(fallen))
+        elif fallen:
             if key in derived:
                 continue
             fell.add(key)
