@@ -1,16 +1,27 @@
-"""A statement of the workload as the rules see it: its figures, its present plan, its conditions."""
+"""Statements of the workload as the rules see them: their figures, their present plans, their conditions.
+
+In: the workload of a window and a session. Out: the statements that make nearly all of its time, each explained within
+a budget of planner calls, and the statistics of the tables they read.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshag_tui.advisor.budget import Budget, OutOfBudget
+from meshag_tui.advisor.statistics import Relation
+from meshag_tui.engines.base import ColumnStatistics, EngineError, Session
 from meshag_tui.plan import Plan, Predicate
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import QueryRow
 
+MOST_STATEMENTS = 60
+COVERED_SHARE = 0.99
+_PLANNED_KINDS = ("select", "update", "delete", "insert")
 _NOISE = re.compile(r"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL)
 
 
@@ -40,3 +51,78 @@ class Examined:
         if hit is None and read is None:
             return None
         return ((hit or 0) + (read or 0)) / max(self.query.calls, 1)
+
+
+def important(workload: Sequence[QueryRow], most: int = MOST_STATEMENTS) -> tuple[list[tuple[QueryRow, float]], bool]:
+    """Statements with their share of all time, until nearly all time is covered; and whether that was reached."""
+    readable = [one for one in workload if not one.internal and one.calls > 0]
+    total = sum(one.total_time_ms for one in readable)
+    ranked = sorted(readable, key=lambda one: (-one.total_time_ms, one.id))
+    chosen: list[tuple[QueryRow, float]] = []
+    covered = 0.0
+    for one in ranked:
+        if covered >= COVERED_SHARE * total and len(chosen) >= 10:
+            return chosen, True
+        if len(chosen) >= most:
+            return chosen, False
+        share = one.total_time_ms / total if total > 0 else 0.0
+        chosen.append((one, share))
+        covered += one.total_time_ms
+    return chosen, True
+
+
+async def examine(
+    important: Sequence[tuple[QueryRow, float]],
+    session: Session,
+    budget: Budget,
+    notes: list[str],
+) -> tuple[list[Examined], bool]:
+    """Plans of the important statements; False when one of them could not be had."""
+    found: list[Examined] = []
+    all_explained = True
+    for query, share in important:
+        if query.text_state != "ok" or not query.text or query.kind not in _PLANNED_KINDS:
+            found.append(Examined(query, share))
+            all_explained = all_explained and query.text_state == "ok"
+            continue
+        try:
+            found.append(await _explain(query, share, session, budget))
+        except OutOfBudget:
+            notes.append("Not every statement was explained: the planner was asked as often as we allow ourselves")
+            found.append(Examined(query, share))
+            all_explained = False
+        except EngineError as error:
+            if error.transient:
+                raise
+            notes.append(f"{query.uid} could not be explained: {error}")
+            found.append(Examined(query, share))
+            all_explained = False
+    return found, all_explained
+
+
+async def _explain(query: QueryRow, share: float, session: Session, budget: Budget) -> Examined:
+    budget.spend()
+    plan = await session.explain(query.text or "")
+    return Examined(query, share, plan, session.predicates(plan))
+
+
+async def statistics_of(
+    examined: Iterable[Examined], session: Session, notes: list[str]
+) -> dict[Relation, tuple[ColumnStatistics, ...]]:
+    """Statistics of the columns of every table a plan reads, and of the first part of a partitioned one."""
+    wanted = dict.fromkeys(
+        (node.schema, node.table)
+        for one in examined
+        if one.plan is not None
+        for node in one.plan.root.walk()
+        if node.schema is not None and node.table is not None
+    )
+    found: dict[Relation, tuple[ColumnStatistics, ...]] = {}
+    for schema, table in wanted:
+        try:
+            found[(schema, table)] = await session.column_statistics(schema, table)
+        except EngineError as error:
+            if error.transient:
+                raise
+            notes.append(f"The column statistics of {schema}.{table} could not be read: {error}")
+    return found

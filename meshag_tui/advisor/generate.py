@@ -10,18 +10,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.candidates import candidates, count_usage
-from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
 from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
 from meshag_tui.advisor.health import sequences, sessions, table_health
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.indexes import serves_spec
 from meshag_tui.advisor.missing_index import already_suggested, search
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
-from meshag_tui.advisor.pricing import Budget, OutOfBudget, Planner, Pricer, Reckoner, Statement
+from meshag_tui.advisor.pricing import Planner, Pricer, Reckoner, Statement
 from meshag_tui.advisor.queries import query_advice
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
-from meshag_tui.engines.base import ColumnStatistics, EngineError, Session
+from meshag_tui.engines.base import EngineError, Session
 from meshag_tui.settings import Settings
 from meshag_tui.types import CreateIndex, Suggestion, Window
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 
 PLANNER_CALLS = 3_000
 SECONDS = 30.0
-MOST_STATEMENTS = 60
-COVERED_SHARE = 0.99
-_PLANNED_KINDS = ("select", "update", "delete", "insert")
 
 STATEMENT_RULES = frozenset(
     {
@@ -92,9 +90,9 @@ async def suggestions(
     notes: list[str] = []
     budget = Budget(planner_calls, seconds)
     room = budget_bytes if budget_bytes is not None else settings.advice.storage_budget_bytes
-    important, all_seen = _important(workload)
-    examined, explained = await _examine(important, session, budget, notes)
-    columns = await _columns(examined, catalog, session, notes)
+    chosen, all_seen = important(workload)
+    examined, explained = await examine(chosen, session, budget, notes)
+    columns = await statistics_of(examined, session, notes)
     tables = tables_of(catalog, columns)
 
     made, search_complete = await _missing(examined, catalog, tables, session, settings, room, window, budget, notes)
@@ -117,81 +115,6 @@ async def suggestions(
     return Advice(
         tuple(sorted(_once(ready), key=_rank)), frozenset(complete), tuple(dict.fromkeys(notes)), budget.spent
     )
-
-
-def _important(workload: Sequence[QueryRow]) -> tuple[list[tuple[QueryRow, float]], bool]:
-    """Statements with their share of all time, until nearly all time is covered; and whether that was reached."""
-    readable = [one for one in workload if not one.internal and one.calls > 0]
-    total = sum(one.total_time_ms for one in readable)
-    ranked = sorted(readable, key=lambda one: (-one.total_time_ms, one.id))
-    chosen: list[tuple[QueryRow, float]] = []
-    covered = 0.0
-    for one in ranked:
-        if covered >= COVERED_SHARE * total and len(chosen) >= 10:
-            return chosen, True
-        if len(chosen) >= MOST_STATEMENTS:
-            return chosen, False
-        share = one.total_time_ms / total if total > 0 else 0.0
-        chosen.append((one, share))
-        covered += one.total_time_ms
-    return chosen, True
-
-
-async def _examine(
-    important: Sequence[tuple[QueryRow, float]],
-    session: Session,
-    budget: Budget,
-    notes: list[str],
-) -> tuple[list[Examined], bool]:
-    """Plans of the important statements; False when one of them could not be had."""
-    found: list[Examined] = []
-    all_explained = True
-    for query, share in important:
-        if query.text_state != "ok" or not query.text or query.kind not in _PLANNED_KINDS:
-            found.append(Examined(query, share))
-            all_explained = all_explained and query.text_state == "ok"
-            continue
-        try:
-            found.append(await _explain(query, share, session, budget))
-        except OutOfBudget:
-            notes.append("Not every statement was explained: the planner was asked as often as we allow ourselves")
-            found.append(Examined(query, share))
-            all_explained = False
-        except EngineError as error:
-            if error.transient:
-                raise
-            notes.append(f"{query.uid} could not be explained: {error}")
-            found.append(Examined(query, share))
-            all_explained = False
-    return found, all_explained
-
-
-async def _explain(query: QueryRow, share: float, session: Session, budget: Budget) -> Examined:
-    budget.spend()
-    plan = await session.explain(query.text or "")
-    return Examined(query, share, plan, session.predicates(plan))
-
-
-async def _columns(
-    examined: Iterable[Examined], catalog: Catalog, session: Session, notes: list[str]
-) -> dict[Relation, tuple[ColumnStatistics, ...]]:
-    """Statistics of the columns of every table a plan reads, and of the first part of a partitioned one."""
-    wanted = dict.fromkeys(
-        (node.schema, node.table)
-        for one in examined
-        if one.plan is not None
-        for node in one.plan.root.walk()
-        if node.schema is not None and node.table is not None
-    )
-    found: dict[Relation, tuple[ColumnStatistics, ...]] = {}
-    for schema, table in wanted:
-        try:
-            found[(schema, table)] = await session.column_statistics(schema, table)
-        except EngineError as error:
-            if error.transient:
-                raise
-            notes.append(f"The column statistics of {schema}.{table} could not be read: {error}")
-    return found
 
 
 async def _missing(

@@ -11,9 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.advisor.budget import OutOfBudget
 from meshag_tui.advisor.candidates import Candidate, describe
 from meshag_tui.advisor.indexes import covered_by_spec
-from meshag_tui.advisor.pricing import OutOfBudget, Price, Pricer, Statement
+from meshag_tui.advisor.pricing import Price, Pricer, Statement
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines.base import EngineError
 from meshag_tui.text import count, duration, percent, size

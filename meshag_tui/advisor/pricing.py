@@ -7,11 +7,11 @@ at a time, and is careful: what it cannot reckon it prices as before. Both are a
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.candidates import Candidate, SortOrder, sort_order
 from meshag_tui.advisor.costs import Weighed, number_setting, weigh
 from meshag_tui.advisor.indexes import same_expression
@@ -54,26 +54,6 @@ class Pricer(Protocol):
     async def price(self, statement: Statement, specs: frozenset[IndexSpec]) -> Price: ...
 
     def size(self, spec: IndexSpec) -> int: ...
-
-
-class OutOfBudget(Exception):
-    """The planner was asked as often, or as long, as we allow ourselves."""
-
-
-class Budget:
-    """How often and until when the planner may be asked."""
-
-    def __init__(self, calls: int, seconds: float) -> None:
-        self._left = calls
-        self.spent = 0
-        self._until = time.monotonic() + seconds
-
-    def spend(self) -> None:
-        """Count one call; OutOfBudget when there is none left."""
-        self._left -= 1
-        self.spent += 1
-        if self._left < 0 or time.monotonic() > self._until:
-            raise OutOfBudget
 
 
 class Planner:

@@ -59,7 +59,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The text of an answer. `shape` is the strictest form the endpoint accepted; `complete` is False when it was cut."""
+    """The text of an answer. `shape` is the form the endpoint kept to; `complete` is False when it was cut."""
 
     text: str
     complete: bool
@@ -79,7 +79,7 @@ async def ask(
     Args:
         settings: endpoint, model, limits; `timeout_s` bounds each attempt as a whole.
         key: sent as the bearer token; None is allowed for endpoints on this machine.
-        messages: chat messages, `role` and `content`.
+        messages: chat messages, `role` and `content`, sent as they are in every form; they say the schema themselves.
         schema: strict JSON schema of the answer.
         accept: raises ValueError for a text that does not fit; the next form is then tried.
 
@@ -190,22 +190,18 @@ def _capped_stream(stream: Any) -> Any:
 def _request(
     settings: LlmSettings, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any], shape: Shape
 ) -> dict[str, Any]:
-    asked = [dict(message) for message in messages]
     request: dict[str, Any] = {
         "model": settings.model,
         "max_tokens": settings.max_tokens,
         "temperature": settings.temperature,
+        "messages": [dict(message) for message in messages],
     }
     if shape == "json_schema":
-        request["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {"name": "advice", "schema": schema, "strict": True},
-        }
-    else:
-        asked[0]["content"] += f"\n\nAnswer with one JSON object of this schema and nothing else:\n{json.dumps(schema)}"
-        if shape == "json_object":
-            request["response_format"] = {"type": "json_object"}
-    return {**request, "messages": asked}
+        form = {"name": "advice", "schema": schema, "strict": True}
+        request["response_format"] = {"type": "json_schema", "json_schema": form}
+    elif shape == "json_object":
+        request["response_format"] = {"type": "json_object"}
+    return request
 
 
 async def _send(openai: Any, client: Any, settings: LlmSettings, request: Mapping[str, Any]) -> tuple[Any, int]:
