@@ -8,23 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from rich.segment import Segment
-from textual.binding import Binding, BindingType
-from textual.geometry import Size
-from textual.message import Message
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
+from rich.style import Style
 
-from meshag_tui.text import clip, count, fit, glyphs, sanitise, width_of
+from meshag_tui.text import count, glyphs, sanitise
+from meshag_tui.widgets.page import Page, Piece
 from meshag_tui.widgets.states import READY, Condition, State
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
-
-Piece = tuple[str, str]
-"""A part of the look ("keyword", "string", …, "" for plain) and its text."""
 
 HIGHLIGHTED = 10_000
 """Characters that are coloured; the rest of a longer statement is shown plain, so that opening it never waits."""
@@ -128,87 +121,20 @@ def _end_line(out: list[Piece]) -> None:
         out.pop()
 
 
-def folded(parts: Iterable[Piece], width: int) -> list[list[Piece]]:
-    """Lines of at most `width` cells, broken at blanks where there are some."""
-    lines: list[list[Piece]] = [[]]
-    room = width
-    for part, text in parts:
-        for number, piece in enumerate(text.split("\n")):
-            if number:
-                lines.append([])
-                room = width
-            while piece:
-                if len(piece) <= room and width_of(piece) <= room:
-                    lines[-1].append((part, piece))
-                    room -= width_of(piece)
-                    break
-                cut = _cut(piece, room)
-                if cut == 0 and room == width:
-                    cut = 1
-                if cut:
-                    lines[-1].append((part, piece[:cut]))
-                piece = piece[cut:]
-                lines.append([])
-                room = width
-    return lines
+class SqlView(Page):
+    """A statement, highlighted and scrollable; `y` copies it exactly as it was given."""
 
-
-def _cut(text: str, room: int) -> int:
-    """How many characters go into `room` cells, preferably up to a blank or comma."""
-    if room <= 0:
-        return 0
-    fitting = room if text.isascii() else len(clip(text[: room + 1], room).rstrip(glyphs().ellipsis))
-    for end in range(min(fitting, len(text)), max(0, fitting - 24), -1):
-        if text[end - 1] in " ,(":
-            return end
-    return min(fitting, len(text)) if fitting >= 24 or " " not in text[:fitting] else 0
-
-
-class SqlView(ScrollView, can_focus=True):
-    """A statement, highlighted and scrollable. `y` posts `Copied` with the statement exactly as it was given."""
-
-    ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll_down", "Down", show=False, id="sql.down"),
-        Binding("up,k", "scroll_up", "Up", show=False, id="sql.up"),
-        Binding("pagedown,ctrl+f", "page_down", "Page down", show=False, id="sql.page-down"),
-        Binding("pageup,ctrl+b", "page_up", "Page up", show=False, id="sql.page-up"),
-        Binding("home,g", "scroll_home", "First", show=False, id="sql.first"),
-        Binding("end,G", "scroll_end", "Last", show=False, id="sql.last"),
-        Binding("y", "copy", "Copy", show=False, id="sql.copy"),
-    ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        f"sql--{part}"
-        for part in (
-            "keyword", "string", "number", "comment", "type", "parameter", "operator", "dim", "warning", "critical",
-            "accent",
-        )
-    }  # fmt: skip
+        f"sql--{part}" for part in ("keyword", "string", "number", "comment", "type", "parameter", "operator")
+    }
     DEFAULT_CSS = """
-    SqlView { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
     SqlView > .sql--keyword { text-style: bold; }
     SqlView > .sql--string { color: $warning; }
     SqlView > .sql--number { color: $warning; }
     SqlView > .sql--comment { text-style: dim; }
     SqlView > .sql--type { color: $secondary; }
     SqlView > .sql--parameter { color: $accent; }
-    SqlView > .sql--dim { text-style: dim; }
-    SqlView > .sql--warning { color: $warning; }
-    SqlView > .sql--critical { color: $error; }
-    SqlView > .sql--accent { color: $accent; }
     """
-
-    class Copied(Message):
-        """The user wants the statement on the clipboard."""
-
-        def __init__(self, view: SqlView, sql: str) -> None:
-            super().__init__()
-            self.view = view
-            self.sql = sql
-
-        @property
-        def control(self) -> SqlView:
-            return self.view
 
     def __init__(
         self,
@@ -220,59 +146,19 @@ class SqlView(ScrollView, can_focus=True):
         classes: str | None = None,
     ) -> None:
         """`dialect` is "postgres" or "mysql"."""
-        super().__init__(id=id, classes=classes)
-        self.sql = sql
-        self.state = READY
+        super().__init__((("", sql),), empty=empty or State(Condition.EMPTY, "no statement"), id=id, classes=classes)
         self._dialect = dialect
-        self._empty = empty or State(Condition.EMPTY, "no statement")
-        self._parts: list[Piece] | None = None
-        self._folded: tuple[int, list[list[Piece]]] = (-1, [])
+
+    @property
+    def sql(self) -> str:
+        return self.copy_text
 
     def set_sql(self, sql: str, dialect: str | None = None, state: State = READY) -> None:
         """Show another statement, from its first line."""
-        if (sql, state) == (self.sql, self.state) and dialect in (None, self._dialect):
-            return
-        self.sql, self.state, self._dialect = sql, state, dialect or self._dialect
-        self._parts = None
-        self._folded = (-1, [])
-        self._fold()
-        self.scroll_to(y=0, animate=False, force=True, immediate=True)
-        self.refresh()
+        self._dialect = dialect or self._dialect
+        self.set_parts((("", sql),), state)
 
-    def action_copy(self) -> None:
-        if self.sql:
-            self.post_message(self.Copied(self, self.sql))
-
-    def on_resize(self) -> None:
-        self._fold()
-
-    def _fold(self) -> None:
-        width = self.size.width
-        if width <= 0 or self._folded[0] == width:
-            return
-        if self._parts is None:
-            self._parts = self._shown_parts()
-        self._folded = (width, folded(self._parts, width))
-        self.virtual_size = Size(1, len(self._folded[1]))
-
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
-        if not self.sql.strip() or self.state.condition is not Condition.READY:
-            state = self._empty if self.state.condition is Condition.READY else self.state
-            lines = state.lines(width)
-            text, part = lines[y] if y < len(lines) else ("", "")
-            return Strip([Segment(fit(text, width), self._look(part))], width)
-        self._fold()
-        index = y + self.scroll_offset.y
-        if index >= len(self._folded[1]):
-            return Strip.blank(width, self.rich_style)
-        segments = [Segment(text, self._look(part)) for part, text in self._folded[1][index]]
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
-
-    def _look(self, part: str) -> Any:
-        return self.get_component_rich_style(f"sql--{part}") if part else self.rich_style
-
-    def _shown_parts(self) -> list[Piece]:
+    def _to_show(self) -> list[Piece]:
         text = sanitise(self.sql[:SHOWN], SHOWN * 2).strip("\n")
         parts = pieces(text, self._dialect)
         if "\n" not in text:
@@ -281,3 +167,7 @@ class SqlView(ScrollView, can_focus=True):
             more = count(len(self.sql) - SHOWN)
             parts.append(("dim", f"\n{glyphs().ellipsis} {more} characters more; y copies all of it"))
         return parts
+
+    def _look(self, part: str) -> Style:
+        own = f"sql--{part}"
+        return self.get_component_rich_style(own) if own in SqlView.COMPONENT_CLASSES else super()._look(part)

@@ -11,8 +11,9 @@ from textual.app import ComposeResult
 
 from meshag_tui.text import sanitise, width_of
 from meshag_tui.widgets.guarded import GuardedApp
+from meshag_tui.widgets.page import folded
 from meshag_tui.widgets.plan import PlanTree, TreeNode, flatten
-from meshag_tui.widgets.sql import SqlView, folded, laid_out, pieces
+from meshag_tui.widgets.sql import SqlView, laid_out, pieces
 from meshag_tui.widgets.states import Condition, State
 from meshag_tui.widgets.table import Table
 from tests.rig.screen import lines, shown
@@ -38,8 +39,8 @@ class Probe(GuardedApp):
     def compose(self) -> ComposeResult:
         yield from self.widgets
 
-    def on_sql_view_copied(self, event: SqlView.Copied) -> None:
-        self.copied.append(event.sql)
+    def on_page_copied(self, event: SqlView.Copied) -> None:
+        self.copied.append(event.text)
 
     def on_table_row_selected(self, event: Table.RowSelected) -> None:
         self.opened.append(event.row.node.path)
@@ -90,7 +91,7 @@ def test_a_huge_statement_opens_at_once(sql: str) -> None:
     view = SqlView(sql)
     pieces("SELECT 1")  # the import of the lexer is not measured
     begun = time.process_time()
-    parts = view._shown_parts()
+    parts = view._parts()
     folded(parts, 100)
     assert time.process_time() - begun < 0.6
 
