@@ -51,6 +51,12 @@ class Output:
         if not self.as_json:
             sys.stdout.write(sanitise(text) + "\n")
 
+    def ask(self, question: str) -> None:
+        """Write a question, whose answer is read on the same line."""
+        sys.stdout.flush()
+        sys.stderr.write(one_line(question))
+        sys.stderr.flush()
+
     def note(self, text: str) -> None:
         """A message beside the answer."""
         if sys.stderr is not None:

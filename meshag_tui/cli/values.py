@@ -7,7 +7,7 @@ import re
 
 _SPANS = {"s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SIZES = {"": 1, "b": 1} | {
-    unit + suffix: 2**power for unit, power in zip("kmgt", (10, 20, 30, 40), strict=True) for suffix in ("", "b")
+    unit + suffix: 1 << power for unit, power in zip("kmgt", (10, 20, 30, 40), strict=True) for suffix in ("", "b")
 }
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 

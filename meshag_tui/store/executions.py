@@ -391,6 +391,17 @@ def get(execution_id: str) -> ExecutionInfo:
     )
 
 
+def earlier_output(kind: str, key: str, step: str) -> Any:
+    """The output of the newest completed step of this name in any run of this kind and key; None if there is none.
+
+    A step named for its inputs is so done once for them, whatever became of the run it was done in.
+    """
+    row, done = models.Execution, models.ExecutionStep
+    query: Any = done.select(done.output).join(row).where((row.kind == kind) & (row.key == key) & (done.name == step))
+    found = query.order_by(done.finished_at.desc()).tuples().first()
+    return None if found is None else found[0]
+
+
 def mark_interrupted(kinds: Sequence[str], reason: str = "its process ended before it was done") -> tuple[str, ...]:
     """End the runs of these kinds whose owner let the lease pass, instead of resuming them; their ids."""
     row = models.Execution

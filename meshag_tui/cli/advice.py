@@ -1,0 +1,204 @@
+"""Commands about suggestions: `meshag suggest | suggestions | apply | dismiss | review | undo`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.cli.naming import expect
+from meshag_tui.cli.output import Column, Output, table
+from meshag_tui.types import MeshagError, SuggestionPriority, SuggestionStatus
+
+if TYPE_CHECKING:
+    from meshag_tui.changes.review import Review
+    from meshag_tui.store.changes import ChangeRow
+    from meshag_tui.store.suggestions import StoredSuggestion
+
+
+async def suggest(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.cli import model_consent
+    from meshag_tui.store import connections
+    from meshag_tui.workflows.workbench import Workbench
+
+    async with await Workbench.open(args.settings) as bench:
+        info = await bench.store(connections.find, args.name)
+        if args.preview:
+            await model_consent.preview(bench, info.id, args.window, output)
+            return
+        llm = False if args.no_llm else await model_consent.agreed(bench, info.id, args, output)
+        found = await bench.suggest(info.id, llm=llm, budget_bytes=args.budget, window_ms=args.window)
+        for note in bench.advice_notes:
+            output.note(f"meshag: {note}")
+        _print(found, output, f"Nothing to suggest for {info.name}")
+
+
+async def suggestions(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store import connections
+    from meshag_tui.store import suggestions as kept
+    from meshag_tui.workflows.workbench import Workbench
+
+    async with await Workbench.open(args.settings) as bench:
+        connection_id = None
+        if args.name is not None:
+            connection_id = (await bench.store(connections.find, args.name)).id
+        found: Sequence[StoredSuggestion] = await bench.store(
+            kept.listing,
+            connection_id,
+            status=None if args.status is None else SuggestionStatus(args.status),
+            priority=None if args.priority is None else SuggestionPriority(args.priority),
+            rule=args.rule,
+            resolved=args.all,
+        )
+        if args.status is None and not args.all:
+            found = [suggestion for suggestion in found if suggestion.is_open]
+        _print(found, output, "No suggestion; meshag suggest NAME looks for some")
+
+
+def _print(found: Sequence[StoredSuggestion], output: Output, nothing: str) -> None:
+    columns = (
+        Column("ID", lambda row: row.id),
+        Column("PRIORITY", lambda row: row.priority),
+        Column("STATUS", lambda row: row.status),
+        Column("RULE", lambda row: row.rule),
+        Column("EVIDENCE", lambda row: row.evidence_kind),
+        Column("TITLE", lambda row: row.title),
+    )
+    output.answer([describe(row) for row in found], lambda: table(columns, found) if found else [nothing])
+
+
+def describe(row: StoredSuggestion) -> dict[str, Any]:
+    """A suggestion as the contract has it, and what else is known."""
+    from meshag_tui.store.ids import query_uid
+
+    return {
+        "id": row.id,
+        "connection_id": row.connection_id,
+        "type": row.type,
+        "rule": row.rule,
+        "priority": row.priority,
+        "status": row.status,
+        "title": row.title,
+        "text": row.text,
+        "sql": row.sql,
+        "undo_sql": row.undo_sql,
+        "schema": row.schema,
+        "table": row.table,
+        "confidence": row.confidence,
+        "risk": row.risk,
+        "query_ids": [query_uid(number) for number in row.query_ids],
+        "evidence": {**row.evidence, "kind": row.evidence_kind},
+        "origin": row.origin,
+        "model": row.model,
+        "gain_ms_per_day": row.gain_ms_per_day,
+        "created_at": row.created_at,
+        "last_found_at": row.last_found_at,
+        "resolved_at": row.resolved_at,
+        "dismiss_reason": row.dismiss_reason,
+    }
+
+
+async def apply(args: argparse.Namespace, output: Output) -> None:
+    """Show, ask, run."""
+    from meshag_tui.cli.asking import confirm, confirm_name
+    from meshag_tui.workflows.workbench import Workbench
+
+    expect(args.id, "sug", "apply")
+    async with await Workbench.open(args.settings) as bench:
+        review = await bench.review(args.id)
+        for line in _review_lines(review):
+            output.line(line)
+        if args.dry_run:
+            if output.as_json:
+                output.document(_review(review))
+            return
+        _refuse_blocked(review)
+        if not args.yes:
+            if review.needs_name is not None:
+                confirm_name("It will be dropped.", review.needs_name, output)
+            else:
+                confirm("Run it?", output)
+        row = await bench.apply(args.id, review.plan_hash)
+        output.answer(_change(row), lambda: [f"Done ({row.id}); meshag undo {row.id} puts it back"])
+
+
+async def undo(args: argparse.Namespace, output: Output) -> None:
+    """Show, ask, run."""
+    from meshag_tui.cli.asking import confirm, confirm_name
+    from meshag_tui.workflows.workbench import Workbench
+
+    expect(args.id, "chg", "undo", "sug")
+    async with await Workbench.open(args.settings) as bench:
+        undone, review = await bench.review_undo(args.id)
+        for line in _review_lines(review):
+            output.line(line)
+        _refuse_blocked(review)
+        if not args.yes:
+            if review.needs_name is not None:
+                confirm_name("It will be dropped.", review.needs_name, output)
+            else:
+                confirm("Run it?", output)
+        row = await bench.undo(undone.id, review.plan_hash)
+        output.answer(_change(row), lambda: [f"Undone: {undone.id} ({row.id})"])
+
+
+async def dismiss(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.workflows.workbench import Workbench
+
+    expect(args.id, "sug", "dismiss")
+    async with await Workbench.open(args.settings) as bench:
+        found = await bench.dismiss(args.id, args.reason)
+        output.answer(describe(found), lambda: [f"Dismissed: {found.title}"])
+
+
+async def review(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.workflows.workbench import Workbench
+
+    expect(args.id, "sug", "review")
+    async with await Workbench.open(args.settings) as bench:
+        found = await bench.mark_reviewed(args.id)
+        output.answer(describe(found), lambda: [f"Reviewed: {found.title}"])
+
+
+def _review_lines(review: Review) -> Iterator[str]:
+    yield f"on     {review.target_label}"
+    yield f"run    {review.sql}"
+    yield f"undo   {review.undo_sql or 'nothing to undo'}"
+    for gate in review.gates:
+        limit = f" (limit {gate.limit})" if gate.limit else ""
+        yield f"{gate.state:<6} {gate.name}: {gate.value}{limit}{'; ' + gate.detail if gate.detail else ''}"
+
+
+def _refuse_blocked(review: Review) -> None:
+    if review.blocked_by:
+        gate = review.blocked_by[0]
+        raise MeshagError(f"Not run: {gate.name} is {gate.value}, must be {gate.limit}. {gate.detail}".rstrip())
+
+
+def _review(review: Review) -> dict[str, Any]:
+    return {
+        "connection_id": review.connection_id,
+        "target": review.target_label,
+        "sql": review.sql,
+        "undo_sql": review.undo_sql,
+        "gates": review.gates,
+        "blocked": bool(review.blocked_by),
+        "plan_hash": review.plan_hash,
+        "needs_name": review.needs_name,
+    }
+
+
+def _change(row: ChangeRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "connection_id": row.connection_id,
+        "suggestion_id": row.suggestion_id,
+        "undoes": row.undoes,
+        "state": row.state,
+        "sql": row.sql,
+        "undo_sql": row.undo_sql,
+        "attempts": row.attempts,
+        "started_at": row.started_at,
+        "finished_at": row.finished_at,
+        "error": row.error,
+    }

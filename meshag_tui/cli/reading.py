@@ -1,0 +1,204 @@
+"""Commands that print what is remembered of a database: `meshag queries | indexes | tables | explain`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.cli.output import Column, Output, table
+from meshag_tui.text import bar, count, duration, one_line, percent, size
+
+if TYPE_CHECKING:
+    from meshag_tui.store.history import IndexRow, QueryRow, TableRow
+
+
+async def queries(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store import connections, history
+    from meshag_tui.workflows.workbench import Workbench
+
+    async with await Workbench.open(args.settings) as bench:
+        info = await bench.store(connections.find, args.name)
+        window = await bench.store(history.latest_window, info.id, args.window)
+        page = await bench.store(
+            history.queries,
+            info.id,
+            window,
+            sort=args.sort,
+            descending=not args.reverse,
+            limit=args.limit,
+            offset=args.offset,
+            text=args.text,
+            internal=args.internal,
+        )
+    columns = (
+        Column("ID", lambda row: row.uid),
+        Column("SHARE", lambda row: f"{bar(row.share, 8)} {percent(row.share):>6}"),
+        Column("TOTAL", lambda row: duration(row.total_time_ms), "right"),
+        Column("MEAN", lambda row: duration(row.mean_time_ms), "right"),
+        Column("CALLS", lambda row: count(row.calls), "right"),
+        Column("ROWS", lambda row: count(row.rows), "right"),
+        Column("QUERY", lambda row: row.text if row.text is not None else f"<{row.text_state}>"),
+    )
+    nothing = [f"No statement ran on {info.name} in this window; meshag sync {info.name} reads anew"]
+    output.answer([_query(row) for row in page.rows], lambda: table(columns, page.rows) if page.rows else nothing)
+    if page.rows and page.total_rows > args.offset + len(page.rows):
+        output.note(f"{len(page.rows)} of {page.total_rows} statements: --limit and --offset show more")
+
+
+def _query(row: QueryRow) -> dict[str, Any]:
+    return {
+        "id": row.uid,
+        "fingerprint": row.fingerprint,
+        "text": row.text,
+        "text_state": row.text_state,
+        "kind": row.kind,
+        "user": row.db_user,
+        "calls": row.calls,
+        "total_time_ms": row.total_time_ms,
+        "mean_time_ms": row.mean_time_ms,
+        "min_time_ms": row.min_time_ms,
+        "max_time_ms": row.max_time_ms,
+        "rows": row.rows,
+        "share": row.share,
+        "shared_hit": row.shared_hit,
+        "shared_read": row.shared_read,
+        "temp_read": row.temp_read,
+        "temp_written": row.temp_written,
+        "io_time_ms": row.io_time_ms,
+        "wal_bytes": row.wal_bytes,
+        "first_seen_at": row.first_seen_at,
+        "last_seen_at": row.last_seen_at,
+    }
+
+
+async def indexes(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store import connections, history
+    from meshag_tui.workflows.workbench import Workbench
+
+    async with await Workbench.open(args.settings) as bench:
+        info = await bench.store(connections.find, args.name)
+        window = await bench.store(history.latest_window, info.id, args.window)
+        rows = await bench.store(history.indexes, info.id, window)
+    documents = [_index(row, rows) for row in rows]
+    if args.unused:
+        documents = [document for document in documents if document["unused"]]
+    columns = (
+        Column("SCHEMA", lambda row: row["schema"]),
+        Column("TABLE", lambda row: row["table"]),
+        Column("INDEX", lambda row: row["index"]),
+        Column("SIZE", lambda row: size(row["size_bytes"]), "right"),
+        Column("SCANS", lambda row: count(row["scans"]), "right"),
+        Column("NOTES", _index_notes),
+        Column("DEFINITION", lambda row: row["definition"]),
+    )
+    nothing = [f"No index is known of {info.name}; meshag sync {info.name} reads them"]
+    output.answer(documents, lambda: table(columns, documents) if documents else nothing)
+
+
+def _index(row: IndexRow, rows: Sequence[IndexRow]) -> dict[str, Any]:
+    from meshag_tui.advisor.indexes import covered_by, twins
+
+    stats = row.stats
+    others = [other.stats for other in rows if (other.stats.schema, other.stats.table) == (stats.schema, stats.table)]
+    return {
+        "schema": stats.schema,
+        "table": stats.table,
+        "index": stats.name,
+        "definition": stats.definition,
+        "method": stats.method,
+        "scans": row.scans,
+        "scans_total": stats.scans,
+        "size_bytes": stats.size_bytes,
+        "unique": stats.unique,
+        "primary": stats.primary,
+        "valid": stats.valid,
+        "constraint": stats.constraint,
+        "unused": row.scans == 0,
+        "observed_since": row.observed_since,
+        "last_used_at": row.last_used_at,
+        "duplicate_of": next((other.name for other in others if twins(stats, other)), None),
+        "redundant_with": next((other.name for other in others if covered_by(stats, other)), None),
+    }
+
+
+def _index_notes(row: dict[str, Any]) -> str:
+    notes = []
+    if not row["valid"]:
+        notes.append("invalid")
+    notes += [name for name in ("primary", "unique") if row[name]][:1]
+    if row["unused"]:
+        notes.append("unused")
+    if row["duplicate_of"]:
+        notes.append(f"duplicate of {row['duplicate_of']}")
+    elif row["redundant_with"]:
+        notes.append(f"redundant with {row['redundant_with']}")
+    return ", ".join(notes)
+
+
+async def tables(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store import connections, history
+    from meshag_tui.workflows.workbench import Workbench
+
+    async with await Workbench.open(args.settings) as bench:
+        info = await bench.store(connections.find, args.name)
+        window = await bench.store(history.latest_window, info.id, args.window)
+        rows = await bench.store(history.tables, info.id, window)
+    columns = (
+        Column("SCHEMA", lambda row: row.stats.schema),
+        Column("TABLE", lambda row: row.stats.name),
+        Column("ROWS", lambda row: count(row.stats.live_rows), "right"),
+        Column("SIZE", lambda row: size(row.stats.size_bytes), "right"),
+        Column("INDEXES", lambda row: size(row.stats.index_bytes), "right"),
+        Column("SEQ SCANS", lambda row: count(row.seq_scan), "right"),
+        Column("INDEX SCANS", lambda row: count(row.index_scan), "right"),
+        Column("DEAD", lambda row: count(row.stats.dead_rows), "right"),
+    )
+    nothing = [f"No table is known of {info.name}; meshag sync {info.name} reads them"]
+    output.answer([_table(row) for row in rows], lambda: table(columns, rows) if rows else nothing)
+
+
+def _table(row: TableRow) -> dict[str, Any]:
+    stats = row.stats
+    return {
+        "schema": stats.schema,
+        "table": stats.name,
+        "kind": stats.kind,
+        "rows_estimate": stats.rows_estimate,
+        "live_rows": stats.live_rows,
+        "dead_rows": stats.dead_rows,
+        "size_bytes": stats.size_bytes,
+        "index_bytes": stats.index_bytes,
+        "seq_scan": row.seq_scan,
+        "seq_rows": row.seq_rows,
+        "index_scan": row.index_scan,
+        "index_rows": row.index_rows,
+        "inserts": row.inserts,
+        "updates": row.updates,
+        "deletes": row.deletes,
+        "last_vacuum": stats.last_vacuum,
+        "last_analyze": stats.last_analyze,
+    }
+
+
+async def explain(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.cli.naming import expect
+    from meshag_tui.store.ids import query_id
+    from meshag_tui.workflows.workbench import Workbench
+
+    expect(args.id, "qry", "explain")
+    async with await Workbench.open(args.settings) as bench:
+        stored = await bench.explain(query_id(args.id))
+    output.answer(stored, lambda: _plan_lines(stored))
+
+
+def _plan_lines(stored: Any) -> Iterator[str]:
+    plan = stored.plan
+    yield f"{plan.mode} plan, cost {plan.cost:,.0f}"
+    yield from _node_lines(plan.root, 0)
+
+
+def _node_lines(node: Any, depth: int) -> Iterator[str]:
+    yield f"{'  ' * depth}{one_line(node.title)}"
+    for child in node.children:
+        yield from _node_lines(child, depth + 1)

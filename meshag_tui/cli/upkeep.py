@@ -1,0 +1,164 @@
+"""Commands about MeshAG itself: `meshag store … | key rotate | paths`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.cli.output import Output
+from meshag_tui.text import moment, size
+from meshag_tui.types import MeshagError
+
+if TYPE_CHECKING:
+    from meshag_tui.store.database import Store
+
+
+def status(args: argparse.Namespace, output: Output) -> int:
+    """Exit 1 when migrations are pending."""
+    store = _open(args, migrate=False)
+    try:
+        migrations = store.status()
+        pending = [each.name for each in migrations if each.state == "pending"]
+        from meshag_tui.store import retention
+
+        sizes = None if pending else store.run(retention.sizes)
+        document = {
+            "store": store.url_label,
+            "kind": store.kind,
+            "migrations": migrations,
+            "pending": len(pending),
+            "warnings": store.warnings,
+            "sizes": sizes,
+        }
+
+        def lines() -> Iterator[str]:
+            yield f"store       {store.url_label}"
+            yield from (f"warning     {warning}" for warning in store.warnings)
+            yield from (f"migration   {each.name}  {each.state}" for each in migrations)
+            if sizes is not None:
+                yield f"size        {size(sizes.total_bytes)}"
+                for level in sizes.levels:
+                    name = f"{level.resolution_s} s" if level.resolution_s else "raw"
+                    yield f"intervals   {level.intervals} {name}, {moment(level.oldest)} to {moment(level.newest)}"
+            if pending:
+                yield "pending: meshag store migrate"
+
+        output.answer(document, lines)
+        return 1 if pending else 0
+    finally:
+        store.close()
+
+
+def migrate(args: argparse.Namespace, output: Output) -> None:
+    store = _open(args)
+    try:
+        done = store.migrated
+        output.answer(
+            {"store": store.url_label, "applied": done},
+            lambda: [f"applied {name}" for name in done] or ["The schema is this version's already"],
+        )
+    finally:
+        store.close()
+
+
+def backup(args: argparse.Namespace, output: Output) -> None:
+    to = Path(args.file).expanduser().absolute()
+    if to.exists():
+        raise MeshagError(f"{to} exists: choose another name")
+    store = _open(args, migrate=False)
+    try:
+        made = store.backup(to)
+    finally:
+        store.close()
+    output.answer({"backup": str(made), "bytes": made.stat().st_size}, lambda: [f"Backup: {made}"])
+
+
+def restore(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.cli.asking import confirm
+    from meshag_tui.store import place
+
+    path = _sqlite(args)
+    source = Path(args.file).expanduser().absolute()
+    if not source.is_file():
+        raise MeshagError(f"There is no backup {source}")
+    if not args.yes:
+        confirm(f"Replace the store {path} by {source}?", output)
+    old = place.restore(path, source)
+    output.answer(
+        {"store": str(path), "restored": str(source), "old": None if old is None else str(old)},
+        lambda: [f"Restored {source}" + (f"; the old store is {old}" if old else "")],
+    )
+
+
+def seed(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store import sample
+
+    store = _open(args)
+    try:
+        made = store.run(sample.seed)
+        output.answer(made, lambda: ["Made " + ", ".join(f"{rows} {what}" for what, rows in made.items())])
+    finally:
+        store.close()
+
+
+def reset(args: argparse.Namespace, output: Output) -> None:
+    """Set an SQLite store aside and make a fresh one: what was stays readable under its dated name."""
+    from meshag_tui.cli.asking import confirm_name
+    from meshag_tui.store import place
+
+    path = _sqlite(args)
+    if not args.yes:
+        confirm_name("The store will be emptied; monitored databases are not touched.", path.name, output)
+    old = place.set_aside(path, "before-reset")
+    _open(args).close()
+    output.answer(
+        {"store": str(path), "old": None if old is None else str(old)},
+        lambda: ["The store is empty" + (f"; the old one is {old}" if old else "")],
+    )
+
+
+def rotate_key(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store import vault
+
+    store = _open(args)
+    try:
+        done = vault.rotate(vault.Vault.open(args.settings), store)
+    finally:
+        store.close()
+    output.answer(done, lambda: [f"{done.secrets} secrets are sealed with the new key {done.key_id}"])
+    if done.unreadable:
+        output.note(
+            f"meshag: {done.unreadable} secrets are sealed with a key that is not here and were left as they are"
+        )
+
+
+def paths(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store import place
+
+    settings = args.settings
+    known: dict[str, Any] = {
+        "home": str(settings.home),
+        "config": str(settings.home / "config.toml"),
+        "store": place.locate(settings.store_url).label,
+        "key": str(settings.key_file),
+        "log": str(settings.log_file),
+    }
+    output.answer(known, lambda: [f"{name:<7} {path}" for name, path in known.items()])
+
+
+def _open(args: argparse.Namespace, migrate: bool = True) -> Store:
+    from meshag_tui.store.database import Store
+
+    return Store.open(args.settings.store_url, migrate=migrate)
+
+
+def _sqlite(args: argparse.Namespace) -> Path:
+    """The store's file. MeshagError when it is PostgreSQL, which has tools of its own for this."""
+    from meshag_tui.store import place
+
+    path = place.locate(args.settings.store_url).path
+    if path is None:
+        raise MeshagError("A PostgreSQL store is backed up, restored and emptied by its own tools: pg_dump, psql")
+    return path

@@ -1,0 +1,199 @@
+"""Starts syncs when they are due, and the store's own upkeep once an hour.
+
+Time is the monotonic clock: a step of the wall clock moves nothing, and a process that was stopped for half an hour
+wakes to one sync of each connection, not thirty. What is due is agreed with other instances on the same store by the
+due time itself: it is the slot of the execution, and a slot has one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from meshag_tui.settings import Settings
+from meshag_tui.store import connections, database
+from meshag_tui.store.connections import ConnectionInfo
+from meshag_tui.store.database import Store, StoreUnavailable
+from meshag_tui.types import ConnectionStatus
+from meshag_tui.workflows import sync, upkeep
+from meshag_tui.workflows.durable import Runner
+from meshag_tui.workflows.notices import Changed, Notice, Notices
+
+LOOK_EVERY_S = 5.0
+"""How soon a change made by another process (a connection added, paused) is seen."""
+UPKEEP_EVERY_S = 3600.0
+RECOVER_EVERY_S = 15.0
+_FIRST_SPREAD_S = 2.0
+_log = logging.getLogger("meshag.workflows")
+
+
+@dataclass(slots=True)
+class _Due:
+    """When a connection is due on our clock, and for which stored due time (its slot; None = it never synced)."""
+
+    at: float
+    slot: int | None
+
+
+class Scheduler:
+    """Keeps every connection that is not paused at its interval. One instance a process; `run` until `stop`."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        runner: Runner,
+        notices: Notices,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._runner = runner
+        self._notices = notices
+        self._clock = clock
+        self._chance = random.Random()  # noqa: S311 (spreads syncs)
+        self._due: dict[str, _Due] = {}
+        self._working: dict[str, asyncio.Task[None]] = {}
+        self._free = asyncio.Semaphore(settings.collect.collectors)
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._upkeep_at = clock() + 60
+        self._recover_at = clock()
+        self.paused = False
+
+    def pause(self) -> None:
+        """Start nothing more until `resume`; what runs goes on."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Start again. Slots that passed meanwhile are not made up for: each connection is due once."""
+        self.paused = False
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `run` return when what it started has ended or been interrupted."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until `stop` or cancelled."""
+        unsubscribe = self._notices.subscribe(self._heard)
+        try:
+            while not self._stopping:
+                self._wake.clear()
+                wait_s = await self.tick()
+                try:
+                    async with asyncio.timeout(wait_s):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            unsubscribe()
+            tasks = list(self._working.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def once(self) -> None:
+        """Sync what is due now and wait for it."""
+        await self.tick()
+        while self._working:
+            await asyncio.gather(*self._working.values(), return_exceptions=True)
+
+    async def tick(self) -> float:
+        """Start what is due and return the seconds until it is worth looking again."""
+        if self.paused:
+            return LOOK_EVERY_S
+        try:
+            known, now_ms = await self._store(_listing_now)
+        except StoreUnavailable as error:
+            _log.warning("the scheduler waits for the store: %s", error)
+            return LOOK_EVERY_S
+        now = self._clock()
+        await self._keep_house(now, now_ms)
+        alive = {info.id for info in known if info.status is not ConnectionStatus.INACTIVE}
+        for gone in set(self._due) - alive:
+            del self._due[gone]
+        nearest = LOOK_EVERY_S
+        for info in known:
+            if info.id not in alive or info.id in self._working:
+                continue
+            due = self._due_of(info, now, now_ms)
+            if due.at <= now:
+                self._start(info, due.slot, now_ms)
+            else:
+                nearest = min(nearest, due.at - now)
+        return max(0.01, nearest)
+
+    # ------------------------------------------------------------------
+
+    def _due_of(self, info: ConnectionInfo, now: float, now_ms: int) -> _Due:
+        """When it is due on our clock; read anew when the stored due time is another than the one we know."""
+        known = self._due.get(info.id)
+        if known is not None and known.slot == info.next_sync_at:
+            return known
+        if info.next_sync_at is None:
+            spread = min(_FIRST_SPREAD_S, self._interval_s(info) / 10)
+            wait_s = self._chance.uniform(0, spread) if info.last_sync_at is not None else 0.0
+        else:
+            # A due time further away than any pace we set is from a clock that was wrong.
+            longest = max(2 * self._interval_s(info), 900.0) * 2
+            wait_s = (info.next_sync_at - now_ms) / 1000
+            wait_s = 0.0 if wait_s > longest else max(0.0, wait_s)
+        due = self._due[info.id] = _Due(now + wait_s, info.next_sync_at)
+        return due
+
+    def _interval_s(self, info: ConnectionInfo) -> int:
+        return info.interval_s or self._settings.collect.interval_s
+
+    def _start(self, info: ConnectionInfo, slot: int | None, now_ms: int) -> None:
+        task = asyncio.create_task(self._sync(info, now_ms if slot is None else slot), name=f"due {info.name}")
+        self._working[info.id] = task
+
+        def ended(_: asyncio.Task[None]) -> None:
+            self._working.pop(info.id, None)
+            self._wake.set()
+
+        task.add_done_callback(ended)
+
+    async def _sync(self, info: ConnectionInfo, slot: int) -> None:
+        async with self._free:
+            if self._stopping or self.paused:
+                return
+            try:
+                await self._runner.submit(
+                    sync.KIND, info.id, slot=slot, connection_id=info.id, input={"by_hand": False}
+                )
+            except StoreUnavailable as error:
+                _log.warning("%s was not synced: %s", info.name, error)
+                await asyncio.sleep(1.0)
+            self._notices.publish(Changed("statistics", info.id))
+            self._notices.publish(Changed("connections", info.id))
+
+    async def _keep_house(self, now: float, now_ms: int) -> None:
+        if now >= self._recover_at:
+            self._recover_at = now + RECOVER_EVERY_S
+            await self._runner.recover()
+        if now >= self._upkeep_at:
+            self._upkeep_at = now + UPKEEP_EVERY_S
+            slot = now_ms // round(UPKEEP_EVERY_S * 1000)
+            self._working["upkeep"] = task = asyncio.create_task(self._tidy(slot), name="upkeep")
+            task.add_done_callback(lambda _: self._working.pop("upkeep", None))
+
+    async def _tidy(self, slot: int) -> None:
+        try:
+            await self._runner.submit(upkeep.KIND, "store", slot=slot)
+        except StoreUnavailable as error:
+            _log.warning("the store was not tidied: %s", error)
+
+    def _heard(self, notice: Notice) -> None:
+        if isinstance(notice, Changed) and notice.topic == "connections":
+            self._wake.set()
+
+
+def _listing_now() -> tuple[tuple[ConnectionInfo, ...], int]:
+    return connections.listing(), database.now_ms()

@@ -1,0 +1,105 @@
+"""The workflow `generate_suggestions`: what would help one database, kept with its evidence.
+
+In: a connection that was synced. Out: the ids of the suggestions found. The rules look at what the store remembers and
+ask the server's planner over one read-only session; a model is asked only when the user agreed to what is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.engines import engine_for
+from meshag_tui.engines.base import Session
+from meshag_tui.settings import Settings
+from meshag_tui.store import connections, history, suggestions
+from meshag_tui.store.database import Store
+from meshag_tui.store.vault import Vault
+from meshag_tui.types import MeshagError, Window
+from meshag_tui.workflows import model_advice
+from meshag_tui.workflows.durable import Run, Workflow
+from meshag_tui.workflows.sync import limits
+
+if TYPE_CHECKING:
+    from meshag_tui.store.connections import ConnectionInfo
+
+KIND = "generate_suggestions"
+WINDOW_MS = 7 * 86_400_000
+"""The workload that is judged, unless another span is asked for."""
+MOST_QUERIES = 1_000
+"""Statements that are looked at, the dearest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the store remembers of a database: what the advisor and a model are given."""
+
+    connection: ConnectionInfo
+    window: Window
+    catalog: history.Catalog
+    workload: tuple[history.QueryRow, ...]
+
+
+async def look(store: Store, connection_id: str, window_ms: int | None) -> Seen:
+    """Read catalogue and workload from the store.
+
+    Raises:
+        MeshagError: the connection was never synced.
+    """
+    connection = await store.read(connections.get, connection_id)
+    if connection.last_sync_at is None:
+        raise MeshagError(f"{connection.name} was never synced: meshag sync {connection.name}")
+    window = await store.read(history.latest_window, connection_id, window_ms or WINDOW_MS)
+    catalog = await store.read(history.catalog, connection_id)
+    page = await store.read(history.queries, connection_id, window, limit=MOST_QUERIES)
+    return Seen(connection, window, catalog, tuple(page.rows))
+
+
+def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
+    """The workflow function, bound to a store. Input: llm, budget_bytes, window_ms (see `Workbench.suggest`)."""
+
+    async def generate_suggestions(run: Run) -> Mapping[str, Any]:
+        if run.connection_id is None:
+            raise MeshagError("Suggestions need a connection")
+        async with run.phase("read history"):
+            seen = await look(store, run.connection_id, run.input.get("window_ms"))
+        target = await store(connections.target, seen.connection.id, vault)
+        engine = engine_for(target.db_type)
+        async with engine.connect(target, "advice", limits(settings.collect)) as session:
+            result = dict(await _rules(run, store, settings, seen, session))
+            if run.input.get("llm"):
+                result |= await model_advice.advice(run, store, seen, session, engine, settings)
+        return result
+
+    return generate_suggestions
+
+
+async def _rules(run: Run, store: Store, settings: Settings, seen: Seen, session: Session) -> Mapping[str, Any]:
+    if "rules" in run.done:
+        return dict(run.done["rules"])
+    from meshag_tui.advisor import generate
+
+    async with run.phase("advise"):
+        advice = await generate.suggestions(
+            seen.catalog,
+            seen.workload,
+            session,
+            settings,
+            budget_bytes=run.input.get("budget_bytes"),
+            window=seen.window,
+        )
+
+    def save() -> dict[str, Any]:
+        saved = suggestions.save(seen.connection.id, advice.suggestions, complete_rules=advice.complete_rules)
+        return {
+            "new": saved.new,
+            "updated": saved.updated,
+            "resolved": saved.resolved,
+            "ids": list(saved.ids),
+            "notes": list(advice.notes),
+            "planner_calls": advice.planner_calls,
+        }
+
+    async with run.phase("save"):
+        return await run.commit("rules", save)

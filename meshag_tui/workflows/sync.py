@@ -1,0 +1,196 @@
+"""The workflow `sync_database_stats`: read one server and write what it said, in one transaction.
+
+In: a connection. Out: a `SyncReport`. Phases: connect, collect, texts (only of statements not seen before, and not at
+every sync), store. The reading itself is not checkpointed: a resumed sync reads again, which is harmless; it is written
+once, because the rows, the connection's new status and the end of the run are one transaction under the lease.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+from meshag_tui.engines import engine_for
+from meshag_tui.engines.base import EngineError, Limits, Session
+from meshag_tui.settings import CollectSettings, Settings
+from meshag_tui.snapshot import Snapshot, StatementText
+from meshag_tui.store import connections, database, snapshots
+from meshag_tui.store.connections import ConnectionInfo
+from meshag_tui.store.database import Store
+from meshag_tui.store.vault import Vault
+from meshag_tui.types import Finding, MeshagError
+from meshag_tui.workflows import pacing
+from meshag_tui.workflows.durable import Ended, Run, Workflow
+
+KIND = "sync_database_stats"
+_log = logging.getLogger("meshag.workflows")
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What one sync did. Times in ms; `statements` are those read, `active` those that ran since the last sync."""
+
+    connection: str
+    connection_id: str
+    execution_id: str
+    statements: int
+    new_statements: int
+    active: int
+    indexes: int | None  # None: could not be read; a warning says why
+    tables: int | None
+    duration_ms: float
+    phases: Mapping[str, float]
+    complete: bool
+    schema_changed: bool
+    events: Sequence[Mapping[str, Any]]
+    warnings: Sequence[Finding]
+    next_sync_at: int | None
+    joined: bool = False
+    server_statements: int = field(default=0)
+
+    @classmethod
+    def from_result(
+        cls, connection: ConnectionInfo, execution_id: str, result: Mapping[str, Any], joined: bool
+    ) -> SyncReport:
+        """The report of a run that is done, from its stored result."""
+        phases: Mapping[str, float] = result.get("phases", {})
+        known = {entry.name for entry in fields(cls)}
+        values = {key: value for key, value in result.items() if key in known}
+        values |= {
+            "connection": connection.name,
+            "connection_id": connection.id,
+            "execution_id": execution_id,
+            "phases": phases,
+            "duration_ms": round(sum(phases.values()), 1),
+            "warnings": tuple(Finding(**finding) for finding in result.get("warnings", ())),
+            "joined": joined,
+        }
+        return cls(**values)
+
+
+def limits(collect: CollectSettings) -> Limits:
+    """The deadlines of our sessions."""
+    return Limits(collect.connect_timeout_s, collect.statement_timeout_s, collect.lock_timeout_ms)
+
+
+def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
+    """The workflow function, bound to a store. Input: {"by_hand": bool}."""
+    chance = random.Random()  # noqa: S311 (spreads syncs)
+
+    async def sync_database_stats(run: Run) -> Ended:
+        if run.connection_id is None:
+            raise MeshagError("A sync needs a connection")
+        connection = await store(connections.get, run.connection_id)
+        interval_s = connection.interval_s or settings.collect.interval_s
+        try:
+            snapshot, texts = await _read(run, store, vault, settings, connection)
+        except Exception as error:
+            transient = isinstance(error, EngineError) and error.transient
+            pace = pacing.after_failure(interval_s, connection.failures + 1, transient, chance)
+            text = str(error) if isinstance(error, MeshagError) else f"Unexpected error ({type(error).__name__})"
+            await store(_failed, connection.id, text, pace.delay_ms)
+            raise
+        reading_ms = run.phases.get("collect", 0.0) + run.phases.get("texts", 0.0)
+        pace = pacing.after_success(interval_s, reading_ms, chance)
+        warnings = (*snapshot.warnings, *_stretched(pace, interval_s, reading_ms))
+        return await run.complete(lambda: _write(connection, interval_s, snapshot, texts, warnings, pace.delay_ms))
+
+    return sync_database_stats
+
+
+async def _read(
+    run: Run, store: Store, vault: Vault, settings: Settings, connection: ConnectionInfo
+) -> tuple[Snapshot, tuple[StatementText, ...]]:
+    target = await store(connections.target, connection.id, vault)
+    engine = engine_for(target.db_type)
+    async with AsyncExitStack() as stack:
+        async with run.phase("connect"):
+            session = await stack.enter_async_context(engine.connect(target, "sync", limits(settings.collect)))
+        async with run.phase("collect"):
+            snapshot = await session.collect()
+        texts: tuple[StatementText, ...] = ()
+        if snapshot.statements is not None and _texts_due(run, settings, connection, snapshot):
+            async with run.phase("texts"):
+                snapshot, texts = await _texts(store, session, connection, snapshot)
+    return snapshot, texts
+
+
+def _texts_due(run: Run, settings: Settings, connection: ConnectionInfo, snapshot: Snapshot) -> bool:
+    if run.input.get("by_hand") or connection.texts_at is None:
+        return True
+    age_ms = snapshot.taken_at - connection.texts_at
+    return not 0 <= age_ms < settings.collect.texts_every_s * 1000  # a clock set back must not end the reading of texts
+
+
+async def _texts(
+    store: Store, session: Session, connection: ConnectionInfo, snapshot: Snapshot
+) -> tuple[Snapshot, tuple[StatementText, ...]]:
+    """The texts we do not have yet. They fail apart from the counters: what was counted is kept."""
+    statements = snapshot.statements
+    keys = await store(snapshots.unread_texts, connection.id, [row[0] for row in statements.rows] if statements else [])
+    if not keys:
+        return snapshot, ()
+    try:
+        return snapshot, await session.texts(keys)
+    except EngineError as error:
+        _log.warning("%s: statement texts were not read: %s", connection.name, error)
+        warning = Finding(
+            code="texts-unread",
+            severity="degraded",
+            title="Statement texts could not be read",
+            detail=f"{error}; counters are complete, new statements have no text until the next reading",
+            fix=error.fix,
+        )
+        return replace(snapshot, warnings=(*snapshot.warnings, warning)), ()
+
+
+def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float) -> tuple[Finding, ...]:
+    if pace.stretch == 1:
+        return ()
+    return (
+        Finding(
+            code="interval-stretched",
+            severity="info",
+            title=f"Synced every {interval_s * pace.stretch} s instead of every {interval_s} s",
+            detail=f"Reading took {reading_ms:.0f} ms of the server's time, more than 5 % of the interval",
+            fix=f"Set the interval to {interval_s * pace.stretch} s or more, or lower pg_stat_statements.max",
+        ),
+    )
+
+
+def _write(
+    connection: ConnectionInfo,
+    interval_s: int,
+    snapshot: Snapshot,
+    texts: Sequence[StatementText],
+    warnings: Sequence[Finding],
+    delay_ms: int,
+) -> dict[str, Any]:
+    """In the store's thread, inside the step's transaction."""
+    expected_ms = interval_s * 1000
+    if connection.next_sync_at is not None and connection.last_sync_at is not None:  # it may have been stretched
+        expected_ms = max(expected_ms, connection.next_sync_at - connection.last_sync_at)
+    written = snapshots.write(connection.id, snapshot, texts, expected_ms=expected_ms)
+    next_sync_at = database.now_ms() + delay_ms
+    connections.synced(connection.id, snapshot.facts, warnings, next_sync_at)
+    return {
+        "statements": written.statements,
+        "new_statements": written.new_statements,
+        "active": written.active,
+        "indexes": written.indexes,
+        "tables": written.tables,
+        "complete": written.complete,
+        "schema_changed": written.schema_changed,
+        "events": [dict(event) for event in written.events],
+        "warnings": [asdict(finding) for finding in warnings],
+        "next_sync_at": next_sync_at,
+        "server_statements": snapshot.server_statements,
+    }
+
+
+def _failed(connection_id: str, error: str, delay_ms: int) -> None:
+    connections.failed(connection_id, error, database.now_ms() + delay_ms)

@@ -1,0 +1,493 @@
+"""The one door to everything MeshAG does: the command line and the screens ask it, and use no engine themselves.
+
+Reading what is remembered needs no door of its own: `await workbench.store.read(history.queries, …)`. What talks to a
+monitored database, or changes the store together with one, is a method here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.engines import engine_for
+from meshag_tui.settings import Settings
+from meshag_tui.snapshot import ServerFacts
+from meshag_tui.store import activity, changes, connections, executions, history, suggestions
+from meshag_tui.store.changes import ChangeRow
+from meshag_tui.store.connections import ConnectionInfo
+from meshag_tui.store.database import Store, now_ms
+from meshag_tui.store.suggestions import StoredSuggestion
+from meshag_tui.store.vault import Vault
+from meshag_tui.types import ConnectionStatus, Finding, MeshagError, SuggestionStatus, Target
+from meshag_tui.workflows import change, model_advice, suggest, sync, upkeep
+from meshag_tui.workflows.durable import Outcome, Runner
+from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
+from meshag_tui.workflows.scheduler import Scheduler
+from meshag_tui.workflows.sync import SyncReport, limits
+
+if TYPE_CHECKING:
+    from meshag_tui.changes.review import Review
+
+
+@dataclass(frozen=True, slots=True)
+class TestReport:
+    """What a test of a connection found: the server, what is missing, and whether we know this server already.
+
+    `same_as` names connections to the same database of the same server; `duration_ms` is the whole test.
+    """
+
+    __test__ = False  # not a test case, whatever pytest makes of its name
+
+    label: str
+    facts: ServerFacts
+    findings: tuple[Finding, ...]
+    same_as: tuple[str, ...]
+    duration_ms: float
+
+    @property
+    def missing(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.severity in ("missing", "degraded"))
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What would leave the machine: the exact text, its size, what was cut from it, and where it would go."""
+
+    text: str
+    bytes: int
+    cut: tuple[str, ...]
+    base_url: str
+    model: str
+
+
+class Workbench:
+    """An open store, its vault, and the runner of workflows. Close it.
+
+    `advice_notes`: what the last `suggest` could not see, and what of a model's answer was not believed, and why.
+    """
+
+    def __init__(self, settings: Settings, store: Store, vault: Vault) -> None:
+        self.settings = settings
+        self.store = store
+        self.vault = vault
+        self.notices = Notices()
+        self.runner = Runner(store, self.notices)
+        self.runner.register(sync.KIND, sync.workflow(store, vault, settings))
+        self.runner.register(suggest.KIND, suggest.workflow(store, vault, settings))
+        self.runner.register(change.KIND, change.workflow(store, vault, settings))
+        self.runner.register(upkeep.KIND, upkeep.workflow(store, settings))
+        self.advice_notes: tuple[str, ...] = ()
+        self._reviews: dict[str, tuple[Review, float]] = {}
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Workbench:
+        """Open the store (migrating it, after a backup) and the vault, and load the driver, off the event loop.
+
+        Raises:
+            MeshagError: the store or the key cannot be used; the text says what to do.
+        """
+        store = await asyncio.to_thread(Store.open, settings.store_url)
+        try:
+            vault = await asyncio.to_thread(Vault.open, settings)
+            await asyncio.to_thread(importlib.import_module, "meshag_tui.engines.postgres.session")
+        except BaseException:
+            store.close()
+            raise
+        return cls(settings, store, vault)
+
+    async def close(self) -> None:
+        """Interrupt what runs here, and close the store."""
+        await self.runner.close()
+        await asyncio.to_thread(self.store.close)
+
+    async def __aenter__(self) -> Workbench:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def subscribe(self, subscriber: Callable[[Notice], None]) -> Callable[[], None]:
+        """Call `subscriber` with progress, ends and changed data, in the event loop; the result ends it."""
+        return self.notices.subscribe(subscriber)
+
+    def scheduler(self) -> Scheduler:
+        """What syncs all connections at their intervals: `await workbench.scheduler().run()`."""
+        return Scheduler(self.store, self.settings, self.runner, self.notices)
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for the journal and the activity log."""
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):  # no such user, as in a container
+            return "unknown"
+
+    # ------------------------------------------------------------------ connections
+
+    async def test(self, target: Target) -> TestReport:
+        """Connect, look at everything a sync would need, and leave. Nothing is stored.
+
+        Raises:
+            EngineError: it cannot be reached or does not let us in; each cause has its own words.
+        """
+        started = time.monotonic()
+        engine = engine_for(target.db_type)
+        async with engine.connect(target, "test", limits(self.settings.collect)) as session:
+            findings = await session.findings()
+            facts = session.facts
+        known = await self.store.read(connections.listing)
+        same = tuple(info.name for info in known if _same_database(info, facts))
+        return TestReport(target.label, facts, findings, same, round((time.monotonic() - started) * 1000, 1))
+
+    async def test_saved(self, connection_id: str) -> TestReport:
+        """Test a saved connection. Its status is TESTING meanwhile, then ACTIVE or ERROR; a paused one stays paused."""
+        info = await self.store(connections.get, connection_id)
+        paused = info.status is ConnectionStatus.INACTIVE
+        target = await self.store(connections.target, connection_id, self.vault)
+        if not paused:
+            await self._set_status(connection_id, ConnectionStatus.TESTING)
+        try:
+            report = await self.test(target)
+        except MeshagError as error:
+            await self.store(connections.failed, connection_id, str(error), info.next_sync_at)
+            self.notices.publish(Changed("connections", connection_id))
+            raise
+        except BaseException:
+            if not paused:
+                await self._set_status(connection_id, info.status)
+            raise
+        if not paused:
+            await self._set_status(connection_id, ConnectionStatus.ACTIVE)
+        return report
+
+    async def add_connection(
+        self,
+        name: str,
+        target: Target,
+        *,
+        project: str | None = None,
+        interval_s: int | None = None,
+        read_only: bool = False,
+        slow_ms: float | None = None,
+    ) -> ConnectionInfo:
+        """Save a connection; its first sync makes it ACTIVE. UsageError if the name is taken."""
+
+        def save() -> ConnectionInfo:
+            info = connections.add(
+                name,
+                target,
+                self.vault,
+                project=project,
+                interval_s=interval_s,
+                read_only=read_only,
+                slow_ms=slow_ms,
+            )
+            activity.record(actor, "connection.added", f"{info.name}: {info.label}", connection=info.id)
+            return info
+
+        actor = self.actor
+        info = await self.store(save)
+        self.notices.publish(Changed("connections", info.id))
+        return info
+
+    async def edit_connection(self, connection_id: str, **changes: Any) -> ConnectionInfo:
+        """Change a connection; see `store.connections.edit` for the names."""
+
+        def save() -> ConnectionInfo:
+            info = connections.edit(connection_id, vault=self.vault, **changes)
+            what = ", ".join(sorted(changes))
+            activity.record(actor, "connection.edited", f"{info.name}: {what}", connection=info.id)
+            return info
+
+        actor = self.actor
+        info = await self.store(save)
+        self.notices.publish(Changed("connections", connection_id))
+        return info
+
+    async def remove_connection(self, connection_id: str) -> dict[str, int]:
+        """Forget a connection with all its history; rows removed by kind."""
+
+        def remove() -> dict[str, int]:
+            info = connections.get(connection_id)
+            gone = connections.remove(connection_id)
+            activity.record(actor, "connection.removed", f"{info.name}: {info.label}", subject=connection_id)
+            return gone
+
+        actor = self.actor
+        gone = await self.store(remove)
+        self.notices.publish(Changed("connections", None))
+        return gone
+
+    async def pause(self, connection_id: str) -> None:
+        """Stop syncing a connection (INACTIVE) until `resume`."""
+        await self._set_status(connection_id, ConnectionStatus.INACTIVE)
+
+    async def resume(self, connection_id: str) -> None:
+        """Sync a paused connection again, at once and then at its interval."""
+        await self._set_status(connection_id, ConnectionStatus.ACTIVE)
+
+    def setup_sql(self, target: Target) -> str:
+        """The script an administrator runs to make the role MeshAG needs."""
+        return engine_for(target.db_type).setup_sql(target.user, target.database)
+
+    async def doctor(self, connection_id: str) -> tuple[Finding, ...]:
+        """Every capability of a connection: ok, degraded or missing, with the exact SQL or step that mends it."""
+        target = await self.store(connections.target, connection_id, self.vault)
+        engine = engine_for(target.db_type)
+        async with engine.connect(target, "doctor", limits(self.settings.collect)) as session:
+            return await session.findings()
+
+    async def _set_status(self, connection_id: str, status: ConnectionStatus) -> None:
+        await self.store(connections.set_status, connection_id, status)
+        self.notices.publish(Changed("connections", connection_id))
+
+    # ------------------------------------------------------------------ workflows
+
+    async def sync(self, connection_id: str, progress: Callable[[Progress], None] | None = None) -> SyncReport:
+        """Read a server now; joins the sync that is running, if one is.
+
+        Raises:
+            RunFailed: it could not be read; what was collected before stays.
+        """
+        outcome = await self._submit(sync.KIND, connection_id, {"by_hand": True}, progress)
+        self.notices.publish(Changed("connections", connection_id))
+        result = outcome.value()
+        self.notices.publish(Changed("statistics", connection_id))
+        info = await self.store(connections.get, connection_id)
+        return SyncReport.from_result(info, outcome.execution_id, result, outcome.joined)
+
+    async def suggest(
+        self,
+        connection_id: str,
+        *,
+        llm: bool = False,
+        budget_bytes: int | None = None,
+        window_ms: int | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> tuple[StoredSuggestion, ...]:
+        """Look for improvements now and return the open suggestions, the most urgent first.
+
+        Raises:
+            RunFailed: the server could not be asked.
+        """
+        given = {"llm": llm, "budget_bytes": budget_bytes, "window_ms": window_ms}
+        outcome = await self._submit(suggest.KIND, connection_id, given, progress)
+        result = outcome.value()
+        self.advice_notes = (*result.get("notes", ()), *result.get("model_notes", ()), *result.get("model_dropped", ()))
+        self.notices.publish(Changed("suggestions", connection_id))
+        return await self.open_suggestions(connection_id)
+
+    async def model_preview(self, connection_id: str, window_ms: int | None = None) -> Preview:
+        """The exact text a model would be sent for a connection now, and where it would go. Nothing is sent."""
+        seen = await suggest.look(self.store, connection_id, window_ms)
+        target = await self.store(connections.target, connection_id, self.vault)
+        engine = engine_for(target.db_type)
+        async with engine.connect(target, "advice", limits(self.settings.collect)) as session:
+            asked = await model_advice.question(self.store, seen, session, engine, self.settings)
+        llm = self.settings.llm
+        return Preview(asked.prompt.text, asked.prompt.bytes, tuple(asked.prompt.cut), llm.base_url, llm.model)
+
+    async def model_consent(self, connection_id: str) -> bool:
+        """Whether texts of this connection may be sent to the configured endpoint and model."""
+        return await self.store(model_advice.has_consent, connection_id, self.settings.llm)
+
+    async def give_model_consent(self, connection_id: str) -> None:
+        """Agree to sending texts of this connection to the configured endpoint and model."""
+        actor = self.actor
+        llm = self.settings.llm
+
+        def agree() -> None:
+            model_advice.give_consent(connection_id, llm, actor, now_ms())
+            activity.record(actor, "model.consent", f"{llm.model} at {llm.base_url}", connection=connection_id)
+
+        await self.store(agree)
+
+    async def open_suggestions(self, connection_id: str | None = None) -> tuple[StoredSuggestion, ...]:
+        """Suggestions still to be decided and still found, the most urgent first."""
+        found = await self.store(suggestions.listing, connection_id)
+        return tuple(suggestion for suggestion in found if suggestion.is_open)
+
+    async def cancel(self, execution_id: str) -> bool:
+        """Cancel a run, wherever it runs. False if it had ended."""
+        return await self.runner.cancel(execution_id)
+
+    async def _submit(
+        self,
+        kind: str,
+        connection_id: str,
+        given: dict[str, Any],
+        progress: Callable[[Progress], None] | None,
+    ) -> Outcome:
+        def tell(notice: Notice) -> None:
+            if (
+                progress
+                and isinstance(notice, Progress)
+                and (notice.kind, notice.connection_id) == (kind, connection_id)
+            ):
+                progress(notice)
+
+        unsubscribe = self.notices.subscribe(tell)
+        try:
+            return await self.runner.submit(kind, connection_id, connection_id=connection_id, input=given)
+        finally:
+            unsubscribe()
+
+    # ------------------------------------------------------------------ changes
+
+    async def review(self, suggestion_id: str) -> Review:
+        """What applying a suggestion would run, where, its gates and its undo; nothing is run.
+
+        Raises:
+            MeshagError: there is nothing to run, or this connection must not be changed.
+        """
+        found = await self.store(suggestions.get, suggestion_id)
+        if found.change is None:
+            raise MeshagError("This suggestion is for the application or a person: there is no statement to run")
+        if found.status is SuggestionStatus.APPLIED:
+            raise MeshagError(f"{suggestion_id} is applied already: meshag undo {suggestion_id} puts it back")
+        return await self._review(found.connection_id, found.change, _estimated_bytes(found))
+
+    async def apply(self, suggestion_id: str, plan_hash: str, actor: str | None = None) -> ChangeRow:
+        """Run what `review` showed, by its hash. Returns the journal row, DONE.
+
+        Raises:
+            RunFailed: a gate blocks, or the server failed it; nothing half-made is left, or the text says what is.
+        """
+        found = await self.store(suggestions.get, suggestion_id)
+        if found.change is None:
+            raise MeshagError("This suggestion is for the application or a person: there is no statement to run")
+        reviewed = self._agreed(plan_hash)
+        return await self._carry_out(reviewed, actor, _estimated_bytes(found), suggestion_id, None)
+
+    async def review_undo(self, change_or_suggestion_id: str) -> tuple[ChangeRow, Review]:
+        """What undoing would run: the change that would be put back, and its review."""
+        from meshag_tui.changes.undo import inverse
+
+        row = await self._change_of(change_or_suggestion_id)
+        return row, await self._review(row.connection_id, inverse(row), None)
+
+    async def undo(self, change_id: str, plan_hash: str | None = None, actor: str | None = None) -> ChangeRow:
+        """Put back what a change did; with `plan_hash`, exactly what `review_undo` showed. Returns the new row."""
+        if plan_hash is None:
+            row, reviewed = await self.review_undo(change_id)
+        else:
+            row, reviewed = await self._change_of(change_id), self._agreed(plan_hash)
+        return await self._carry_out(reviewed, actor, None, row.suggestion_id, row.id)
+
+    async def dismiss(self, suggestion_id: str, reason: str, actor: str | None = None) -> StoredSuggestion:
+        """Put a suggestion aside for good: it is not proposed again."""
+        return await self._judge(suggestion_id, SuggestionStatus.DISMISSED, actor, reason)
+
+    async def mark_reviewed(self, suggestion_id: str, actor: str | None = None) -> StoredSuggestion:
+        """Say that somebody looked at it."""
+        return await self._judge(suggestion_id, SuggestionStatus.REVIEWED, actor, None)
+
+    async def _judge(
+        self, suggestion_id: str, status: SuggestionStatus, actor: str | None, reason: str | None
+    ) -> StoredSuggestion:
+        found = await self.store(suggestions.set_status, suggestion_id, status, actor or self.actor, reason)
+        self.notices.publish(Changed("suggestions", found.connection_id))
+        return found
+
+    async def _review(self, connection_id: str, wanted: Any, estimated_bytes: int | None) -> Review:
+        from meshag_tui.changes.review import REVIEW_VALID_MS, review
+
+        info = await self.store(connections.get, connection_id)
+        if self.settings.read_only:
+            raise MeshagError("MeshAG runs read-only: start it without --read-only to change a database")
+        if info.read_only:
+            raise MeshagError(f"{info.name} is marked read-only: meshag connections edit {info.name} --writable")
+        target = await self.store(connections.target, connection_id, self.vault)
+        made = await review(
+            engine_for(target.db_type),
+            target,
+            limits(self.settings.collect),
+            connection_id,
+            wanted,
+            estimated_bytes=estimated_bytes,
+        )
+        now = time.monotonic()
+        self._reviews = {key: kept for key, kept in self._reviews.items() if now - kept[1] < REVIEW_VALID_MS / 1000}
+        self._reviews[made.plan_hash] = (made, now)
+        return made
+
+    def _agreed(self, plan_hash: str) -> Review:
+        from meshag_tui.changes.review import REVIEW_VALID_MS
+
+        reviewed, made_at = self._reviews.get(plan_hash, (None, 0.0))
+        if reviewed is None or time.monotonic() - made_at > REVIEW_VALID_MS / 1000:
+            raise MeshagError("The review is too old: look at the statement again, the server has moved on")
+        return reviewed
+
+    async def _carry_out(
+        self,
+        reviewed: Review,
+        actor: str | None,
+        estimated_bytes: int | None,
+        suggestion_id: str | None,
+        undoes: str | None,
+    ) -> ChangeRow:
+        from meshag_tui.changes.apply import enter
+
+        row = await self.store(
+            enter,
+            reviewed.change,
+            reviewed,
+            actor=actor or self.actor,
+            estimated_bytes=estimated_bytes,
+            suggestion_id=suggestion_id,
+            undoes=undoes,
+        )
+        self._reviews.pop(reviewed.plan_hash, None)
+        outcome = await self.runner.submit(change.KIND, row.id, connection_id=row.connection_id)
+        for topic in ("changes", "suggestions"):
+            self.notices.publish(Changed(topic, row.connection_id))
+        outcome.value()
+        return await self.store(changes.get, row.id)
+
+    async def _change_of(self, change_or_suggestion_id: str) -> ChangeRow:
+        """The change of this id, or the last one done for this suggestion."""
+        if change_or_suggestion_id.startswith("chg_"):
+            return await self.store(changes.get, change_or_suggestion_id)
+        found = await self.store(changes.listing, suggestion_id=change_or_suggestion_id)
+        for row in found:
+            if row.undoes is None and row.state == "done":
+                return row
+        raise MeshagError(f"Nothing was applied for {change_or_suggestion_id} that could be undone")
+
+    # ------------------------------------------------------------------ plans
+
+    async def explain(self, query_id: int) -> history.StoredPlan:
+        """The plan of a query now, without executing it; stored when it changed.
+
+        Raises:
+            MeshagError: its text is not known, or the server cannot plan it.
+        """
+        found = await self.store.read(history.statement, query_id)
+        if found.text is None:
+            raise MeshagError(f"The text of {found.uid} is {found.text_state}: it cannot be planned")
+        target = await self.store(connections.target, found.connection_id, self.vault)
+        async with engine_for(target.db_type).connect(target, "explain", limits(self.settings.collect)) as session:
+            plan = await session.explain(found.text)
+        await self.store(history.save_plan, query_id, plan)
+        return (await self.store(history.plans, query_id))[0]
+
+    async def executions(
+        self, connection_id: str | None = None, limit: int = 200
+    ) -> tuple[executions.ExecutionInfo, ...]:
+        """What was run, newest first."""
+        return await self.store.read(executions.listing, connection_id=connection_id, limit=limit)
+
+
+def _same_database(info: ConnectionInfo, facts: ServerFacts) -> bool:
+    return info.system_identifier == facts.epoch.system_identifier and info.database == facts.database
+
+
+def _estimated_bytes(found: StoredSuggestion) -> int | None:
+    size = found.evidence.get("size_bytes")
+    return int(size) if isinstance(size, (int, float)) else None
