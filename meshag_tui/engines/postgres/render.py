@@ -1,0 +1,407 @@
+"""A change as the exact SQL that would run and the SQL that would put it back.
+
+In: a `types.Change`, which is data, and a session to ask the catalogue. Out: a `RenderedChange`, every name in it taken
+from the catalogue and quoted by the server, every expression written anew from its parse tree, every type and operator
+class outside pg_catalog with its schema; or Refused, with the reason. The same catalogue gives the same text.
+
+Nothing is ever made or dropped other than CONCURRENTLY: without it an index locks its table. PostgreSQL cannot do that
+on a partitioned table, so there we refuse, and say in `fix` the steps that a person would take.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from meshag_tui.engines.base import Refused, RenderedChange
+from meshag_tui.engines.postgres import expressions
+from meshag_tui.engines.postgres.rewrite import literal
+from meshag_tui.engines.postgres.sql import load
+from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, IndexColumn, IndexSpec, Vacuum
+
+if TYPE_CHECKING:
+    from psycopg import sql as psycopg_sql
+
+MAX_NAME_BYTES = 63
+_ORDERED = frozenset(("btree",))
+_INCLUDING = frozenset(("btree", "gist", "spgist"))
+_SINGLE = frozenset(("hash", "spgist"))
+_SYSTEM = ("pg_catalog", "information_schema", "pg_toast")
+
+
+class Reader(Protocol):
+    """What we need of a session; its search path must be pg_catalog, so that the server prints every schema."""
+
+    async def fetch(
+        self, query: str | psycopg_sql.Composable, params: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> list[Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A relation as the catalogue has it."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    is_partition: bool
+    persistence: str
+    owner: str
+    columns: Mapping[str, str]
+
+
+async def render(session: Reader, change: Change) -> RenderedChange:
+    """The SQL of a change and of its undo, and the object as it is now. Reads pg_class, pg_index, pg_opclass, pg_proc.
+
+    ANALYZE and VACUUM have no undo: they replace statistics and space that nobody wants back.
+
+    Raises:
+        Refused: the object is not there, is not such as we change, or an equal index exists; the text names it.
+    """
+    if isinstance(change, CreateIndex):
+        return await _create(session, change.spec)
+    if isinstance(change, DropIndex):
+        return await _drop(session, change)
+    if isinstance(change, Analyze | Vacuum):
+        return await _maintain(session, change)
+    raise Refused(f"Unknown change {type(change).__name__}")
+
+
+# ---------------------------------------------------------------------------------------------- CREATE INDEX
+
+
+async def _create(session: Reader, spec: IndexSpec) -> RenderedChange:
+    table = await find_table(session, spec.schema, spec.table)
+    if table.kind not in ("r", "m", "p"):
+        raise Refused(f"{table.schema}.{table.name} is not a table: it can have no index")
+    if table.persistence == "t":
+        raise Refused(f"{table.schema}.{table.name} is a temporary table")
+    checked = await _checked(session, spec, table)
+    same = await equivalent_index(session, checked, table)
+    if same is not None:
+        raise Refused(f"The index {same} is equal to this one and exists already")
+    taken = {
+        row[0]
+        for row in await session.fetch(
+            "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = %s",
+            (table.schema,),
+        )
+    }
+    name = _given_name(spec.name, taken) if spec.name is not None else index_name(checked, taken)
+    quoted = await quote(session, [table.schema, table.name, name, *_names(checked)])
+    if table.kind == "p":
+        raise Refused(
+            f"{table.schema}.{table.name} is partitioned: PostgreSQL makes no index on it without blocking its writers",
+            fix=_partitioned_steps(checked, name, quoted),
+        )
+    text = create_index_sql(checked, name, quoted, concurrently=True)
+    return RenderedChange(
+        sql=text,
+        undo_sql=f"DROP INDEX CONCURRENTLY {quoted[table.schema]}.{quoted[name]}",
+        target={
+            "table_oid": table.oid,
+            "schema": table.schema,
+            "table": table.name,
+            "name": name,
+            "columns": {column: table.columns[column] for column in sorted(_columns(checked))},
+        },
+    )
+
+
+def create_index_sql(spec: IndexSpec, name: str | None, quoted: Mapping[str, str], *, concurrently: bool) -> str:
+    """The statement for a spec whose names are checked and whose expressions are written anew."""
+    keys = []
+    for column in spec.columns:
+        text = f"({column.name})" if column.is_expression else quoted[column.name]
+        if column.opclass:
+            text += " " + ".".join(quoted[part] for part in column.opclass.split("."))
+        keys.append(text + (" DESC" if column.descending else ""))
+    parts = [
+        "CREATE INDEX",
+        *(["CONCURRENTLY"] if concurrently else []),
+        *([quoted[name]] if name is not None else []),
+        f"ON {quoted[spec.schema]}.{quoted[spec.table]}",
+        f"USING {quoted[spec.method]} ({', '.join(keys)})",
+    ]
+    if spec.include:
+        parts.append(f"INCLUDE ({', '.join(quoted[column] for column in spec.include)})")
+    if spec.where:
+        parts.append(f"WHERE {spec.where}")
+    return " ".join(parts)
+
+
+async def _checked(session: Reader, spec: IndexSpec, table: Table) -> IndexSpec:
+    """The spec with expressions written anew and operator classes with their schema."""
+    if not spec.columns:
+        raise Refused("An index needs at least one column")
+    if len(spec.columns) + len(spec.include) > 32:
+        raise Refused("PostgreSQL takes at most 32 columns in an index")
+    methods = {row[0] for row in await session.fetch("SELECT amname FROM pg_catalog.pg_am WHERE amtype = 'i'")}
+    known = methods & {"btree", "hash", "gin", "gist", "spgist", "brin"}
+    if spec.method not in known:
+        raise Refused(f"The index method must be one of {', '.join(sorted(known))}")
+    if spec.method in _SINGLE and len(spec.columns) > 1:
+        raise Refused(f"A {spec.method} index has one column")
+    if spec.include and spec.method not in _INCLUDING:
+        raise Refused(f"A {spec.method} index takes no INCLUDE columns")
+    if spec.method not in _ORDERED and any(column.descending for column in spec.columns):
+        raise Refused(f"A {spec.method} index has no order")
+    plain = [column.name for column in spec.columns if not column.is_expression] + list(spec.include)
+    for name in plain:
+        if name not in table.columns:
+            raise Refused(f"There is no column {name} in {table.schema}.{table.name}")
+    if len(set(plain)) != len(plain):
+        raise Refused("A column stands in the index twice")
+    columns = [
+        IndexColumn(
+            name=await _expression(session, column.name, table) if column.is_expression else column.name,
+            is_expression=column.is_expression,
+            descending=column.descending,
+            opclass=await _opclass(session, column.opclass, spec.method) if column.opclass else None,
+        )
+        for column in spec.columns
+    ]
+    where = await _expression(session, spec.where, table) if spec.where else None
+    return IndexSpec(table.schema, table.name, tuple(columns), spec.method, spec.include, where, spec.name)
+
+
+async def _expression(session: Reader, text: str, table: Table) -> str:
+    first = expressions.checked(text, table.name)
+    expressions.check_columns(first, table.columns)
+    if first.functions:
+        rows = await session.fetch(
+            "SELECT DISTINCT p.proname FROM pg_catalog.pg_proc p WHERE p.proname = ANY(%s::text[]) "
+            "AND p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND p.provolatile = 'i' AND p.prokind = 'f'",
+            (sorted(first.functions),),
+        )
+        unfit = sorted(first.functions - {row[0] for row in rows})
+        if unfit:
+            raise Refused(f"The function {unfit[0]} is not an immutable function of PostgreSQL's own")
+    schemas = await _type_schemas(session, first.types, table.schema)
+    return expressions.checked(text, table.name, schemas).text
+
+
+async def _type_schemas(session: Reader, names: Collection[str], schema: str) -> dict[str, str]:
+    """The schema of each type that is not in pg_catalog; the table's own schema first."""
+    if not names:
+        return {}
+    rows = await session.fetch(
+        "SELECT t.typname, n.nspname FROM pg_catalog.pg_type t "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE t.typname = ANY(%s::text[])"
+        " ORDER BY n.nspname <> 'pg_catalog', n.nspname <> %s, n.nspname",
+        (sorted(names), schema),
+    )
+    found: dict[str, str] = {}
+    for name, where in rows:
+        found.setdefault(name, where)
+    missing = sorted(set(names) - found.keys())
+    if missing:
+        raise Refused(f"There is no type {missing[0]}")
+    return {name: where for name, where in found.items() if where != "pg_catalog"}
+
+
+async def _opclass(session: Reader, name: str, method: str) -> str:
+    schema, _, bare = name.rpartition(".")
+    rows = await session.fetch(
+        "SELECT n.nspname FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_namespace n ON n.oid = o.opcnamespace "
+        "JOIN pg_catalog.pg_am a ON a.oid = o.opcmethod WHERE o.opcname = %s AND a.amname = %s "
+        "ORDER BY n.nspname <> 'pg_catalog', n.nspname",
+        (bare, method),
+    )
+    schemas = [row[0] for row in rows]
+    if not schemas or (schema and schema not in schemas):
+        raise Refused(f"There is no operator class {name} for {method}")
+    found = schema or schemas[0]
+    return bare if found == "pg_catalog" else f"{found}.{bare}"
+
+
+async def equivalent_index(session: Reader, spec: IndexSpec, table: Table) -> str | None:
+    """Name of an index, valid or not, with the same method, keys, order, INCLUDE columns and predicate."""
+    wanted_keys = [expressions.canonical(_key_text(column)) for column in spec.columns]
+    wanted_opclasses = [(column.opclass or "").rpartition(".")[2] for column in spec.columns]
+    wanted_order = [3 if column.descending else 0 for column in spec.columns]
+    for row in await session.fetch(load("indexes_of_table"), (table.oid,)):
+        name, method, _valid, _ready, keys, key_count, opclasses, order, predicate, collated = row
+        if collated or method != spec.method:
+            continue
+        same_keys = [expressions.canonical(key) for key in keys[:key_count]] == wanted_keys
+        same_include = {_unquoted(key) for key in keys[key_count:]} == set(spec.include)
+        same_order = list(order)[:key_count] == wanted_order
+        same_opclasses = list(opclasses)[:key_count] == wanted_opclasses
+        same_predicate = expressions.canonical(predicate) == expressions.canonical(spec.where)
+        if same_keys and same_include and same_order and same_opclasses and same_predicate:
+            return f"{table.schema}.{name}"
+    return None
+
+
+def _key_text(column: IndexColumn) -> str:
+    return column.name if column.is_expression else '"' + column.name.replace('"', '""') + '"'
+
+
+def _unquoted(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+def index_name(spec: IndexSpec, taken: Collection[str]) -> str:
+    """A free name of at most 63 bytes: table_column_column_idx, as PostgreSQL's own, numbered if taken."""
+    columns = [
+        re.sub(r"\W+", "_", column.name).strip("_") if column.is_expression else column.name for column in spec.columns
+    ]
+    stem = "_".join([spec.table, *columns])
+    for number in range(1_000):
+        suffix = "_idx" if number == 0 else f"_idx{number}"
+        name = _cut(stem, MAX_NAME_BYTES - len(suffix)) + suffix
+        if name not in taken:
+            return name
+    raise Refused("There is no free name for the index")
+
+
+def _given_name(name: str, taken: Collection[str]) -> str:
+    if not name or "\x00" in name:
+        raise Refused("The index needs a name")
+    if len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
+        raise Refused(f"The name is longer than {MAX_NAME_BYTES} bytes: PostgreSQL would cut it")
+    if name in taken:
+        raise Refused(f"The name {name} is taken")
+    return name
+
+
+def _cut(text: str, most: int) -> str:
+    """The text cut to at most this many bytes of UTF-8, at a character."""
+    return text.encode("utf-8")[:most].decode("utf-8", "ignore")
+
+
+def _columns(spec: IndexSpec) -> set[str]:
+    found = {column.name for column in spec.columns if not column.is_expression} | set(spec.include)
+    for text in (
+        *(column.name for column in spec.columns if column.is_expression),
+        *([spec.where] if spec.where else []),
+    ):
+        found |= expressions.checked(text).columns
+    return found
+
+
+def _names(spec: IndexSpec) -> list[str]:
+    plain = [column.name for column in spec.columns if not column.is_expression]
+    classes = [part for column in spec.columns if column.opclass for part in column.opclass.split(".")]
+    return [spec.schema, spec.table, spec.method, *plain, *spec.include, *classes]
+
+
+def _partitioned_steps(spec: IndexSpec, name: str, quoted: Mapping[str, str]) -> str:
+    alone = create_index_sql(spec, name, quoted, concurrently=False).replace(" ON ", " ON ONLY ", 1)
+    index = f"{quoted[spec.schema]}.{quoted[name]}"
+    return (
+        f"{alone}; then on each partition the same with CREATE INDEX CONCURRENTLY, "
+        f"and ALTER INDEX {index} ATTACH PARTITION each of them"
+    )
+
+
+# ---------------------------------------------------------------------------------------------- DROP INDEX
+
+
+async def _drop(session: Reader, change: DropIndex) -> RenderedChange:
+    rows = await session.fetch(load("index_to_drop"), (change.schema, change.name))
+    if not rows:
+        raise Refused(f"There is no index {change.schema}.{change.name}")
+    oid, table_oid, table_schema, table, kind, primary, unique, valid, replica_identity, clustered = rows[0][:10]
+    definition, predicate, tablespace, comment, constraint, parent, extension, depends_on, targets = rows[0][10:]
+    full = f"{change.schema}.{change.name}"
+    reason = None
+    if table != change.table:
+        reason = f"is an index of {table_schema}.{table}, not of {change.table}"
+    elif change.schema in _SYSTEM or change.schema.startswith("pg_"):
+        reason = "belongs to the system"
+    elif primary:
+        reason = "is a primary key"
+    elif constraint is not None:
+        reason = f"backs the constraint {constraint}"
+    elif unique and valid:
+        reason = "is unique: it keeps rows from being doubled"
+    elif replica_identity:
+        reason = "is the table's replica identity"
+    elif parent is not None:
+        reason = f"is part of the partitioned index {parent}"
+    elif kind != "i":
+        reason = "is partitioned: PostgreSQL cannot drop it without blocking"
+    elif extension is not None:
+        reason = f"belongs to the extension {extension}"
+    if reason is not None:
+        raise Refused(f"{full} {reason}")
+    quoted = await quote(
+        session, [change.schema, change.name, table_schema, table, *([tablespace] if tablespace else [])]
+    )
+    index = f"{quoted[change.schema]}.{quoted[change.name]}"
+    undo = [_recreated(definition, predicate, quoted[tablespace] if tablespace else None)]
+    if comment is not None:
+        undo.append(f"COMMENT ON INDEX {index} IS {literal(comment)}")
+    for number, statistics in sorted((targets or {}).items(), key=lambda pair: int(pair[0])):
+        undo.append(f"ALTER INDEX {index} ALTER COLUMN {int(number)} SET STATISTICS {int(statistics)}")
+    for name in depends_on or ():
+        extension_name = (await quote(session, [name]))[name]
+        undo.append(f"ALTER INDEX {index} DEPENDS ON EXTENSION {extension_name}")
+    if clustered:
+        undo.append(f"ALTER TABLE {quoted[table_schema]}.{quoted[table]} CLUSTER ON {quoted[change.name]}")
+    return RenderedChange(
+        sql=f"DROP INDEX CONCURRENTLY {index}",
+        undo_sql=";\n".join(undo),
+        target={
+            "oid": oid,
+            "table_oid": table_oid,
+            "schema": change.schema,
+            "table": table,
+            "name": change.name,
+            "definition": definition,
+            "valid": valid,
+        },
+    )
+
+
+def _recreated(definition: str, predicate: str | None, tablespace: str | None) -> str:
+    """pg_get_indexdef's text made CONCURRENTLY, with the tablespace it does not print."""
+    text = re.sub(r"^CREATE (UNIQUE )?INDEX ", r"CREATE \1INDEX CONCURRENTLY ", definition, count=1)
+    if tablespace is not None:
+        where = f" WHERE {predicate}" if predicate is not None else ""
+        text = f"{text.removesuffix(where)} TABLESPACE {tablespace}{where}"
+    return text
+
+
+# ---------------------------------------------------------------------------------------------- the rest
+
+
+async def _maintain(session: Reader, change: Analyze | Vacuum) -> RenderedChange:
+    table = await find_table(session, change.schema, change.table)
+    if table.kind not in ("r", "m", "p"):
+        raise Refused(f"{table.schema}.{table.name} is not a table")
+    quoted = await quote(session, [table.schema, table.name])
+    verb = "ANALYZE" if isinstance(change, Analyze) else "VACUUM (ANALYZE)"
+    return RenderedChange(
+        sql=f"{verb} {quoted[table.schema]}.{quoted[table.name]}",
+        undo_sql=None,
+        target={"table_oid": table.oid, "schema": table.schema, "table": table.name},
+    )
+
+
+async def find_table(session: Reader, schema: str, name: str) -> Table:
+    """The relation of this name. Raises Refused when it is not there, or the system's own."""
+    if schema in _SYSTEM or schema.startswith("pg_"):
+        raise Refused(f"{schema}.{name} belongs to the system")
+    rows = await session.fetch(load("table_for_index"), (schema, name))
+    if not rows:
+        raise Refused(f"There is no table {schema}.{name}")
+    oid, kind, is_partition, persistence, owner, columns = rows[0]
+    if isinstance(columns, str):
+        columns = json.loads(columns)
+    return Table(oid, schema, name, kind, is_partition, persistence, owner, columns or {})
+
+
+async def quote(session: Reader, names: Sequence[str]) -> dict[str, str]:
+    """Each name as the server itself would quote it: only where it must be."""
+    rows = await session.fetch(
+        "SELECT n, pg_catalog.quote_ident(n) FROM pg_catalog.unnest(%s::text[]) n", (list(dict.fromkeys(names)),)
+    )
+    return dict(rows)
