@@ -6,11 +6,12 @@ not to, and an index goes only when there is none. At most one of a set of equal
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.advisor.indexes import covered_by, supports, twins
-from meshag_tui.snapshot import IndexStats
+from meshag_tui.advisor.indexes import supports
+from meshag_tui.advisor.twins import bound, equal, prefixes
+from meshag_tui.snapshot import ForeignKey, IndexStats
 from meshag_tui.text import count, size
 from meshag_tui.types import DropIndex, EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
 
@@ -31,10 +32,35 @@ def refusals(index: IndexRow, catalog: Catalog, days: float = 30.0) -> tuple[str
         catalog: what else there is: foreign keys, other indexes, replicas.
         days: continuous observation without a scan that is asked for.
     """
-    return tuple([*_structural_refusals(index.stats, catalog), *_usage_refusals(index, catalog, days)])
+    return _reasons(index, _Around(catalog), days)
 
 
-def _structural_refusals(index: IndexStats, catalog: Catalog) -> Iterator[str]:
+def _reasons(index: IndexRow, around: _Around, days: float) -> tuple[str, ...]:
+    return (*_structural_refusals(index.stats, around), *_usage_refusals(index, around, days))
+
+
+class _Around:
+    """What a rule looks up beside an index, found once for all indexes."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.facts = catalog.facts
+        self.tables = {(row.stats.schema, row.stats.name): row for row in catalog.tables}
+        self.foreign_keys: dict[tuple[str, str], list[ForeignKey]] | None = None
+        if catalog.foreign_keys is not None:
+            self.foreign_keys = {}
+            for key in catalog.foreign_keys:
+                self.foreign_keys.setdefault((key.schema, key.table), []).append(key)
+        self.indexes: dict[tuple[str, str], list[IndexStats]] = {}
+        for row in catalog.indexes:
+            self.indexes.setdefault((row.stats.schema, row.stats.table), []).append(row.stats)
+
+    def kind(self, index: IndexStats) -> str | None:
+        """Kind of the table an index is on."""
+        found = self.tables.get((index.schema, index.table))
+        return found.stats.kind if found is not None else None
+
+
+def _structural_refusals(index: IndexStats, around: _Around) -> Iterator[str]:
     if index.primary:
         yield "it is the primary key"
     elif index.constraint is not None:
@@ -49,7 +75,7 @@ def _structural_refusals(index: IndexStats, catalog: Catalog) -> Iterator[str]:
         yield "it belongs to an extension"
     if index.parent is not None:
         yield f"it is a part of the partitioned index {index.parent}"
-    if _kinds(catalog).get((index.schema, index.table)) == "partitioned":
+    if around.kind(index) == "partitioned":
         yield "it is on a partitioned table: its use is counted on the partitions"
     if index.building:
         yield "it is being built"
@@ -61,23 +87,24 @@ def _structural_refusals(index: IndexStats, catalog: Catalog) -> Iterator[str]:
         yield "it has an expression, whose statistics would go with it"
     if index.method in _REVIEWED_METHODS:
         yield f"a {index.method} index wants a review by hand"
-    for key in catalog.foreign_keys or ():
-        if supports(index, key) and not any(
-            supports(other.stats, key) and other.stats.name != index.name for other in catalog.indexes
-        ):
-            yield f"the foreign key {key.name} has no other index"
-    if catalog.foreign_keys is None:
-        yield "the foreign keys could not be read"
     if index.schema in ("pg_catalog", "information_schema", "pg_toast"):
         yield "it belongs to the system"
+    if around.foreign_keys is None:
+        yield "the foreign keys could not be read"
+        return
+    place = (index.schema, index.table)
+    for key in around.foreign_keys.get(place, ()):
+        others = (other for other in around.indexes.get(place, ()) if other.name != index.name)
+        if supports(index, key) and not any(supports(other, key) for other in others):
+            yield f"the foreign key {key.name} has no other index"
 
 
-def _usage_refusals(index: IndexRow, catalog: Catalog, days: float) -> Iterator[str]:
-    stats, now = index.stats, catalog.facts.observed_at
-    if catalog.facts.in_recovery:
+def _usage_refusals(index: IndexRow, around: _Around, days: float) -> Iterator[str]:
+    stats, now = index.stats, around.facts.observed_at
+    if around.facts.in_recovery:
         yield "this server is a standby: the primary may use it"
-    if catalog.facts.replicas:
-        yield f"unknown replicas: {catalog.facts.replicas} in pg_stat_replication, 0 monitored"
+    if around.facts.replicas:
+        yield f"unknown replicas: {around.facts.replicas} in pg_stat_replication, 0 monitored"
     if stats.scans is None:
         yield "its use is not counted"
     if index.last_used_at is not None:
@@ -86,7 +113,7 @@ def _usage_refusals(index: IndexRow, catalog: Catalog, days: float) -> Iterator[
         yield "the server says it was used lately"
     elif stats.scans and stats.last_scan is None and _observed_days(index, now) < 2 * days:
         yield f"it was used {count(stats.scans)} times before we watched"
-    if not _table_worked(index, catalog):
+    if not _table_worked(index, around):
         yield "its table has hardly been used while we watched"
     if _observed_days(index, now) < days:
         yield f"{TOO_YOUNG} for {_observed_days(index, now):.0f} of {days:.0f} days"
@@ -99,42 +126,36 @@ def _observed_days(index: IndexRow, now: int) -> float:
     return max(0.0, (now - since) / DAY_MS)
 
 
-def _kinds(catalog: Catalog) -> dict[tuple[str, str], str]:
-    return {(table.stats.schema, table.stats.name): table.stats.kind for table in catalog.tables}
-
-
-def _table_worked(index: IndexRow, catalog: Catalog) -> bool:
+def _table_worked(index: IndexRow, around: _Around) -> bool:
     """Whether the table was read or written at all, so that a scan could have been seen."""
-    for table in catalog.tables:
-        if (table.stats.schema, table.stats.name) == (index.stats.schema, index.stats.table):
-            counters = table.stats.counters
-            return any(counters.get(name) for name in ("seq_scan", "index_scan", "inserts", "updates", "deletes"))
-    return False
+    table = around.tables.get((index.stats.schema, index.stats.table))
+    if table is None:
+        return False
+    counters = table.stats.counters
+    return any(counters.get(name) for name in ("seq_scan", "index_scan", "inserts", "updates", "deletes"))
 
 
 def index_hygiene(catalog: Catalog, unused_days: float) -> tuple[Suggestion, ...]:
     """Indexes to drop, each once and for its strongest reason; one that another suggestion leans on stays."""
-    gone: set[tuple[str, str]] = set()
-    found: list[Suggestion] = []
-    for suggestion in (
-        *_invalid(catalog),
-        *_duplicates(catalog, gone),
-        *_redundant(catalog, gone),
-        *_unused(catalog, gone, unused_days),
-    ):
-        found.append(suggestion)
-    return tuple(found)
+    around = _Around(catalog)
+    never = {row.stats.key for row in catalog.indexes if bound(row.stats) or row.stats.unique}
+    copies = equal(catalog.indexes)
+    dropped = copies.keys() - never
+    shorter = prefixes(catalog.indexes, dropped)
+    gone = dropped | (shorter.keys() - never)
+    leaned_on = {kept.stats.key for key, kept in (*copies.items(), *shorter.items()) if key in gone}
+    return (
+        *_invalid(catalog, around),
+        *(_duplicate(row, copies[row.stats.key]) for row in catalog.indexes if row.stats.key in dropped),
+        *(_redundant(row, shorter[row.stats.key]) for row in catalog.indexes if row.stats.key in gone - dropped),
+        *_unused(catalog, around, gone | leaned_on, unused_days),
+    )
 
 
-def _name(index: IndexStats) -> tuple[str, str]:
-    return index.schema, index.name
-
-
-def _invalid(catalog: Catalog) -> Iterator[Suggestion]:
-    kinds = _kinds(catalog)
+def _invalid(catalog: Catalog, around: _Around) -> Iterator[Suggestion]:
     for row in catalog.indexes:
         index = row.stats
-        waiting_for_parts = kinds.get((index.schema, index.table)) == "partitioned"
+        waiting_for_parts = around.kind(index) == "partitioned"
         if (index.valid and index.ready) or index.building or waiting_for_parts:
             continue
         if index.constraint is not None or index.owned_by_extension or index.parent is not None:
@@ -152,60 +173,41 @@ def _invalid(catalog: Catalog) -> Iterator[Suggestion]:
         )
 
 
-def _duplicates(catalog: Catalog, gone: set[tuple[str, str]]) -> Iterator[Suggestion]:
-    left = [row for row in catalog.indexes if row.stats.valid and row.stats.ready]
-    while left:
-        first = left.pop(0)
-        group = [first, *(row for row in left if twins(first.stats, row.stats))]
-        left = [row for row in left if row not in group]
-        kept, *rest = sorted(group, key=_worth_keeping)
-        for row in rest:
-            if _bound(row.stats) or row.stats.unique:
-                continue
-            gone.add(_name(row.stats))
-            yield _drop(
-                row,
-                rule="duplicate-index",
-                priority=SuggestionPriority.MEDIUM,
-                title=f"Drop {row.stats.name}: the same index as {kept.stats.name}",
-                text=f"{row.stats.name} and {kept.stats.name} on {row.stats.table} are the same in every respect. "
-                f"Dropping {row.stats.name} frees {size(row.stats.size_bytes)} and spares each write one index; "
-                f"{kept.stats.name} serves its {count(row.stats.scans)} scans as well.",
-                facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
-                confidence=0.95,
-                kept=kept,
-            )
+def _duplicate(row: IndexRow, kept: IndexRow) -> Suggestion:
+    return _drop(
+        row,
+        rule="duplicate-index",
+        priority=SuggestionPriority.MEDIUM,
+        title=f"Drop {row.stats.name}: the same index as {kept.stats.name}",
+        text=f"{row.stats.name} and {kept.stats.name} on {row.stats.table} are the same in every respect. "
+        f"Dropping {row.stats.name} frees {size(row.stats.size_bytes)} and spares each write one index; "
+        f"{kept.stats.name} serves its {count(row.stats.scans)} scans as well.",
+        facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
+        confidence=0.95,
+        kept=kept,
+    )
 
 
-def _redundant(catalog: Catalog, gone: set[tuple[str, str]]) -> Iterator[Suggestion]:
-    usable = [row for row in catalog.indexes if row.stats.valid and row.stats.ready]
-    for row in usable:
-        if _bound(row.stats) or row.stats.unique or _name(row.stats) in gone:
-            continue
-        longer = [other for other in usable if _name(other.stats) not in gone and covered_by(row.stats, other.stats)]
-        if not longer:
-            continue
-        kept = min(longer, key=lambda other: (not other.stats.unique, -len(other.stats.keys), other.stats.name))
-        gone.add(_name(row.stats))
-        yield _drop(
-            row,
-            rule="redundant-index",
-            priority=SuggestionPriority.MEDIUM,
-            title=f"Drop {row.stats.name}: {kept.stats.name} begins with the same columns",
-            text=f"Whatever {row.stats.name} on {row.stats.table} is used for, {kept.stats.name} can do: its keys "
-            f"begin with the same columns in the same order. Dropping the shorter one frees "
-            f"{size(row.stats.size_bytes)} and spares each write one index.",
-            facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
-            confidence=0.85,
-            kept=kept,
-        )
+def _redundant(row: IndexRow, kept: IndexRow) -> Suggestion:
+    return _drop(
+        row,
+        rule="redundant-index",
+        priority=SuggestionPriority.MEDIUM,
+        title=f"Drop {row.stats.name}: {kept.stats.name} begins with the same columns",
+        text=f"Whatever {row.stats.name} on {row.stats.table} is used for, {kept.stats.name} can do: its keys begin "
+        f"with the same columns in the same order. Dropping the shorter one frees {size(row.stats.size_bytes)} and "
+        "spares each write one index.",
+        facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
+        confidence=0.85,
+        kept=kept,
+    )
 
 
-def _unused(catalog: Catalog, gone: set[tuple[str, str]], days: float) -> Iterator[Suggestion]:
+def _unused(catalog: Catalog, around: _Around, settled: Collection[str], days: float) -> Iterator[Suggestion]:
     for row in catalog.indexes:
-        if _name(row.stats) in gone:
+        if row.stats.key in settled:
             continue
-        reasons = refusals(row, catalog, days)
+        reasons = _reasons(row, around, days)
         observed = _observed_days(row, catalog.facts.observed_at)
         index = row.stats
         if not reasons:
@@ -236,24 +238,6 @@ def _unused(catalog: Catalog, gone: set[tuple[str, str]], days: float) -> Iterat
                 schema=index.schema,
                 table=index.table,
             )
-
-
-def _bound(index: IndexStats) -> bool:
-    """Tied to something other than queries: never ours to drop as a copy of another."""
-    return (
-        index.primary
-        or index.constraint is not None
-        or index.replica_identity
-        or index.clustered
-        or index.owned_by_extension
-        or index.parent is not None
-    )
-
-
-def _worth_keeping(row: IndexRow) -> tuple[bool, int, int, str]:
-    """Bound ones first, then the most used, then the oldest, then by name: the same order in every run."""
-    key = row.stats.key
-    return not _bound(row.stats), -(row.stats.scans or 0), int(key) if key.isdigit() else 0, row.stats.name
 
 
 def _drop(

@@ -1,0 +1,83 @@
+"""Which indexes are copies of others, and which are prefixes: facts for lists, and the ground of advice to drop.
+
+The order in which one of several equal indexes is kept is the same in every run: what is bound to a constraint first,
+then the most used, then the oldest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from meshag_tui.advisor.indexes import covered_by, twins
+from meshag_tui.snapshot import IndexStats
+
+if TYPE_CHECKING:
+    from meshag_tui.store.history import IndexRow
+
+
+def duplicates(rows: Iterable[IndexRow]) -> dict[str, str]:
+    """For each index that equals a better-placed one: its key on the server -> the name of the one to keep."""
+    return {key: kept.stats.name for key, kept in equal(rows).items()}
+
+
+def redundant(rows: Iterable[IndexRow]) -> dict[str, str]:
+    """For each index another one serves for: its key on the server -> the name of the longer one."""
+    return {key: kept.stats.name for key, kept in prefixes(rows, frozenset()).items()}
+
+
+def equal(rows: Iterable[IndexRow]) -> dict[str, IndexRow]:
+    """The same with the row to keep as value; of equal indexes one is never among the keys."""
+    kept: dict[str, IndexRow] = {}
+    by_table: dict[tuple[str, str], list[IndexRow]] = {}
+    for row in rows:
+        if row.stats.valid and row.stats.ready:
+            by_table.setdefault((row.stats.schema, row.stats.table), []).append(row)
+    for left in by_table.values():
+        while left:
+            group = [left[0], *(row for row in left[1:] if twins(left[0].stats, row.stats))]
+            left = [row for row in left if row not in group]
+            best, *rest = sorted(group, key=_worth_keeping)
+            kept.update({row.stats.key: best for row in rest})
+    return kept
+
+
+def prefixes(rows: Iterable[IndexRow], gone: Iterable[str]) -> dict[str, IndexRow]:
+    """Each index that a longer one serves for, with that one; keys in `gone` serve for nothing any more.
+
+    The value is never itself a key: of a chain (a), (a, b), (a, b, c) both shorter ones point to the longest.
+    """
+    out = set(gone)
+    by_table: dict[tuple[str, str], list[IndexRow]] = {}
+    for row in rows:
+        if row.stats.valid and row.stats.ready and row.stats.key not in out:
+            by_table.setdefault((row.stats.schema, row.stats.table), []).append(row)
+    found: dict[str, IndexRow] = {}
+    for here in by_table.values():
+        for row in here:
+            longer = [other for other in here if covered_by(row.stats, other.stats)]
+            if longer:
+                found[row.stats.key] = min(longer, key=_most_serving)
+    return found
+
+
+def bound(index: IndexStats) -> bool:
+    """Tied to something other than queries: never ours to drop as a copy of another."""
+    return (
+        index.primary
+        or index.constraint is not None
+        or index.replica_identity
+        or index.clustered
+        or index.owned_by_extension
+        or index.parent is not None
+    )
+
+
+def _worth_keeping(row: IndexRow) -> tuple[bool, int, int, str]:
+    key = row.stats.key
+    return not bound(row.stats), -(row.stats.scans or 0), int(key) if key.isdigit() else 0, row.stats.name
+
+
+def _most_serving(row: IndexRow) -> tuple[bool, int, int, str]:
+    """Unique twins first, then those with most keys and columns: nothing covers them in turn."""
+    return not bound(row.stats), -len(row.stats.keys), -len(row.stats.include), row.stats.name
