@@ -83,7 +83,7 @@ def read(text: str) -> tuple[tuple[Proposal, ...], tuple[str, ...]]:
     proposals: list[Proposal] = []
     dropped: list[str] = []
     if isinstance(document, dict) and document.get(_CUT_OFF):
-        dropped.append("the answer was cut off: what came after is lost")
+        dropped.append("part of the answer could not be read, as of one cut off: it is left out")
     for number, one in enumerate(given, start=1):
         if number > MOST_PROPOSALS:
             dropped.append(f"proposals {number} to {len(given)}: more than {MOST_PROPOSALS}")
