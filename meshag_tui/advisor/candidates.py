@@ -16,7 +16,7 @@ from meshag_tui.plan import Plan, PlanNode, Predicate
 from meshag_tui.types import IndexColumn, IndexSpec
 
 MOST_KEYS = 4
-MOST_CANDIDATES = 14
+MOST_CANDIDATES = 20
 _SORTS = frozenset({"Sort", "Incremental Sort"})
 _PASSES_ORDER = frozenset(
     {
@@ -37,8 +37,15 @@ _KEY = re.compile(
     r'^(?:(?P<alias>"(?:[^"]|"")+"|\w+)\.)?(?P<column>"(?:[^"]|"")+"|\w+)'
     r"(?P<descending> DESC)?(?: NULLS (?P<nulls>FIRST|LAST))?$"
 )
-_IMMUTABLE = re.compile(r"^\(*(lower|upper|btrim|md5|abs)\(|->>", re.IGNORECASE)
+_IMMUTABLE = re.compile(r"^\(*(lower|upper|btrim|md5|abs)\(|->>|^to_tsvector\('\w+'::regconfig,", re.IGNORECASE)
 """Expressions known to be immutable: only these may be indexed without asking the server."""
+_PARAMETER = re.compile(r"\$\d")
+FEW = 0.30
+"""Share of a table below which an index on only these rows is worth naming."""
+IN_ORDER = 0.95
+BRIN_PAGES = 1_000
+COVERING_COLUMNS = 3
+COVERING_WIDTH = 48
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,9 @@ def candidates(plan: Plan, predicates: Sequence[Predicate], tables: Tables, usag
         if view is None or view.small or view.stats.kind == "foreign":
             continue
         mine = [one for one in predicates if _same(one, relation, alias, tables)]
-        for candidate in _for_relation(view, mine, sort_order(plan, relation, alias, tables), usage):
+        order = extreme(plan, alias) or sort_order(plan, relation, alias, tables)
+        made = list(_for_relation(view, mine, order, usage))
+        for candidate in (*made, *_covering(view, made, needed(plan, alias))):
             specs = tuple(
                 spec
                 for spec in candidate.specs
@@ -134,7 +143,7 @@ def _for_relation(
     computed = [
         IndexColumn(one.expression, is_expression=True)
         for one in plain_ones
-        if one.column is None and one.kind == "eq" and _IMMUTABLE.search(one.expression)
+        if one.column is None and one.kind == "eq" and _indexable(one.expression)
     ]
 
     for number in range(1, len(equal) + 1):
@@ -153,13 +162,60 @@ def _for_relation(
             yield _candidate(view, [*prefix, *keys], free=len(prefix), purpose="order")
     for name in ranges[:2]:
         yield _candidate(view, [*prefix, IndexColumn(name)], free=len(prefix))
+        if not prefix and view.pages >= BRIN_PAGES and abs(view.correlation(name)) >= IN_ORDER:
+            yield _candidate(view, [IndexColumn(name)], 0, "in order of time", "brin")
     for name in joins[:3]:
         yield _candidate(view, [IndexColumn(name)], free=1, purpose="join")
         if prefix:
             yield _candidate(view, [*prefix[: MOST_KEYS - 1], IndexColumn(name)], free=len(prefix) + 1, purpose="join")
     for one in plain_ones:
         yield from _pattern(view, one, prefix)
+    yield from _partial(view, plain_ones, equal, ranges, order)
     yield from _arms(view, predicates, usage)
+
+
+def _partial(
+    view: TableView,
+    predicates: Sequence[Predicate],
+    equal: Sequence[str],
+    ranges: Sequence[str],
+    order: SortOrder | None,
+) -> Iterable[Candidate]:
+    """Conditions whose constant stands in the text (IS NULL, a boolean): an index on those rows only, when few."""
+    schema, table = view.relation
+    for one in predicates:
+        if one.column is None or one.kind != "eq" or rare_share(view, one) > FEW:
+            continue
+        where = condition_of(one)
+        if where is None:
+            continue
+        names = [name for name in equal if name != one.column]
+        sorted_by = [key for key in order.columns if key.name not in equal] if order is not None else []
+        keys = [IndexColumn(name) for name in names]
+        more = sorted_by or [IndexColumn(name) for name in ranges[:1] if name != one.column]
+        whole = [*keys, *more] or [IndexColumn(one.column)]
+        spec = IndexSpec(schema, table, tuple(whole[:MOST_KEYS]), where=where)
+        yield Candidate((spec,), len(names), "few rows")
+
+
+def rare_share(view: TableView, predicate: Predicate) -> float:
+    """Share of the rows that meet an IS NULL or a condition on a boolean."""
+    column = predicate.column or ""
+    operator = predicate.operator.upper()
+    if operator == "IS NULL":
+        return view.null_share(column)
+    return view.value_share(column, "t" if operator == "= TRUE" else "f")
+
+
+def condition_of(predicate: Predicate) -> str | None:
+    """The predicate of a partial index on the rows that meet this condition; None where its constant is not known."""
+    name = '"' + (predicate.column or "").replace('"', '""') + '"'
+    return {"IS NULL": f"{name} IS NULL", "= TRUE": name, "= FALSE": f"NOT {name}"}.get(predicate.operator.upper())
+
+
+def _indexable(expression: str) -> bool:
+    """Known to be immutable, and whole: a parameter inside it would be another index for each value."""
+    return _IMMUTABLE.search(expression) is not None and _PARAMETER.search(expression) is None
 
 
 def _unique(names: Iterable[str | None]) -> list[str]:
@@ -182,7 +238,13 @@ def _pattern(view: TableView, one: Predicate, prefix: Sequence[IndexColumn]) -> 
             yield _candidate(view, [IndexColumn(one.column, opclass=opclass)], 0, "containment", "gin")
         elif kind.endswith("[]") or kind == "tsvector":
             yield _candidate(view, [IndexColumn(one.column)], 0, "containment", "gin")
-    elif one.kind == "like-prefix" and (one.column is not None or _IMMUTABLE.search(one.expression)):
+        elif kind.endswith("range"):
+            yield _candidate(view, [IndexColumn(one.column)], 0, "overlap", "gist")
+    elif one.kind == "contains" and _indexable(one.expression) and one.operator == "@@":
+        yield _candidate(view, [IndexColumn(one.expression, is_expression=True)], 0, "words", "gin")
+    elif one.kind == "like" and one.column is not None and view.trigrams and one.operator in ("~~", "~~*"):
+        yield _candidate(view, [IndexColumn(one.column, opclass="gin_trgm_ops")], 0, "pattern", "gin")
+    elif one.kind == "like-prefix" and (one.column is not None or _indexable(one.expression)):
         kind = view.types.get(one.column or "", "text")
         opclass = "varchar_pattern_ops" if kind.startswith(("character varying", "varchar")) else "text_pattern_ops"
         key = IndexColumn(one.column or one.expression, is_expression=one.column is None, opclass=opclass)
@@ -254,6 +316,8 @@ def _columns(keys: Sequence[str], view: TableView | None) -> tuple[IndexColumn, 
         name = _unquoted(match["column"]) if match else None
         if match is None or name is None or view is None or (view.types and name not in view.types):
             return ()
+        if match["nulls"] and (match["nulls"] == "FIRST") != bool(match["descending"]):
+            return ()  # an order of NULLs that only an index of its own has
         columns.append(IndexColumn(name, descending=bool(match["descending"])))
     return _ascending(columns)
 
@@ -277,6 +341,47 @@ def _walked(node: PlanNode, view: TableView | None) -> tuple[IndexColumn, ...]:
 
 def _unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
+_EXTREME = re.compile(r'^(?:min|max)\((?P<alias>"(?:[^"]|"")+"|\w+)\.(?P<column>"(?:[^"]|"")+"|\w+)\)$')
+
+
+def extreme(plan: Plan, alias: str) -> SortOrder | None:
+    """MIN or MAX of one column is the first row of an order."""
+    root = plan.root
+    match = _EXTREME.match(root.output[0]) if root.kind == "Aggregate" and len(root.output) == 1 else None
+    if match is None or root.group_keys or _unquoted(match["alias"]) != alias:
+        return None
+    return SortOrder((IndexColumn(_unquoted(match["column"])),), True, root.path)
+
+
+def needed(plan: Plan, alias: str) -> frozenset[str]:
+    """Columns of one relation that a plan really uses; a scan's own output is no guide, it may hand up all."""
+    reference = re.compile(rf'(?<![\w".]){re.escape(_quoted(alias))}\.("(?:[^"]|"")+"|\w+)')
+    texts = list(plan.root.output)
+    for node in plan.root.walk():
+        texts += [*node.conditions.values(), *node.sort_keys, *node.group_keys]
+        if node.table is None:
+            texts += node.output
+    return frozenset(_unquoted(name) for text in texts for name in reference.findall(text))
+
+
+def _quoted(name: str) -> str:
+    return name if re.fullmatch(r"[a-z_][a-z0-9_$]*", name) else '"' + name.replace('"', '""') + '"'
+
+
+def _covering(view: TableView, made: Sequence[Candidate], columns: frozenset[str]) -> Iterable[Candidate]:
+    """The same indexes with the few other columns a statement needs, so that it never looks at the table."""
+    if not columns or not view.types:
+        return
+    for candidate in made:
+        spec = candidate.specs[0]
+        if len(candidate.specs) != 1 or spec.method != "btree" or any(key.is_expression for key in spec.columns):
+            continue
+        more = sorted(columns - {key.name for key in spec.columns})
+        if more and len(more) <= COVERING_COLUMNS and sum(view.width(name) for name in more) <= COVERING_WIDTH:
+            include = IndexSpec(spec.schema, spec.table, spec.columns, include=tuple(more), where=spec.where)
+            yield Candidate((include,), candidate.free, "index only")
 
 
 def describe(spec: IndexSpec) -> str:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 PLANNER_CALLS = 3_000
 SECONDS = 30.0
+BROAD = 0.20
+"""A statement whose calls return this share of a table is served best by reading it, whatever a sample promises."""
 
 STATEMENT_RULES = frozenset(
     {
@@ -140,7 +142,7 @@ async def _missing(
         )
         for one, plan in planned
     ]
-    statements = [one for one in statements if one.candidates]
+    statements = [one for one in statements if one.candidates and (one.observed_share(tables) or 0.0) <= BROAD]
     if not statements:
         return [], True
     reckoner = Reckoner(tables, catalog.facts.settings)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 NEARLY = 0.90
 """A smaller index is taken when it saves at least this part of what the best one saves."""
+COVERING_TAKES = 0.75
+"""Columns are only included when no index without them saves this part of what they would."""
 CAREFUL_GAIN = 0.50
 """Share of its cost a statement must save for an index nobody has checked."""
 MINIMUM_SHARE = 0.005
@@ -194,6 +196,10 @@ def _writes(spec: IndexSpec, tables: Tables) -> float:
 def _pick(offers: Sequence[tuple[Choice, int]]) -> tuple[Choice, int]:
     best = max(_saved(choice) for choice, _ in offers)
     near = [offer for offer in offers if _saved(offer[0]) >= NEARLY * best]
+    bare = [offer for offer in offers if not any(spec.include for spec in offer[0].candidate.specs)]
+    if bare and max(_saved(choice) for choice, _ in bare) >= COVERING_TAKES * best:
+        best = max(_saved(choice) for choice, _ in bare)
+        near = [offer for offer in bare if _saved(offer[0]) >= NEARLY * best]
     return min(
         near,
         key=lambda offer: (

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.candidates import Candidate, SortOrder, sort_order
+from meshag_tui.advisor.candidates import Candidate, SortOrder, condition_of, rare_share, sort_order
 from meshag_tui.advisor.costs import Weighed, number_setting, weigh
 from meshag_tui.advisor.indexes import same_expression
 from meshag_tui.advisor.statistics import Tables, TableView
@@ -22,6 +22,10 @@ from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import QueryRow
+
+_HANDS_UP_ALL = frozenset(
+    {"Sort", "Incremental Sort", "Gather", "Gather Merge", "Result", "ModifyTable", "Bitmap Index Scan", "BitmapOr"}
+)
 
 PLANNABLE = frozenset({"btree", "brin", "hash"})
 """Methods hypothetical indexes may have; the rest is reckoned."""
@@ -36,6 +40,16 @@ class Statement:
     predicates: tuple[Predicate, ...]
     candidates: tuple[Candidate, ...]
     weight: float
+
+    def observed_share(self, tables: Tables) -> float | None:
+        """Share of its one table's rows that a call really returned or changed; None where rows do not say it."""
+        scans = [node for node in self.plan.root.walk() if node.table is not None and node.kind != "ModifyTable"]
+        if len(scans) != 1 or self.query.rows is None or not self.query.calls:
+            return None
+        if any(node.kind not in _HANDS_UP_ALL for node in self.plan.root.walk() if node is not scans[0]):
+            return None
+        view = tables.view(scans[0].schema or "", scans[0].table or "")
+        return None if view is None else self.query.rows / self.query.calls / view.rows
 
 
 @dataclass(frozen=True)
@@ -165,19 +179,28 @@ class Reckoner:
         ]
         now = _cost_below(nodes, node.path)
         order = sort_order(statement.plan, home, alias, self._tables)
+        seen = statement.observed_share(self._tables)
         best = 0.0
         for spec in mine:
-            best = max(best, self._by_conditions(here, spec, predicates, scan, now))
+            best = max(best, self._by_conditions(here, spec, predicates, scan, now, seen))
             best = max(best, self._by_order(statement, here, spec, predicates, order, nodes, scan, now))
             best = max(best, self._by_join(here, spec, predicates, nodes, scan, now))
         return max(best, self._by_arms(here, mine, predicates, scan, now))
 
     def _by_conditions(
-        self, view: TableView, spec: IndexSpec, predicates: Sequence[Predicate], scan: Weighed, now: float
+        self,
+        view: TableView,
+        spec: IndexSpec,
+        predicates: Sequence[Predicate],
+        scan: Weighed,
+        now: float,
+        seen: float | None,
     ) -> float:
         share, used = self._share(view, spec, predicates, scan)
         if not used:
             return 0.0
+        if seen is not None:  # what calls really found goes above what an average value would
+            share = seen if len(predicates) == 1 and len(spec.columns) == 1 else max(share, seen)
         return max(0.0, now - self._access(view, spec, share) * scan.loops)
 
     def _by_arms(
@@ -273,6 +296,12 @@ class Reckoner:
         """Share of the rows an index scan would fetch, and whether it could be used by conditions at all."""
         share, used = 1.0, False
         plain = [one for one in predicates if not one.alternatives]
+        if spec.where is not None:
+            met = next((one for one in plain if condition_of(one) == spec.where), None)
+            if met is None:
+                return 1.0, False
+            share, used = rare_share(view, met), True
+            plain.remove(met)
         for key in spec.columns:
             fits = [one for one in plain if _on_key(one, key)]
             if any(one.kind == "eq" for one in fits):

@@ -34,6 +34,7 @@ class TableView:
     indexes: tuple[IndexStats, ...] = ()
     parts: tuple[Relation, ...] = ()  # leaf partitions, when it is a partitioned parent
     writes: float = 0.0  # rows inserted, updated or deleted in the window
+    trigrams: bool = False  # pg_trgm is installed
 
     @property
     def relation(self) -> Relation:
@@ -67,6 +68,12 @@ class TableView:
         known = self.columns.get(column)
         nulls = known.null_fraction if known else 0.0
         return max((1.0 - nulls) / self.distinct(column), 1.0 / self.rows)
+
+    def value_share(self, column: str, value: str) -> float:
+        """Share of the rows with this value, by its printed text; the average share where it is not a common one."""
+        known = self.columns.get(column)
+        shares = dict(zip(known.common_values, known.common_frequencies, strict=False)) if known else {}
+        return shares.get(value, self.equal_share(column) if not shares else 0.0)
 
     def null_share(self, column: str) -> float:
         known = self.columns.get(column)
@@ -147,6 +154,7 @@ def tables_of(catalog: Catalog, columns: Mapping[Relation, tuple[ColumnStatistic
             types={column.name: column.type for column in types.get(f"{key[0]}.{key[1]}", ())},
             indexes=tuple(indexes.get(key, ())),
             parts=leaves,
+            trigrams="pg_trgm" in catalog.facts.extensions,
         )
     return Tables(views, parents)
 
