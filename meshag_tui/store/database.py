@@ -8,6 +8,7 @@ that a screen never waits behind a large sync. One store is open in a process at
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -174,12 +175,20 @@ class Store:
         try:
             self._connect(read)
             return fn(*args, **kwargs)
-        except (peewee.OperationalError, peewee.InterfaceError) as error:
-            raise StoreUnavailable(self._explain(error)) from error
-        except peewee.DatabaseError as error:
-            if self.kind == "sqlite" and place.is_damage(error):
+        except Exception as error:
+            if self._is_trouble(error):
                 raise StoreUnavailable(self._explain(error)) from error
             raise
+
+    def _is_trouble(self, error: Exception) -> bool:
+        """Whether the store itself failed, through Peewee or, in a bulk write, past it; not a mistake in what we do."""
+        if self.kind == "postgresql":
+            from psycopg import OperationalError
+
+            return isinstance(error, (peewee.OperationalError, peewee.InterfaceError, OperationalError))
+        if isinstance(error, (peewee.OperationalError, peewee.InterfaceError, sqlite3.OperationalError)):
+            return True
+        return isinstance(error, (peewee.DatabaseError, sqlite3.DatabaseError)) and place.is_damage(error)
 
     def _connect(self, read: bool) -> None:
         if models.database.obj is not self._database:

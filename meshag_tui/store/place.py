@@ -104,6 +104,7 @@ def prepare(path: Path) -> tuple[str, ...]:
     _check_header(path, real, found.st_size)
     if not os.access(real, os.R_OK | os.W_OK) or not os.access(real.parent, os.W_OK):
         raise StoreRefused(f"The store {path} or its folder is read-only: mend its permissions or choose another")
+    _refuse_foreign(path, real)
     for file in (real, *(real.with_name(real.name + suffix) for suffix in _SIDE_FILES)):
         if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
             file.chmod(0o600)
@@ -133,7 +134,7 @@ def backup(connection: Callable[[], Any], path: Path, to: Path | None) -> Path:
         MeshagError: the copy cannot be written or is not whole.
     """
     dated = to is None
-    to = to or _free(path.with_name(f"{path.name}.backup-{_stamp()}"))
+    to = to or free_name(path.with_name(f"{path.name}.backup-{stamp()}"))
     part = to.with_name(to.name + ".part")
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -151,19 +152,29 @@ def backup(connection: Callable[[], Any], path: Path, to: Path | None) -> Path:
     finally:
         part.unlink(missing_ok=True)
     if dated:
-        for old in sorted(path.parent.glob(f"{path.name}.backup-*"))[:-KEPT_BACKUPS]:
+        for old in sorted(path.parent.glob(f"{path.name}.backup-*"), key=_age)[:-KEPT_BACKUPS]:
             old.unlink()
     return to
 
 
 def set_aside(path: Path, why: str) -> Path | None:
-    """Move the store's files to a dated name (`why` in it) so that a fresh one can be made; None if there were none."""
-    to = _free(path.with_name(f"{path.name}.{why}-{_stamp()}"))
+    """Move the store's files to a dated name (`why` in it) so that a fresh one can be made; None if there were none.
+
+    Raises:
+        MeshagError: another process has the store open, and would go on writing to the file that was moved.
+    """
+    if path.is_dir():
+        raise StoreRefused(f"The store {path} is a folder: name a file in it, such as {path / 'meshag.db'}")
+    _refuse_in_use(path)
+    to = free_name(path.with_name(f"{path.name}.{why}-{stamp()}"))
     moved = None
     for suffix in (*_SIDE_FILES, ""):  # the log first: alone, the main file would look complete
         file = path.with_name(path.name + suffix)
         if file.exists():
-            file.rename(to.with_name(to.name + suffix))
+            try:
+                file.rename(to.with_name(to.name + suffix))
+            except OSError as error:
+                raise MeshagError(f"The store {path} cannot be set aside: {error.strerror}") from None
             moved = to
     return moved
 
@@ -172,8 +183,9 @@ def restore(path: Path, source: Path) -> Path | None:
     """Put the backup `source` in the place of the store, which must be closed, and return where the old one went.
 
     Raises:
-        MeshagError: `source` is not a whole SQLite store.
+        MeshagError: `source` is not a whole SQLite store, or another process has ours open.
     """
+    _refuse_in_use(path)
     try:
         with open(source, "rb") as file:
             if file.read(len(_HEADER)) != _HEADER:
@@ -220,6 +232,26 @@ def explain(path: Path, error: Exception, reason: str) -> str:
     return f"The store {path} cannot be used: {reason}"
 
 
+def _refuse_in_use(path: Path) -> None:
+    """SQLite leaves write-ahead mode only when nobody else has the file open."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    connection = sqlite3.connect(path, isolation_level=None, timeout=0.2)
+    try:
+        connection.execute("PRAGMA journal_mode = delete")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise MeshagError(f"Another program has the store {path} open: close it and try again") from None
+    except sqlite3.DatabaseError:
+        pass  # damaged: that is why it is being replaced
+    finally:
+        connection.close()
+
+
+def _age(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
 def _damaged(path: Path, reason: str) -> str:
     return (
         f"The store {path} is damaged ({reason}): `meshag store restore FILE` puts a backup in its place, "
@@ -259,6 +291,23 @@ def _check_header(path: Path, real: Path, size: int) -> None:
         raise StoreRefused(f"{path} is not a store of MeshAG: choose another file")
 
 
+def _refuse_foreign(path: Path, real: Path) -> None:
+    """Look into the file without changing anything: opening it for work would turn on its write-ahead log."""
+    if real.stat().st_size == 0:
+        return
+    connection = sqlite3.connect(f"{real.as_uri()}?mode=ro", uri=True, timeout=10)
+    try:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError as error:
+        if is_damage(error):
+            raise StoreDamaged(_damaged(path, str(error))) from error
+        return  # whatever it is, opening it will say
+    finally:
+        connection.close()
+    if tables and "schema_migration" not in tables:
+        raise StoreRefused(f"{path} is the database of another program: choose another with --store")
+
+
 def _network_warning(path: Path) -> tuple[str, ...]:
     """SQLite's write-ahead log needs shared memory, which file systems over a network do not give."""
     try:
@@ -275,11 +324,13 @@ def _network_warning(path: Path) -> tuple[str, ...]:
     return ()
 
 
-def _stamp() -> str:
+def stamp() -> str:
+    """The time as it stands in names of copies, UTC."""
     return strftime("%Y%m%dT%H%M%SZ", gmtime())
 
 
-def _free(path: Path) -> Path:
+def free_name(path: Path) -> Path:
+    """`path`, or with a number after it if there is such a file."""
     free, number = path, 1
     while free.exists():
         number += 1
