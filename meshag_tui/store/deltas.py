@@ -21,19 +21,26 @@ reset of a single entry that caught up before the next reading with no lower min
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import sub
 from typing import Any
 
-from meshag_tui.snapshot import STATEMENT_COUNTERS, STATEMENT_GAUGES, Epoch, Statements
+from meshag_tui.snapshot import STATEMENT_COUNTERS, Epoch, Statements
+from meshag_tui.store.baselines import (
+    BASELINE_COLUMNS,
+    IS_FLOAT,
+    NO_FLOAT,
+    NO_INT,
+    UNSEEN,
+    Values,
+    decode,
+    encode,
+    layout,
+    measured,
+)
 from meshag_tui.store.readings import LOSSLESS, Continuity, Event, Reading, continuity, event
-
-BASELINE_COLUMNS = STATEMENT_COUNTERS + STATEMENT_GAUGES
-ABSENT = ""
-"""Baseline of a statement that was not on the server at the last reading: its next value counts from zero."""
-_UNSEEN = "?"
-"""Begins the baseline of a statement that went out of view: it may have been dropped meanwhile, or not."""
 
 DELTA_COLUMNS = (
     "calls",
@@ -54,17 +61,9 @@ DELTA_COLUMNS = (
 
 _COUNTERS = len(STATEMENT_COUNTERS)
 _AT = {name: position for position, name in enumerate(BASELINE_COLUMNS)}
-_MIN, _MAX, _SINCE = _AT["min_time_ms"], _AT["max_time_ms"], _AT["stats_since"]
-_KEPT = tuple(_AT["total_time_ms" if name == "time_ms" else name] for name in DELTA_COLUMNS if name != "io_time_ms")
-_IO = DELTA_COLUMNS.index("io_time_ms")
+_CALLS, _MIN, _MAX, _SINCE = _AT["calls"], _AT["min_time_ms"], _AT["max_time_ms"], _AT["stats_since"]
 _IO_READ, _IO_WRITE = _AT["io_read_ms"], _AT["io_write_ms"]
-_BEFORE_IO, _AFTER_IO = itemgetter(*_KEPT[:_IO]), itemgetter(*_KEPT[_IO:])
-_FLOATS = frozenset({"total_time_ms", "plan_time_ms", "io_read_ms", "io_write_ms", "min_time_ms", "max_time_ms"})
-_TYPES: tuple[Callable[[str], Any], ...] = tuple(float if name in _FLOATS else int for name in BASELINE_COLUMNS)
-_TEXT = " ".join(["%s"] * len(BASELINE_COLUMNS))
-
-Values = Sequence[Any]
-"""Cumulative values, or deltas, of one statement in the order of `BASELINE_COLUMNS`; None is not measured."""
+_STORED = tuple(_AT.get("total_time_ms" if name == "time_ms" else name) for name in DELTA_COLUMNS)  # None: io_time_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,90 +101,128 @@ def statements(
         reading: the new reading, as `Reading.of` makes it.
     """
     tie = continuity(previous, reading.epoch)
-    pick = _layout(read.columns)
-    losses = _Losses()
-    active: list[tuple[str, tuple[Any, ...]]] = []
     baselines: dict[str, str] = {}
     extremes: dict[str, tuple[float | None, float | None]] = {}
+    changed: list[tuple[str, Values, str]] = []  # with the baseline before
+    fresh: list[tuple[str, Values]] = []
     matched = 0
-    first = tie.state in ("first", "broken")
-    same_view = previous is not None and previous.visibility == reading.visibility
-    absence_proves = same_view and previous is not None and previous.whole and reading.hidden >= previous.hidden
-    last_look = previous.observed_at if previous is not None else 0
-    # Across a restart that kept the statistics a fall may also mean a copy of the server, with a past of its own.
-    fall_proves = not tie.restarted or tie.state == "reset"
+    pick = layout(read.columns)
     for row in read.rows:
+        values, baseline = encode(pick((*row, NO_INT, NO_FLOAT)))
         key = row[0]
-        values = pick((*row, None))
-        text = _TEXT % values
-        before = known.get(key, ABSENT)
+        before = known.get(key)
         if before:
             matched += 1
-            if before == text:
+            if before == baseline:
                 continue
-        baselines[key] = text
-        extremes[key] = values[_MIN], values[_MAX]
-        if first:
-            continue
-        if before:
-            if before[0] == _UNSEEN:
-                before = before[1:]
-                losses.unproven += values[_SINCE] is None or str(values[_SINCE]) != before.rsplit(" ", 1)[1]
-            change = _known(decode(before), values, last_look, fall_proves, losses)
-        elif (values[_SINCE] >= last_look) if values[_SINCE] is not None else absence_proves:
-            change = list(values[:_COUNTERS])
+            changed.append((key, values, before))
         else:
-            losses.unproven += 1
-            continue
-        if change is not None and any(change):
-            active.append((key, _stored(change)))
+            fresh.append((key, values))
+        baselines[key] = baseline
+        extremes[key] = measured(values[_MIN]), measured(values[_MAX])
     vanished: list[str] = []
     if matched < len(known):
         present = {row[0] for row in read.rows}
         vanished = [key for key, baseline in known.items() if baseline and key not in present]
-    gone = vanished
-    if not first and not (same_view and reading.whole):
+    if previous is None or tie.state in ("first", "broken"):
+        return StatementDeltas([], baselines, extremes, vanished, tie.events, not tie.events, tie.state == "broken")
+
+    losses = _Losses()
+    same_view = previous.visibility == reading.visibility
+    active = _changes(changed, previous.observed_at, tie, losses)
+    active += _first_seen(fresh, previous, reading, same_view, losses)
+    if not (same_view and reading.whole):
         # Out of view is not gone: the old baseline is kept, marked, and compared on return.
-        baselines.update((key, _UNSEEN + known[key]) for key in vanished if known[key][0] != _UNSEEN)
-        gone = []
-    events = list(tie.events)
-    if previous is not None and not first:
-        events += _explain(previous, reading, losses, len(gone), same_view, tie)
+        baselines.update((key, UNSEEN + known[key]) for key in vanished if known[key][0] != UNSEEN)
+        vanished = []
+    events = (*tie.events, *_explain(previous, reading, losses, len(vanished), same_view, tie))
     return StatementDeltas(
         active=active,
         baselines=baselines,
         extremes=extremes,
-        vanished=gone,
-        events=tuple(events),
+        vanished=vanished,
+        events=events,
         complete=all(each["kind"] in LOSSLESS for each in events),
-        broken=tie.state == "broken",
         calls=sum(change[0] for _, change in active),
         time_ms=sum(change[1] for _, change in active) + _hidden_time(previous, reading, tie, same_view),
     )
 
 
-def _known(before: Values, values: Values, last_look: int, fall_proves: bool, losses: _Losses) -> list[Any] | None:
-    """Deltas of an entry that was there at the last reading; None when nothing can be said of them."""
-    since = values[_SINCE]
-    change = [None if n is None or o is None else n - o for n, o in zip(values, before, strict=True)]
-    if since is not None and before[_SINCE] is not None:
-        new_life = since != before[_SINCE]
-        proven = since >= last_look
-    else:
-        least, most = change[_MIN], change[_MAX]
-        # Within one life a minimum cannot rise nor a maximum fall, once there was a call.
-        new_life = bool(before[0]) and ((least is not None and least > 0) or (most is not None and most < 0))
-        proven = fall_proves
-    counters = change[:_COUNTERS]
-    if not new_life:
-        if min(filter(None, counters), default=0) >= 0:
-            return counters
-        proven = fall_proves
+def _changes(
+    changed: Sequence[tuple[str, Values, str]], last_look: int, tie: Continuity, losses: _Losses
+) -> list[tuple[str, tuple[Any, ...]]]:
+    """Deltas of entries that were there at the last reading, a column at a time: most of them simply went on."""
+    if not changed:
+        return []
+    before = [decode(text) for _, _, text in changed]
+    new = list(zip(*(values for _, values, _ in changed), strict=True))
+    old = list(zip(*before, strict=True))
+    columns = [_differences(n, o, is_float) for n, o, is_float in zip(new, old, IS_FLOAT, strict=True)]
+    doubtful: set[int] = set()
+    for column in columns[:_COUNTERS]:
+        doubtful.update(_below_zero(column))
+    doubtful.update(number for number, moved in enumerate(columns[_SINCE]) if moved)
+    # Within one life a minimum cannot rise nor a maximum fall, once there was a call.
+    doubtful.update(_below_zero([None if rise is None else -rise for rise in columns[_MIN]]))
+    doubtful.update(_below_zero(columns[_MAX]))
+    for number, (_, values, text) in enumerate(changed):
+        if text[0] == UNSEEN:
+            since = values[_SINCE]
+            losses.unproven += since == NO_INT or since != before[number][_SINCE]
+    rows = _stored(columns)
+    # Across a restart that kept the statistics a fall may also mean a copy of the server, with a past of its own.
+    fall_proves = not tie.restarted or tie.state == "reset"
+    active = []
+    for number, (key, values, _) in enumerate(changed):
+        row: tuple[Any, ...] | None = rows[number]
+        if number in doubtful:
+            row = _doubtful(before[number], values, rows[number], last_look, fall_proves, losses)
+        if row is not None and any(row):
+            active.append((key, row))
+    return active
+
+
+def _doubtful(
+    before: Values, values: Values, row: tuple[Any, ...], last_look: int, fall_proves: bool, losses: _Losses
+) -> tuple[Any, ...] | None:
+    """Deltas of an entry that may have begun a new life: its whole value, its difference, or None if nothing is proved.
+
+    `row` is its difference.
+    """
+    fell = any(
+        measured(n) is not None and measured(o) is not None and n < o
+        for n, o in zip(values[:_COUNTERS], before[:_COUNTERS], strict=True)
+    )
+    proven = fall_proves
+    if values[_SINCE] != NO_INT and before[_SINCE] != NO_INT:
+        if values[_SINCE] != before[_SINCE]:
+            proven = values[_SINCE] >= last_look
+        elif not fell:
+            return row
+    elif not fell and not (before[_CALLS] and (values[_MIN] > before[_MIN] or values[_MAX] < before[_MAX])):
+        return row
     losses.restarted += 1
     if not proven:
         return None
     # A counter that was not measured before is left alone: it may have counted from before this life.
-    return [None if o is None else n for n, o in zip(values[:_COUNTERS], before, strict=False)]
+    return _whole([n if measured(o) is not None else None for n, o in zip(values, before, strict=True)])
+
+
+def _first_seen(
+    fresh: Sequence[tuple[str, Values]], previous: Reading, reading: Reading, same_view: bool, losses: _Losses
+) -> list[tuple[str, tuple[Any, ...]]]:
+    """Whole values of entries that are proved to have begun after the last reading."""
+    absence_proves = same_view and previous.whole and reading.hidden >= previous.hidden
+    active = []
+    for key, values in fresh:
+        since = values[_SINCE]
+        if absence_proves if since == NO_INT else since >= previous.observed_at:
+            row = _whole(values)
+            if any(row):
+                active.append((key, row))
+        else:
+            losses.unproven += 1
+    return active
 
 
 def _explain(
@@ -220,22 +257,36 @@ def _hidden_time(previous: Reading | None, reading: Reading, tie: Continuity, sa
     return max(0.0, reading.hidden_time_ms - previous.hidden_time_ms)
 
 
-def _stored(change: Sequence[Any]) -> tuple[Any, ...]:
-    read, write = change[_IO_READ], change[_IO_WRITE]
-    io = read if write is None else write if read is None else read + write
-    calls, time_ms, *rest = _BEFORE_IO(change)
-    return (calls or 0, time_ms or 0.0, *rest, io, *_AFTER_IO(change))
+def _differences(new: Sequence[Any], old: Sequence[Any], is_float: bool) -> list[Any]:
+    if is_float:
+        if math.isnan(sum(new)) or math.isnan(sum(old)):
+            return [None if n != n or o != o else n - o for n, o in zip(new, old, strict=True)]
+    elif NO_INT in new or NO_INT in old:
+        return [None if n == NO_INT or o == NO_INT else n - o for n, o in zip(new, old, strict=True)]
+    return list(map(sub, new, old))
 
 
-def _layout(columns: Sequence[str]) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """A getter of a row's values in the order of `BASELINE_COLUMNS` from (key, *values, None)."""
-    places = {name: number for number, name in enumerate(columns, 1)}
-    return itemgetter(*(places.get(name, len(columns) + 1) for name in BASELINE_COLUMNS))
+def _below_zero(column: Sequence[Any]) -> Iterator[int]:
+    """Positions of negative values."""
+    if min(filter(None, column), default=0) < 0:
+        yield from (number for number, value in enumerate(column) if value is not None and value < 0)
 
 
-def decode(baseline: str) -> list[Any]:
-    """Cumulative values from a baseline's text, in the order of `BASELINE_COLUMNS`."""
-    return [None if text == "None" else kind(text) for kind, text in zip(_TYPES, baseline.split(" "), strict=True)]
+def _stored(columns: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Rows in the order of `DELTA_COLUMNS` from columns in the order of `BASELINE_COLUMNS`."""
+    io = [_io(read, write) for read, write in zip(columns[_IO_READ], columns[_IO_WRITE], strict=True)]
+    return list(zip(*(io if place is None else columns[place] for place in _STORED), strict=True))
+
+
+def _whole(values: Values) -> tuple[Any, ...]:
+    """One row in the order of `DELTA_COLUMNS` from cumulative values."""
+    found = [measured(value) for value in values]
+    io = _io(found[_IO_READ], found[_IO_WRITE])
+    return tuple(io if place is None else found[place] for place in _STORED)
+
+
+def _io(read: float | None, write: float | None) -> float | None:
+    return read if write is None else write if read is None else read + write
 
 
 # Tables and indexes

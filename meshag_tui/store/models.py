@@ -122,7 +122,6 @@ class Query(Record):
     connection = ForeignKeyField(Connection, on_delete="CASCADE", index=False)
     key = TextField()
     fingerprint = TextField(null=True, index=True)
-    text = TextField(null=True)
     text_state = TextField(default="unread")  # unread, ok, forbidden, unavailable, undecodable, cut
     kind = TextField(default="other")
     internal = BooleanField(default=False)
@@ -136,6 +135,13 @@ class Query(Record):
 
     class Meta:
         indexes = ((("connection", "key"), True),)
+
+
+class QueryText(Record):
+    """The text of a statement, apart from what every sync rewrites: texts are long and never change."""
+
+    query = ForeignKeyField(Query, on_delete="CASCADE", primary_key=True)
+    text = TextField()
 
 
 class QueryStatistics(Record):
@@ -392,6 +398,7 @@ MODELS: tuple[type[Record], ...] = (
     Connection,
     Interval,
     Query,
+    QueryText,
     QueryStatistics,
     Plan,
     MonitoredTable,

@@ -14,6 +14,7 @@ from meshag_tui.settings import CollectSettings
 from meshag_tui.snapshot import Snapshot, StatementText
 from meshag_tui.snapshot import Statements as StatementRows
 from meshag_tui.store import bulk, database, deltas, models, readings, snapshots_objects
+from meshag_tui.store.baselines import ABSENT
 from meshag_tui.store.documents import clean, document
 from meshag_tui.store.readings import LOSSLESS, Event, Reading, Span, event
 from meshag_tui.types import MeshagError
@@ -31,7 +32,6 @@ _NEW_QUERY = (
     "max_time_ms",
     "first_seen_at",
     "last_seen_at",
-    "text",
     "text_state",
     "fingerprint",
     "kind",
@@ -40,9 +40,9 @@ _NEW_QUERY = (
     "db_user",
 )
 _CHANGED = ("baseline", "min_time_ms", "max_time_ms", "last_seen_at")
-_TEXT = ("text", "text_state", "fingerprint", "kind", "internal", "db_name", "db_user")
+_TEXT = ("text_state", "fingerprint", "kind", "internal", "db_name", "db_user")
 _NO_TEXT = (None,) * len(_TEXT)
-_UNREAD = (None, "unread", None, "other", False, None, None)
+_UNREAD = ("unread", None, "other", False, None, None)
 
 
 class Overtaken(MeshagError):
@@ -209,7 +209,7 @@ def _write_statements(
 ) -> int:
     """Baselines, texts and deltas; returns how many statements are new."""
     known, found, at = statements.known, statements.found, snapshot.taken_at
-    read = {text.key: _text(text) for text in texts}
+    read = {text.key: _description(text) for text in texts}
     new = [key for key in found.baselines if key not in known]
     if new:
         bulk.insert(
@@ -221,30 +221,53 @@ def _write_statements(
             ),
         )
         known = {**known, **_ids_after(connection_id, max(known.values(), default=0))}
-    bulk.update(
-        "query",
-        ("id",),
-        _CHANGED + _TEXT if read else _CHANGED,
-        _changed(statements, read, at),
-        none_keeps=True,
-    )
-    bulk.insert("query_statistics", _STATISTICS, ((interval_id, known[key], *change) for key, change in found.active))
+    if read or found.vanished or len(found.extremes) < len(found.baselines):
+        changed = _described(statements, read, at)
+        bulk.update("query", ("id",), _CHANGED + _TEXT, changed, none_keeps=True)
+    elif len(found.baselines) > len(new):
+        bulk.update("query", ("id",), _CHANGED, _changed(statements, at))
+    _write_texts((known[text.key], clean(text.text)) for text in texts if text.text is not None and text.key in known)
+    rows = sorted((known[key], *change) for key, change in found.active)
+    bulk.insert("query_statistics", _STATISTICS, ((interval_id, *row) for row in rows))
     return len(new)
 
 
-def _changed(statements: _Statements, read: Mapping[str, tuple[Any, ...]], at: int) -> Iterator[tuple[Any, ...]]:
-    """Rows for the statements that were known before: id, then what changed of each (None: nothing)."""
+def _changed(statements: _Statements, at: int) -> Iterator[tuple[Any, ...]]:
+    """Rows for the statements that were known before: id, then what changed of each."""
+    known, found = statements.known, statements.found
+    for key, baseline in found.baselines.items():
+        if key in known:
+            yield (known[key], baseline, *found.extremes[key], at)
+
+
+def _described(statements: _Statements, read: Mapping[str, tuple[Any, ...]], at: int) -> Iterator[tuple[Any, ...]]:
+    """The same with what texts say, and with what went out of sight; None is no change."""
     known, found = statements.known, statements.found
     for key, baseline in found.baselines.items():
         if key in known:
             seen = (*found.extremes[key], at) if key in found.extremes else (None, None, None)
-            yield (known[key], baseline, *seen, *(read.get(key, _NO_TEXT) if read else ()))
+            yield (known[key], baseline, *seen, *read.get(key, _NO_TEXT))
     for key in found.vanished:
-        yield (known[key], deltas.ABSENT, None, None, None, *(read.get(key, _NO_TEXT) if read else ()))
-    touched = found.baselines.keys() | set(found.vanished) if read else ()
-    for key, text in read.items():
+        yield (known[key], ABSENT, None, None, None, *read.get(key, _NO_TEXT))
+    touched = found.baselines.keys() | set(found.vanished)
+    for key, description in read.items():
         if key in known and key not in touched:
-            yield (known[key], None, None, None, None, *text)
+            yield (known[key], None, None, None, None, *description)
+
+
+def _write_texts(texts: Iterable[tuple[int, str]]) -> None:
+    """Texts by query id, in one statement: they are capped, and few after the first sync."""
+    rows = list(texts)
+    if not rows:
+        return
+    if database.kind() == "sqlite":
+        bulk.upsert("query_text", ("query_id", "text"), rows, key=("query_id",), update=("text",))
+        return
+    models.database.execute_sql(
+        "INSERT INTO query_text(query_id, text) SELECT * FROM unnest(%s::int4[], %s::text[]) "
+        "ON CONFLICT(query_id) DO UPDATE SET text = excluded.text",
+        ([query_id for query_id, _ in rows], [text for _, text in rows]),
+    )
 
 
 def _ids_after(connection_id: str, last: int) -> dict[str, int]:
@@ -253,9 +276,8 @@ def _ids_after(connection_id: str, last: int) -> dict[str, int]:
     return dict(models.database.execute(query.select(query.key, query.id).where(mine)).fetchall())
 
 
-def _text(text: StatementText) -> tuple[Any, ...]:
+def _description(text: StatementText) -> tuple[Any, ...]:
     return (
-        None if text.text is None else clean(text.text),
         text.state,
         text.fingerprint,
         text.kind,

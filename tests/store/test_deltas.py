@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from meshag_tui.snapshot import Epoch, Statements
-from meshag_tui.store import deltas, readings
+from meshag_tui.store import baselines, deltas, readings
 from meshag_tui.store.readings import Reading
 
 COLUMNS = ("calls", "total_time_ms", "rows", "io_read_ms", "min_time_ms", "max_time_ms", "stats_since")
@@ -133,7 +133,7 @@ class Monitor:
         found = deltas.statements(self.last, self.known, Statements(COLUMNS, rows, hidden), reading)
         self.last = Reading.from_document(reading.as_document())
         self.known |= found.baselines
-        self.known |= dict.fromkeys(found.vanished, deltas.ABSENT)
+        self.known |= dict.fromkeys(found.vanished, baselines.ABSENT)
         server.present = {row[0]: row[1] for row in rows}
         for key, values in found.active:
             assert values[0] >= 0 and values[1] >= 0 and (values[2] or 0) >= 0

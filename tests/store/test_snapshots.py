@@ -109,7 +109,12 @@ def test_texts_are_kept_and_asked_for_once(store: Store, connection: str) -> Non
         snapshots.write, con, server.run("b").snapshot(), [replace(found[1], text="SELECT 2", state="ok"), found[2]]
     )
     assert store.run(snapshots.unread_texts, con, ["a", "b", "c"]) == []
-    rows = store.run(lambda: {q.key: (q.text, q.text_state, q.internal, q.db_user) for q in models.Query.select()})
+    rows = store.run(
+        lambda: {
+            row.query.key: (row.text, row.query.text_state, row.query.internal, row.query.db_user)
+            for row in models.QueryText.select()
+        }
+    )
     assert rows == {
         "a": ("SELECT 1", "ok", False, "app"),
         "b": ("SELECT 2", "ok", False, "app"),
@@ -120,7 +125,7 @@ def test_texts_are_kept_and_asked_for_once(store: Store, connection: str) -> Non
 def test_a_text_no_database_would_take_is_cleaned(store: Store, connection: str) -> None:
     con, server = connection, Watched()
     store.run(snapshots.write, con, server.run("a").snapshot(), [text("a", "SELECT '\0\ud800\t\\N'")])
-    assert store.run(lambda: models.Query.get().text) == "SELECT '\ufffd?\t\\N'"
+    assert store.run(lambda: models.QueryText.get().text) == "SELECT '\ufffd?\t\\N'"
 
 
 def test_an_unread_section_keeps_what_is_known_and_says_so(store: Store, connection: str) -> None:

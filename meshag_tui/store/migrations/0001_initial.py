@@ -101,7 +101,6 @@ class Query(Record):
     connection = ForeignKeyField(Connection, on_delete="CASCADE", index=False)
     key = TextField()
     fingerprint = TextField(null=True, index=True)
-    text = TextField(null=True)
     text_state = TextField(default="unread")
     kind = TextField(default="other")
     internal = BooleanField(default=False)
@@ -115,6 +114,11 @@ class Query(Record):
 
     class Meta:
         indexes = ((("connection", "key"), True),)
+
+
+class QueryText(Record):
+    query = ForeignKeyField(Query, on_delete="CASCADE", primary_key=True)
+    text = TextField()
 
 
 class QueryStatistics(Record):
@@ -346,6 +350,7 @@ TABLES: tuple[type[Record], ...] = (
     Connection,
     Interval,
     Query,
+    QueryText,
     QueryStatistics,
     Plan,
     MonitoredTable,
