@@ -247,12 +247,13 @@ class Runner:
 
     async def cancel(self, execution_id: str) -> bool:
         """Cancel a run: at once if it is ours, else at its owner's next heartbeat. False if it had ended."""
-        state = await self._store(executions.cancel, execution_id)
+        before = (await self._store(executions.get, execution_id)).state
+        await self._store(executions.cancel, execution_id)
         local = self._local.get(execution_id)
         if local is not None:
             local.cancelled = True
             local.task.cancel()
-        return state in (ExecutionState.CANCELLED, ExecutionState.RUNNING)
+        return before not in _ENDED
 
     async def close(self) -> None:
         """Stop what runs here and mark it interrupted."""
@@ -290,7 +291,7 @@ class Runner:
                 continue
             row = await self._store(executions.get, execution_id)
             if row.state in _ENDED:
-                return _outcome(row)
+                return _joined(_outcome(row))
             if row.state is ExecutionState.RUNNING and row.owner is not None and is_dead(row.owner):
                 await self._store(executions.release, execution_id, row.owner)
                 continue
