@@ -210,7 +210,7 @@ def _write_statements(
     """Baselines, texts and deltas; returns how many statements are new."""
     known, found, at = statements.known, statements.found, snapshot.taken_at
     read = {text.key: _description(text) for text in texts}
-    new = [key for key in found.baselines if key not in known]
+    new = sorted(key for key in found.baselines if key not in known)  # in the order of the index they go into
     if new:
         bulk.insert(
             "query",
