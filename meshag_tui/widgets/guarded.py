@@ -23,6 +23,7 @@ from textual.filter import LineFilter, Monochrome, NoColor
 
 from meshag_tui.text import mask_secrets, sanitise, size
 from meshag_tui.widgets.frame import Frame, Piece
+from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.terminal import TerminalGuard, clipboard_sequence, erases_in_colour
 from meshag_tui.widgets.themes import NAMES, THEMES, choose_theme
 
@@ -228,6 +229,9 @@ class GuardedApp(App[None]):
             self._driver.write(sequence)
         self.say(f"Copied the {what} ({length})")
         return True
+
+    def on_page_copied(self, event: Page.Copied) -> None:
+        self.copy(event.text, "text")
 
     def copy_to_clipboard(self, text: str) -> None:
         self.copy(text, "selection")

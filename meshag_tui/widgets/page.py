@@ -132,9 +132,10 @@ class Page(ScrollView, can_focus=True):
         if self.copy_text:
             self.post_message(self.Copied(self, self.copy_text))
 
-    def line_count(self, width: int) -> int:
-        """Lines the text takes at a width."""
-        return len(folded(self._parts(), width))
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The lines the text takes, for pages whose height is auto."""
+        state = self._said_instead()
+        return len(folded(self._parts(), width)) if state is None else len(state.lines(width))
 
     def _parts(self) -> list[Piece]:
         if self._shown is None:

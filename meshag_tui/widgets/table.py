@@ -289,6 +289,11 @@ class Table(ScrollView, can_focus=True):
         return bool(self.rows) and self.state.condition is not Condition.READY
 
     @property
+    def _to_say(self) -> State:
+        """What stands in the place of rows when there are none."""
+        return self._empty if self.state.condition is Condition.READY else self.state
+
+    @property
     def _head(self) -> int:
         return 2 if self._banner else 1
 
@@ -339,6 +344,10 @@ class Table(ScrollView, can_focus=True):
         self.scroll_to(y=top, animate=False, force=True, immediate=True)
         return True
 
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The lines there are, for tables whose height is auto."""
+        return len(self.rows) + self._head if self.rows else 1 + len(self._to_say.lines(width))
+
     def on_resize(self) -> None:
         if self._show_from(self.scroll_offset.y):
             self.refresh()
@@ -388,8 +397,7 @@ class Table(ScrollView, can_focus=True):
         return " " * _GUTTER + (" " * GAP).join(titles)
 
     def _state_line(self, y: int, width: int) -> Strip:
-        state = self._empty if self.state.condition is Condition.READY else self.state
-        lines = state.lines(width)
+        lines = self._to_say.lines(width)
         text, tone = lines[y] if y < len(lines) else ("", "")
         return Strip([Segment(fit(text, width), self._look(tone))], width)
 

@@ -1,0 +1,291 @@
+"""Questions that come before something happens: what exactly, to what, whether it is safe, and how to take it back.
+
+A dialog stands in front of the screen, which stays as it is behind it. The harmless answer has the focus.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Input
+
+from meshag_tui.text import fit, glyphs, one_line, width_of
+from meshag_tui.widgets.page import Page, Piece, PlainLine
+from meshag_tui.widgets.sql import laid_out, pieces
+
+PLAN_VALID_S = 20 * 60.0
+"""How long a shown plan may be confirmed; the database has moved on after that."""
+
+_DIALOG_CSS = """
+    {name} { align: center middle; background: transparent; }
+    {name} > .dialog { width: 90%; max-width: 100; height: auto; max-height: 95%; }
+    {name} > .dialog { border: round $primary; padding: 0 1; background: $surface; }
+    {name} .dialog--title { text-style: bold; }
+    {name} .dialog--problem { color: $warning; }
+    {name} .dialog--hint { text-style: dim; }
+    {name} Horizontal { height: 1; align-horizontal: right; }
+    {name} Page { height: auto; max-height: 60vh; }
+"""
+
+
+def dialog_css(name: str) -> str:
+    """The common look of dialogs, for a screen class of this name."""
+    return _DIALOG_CSS.replace("{name}", name)
+
+
+class Answer(Widget, can_focus=True):
+    """One of the answers a dialog takes: a key and a word. Enter, space or a click chooses it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "choose", "Choose", show=False)]
+    DEFAULT_CSS = """
+    Answer { width: auto; height: 1; margin-left: 2; }
+    Answer:focus { text-style: reverse; }
+    Answer:disabled { text-style: dim; }
+    """
+
+    class Chosen(Message):
+        """This answer was chosen."""
+
+        def __init__(self, answer: Answer) -> None:
+            super().__init__()
+            self.answer = answer
+
+        @property
+        def control(self) -> Answer:
+            return self.answer
+
+    def __init__(self, key: str, word: str, *, id: str, disabled: bool = False) -> None:
+        super().__init__(id=id, disabled=disabled)
+        self._said = f" {key} {one_line(word, 40)} " if key else f" {one_line(word, 40)} "
+
+    def get_content_width(self, container: object, viewport: object) -> int:
+        return width_of(self._said)
+
+    def render_line(self, y: int) -> Strip:
+        return Strip([Segment(fit(self._said, self.size.width), self.rich_style)], self.size.width)
+
+    def action_choose(self) -> None:
+        self.post_message(self.Chosen(self))
+
+    def on_click(self, event: events.Click) -> None:
+        self.action_choose()
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition that must hold before something is done. `ok` None: it could not be found out, which counts as no."""
+
+    name: str
+    value: str
+    limit: str
+    ok: bool | None
+
+    def line(self) -> Piece:
+        drawn = glyphs()
+        sign = drawn.unknown if self.ok is None else drawn.ok if self.ok else drawn.bad
+        word = "unknown" if self.ok is None else "ok" if self.ok else "no"
+        look = "good" if self.ok else "warning" if self.ok is None else "critical"
+        return look, f"  {sign} {word:<7} {self.name}: {self.value} (wanted: {self.limit})\n"
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What is about to happen.
+
+    `object_name` is what it happens to, `effect` what it does in a sentence, `sql` exactly what runs, `undo` exactly
+    what puts it back (or why nothing does). A gate that is not ok bars the way unless `despite_gates`. With
+    `typed_name` the user must type that name. `verb` is the word of the answer that does it, `key` its key.
+    """
+
+    title: str
+    object_name: str
+    effect: str
+    sql: str = ""
+    gates: tuple[Gate, ...] = ()
+    undo: str = ""
+    typed_name: str | None = None
+    verb: str = "Run it"
+    key: str = "r"
+    dialect: str = "postgres"
+    despite_gates: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def barred_by(self) -> tuple[Gate, ...]:
+        """The gates that do not let it through."""
+        return () if self.despite_gates else tuple(gate for gate in self.gates if not gate.ok)
+
+    def parts(self) -> list[Piece]:
+        """The text of the dialog."""
+        said: list[Piece] = [("bold", f"{one_line(self.object_name)}\n"), ("", f"{self.effect}\n")]
+        if self.sql:
+            said += [("dim", "\nThis runs:\n"), ("accent", f"{self.sql.strip()}\n")]
+        if self.gates:
+            said += [("dim", "\nBefore it may:\n"), *(gate.line() for gate in self.gates)]
+        if self.undo:
+            said += [("dim", "\nTo undo it:\n"), ("", f"{self.undo.strip()}\n")]
+        said += [("warning", f"\n{glyphs().warning} {note}\n") for note in self.notes]
+        return said
+
+
+class ConfirmDialog(ModalScreen[bool]):
+    """Shows a `Confirmation` and returns True only for a deliberate yes.
+
+    Keys: the confirmation's own key does it, c, n or esc leave it, y copies the SQL. Where a name must be typed, the
+    field has the focus and letters are letters: enter with the right name does it, esc leaves.
+    """
+
+    DEFAULT_CSS = dialog_css("ConfirmDialog")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Cancel", show=False),
+        Binding("left,up", "app.focus_previous", "Previous", show=False),
+        Binding("right,down", "app.focus_next", "Next", show=False),
+        Binding("pagedown", "page(1)", "Read on", show=False),
+        Binding("pageup", "page(-1)", "Read back", show=False),
+    ]
+
+    def __init__(self, confirmation: Confirmation, valid_s: float = PLAN_VALID_S) -> None:
+        super().__init__()
+        self.confirmation = confirmation
+        self._until = time.monotonic() + valid_s
+        if confirmation.typed_name is None:
+            self._bindings.bind("c,n", "leave", show=False)
+            self._bindings.bind(confirmation.key, "confirm", show=False)
+            self._bindings.bind("y", "copy_sql", show=False)
+
+    def compose(self) -> ComposeResult:
+        asked = self.confirmation
+        barred = bool(asked.barred_by)
+        with Vertical(classes="dialog"):
+            yield PlainLine(asked.title, classes="dialog--title")
+            page = Page(asked.parts(), id="plan")
+            page.can_focus = False
+            yield page
+            if asked.typed_name is not None and not barred:
+                yield PlainLine(f"Type {asked.typed_name} to confirm:")
+                yield QuietInput(id="typed")
+            yield PlainLine(self._problem(), id="problem", classes="dialog--problem")
+            with Horizontal():
+                yield Answer("esc" if asked.typed_name else "c", "Cancel", id="cancel")
+                locked = barred or asked.typed_name is not None
+                yield Answer("" if asked.typed_name else asked.key, asked.verb, id="confirm", disabled=locked)
+
+    def on_mount(self) -> None:
+        self.query_one("#typed" if self.query("#typed") else "#cancel").focus()
+
+    def _problem(self) -> str:
+        barred = self.confirmation.barred_by
+        if not barred:
+            return ""
+        names = ", ".join(gate.name for gate in barred)
+        return f"{glyphs().bad} Not possible now: {names}"
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        right = event.value == self.confirmation.typed_name
+        self.query_one("#confirm", Answer).disabled = not right
+        self.query_one("#problem", PlainLine).set_text("")
+
+    def on_input_submitted(self) -> None:
+        self.action_confirm()
+
+    def on_answer_chosen(self, event: Answer.Chosen) -> None:
+        if event.answer.id == "confirm":
+            self.action_confirm()
+        else:
+            self.action_leave()
+
+    def action_leave(self) -> None:
+        self.dismiss(False)
+
+    def action_page(self, by: int) -> None:
+        page = self.query_one(Page)
+        page.scroll_relative(y=by * max(1, page.size.height - 1), animate=False)
+
+    def action_copy_sql(self) -> None:
+        self.post_message(Page.Copied(self.query_one(Page), self.confirmation.sql))
+
+    def action_confirm(self) -> None:
+        problem = self._problem()
+        name = self.confirmation.typed_name
+        if not problem and name is not None and self.query_one("#typed", Input).value != name:
+            problem = f"{glyphs().bad} That is not the name: type {one_line(name)}"
+        if not problem and time.monotonic() > self._until:
+            problem = f"{glyphs().bad} This plan is too old by now: cancel, and ask for it again"
+        if problem:
+            self.query_one("#problem", PlainLine).set_text(problem)
+        else:
+            self.dismiss(True)
+
+
+class TextDialog(ModalScreen[None]):
+    """A text to read and copy: the help, a full error, a prompt before it is sent. esc, q or enter close it."""
+
+    DEFAULT_CSS = dialog_css("TextDialog")
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "leave", "Close", show=False)]
+
+    def __init__(self, title: str, parts: Sequence[Piece]) -> None:
+        super().__init__()
+        self._title = title
+        self._parts = list(parts)
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield PlainLine(self._title, classes="dialog--title")
+            yield Page(self._parts)
+            with Horizontal():
+                yield PlainLine("y copies it, esc closes", classes="dialog--hint")
+
+    def on_mount(self) -> None:
+        self.query_one(Page).focus()
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+
+def error_dialog(title: str, message: str, remedy: str = "") -> TextDialog:
+    """A full error message with what to do about it, to read and copy."""
+    parts: list[Piece] = [("critical", f"{glyphs().critical} "), ("", message)]
+    if remedy:
+        parts += [("dim", "\n\nWhat to do:\n"), ("accent", remedy)]
+    return TextDialog(title, parts)
+
+
+class QuietInput(Input):
+    """A one-line field whose cursor does not blink (a blinking one writes 150 KB a minute)."""
+
+    DEFAULT_CSS = """
+    QuietInput { border: none; height: 1; padding: 0; background: $panel; }
+    QuietInput:focus { border: none; text-style: none; }
+    """
+
+    def __init__(
+        self,
+        value: str = "",
+        placeholder: str = "",
+        *,
+        password: bool = False,
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(
+            value=value, placeholder=placeholder, password=password, id=id, classes=classes, select_on_focus=False
+        )
+        self.cursor_blink = False
+
+
+def sql_parts(sql: str, dialect: str = "postgres") -> list[Piece]:
+    """A statement for a `Page`: laid out and in the looks a page has."""
+    looks = {"keyword": "bold", "comment": "dim", "string": "warning", "number": "warning", "parameter": "accent"}
+    return [(looks.get(part, ""), text) for part, text in laid_out(pieces(sql, dialect))]

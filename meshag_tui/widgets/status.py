@@ -1,0 +1,158 @@
+"""The two lines that are always there: where we are and how fresh it is, and what can be done.
+
+Both take values and repaint only when they differ. Nothing ticks by itself: whoever shows an age decides how often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widget import Widget
+
+from meshag_tui.text import ago, fit, glyphs, moment, one_line, width_of
+from meshag_tui.widgets.actions import Action, bar_text
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the status line says. Empty parts are left out.
+
+    `freshness` is text with its own tone ("" or "warning"), see `freshness`; `spend` is money against its budget.
+    """
+
+    connection: str = ""
+    server: str = ""
+    read_only: bool = False
+    freshness: tuple[str, str] = ("", "")
+    work: str = ""
+    spend: str = ""
+    place: str = ""
+
+
+def freshness(at_ms: float | None, now_ms: float, stale_after_ms: float, paused: bool = False) -> tuple[str, str]:
+    """The age of the data as (text, tone): "12 s ago", "stale, 3 min ago", or of paused data its time of day.
+
+    A paused screen must write nothing, so it shows a moment and not an age.
+    """
+    if at_ms is None:
+        return "never synced", "warning"
+    if paused:
+        return f"paused at {moment(at_ms, '%H:%M:%S')}", ""
+    if now_ms - at_ms > stale_after_ms:
+        return f"{glyphs().warning} stale, {ago(at_ms, now_ms)}", "warning"
+    return ago(at_ms, now_ms), ""
+
+
+class StatusLine(Widget):
+    """One line: connection, freshness, work, spend; a notice takes its right part for a while."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"status-line--{p}" for p in ("strong", "warning", "critical", "notice")}
+    DEFAULT_CSS = """
+    StatusLine { height: 1; dock: top; background: $panel; }
+    StatusLine > .status-line--strong { text-style: bold; }
+    StatusLine > .status-line--warning { color: $warning; }
+    StatusLine > .status-line--critical { color: $error; text-style: bold; }
+    StatusLine > .status-line--notice { text-style: bold; color: $accent; }
+    """
+    NOTICE_S = 6.0
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.status = Status()
+        self.notice: tuple[str, str] = ("", "")
+        self._timer: Timer | None = None
+
+    def set_status(self, status: Status) -> None:
+        if status != self.status:
+            self.status = status
+            self.refresh()
+
+    def change(self, **parts: object) -> None:
+        """Replace some parts of the status."""
+        self.set_status(replace(self.status, **parts))  # type: ignore[arg-type]
+
+    def say(self, message: str, severity: str = "information") -> None:
+        """Show a notice for some seconds; `severity` is Textual's: information, warning, error."""
+        tone = {"warning": "warning", "error": "critical"}.get(severity, "notice")
+        self.notice = (one_line(message, 500), tone)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(self.NOTICE_S * (2 if tone == "critical" else 1), self._quiet)
+        self.refresh()
+
+    def _quiet(self) -> None:
+        self.notice = ("", "")
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        left = self._left()
+        room = width - sum(width_of(text) for text, _ in left) - 2
+        right, tone = self.notice if self.notice[0] else (self._right(), "")
+        if self.notice[0] and width_of(right) > room:  # a notice matters more than where we are
+            left = left[:1]
+            room = width - sum(width_of(text) for text, _ in left) - 2
+        right = fit(one_line(right, max(0, room)), max(0, room), "right")
+        segments = [Segment(text, self._look(look)) for text, look in left]
+        blank = Segment(" ", self.rich_style)
+        segments += [blank, Segment(right, self._look(tone)), blank]
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
+
+    def _left(self) -> list[tuple[str, str]]:
+        status, between = self.status, glyphs().separator
+        parts: list[tuple[str, str]] = [(" " + (one_line(status.connection, 40) or "no connection"), "strong")]
+        if status.read_only:
+            parts.append((f"{between}read-only", "warning"))
+        for text, tone in ((one_line(status.server, 40), ""), status.freshness, (one_line(status.place, 40), "")):
+            if text:
+                parts.append((between + text, tone))
+        return parts
+
+    def _right(self) -> str:
+        return glyphs().separator.join(part for part in (self.status.work, self.status.spend) if part)
+
+    def _look(self, part: str) -> Style:
+        return self.get_component_rich_style(f"status-line--{part}") if part else self.rich_style
+
+
+class ActionBar(Widget):
+    """The footer: the keys that work here, the disabled ones in brackets, always with the way to the help."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"action-bar--key", "action-bar--dim"}
+    DEFAULT_CSS = """
+    ActionBar { height: 1; dock: bottom; background: $panel; }
+    ActionBar > .action-bar--key { text-style: bold; color: $accent; }
+    ActionBar > .action-bar--dim { text-style: dim; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._shown: tuple[tuple[Action, ...], dict[str, str], Action | None] = ((), {}, None)
+
+    def set_actions(self, actions: Sequence[Action], reasons: Mapping[str, str], last: Action | None = None) -> None:
+        """Show actions, the most important first; `last` (the help) is at the right end and always there."""
+        shown = (tuple(actions), dict(reasons), last)
+        if shown != self._shown:
+            self._shown = shown
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        actions, reasons, last = self._shown
+        end = f"{last.shown_key} {last.title} " if last is not None else ""
+        pieces = bar_text(actions, reasons, width - len(end) - 2)
+        segments = [Segment(" ", self.rich_style), *(Segment(text, self._look(part)) for text, part in pieces)]
+        used = 1 + sum(len(text) for text, _ in pieces)
+        segments.append(Segment(" " * max(0, width - used - len(end)), self.rich_style))
+        if last is not None:
+            segments += [Segment(last.shown_key, self._look("key")), Segment(f" {last.title} ", self.rich_style)]
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
+
+    def _look(self, part: str) -> Style:
+        return self.get_component_rich_style(f"action-bar--{part}") if part else self.rich_style
