@@ -17,6 +17,11 @@ def preloaded(server: Server) -> bool:
     return any(name.startswith(f"{EXTENSION}.") for name in server.session_settings)
 
 
+def readable(server: Server) -> bool:
+    """Whether the functions of pg_stat_statements are there, ours to call, and would answer."""
+    return bool(server.statement_columns) and preloaded(server)
+
+
 def statements_finding(server: Server) -> Finding | None:
     """Why pg_stat_statements gives nothing, from the facts alone; None when it can be read."""
     created = EXTENSION in server.extension_schemas

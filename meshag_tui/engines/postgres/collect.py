@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
 from meshag_tui.engines.postgres import relations, schema, statements
-from meshag_tui.engines.postgres.capabilities import statements_finding, unseen_finding
+from meshag_tui.engines.postgres.capabilities import readable, statements_finding, unseen_finding
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.snapshot import SchemaSnapshot, SessionStats, Snapshot
@@ -80,7 +80,7 @@ class _Collection:
         missing = statements_finding(self.server)
         if missing is not None:
             self.warnings.append(missing)
-        if not self.server.statement_columns:
+        if not readable(self.server):
             return None
         begun = len(self.warnings)
         reading = await self._section("statement statistics", statements.read(self.wire, self.server))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import CannotConnect, EngineError, TlsFailed
+from meshag_tui.engines.postgres.certificate import why_untrusted
 from meshag_tui.engines.postgres.errors import connect_error
 from meshag_tui.engines.postgres.proxy import Relay
 from meshag_tui.types import Target, TlsMode, UsageError
@@ -156,6 +157,9 @@ async def _attempt(
             said = pgconn.error_message.decode("utf-8", "replace")
             if options is not None and "unsupported startup parameter" in said:
                 raise _OptionsRefused
+            if "certificate verify failed" in said and not address.startswith("/"):
+                trusted = target.tls_ca or _trusted(target.tls)
+                said += f": {await why_untrusted(address, port, trusted, seconds / 2) or 'for no reason it gives'}"
             raise connect_error(said, target)
     finally:
         if not connected:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.engines.base import EngineError, Limits
 from meshag_tui.engines.postgres import statements
-from meshag_tui.engines.postgres.capabilities import statements_finding, unseen_finding
+from meshag_tui.engines.postgres.capabilities import readable, statements_finding, unseen_finding
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.remedies import EXTENSION, hypopg_step, preload_step, setting_step
 from meshag_tui.engines.postgres.setup import setup_sql
@@ -61,7 +61,7 @@ async def _examine(session: PostgresSession) -> _Examination:
     if EXTENSION not in server.extension_schemas:
         elsewhere = await _elsewhere(session, others or [])
     reading, why = None, None
-    if server.statement_columns:
+    if readable(server):
         try:
             reading = await statements.read(session.wire, server)
             why = await texts_readable(session)
@@ -210,7 +210,7 @@ def _statements(seen: _Examination) -> Iterator[Finding]:
         )
     elif missing is not None:
         yield missing
-    if not server.statement_columns:
+    if not readable(server):
         return
     schema = server.extension_schemas[EXTENSION]
     version, newest = server.facts.extensions[EXTENSION], seen.available.get(EXTENSION)
@@ -228,14 +228,19 @@ def _statements(seen: _Examination) -> Iterator[Finding]:
     if seen.reading is not None:
         yield from _reading(seen, seen.reading)
     if seen.texts is not None:
-        named = f" ({', '.join(seen.sql_ascii[:3])})" if seen.sql_ascii else ""
-        one = quoted(seen.sql_ascii[0]) if len(seen.sql_ascii) == 1 else "…"
+        if seen.sql_ascii:
+            cause = f"A statement of a database in SQL_ASCII is the usual cause ({', '.join(seen.sql_ascii[:3])})"
+            fix = f"ALTER DATABASE {quoted(seen.sql_ascii[0])} SET pg_stat_statements.track = 'none';"
+            fix += "  -- then let its entries be evicted, or reset them"
+        else:
+            cause = "The server's file of texts is damaged"
+            fix = "SELECT pg_stat_statements_reset();  -- makes a new file; all counters start anew"
         yield Finding(
             "pgss-texts",
             "degraded",
             "Texts of statements cannot be read; counters can",
-            f"{seen.texts}. A statement of a database in SQL_ASCII{named} is the usual cause",
-            f"ALTER DATABASE {one} SET pg_stat_statements.track = 'none';  -- then let its entries be evicted or reset",
+            f"{cause}: {seen.texts}",
+            fix,
         )
 
 

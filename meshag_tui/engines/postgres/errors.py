@@ -63,7 +63,7 @@ def _untrusted(where: str, target: Target, text: str) -> EngineError:
         why = "has expired"
     elif "revoked" in text:
         why = "was revoked"
-    elif "self-signed certificate;" in f"{text};" or text.endswith("self-signed certificate"):
+    elif text.endswith(("self-signed certificate", "self signed certificate")):
         why = "is self-signed"
     return TlsFailed(f"The certificate of {where} {why}: {text}", "Give the CA file of this server (tls_ca)")
 

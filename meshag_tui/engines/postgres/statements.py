@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.engines.base import ServerFault
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.snapshot import Epoch, Statements
 
@@ -84,7 +85,7 @@ async def read(wire: Wire, server: Server) -> Reading | None:
     """
     query, names = _query(server)
     for _ in range(2):
-        shaper = _Shaper(server)
+        shaper = _Shaper(server, names)
         rows = await wire.fetch(query, {"database": server.facts.database_oid}, shape=shaper.shape)
         if shaper.consistent:
             hidden = shaper.unseen + shaper.own
@@ -96,7 +97,8 @@ async def read(wire: Wire, server: Server) -> Reading | None:
 class _Shaper:
     """Turns fetched rows into (key, *values), keeping count of what it leaves out."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, names: list[str]) -> None:
+        self._names = names
         self._database = server.facts.database_oid
         self._own_user = server.user_oid if server.dedicated else None
         self._info: list[tuple[Any, ...]] = []
@@ -124,7 +126,7 @@ class _Shaper:
             self.unseen += 1
         else:
             self.own += 1
-        self.hidden_time_ms += row[4]
+        self.hidden_time_ms += row[3 + self._names.index("total_time_ms")]
 
     @property
     def consistent(self) -> bool:
@@ -133,17 +135,23 @@ class _Shaper:
 
     @property
     def stats_reset(self) -> int | None:
-        return self._info[0][0] if self._info else None
+        return self._of_info("calls")
 
     @property
     def evictions(self) -> int | None:
-        return self._info[0][2] if self._info else None
+        return self._of_info("rows")
+
+    def _of_info(self, place: str) -> int | None:
+        return self._info[0][self._names.index(place)] if self._info and place in self._names else None
 
 
 def _query(server: Server) -> tuple[sql.Composed, list[str]]:
     from psycopg import sql
 
     found = columns(server.statement_columns, server.session_settings)
+    for name in ("calls", "total_time_ms"):
+        if name not in found:
+            raise ServerFault(f"This pg_stat_statements has no column {' or '.join(_SOURCES[name])}")
     schema = server.extension_schemas["pg_stat_statements"]
     expressions = [_EXPRESSIONS.get(name) or f"s.{source}" for name, source in found.items()]
     before = after = sql.Composed([])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from meshag_tui.engines.base import EngineError
+from meshag_tui.engines.postgres.capabilities import readable
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.statements import key_of, toplevel
 from meshag_tui.snapshot import StatementText
@@ -41,14 +42,16 @@ async def texts(session: PostgresSession, keys: Collection[str] | None) -> tuple
         EngineError: the session is lost, or the role may not read pg_stat_statements.
     """
     server = session.server
-    if not server.statement_columns or (keys is not None and not keys):
+    if not readable(server) or (keys is not None and not keys):
         return ()
     try:
         raw = await _read(session, keys)
     except EngineError as error:
         if not isinstance(error.__cause__, psycopg.Error) or error.__cause__.sqlstate not in _BAD_BYTES:
             raise
-        return tuple(_without(key, "undecodable") for key in keys or ())
+        # Zeros are what a file of texts has where it was cut off and has grown since.
+        state = "unavailable" if "0x00" in str(error) else "undecodable"
+        return tuple(_without(key, state) for key in keys or ())
     found = await asyncio.to_thread(_described, raw, server.facts.database, server.facts.encoding == "SQL_ASCII")
     if keys is None:
         return tuple(found.values())

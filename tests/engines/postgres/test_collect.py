@@ -195,7 +195,8 @@ async def test_columns_of_a_version_to_come(pg18: Database, open_session: Open) 
         """CREATE FUNCTION pg_stat_statements(showtext boolean, OUT userid oid, OUT dbid oid, OUT toplevel bool,
                OUT queryid bigint, OUT query text, OUT quanta float8, OUT total_exec_time float8, OUT calls int8)
            RETURNS SETOF record LANGUAGE sql AS $$
-               SELECT userid, dbid, toplevel, queryid, query, 0.5, total_exec_time, calls FROM public.real_statements(showtext)
+               SELECT userid, dbid, toplevel, queryid, query, 0.5, total_exec_time, calls
+               FROM public.real_statements(showtext)
            $$""",
         "ALTER EXTENSION pg_stat_statements ADD FUNCTION pg_stat_statements(boolean)",
     )
@@ -205,6 +206,16 @@ async def test_columns_of_a_version_to_come(pg18: Database, open_session: Open) 
     assert snapshot.statements.columns == ("calls", "total_time_ms")
     texts = {text.text for text in await session.texts([row[0] for row in snapshot.statements.rows])}
     assert "SELECT $1" in texts
+    pg18.execute("ALTER FUNCTION pg_stat_statements(boolean) RENAME TO other")
+    pg18.execute(
+        "CREATE FUNCTION pg_stat_statements(showtext boolean, OUT userid oid, OUT invocations int8)"
+        " RETURNS SETOF record LANGUAGE sql AS 'SELECT NULL::oid, 1'",
+        "ALTER EXTENSION pg_stat_statements ADD FUNCTION pg_stat_statements(boolean)",
+    )
+    without = await (await open_session(pg18.monitor_url)).collect()
+    assert without.statements is None
+    assert without.tables is not None
+    assert "no column calls" in without.warnings[0].detail
 
 
 def test_columns_are_chosen_by_what_is_there() -> None:
@@ -300,8 +311,8 @@ def _check_tables(tables: dict[str, TableStats], database: Database) -> None:
     ((size, index_size),) = database.fetch("SELECT pg_table_size('orders'), pg_indexes_size('orders')")
     assert (orders.size_bytes, orders.index_bytes) == (size, index_size)
     (server_says,) = database.fetch(
-        "SELECT n_live_tup, n_dead_tup, n_mod_since_analyze, seq_scan, seq_tup_read, idx_scan, idx_tup_fetch, n_tup_ins,"
-        " n_tup_upd, n_tup_hot_upd, n_tup_del FROM pg_stat_user_tables WHERE relid = 'orders'::regclass"
+        "SELECT n_live_tup, n_dead_tup, n_mod_since_analyze, seq_scan, seq_tup_read, idx_scan, idx_tup_fetch,"
+        " n_tup_ins, n_tup_upd, n_tup_hot_upd, n_tup_del FROM pg_stat_user_tables WHERE relid = 'orders'::regclass"
     )
     counted = ("seq_scan", "seq_rows", "index_scan", "index_rows", "inserts", "updates", "hot_updates", "deletes")
     assert (orders.live_rows, orders.dead_rows, orders.modified_since_analyze) == server_says[:3]
