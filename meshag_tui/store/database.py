@@ -29,7 +29,6 @@ _CLOCK = {
     "postgresql": "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
 }
 _SQLITE_PRAGMAS = {
-    "auto_vacuum": 2,  # incremental; counts only before the first table is made
     "journal_mode": "wal",
     "busy_timeout": 10_000,
     "foreign_keys": 1,

@@ -272,6 +272,14 @@ def _create(path: Path, real: Path) -> None:
         return  # another process was first
     except OSError as error:
         raise StoreRefused(f"The store {path} cannot be made: {error.strerror}") from None
+    connection = sqlite3.connect(real, isolation_level=None, timeout=10)
+    try:
+        # Only a file without tables can learn to give pages back.
+        connection.executescript("PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = wal")
+    except sqlite3.OperationalError as error:
+        raise StoreRefused(f"The store {path} cannot be made: {error}") from None
+    finally:
+        connection.close()
 
 
 def _check_header(path: Path, real: Path, size: int) -> None:
