@@ -200,6 +200,7 @@ class Reckoner:
         if not used:
             return 0.0
         if seen is not None:  # what calls really found goes above what an average value would
+            seen = max(seen, 1.0 / view.rows)
             share = seen if len(predicates) == 1 and len(spec.columns) == 1 else max(share, seen)
         return max(0.0, now - self._access(view, spec, share) * scan.loops)
 
