@@ -1,0 +1,37 @@
+"""What the user can do and by which key: the one table behind keys, footer, palette, help and "why not".
+
+To add an action, add a line, and a method named after it (`do_sync_now` for "sync-now") to a pane or the application.
+"""
+
+from __future__ import annotations
+
+from meshag_tui.screens.places import PLACES
+from meshag_tui.widgets.actions import Action, widget_actions
+
+_PLACES = tuple(
+    Action(f"screen-{place.number}", str(place.number), place.title, f"Go to {place.title.lower()}", group="Screens")
+    for place in PLACES
+)
+
+_GENERAL = (
+    Action("choose-connection", "c", "Connection", "Choose the connection to look at", footer=70),
+    Action("choose-window", "w", "Window", "Choose the span of time to look at", footer=75),
+    Action("earlier", "[", "Earlier", "Look at the time before"),
+    Action("later", "]", "Later", "Look at the time after, up to now"),
+    Action("sync-now", "r", "Sync", "Read the server now", footer=60),
+    Action("suggest", "n", "Advise", "Look for improvements now", footer=65),
+    Action("cancel", "x", "Cancel", "Cancel what runs for this connection"),
+    Action("pause-refresh", "p", "Pause", "Hold the screen still; collecting goes on"),
+    Action("filter", "/", "Filter", "Show only rows that match (regular expression, ! inverts)"),
+    Action("sort", "s", "Sort", "Sort by the next column"),
+    Action("sort-reverse", "S", "Reverse", "Reverse the order"),
+    Action("copy", "y", "Copy", "Copy what is under the cursor, through the terminal"),
+    Action("export", "e", "Export", "Write what is shown to a file"),
+    Action("next-theme", "t", "Theme", "Go to the next theme"),
+    Action("palette", "ctrl+p,:", "Find", "Find an action, a screen or a connection by name"),
+    Action("help", "?", "Help", "All keys that work here", footer=99),
+    Action("back", "esc", "Back", "Go back one level"),
+    Action("quit", "q", "Quit", "Leave MeshAG; in a detail: go back"),
+)
+
+ACTIONS: tuple[Action, ...] = (*_PLACES, *_GENERAL, *widget_actions())

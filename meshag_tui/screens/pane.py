@@ -1,0 +1,300 @@
+"""What all panes have in common: when they load, what they say when it fails, how one goes into a detail and back.
+
+A pane yields its views as direct children with an id each; `open_view` goes into one, esc comes back. `load` reads the
+store through `self.bench.store.read(...)` and fills the widgets of the view in front. It is called when the pane is
+shown, when the connection or the window changed, and when a notice says that data of its `topics` changed, never twice
+at the same time and only while the pane is in front.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.containers import Vertical
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Input
+from textual.worker import Worker
+
+from meshag_tui.screens.filter import FilterLine, Matcher, matcher
+from meshag_tui.types import MeshagError, Window
+from meshag_tui.widgets.chart import Chart
+from meshag_tui.widgets.page import Page
+from meshag_tui.widgets.states import LOADING, Condition, State
+from meshag_tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from meshag_tui.app import MeshagApp
+    from meshag_tui.store.connections import ConnectionInfo
+    from meshag_tui.workflows.notices import Notice, Topic
+    from meshag_tui.workflows.workbench import Workbench
+
+_LOG = logging.getLogger("meshag.screens")
+_SETTLE_S = 0.1
+"""How long to wait for further notices before reading: a sync publishes several at its end."""
+
+
+class Pane(Vertical):
+    """Base of the panes. Subclasses set the class attributes, yield their views in `compose`, and write `load`."""
+
+    place: ClassVar[str] = ""
+    topics: ClassVar[frozenset[Topic]] = frozenset({"statistics"})
+    needs_connection: ClassVar[bool] = True
+    DEFAULT_CSS = """
+    Pane { height: 1fr; }
+    Pane > .view { height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id=self.place)
+        self.stale = True  # whether there is newer data than is shown
+        self.filter_text = ""
+        self._trail: list[str] = []
+        self._loading: Worker[None] | None = None
+        self._again = False
+        self._soon: Timer | None = None
+
+    # --- what a pane knows ------------------------------------------------------------------------------------------
+
+    @property
+    def shell(self) -> MeshagApp:
+        """The application around it."""
+        return cast("MeshagApp", self.app)
+
+    @property
+    def bench(self) -> Workbench:
+        """The open workbench; panes are made only when there is one."""
+        bench = self.shell.bench
+        assert bench is not None, "a pane without an open workbench"  # noqa: S101
+        return bench
+
+    @property
+    def connection(self) -> ConnectionInfo | None:
+        """The connection that is looked at."""
+        return self.shell.connection
+
+    @property
+    def in_front(self) -> bool:
+        return self.shell.front_pane() is self
+
+    async def window(self) -> Window:
+        """The window that is looked at, ending at the newest data or where `[` and `]` moved it."""
+        return await self.shell.window_of(self.connection)
+
+    # --- what a subclass writes -------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        """Read what the view in front shows, and show it. Any error is shown as a state, a MeshagError in its words."""
+
+    def show_state(self, state: State) -> None:
+        """Say something instead of, or above, what is shown. By default in all tables, pages and charts."""
+        for widget in self.query(Widget):
+            if isinstance(widget, Table | Page):
+                widget.set_state(state)
+            elif isinstance(widget, Chart):
+                widget.set_trend(widget.trend, state)
+
+    def connection_changed(self) -> None:
+        """Another connection is looked at: leave the details of the old one, and show nothing of it any more."""
+        while self.depth:
+            self._trail.pop()
+        self._show_view()
+        for table in self.query(Table):
+            table.clear_marks()
+            table.set_rows((), LOADING)
+
+    def concerns(self, notice: Notice) -> bool:
+        """Whether a notice may change what this pane shows."""
+        topic = getattr(notice, "topic", None)
+        if topic not in self.topics:
+            return False
+        about = notice.connection_id
+        return not self.needs_connection or about is None or about == self.shell.scope.connection_id
+
+    @property
+    def wants_tick(self) -> bool:
+        """Whether it shows something that changes by itself (the progress of a run): it is then read each tick."""
+        return False
+
+    def filtered(self) -> None:
+        """The filter is another: show the rows `self.matches` lets through. By default everything is read again."""
+        self.refresh_soon()
+
+    def copy_text(self) -> tuple[str, str] | None:
+        """What `y` copies, and its name ("query text"); None: there is nothing."""
+        return None
+
+    def why_not(self, action_id: str) -> str | None:
+        """Why an action of this pane cannot be done now; None: it can."""
+        if action_id == "copy" and self.copy_text() is None:
+            return "there is nothing to copy here"
+        if action_id in ("sort", "sort-reverse", "filter") and self.table is None:
+            return "there is no table here"
+        return None
+
+    # --- loading ----------------------------------------------------------------------------------------------------
+
+    def refresh_soon(self, after_s: float = 0.0) -> None:
+        """Read again, at once or after `after_s`; when the pane is not in front, when it comes there."""
+        self.stale = True
+        if not self.in_front or self._soon is not None:
+            return
+        if self._loading is not None:
+            self._again = True
+        elif after_s > 0:
+            self._soon = self.set_timer(after_s, self._begin)
+        else:
+            self._begin()
+
+    def notice_soon(self) -> None:
+        """As `refresh_soon`, but several within a moment are one."""
+        self.refresh_soon(_SETTLE_S)
+
+    def _begin(self) -> None:
+        self._soon = None
+        if self.in_front and self._loading is None:
+            self._loading = self.run_worker(self._load(), group="load", exit_on_error=False)
+
+    async def _load(self) -> None:
+        try:
+            self._again, self.stale = False, False
+            if self.needs_connection and self.connection is None:
+                self.show_state(self.shell.no_connection_state())
+                return
+            await self.load()
+        except MeshagError as error:
+            fix = getattr(error, "fix", None) or ""
+            self.show_state(State(Condition.ERROR, str(error), remedy=fix))
+        except Exception as error:  # a pane that fails must not take the application with it
+            _LOG.exception("%s could not be shown", self.place)
+            self.show_state(self.shell.failure_state(error))
+        finally:
+            self._loading = None
+            self.shell.refresh_keys()
+            if self._again:
+                self.refresh_soon(_SETTLE_S)
+
+    # --- views ------------------------------------------------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Show the first view."""
+        if not self._trail and self.children:
+            self._trail = [self.children[0].id or ""]
+        self._show_view()
+
+    @property
+    def view(self) -> str:
+        """The id of the view in front."""
+        return self._trail[-1] if self._trail else ""
+
+    @property
+    def depth(self) -> int:
+        """How many levels below the pane's first view we are."""
+        return max(0, len(self._trail) - 1)
+
+    def open_view(self, view: str) -> None:
+        """Go into a view; esc comes back."""
+        if view != self.view:
+            self._trail.append(view)
+            self._show_view()
+            self.focus_view()
+            self.refresh_soon()
+
+    def back(self) -> bool:
+        """Go back one level: out of the filter, then out of the detail. False at the top."""
+        line = self.filter_line
+        if line is not None and (line.display or self.filter_text):
+            line.value = ""
+            line.display = False
+            self._filter("")
+            self.focus_view()
+            return True
+        if self.depth:
+            self._trail.pop()
+            self._show_view()
+            self.focus_view()
+            self.refresh_soon()
+            return True
+        return False
+
+    def _show_view(self) -> None:
+        with self.app.batch_update():
+            for child in self.children:
+                if not isinstance(child, FilterLine):
+                    child.display = child.id == self.view
+        self.shell.refresh_keys()
+
+    @property
+    def front(self) -> Widget | None:
+        """The view in front."""
+        return next((child for child in self.children if child.id == self.view), None)
+
+    def focus_view(self) -> None:
+        """Put the focus where the keys are expected: the first widget of the view that takes it."""
+        view = self.front
+        if view is None:
+            return
+        for widget in (view, *view.query(Widget)):
+            if widget.focusable and not isinstance(widget, FilterLine):
+                widget.focus()
+                return
+
+    @property
+    def table(self) -> Table | None:
+        """The table that sort, filter and marks are about: the focused one, else the first of the view in front."""
+        focused = self.app.focused
+        if isinstance(focused, Table) and self in focused.ancestors:
+            return focused
+        view = self.front
+        if view is None or isinstance(view, Table):
+            return view
+        return next(iter(view.query(Table)), None)
+
+    # --- actions of every pane --------------------------------------------------------------------------------------
+
+    def do_sort(self) -> None:
+        if self.table is not None:
+            self.table.sort_next()
+
+    def do_sort_reverse(self) -> None:
+        if self.table is not None:
+            self.table.sort_reverse()
+
+    def do_copy(self) -> None:
+        found = self.copy_text()
+        if found is not None:
+            self.shell.copy(*found)
+
+    async def do_filter(self) -> None:
+        line = self.filter_line
+        if line is None:
+            line = FilterLine()
+            await self.mount(line, before=0)
+        line.display = True
+        line.focus()
+
+    @property
+    def filter_line(self) -> FilterLine | None:
+        return next((child for child in self.children if isinstance(child, FilterLine)), None)
+
+    @property
+    def matches(self) -> Matcher:
+        """Whether a text passes the filter."""
+        return matcher(self.filter_text)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        if isinstance(event.input, FilterLine):
+            event.stop()
+            self._filter(event.value)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if isinstance(event.input, FilterLine):
+            event.stop()
+            event.input.display = bool(self.filter_text)
+            self.focus_view()
+
+    def _filter(self, text: str) -> None:
+        if text != self.filter_text:
+            self.filter_text = text
+            self.filtered()

@@ -1,0 +1,39 @@
+"""The places of the application, by the number key that leads there.
+
+A pane is registered here and nowhere else. Its module is imported when it is first shown, after the first paint: so a
+pane may import the store at its top, and costs nothing before it is seen.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from meshag_tui.screens.pane import Pane
+
+
+@dataclass(frozen=True)
+class Place:
+    """One pane: its number key, its name in `Action.screens`, its title, and `module:Class` under `screens`."""
+
+    number: int
+    name: str
+    title: str
+    made_by: str
+
+    def load(self) -> type[Pane]:
+        """The pane's class; imports its module, which takes a while the first time."""
+        module, _, name = self.made_by.partition(":")
+        found: type[Pane] = getattr(importlib.import_module(f"meshag_tui.screens.{module}"), name)
+        return found
+
+
+PLACES: tuple[Place, ...] = (Place(1, "connections", "Connections", "connections:ConnectionsPane"),)
+START = ("queries", "connections")
+"""Where to begin, the first that there is; without any connection it is the last of them."""
+
+
+def place_named(name: str) -> Place:
+    return next(place for place in PLACES if place.name == name)

@@ -1,0 +1,80 @@
+"""The line that names the places and their number keys, the one in front marked."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.segment import Segment
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from meshag_tui.screens.places import Place
+
+
+class Tabs(Widget):
+    """`1 Connections  2 Queries …`; what does not fit is cut to the number."""
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"tabs--front", "tabs--number"}
+    DEFAULT_CSS = """
+    Tabs { height: 1; }
+    Tabs > .tabs--front { text-style: bold reverse; }
+    Tabs > .tabs--number { text-style: bold; color: $accent; }
+    """
+
+    class Chosen(Message):
+        """A place was clicked."""
+
+        def __init__(self, place: Place) -> None:
+            super().__init__()
+            self.place = place
+
+    def __init__(self, places: tuple[Place, ...]) -> None:
+        super().__init__()
+        self._places = places
+        self._front = ""
+        self._right = ""
+
+    def show(self, front: str, right: str = "") -> None:
+        """Mark the place in front; `right` is said at the right end."""
+        if (front, right) != (self._front, self._right):
+            self._front, self._right = front, right
+            self.refresh()
+
+    def _titles(self, width: int) -> list[tuple[Place, str]]:
+        """Each place with its title, shortened until all fit."""
+        room = width - 2 * len(self._places)
+        titles = {place.name: f"{place.number} {place.title}" for place in self._places}
+        for place in sorted(self._places, key=lambda each: -len(each.title)):
+            if sum(map(len, titles.values())) <= room:
+                break
+            if place.name != self._front:
+                titles[place.name] = f"{place.number} {place.title[:4]}."
+        return [(place, titles[place.name]) for place in self._places]
+
+    def render_line(self, y: int) -> Strip:
+        width = self.size.width
+        segments: list[Segment] = []
+        used = 0
+        for place, title in self._titles(width):
+            used += len(title) + 2
+            if place.name == self._front:
+                segments.append(Segment(f" {title} ", self.get_component_rich_style("tabs--front")))
+                continue
+            number, _, name = title.partition(" ")
+            segments.append(Segment(f" {number}", self.get_component_rich_style("tabs--number")))
+            segments.append(Segment(f" {name} ", self.rich_style))
+        room = width - used - 1
+        if self._right and room >= len(self._right) + 1:
+            segments.append(Segment(f"{self._right:>{room}} ", self.rich_style))
+        return Strip(segments).adjust_cell_length(width, self.rich_style)
+
+    def on_click(self, event: events.Click) -> None:
+        edge = 0
+        for place, title in self._titles(self.size.width):
+            edge += len(title) + 2
+            if event.x < edge:
+                self.post_message(self.Chosen(place))
+                return
