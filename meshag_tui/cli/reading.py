@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, table
@@ -73,6 +73,7 @@ def _query(row: QueryRow) -> dict[str, Any]:
 
 
 async def indexes(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.advisor import twins
     from meshag_tui.store import connections, history
     from meshag_tui.workflows.workbench import Workbench
 
@@ -80,7 +81,8 @@ async def indexes(args: argparse.Namespace, output: Output) -> None:
         info = await bench.store(connections.find, args.name)
         window = await bench.store(history.latest_window, info.id, args.window)
         rows = await bench.store(history.indexes, info.id, window)
-    documents = [_index(row, rows) for row in rows]
+    duplicate_of, redundant_with = twins.duplicates(rows), twins.redundant(rows)
+    documents = [_index(row, duplicate_of, redundant_with) for row in rows]
     if args.unused:
         documents = [document for document in documents if document["unused"]]
     columns = (
@@ -96,11 +98,8 @@ async def indexes(args: argparse.Namespace, output: Output) -> None:
     output.answer(documents, lambda: table(columns, documents) if documents else nothing)
 
 
-def _index(row: IndexRow, rows: Sequence[IndexRow]) -> dict[str, Any]:
-    from meshag_tui.advisor.indexes import covered_by, twins
-
+def _index(row: IndexRow, duplicate_of: Mapping[str, str], redundant_with: Mapping[str, str]) -> dict[str, Any]:
     stats = row.stats
-    others = [other.stats for other in rows if (other.stats.schema, other.stats.table) == (stats.schema, stats.table)]
     return {
         "schema": stats.schema,
         "table": stats.table,
@@ -117,8 +116,8 @@ def _index(row: IndexRow, rows: Sequence[IndexRow]) -> dict[str, Any]:
         "unused": row.scans == 0,
         "observed_since": row.observed_since,
         "last_used_at": row.last_used_at,
-        "duplicate_of": next((other.name for other in others if twins(stats, other)), None),
-        "redundant_with": next((other.name for other in others if covered_by(stats, other)), None),
+        "duplicate_of": duplicate_of.get(stats.key),
+        "redundant_with": redundant_with.get(stats.key),
     }
 
 

@@ -115,7 +115,8 @@ class EmbeddedPostgres:
         if self._run is None:
             self._create()
         for attempt in range(3):
-            self.port = _free_port() if self._tcp else None
+            if attempt or self.port is None:  # a server that comes back is found where it was
+                self.port = _free_port() if self._tcp else None
             try:
                 self._launch(timeout_s)
             except ServerUnavailable as error:

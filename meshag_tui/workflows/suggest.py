@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines import engine_for
 from meshag_tui.engines.base import Session
 from meshag_tui.settings import Settings
-from meshag_tui.store import connections, history, suggestions
+from meshag_tui.store import connections, suggestions
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import MeshagError, Window
@@ -22,6 +22,7 @@ from meshag_tui.workflows.durable import Run, Workflow
 from meshag_tui.workflows.sync import limits
 
 if TYPE_CHECKING:
+    from meshag_tui.store import history
     from meshag_tui.store.connections import ConnectionInfo
 
 KIND = "generate_suggestions"
@@ -47,6 +48,8 @@ async def look(store: Store, connection_id: str, window_ms: int | None) -> Seen:
     Raises:
         MeshagError: the connection was never synced.
     """
+    from meshag_tui.store import history
+
     connection = await store.read(connections.get, connection_id)
     if connection.last_sync_at is None:
         raise MeshagError(f"{connection.name} was never synced: meshag sync {connection.name}")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines import engine_for
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import ServerFacts
-from meshag_tui.store import activity, changes, connections, executions, history, suggestions
+from meshag_tui.store import activity, changes, connections, executions, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, now_ms
@@ -31,6 +31,7 @@ from meshag_tui.workflows.scheduler import Scheduler
 from meshag_tui.workflows.sync import SyncReport, limits
 
 if TYPE_CHECKING:
+    from meshag_tui.store import history
     from meshag_tui.changes.review import Review
 
 
@@ -468,6 +469,8 @@ class Workbench:
         Raises:
             MeshagError: its text is not known, or the server cannot plan it.
         """
+        from meshag_tui.store import history
+
         found = await self.store.read(history.statement, query_id)
         if found.text is None:
             raise MeshagError(f"The text of {found.uid} is {found.text_state}: it cannot be planned")

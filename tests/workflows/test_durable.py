@@ -233,7 +233,7 @@ async def test_an_interrupted_occasion_may_be_run_again(store: Store) -> None:
 
     runner.register("work", long)
     waiter = asyncio.create_task(runner.submit("work", "k", slot=7))
-    while not runner.running:
+    while not runner.running:  # noqa: ASYNC110 - there is nothing to wait on
         await asyncio.sleep(0.01)
     await runner.close()
     await asyncio.gather(waiter, return_exceptions=True)

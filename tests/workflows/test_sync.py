@@ -1,0 +1,207 @@
+"""Syncs of real servers: what they write, how they fail, and how a connection recovers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from meshag_tui.settings import CollectSettings, Settings
+from meshag_tui.store import connections, executions
+from meshag_tui.types import ConnectionStatus, ExecutionState, Secret, Target
+from meshag_tui.workflows.durable import RunFailed
+from meshag_tui.workflows.notices import Changed, Finished, Notice, Progress
+from meshag_tui.workflows.workbench import Workbench
+from tests.rig.postgres import Database
+
+
+@pytest.fixture
+async def bench(store_url: str, tmp_path: Path) -> AsyncIterator[Workbench]:
+    """A workbench on an empty store, on either database in turn."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    settings = Settings(home=home, store_url=store_url, collect=CollectSettings(interval_s=10))
+    async with await Workbench.open(settings) as bench:
+        yield bench
+
+
+async def status_of(bench: Workbench, connection_id: str) -> connections.ConnectionInfo:
+    return await bench.store(connections.get, connection_id)
+
+
+async def test_a_sync_writes_everything_and_says_so(bench: Workbench, pg18: Database) -> None:
+    pg18.execute("CREATE TABLE shop (id int PRIMARY KEY, name text)", "CREATE INDEX shop_name ON shop (name)")
+    heard: list[Notice] = []
+    bench.subscribe(heard.append)
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    assert added.status is ConnectionStatus.TESTING
+    first = await bench.sync(added.id)
+    assert (first.tables, first.indexes) == (1, 2) and first.statements > 0
+    for _ in range(41):
+        pg18.execute("SELECT name FROM shop WHERE id = 7")
+    second = await bench.sync(added.id)
+    assert second.active > 0 and second.complete
+    info = await status_of(bench, added.id)
+    assert info.status is ConnectionStatus.ACTIVE and info.last_error is None and info.last_sync_at is not None
+    assert info.next_sync_at is not None
+    assert 9_000 <= info.next_sync_at - info.last_sync_at <= 10_600
+    run = await bench.store(executions.get, second.execution_id)
+    assert run.state is ExecutionState.DONE and run.duration_ms is not None
+    assert set(run.result["phases"]) == {"connect", "collect", "texts", "store"}
+    phases = [notice.phase for notice in heard if isinstance(notice, Progress)]
+    assert phases[:4] == ["connect", "collect", "texts", "store"]
+    assert Changed("statistics", added.id) in heard
+    assert [notice.state for notice in heard if isinstance(notice, Finished)] == [ExecutionState.DONE] * 2
+
+
+async def test_three_triggers_one_collection(bench: Workbench, pg18: Database) -> None:
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    reports = await asyncio.gather(*(bench.sync(added.id) for _ in range(3)))
+    assert len({report.execution_id for report in reports}) == 1
+    assert len({report.statements for report in reports}) == 1
+    assert sum(report.joined for report in reports) == 2
+    assert len(await bench.executions(added.id)) == 1
+
+
+async def test_texts_are_not_read_at_every_sync_but_by_hand(bench: Workbench, pg18: Database) -> None:
+    pg18.execute("SELECT 1 AS first_statement")
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    await bench.sync(added.id)
+
+    async def scheduled() -> set[str]:
+        outcome = await bench.runner.submit(
+            "sync_database_stats", added.id, connection_id=added.id, input={"by_hand": False}
+        )
+        return set(outcome.value()["phases"])
+
+    pg18.execute("SELECT 1 AS brand_new_statement")
+    assert "texts" not in await scheduled()
+    assert "texts" in (await bench.sync(added.id)).phases
+
+
+async def test_a_wrong_password_is_not_retried_and_recovers(bench: Workbench, pg18: Database) -> None:
+    good = Target.from_url(pg18.monitor_url)
+    added = await bench.add_connection("shop", replace(good, password=Secret("wrong")))
+    with pytest.raises(RunFailed) as failed:
+        await bench.sync(added.id)
+    assert failed.value.code == "authentication"
+    (run,) = await bench.executions(added.id)
+    assert (run.attempts, run.state) == (1, ExecutionState.FAILED)
+    info = await status_of(bench, added.id)
+    assert info.status is ConnectionStatus.ERROR and info.last_error == str(failed.value)
+    assert "wrong" not in str(failed.value)
+    await bench.edit_connection(added.id, password=good.password)
+    await bench.sync(added.id)
+    info = await status_of(bench, added.id)
+    assert (info.status, info.last_error, info.failures) == (ConnectionStatus.ACTIVE, None, 0)
+
+
+async def test_a_server_that_is_down_is_retried_and_recovers(
+    bench: Workbench, private_pg: Callable[..., Database]
+) -> None:
+    database = private_pg(18)
+    added = await bench.add_connection("shop", Target.from_url(database.monitor_url))
+    await bench.sync(added.id)
+    before = await status_of(bench, added.id)
+    database.server.stop()
+    with pytest.raises(RunFailed):
+        await bench.sync(added.id)
+    run = (await bench.executions(added.id))[0]
+    assert (run.attempts, run.state) == (3, ExecutionState.FAILED)
+    down = await status_of(bench, added.id)
+    assert down.status is ConnectionStatus.ERROR
+    assert down.last_sync_at == before.last_sync_at, "what was collected before stays"
+    database.server.start()
+    await bench.sync(added.id)
+    assert (await status_of(bench, added.id)).status is ConnectionStatus.ACTIVE
+
+
+async def test_a_paused_connection_stays_paused(bench: Workbench, pg18: Database) -> None:
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    await bench.pause(added.id)
+    await bench.sync(added.id)
+    assert (await status_of(bench, added.id)).status is ConnectionStatus.INACTIVE
+    await bench.test_saved(added.id)
+    assert (await status_of(bench, added.id)).status is ConnectionStatus.INACTIVE
+    await bench.resume(added.id)
+    assert (await status_of(bench, added.id)).status is ConnectionStatus.ACTIVE
+
+
+async def test_testing_is_a_state_while_it_lasts(bench: Workbench, pg18: Database) -> None:
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    await bench.sync(added.id)
+    testing = asyncio.create_task(bench.test_saved(added.id))
+    seen = set()
+    while not testing.done():
+        seen.add((await status_of(bench, added.id)).status)
+    assert ConnectionStatus.TESTING in seen
+    report = await testing
+    assert report.facts.version.startswith("18") and report.same_as == ("shop",)
+    assert (await status_of(bench, added.id)).status is ConnectionStatus.ACTIVE
+
+
+async def test_a_failed_test_is_an_error_that_a_sync_mends(bench: Workbench, pg18: Database) -> None:
+    good = Target.from_url(pg18.monitor_url)
+    added = await bench.add_connection("shop", replace(good, database="nowhere"))
+    with pytest.raises(Exception, match="nowhere"):
+        await bench.test_saved(added.id)
+    assert (await status_of(bench, added.id)).status is ConnectionStatus.ERROR
+    await bench.edit_connection(added.id, target=good)
+    await bench.sync(added.id)
+    assert (await status_of(bench, added.id)).status is ConnectionStatus.ACTIVE
+
+
+async def test_no_session_is_left_behind(bench: Workbench, pg18: Database) -> None:
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    for _ in range(3):
+        await bench.sync(added.id)
+    await asyncio.sleep(0.2)
+    left = pg18.fetch(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'meshag/%' AND datname = current_database()"
+    )
+    assert left == [(0,)]
+
+
+async def test_a_cancelled_sync_leaves_the_store_as_it_was(bench: Workbench, pg18: Database) -> None:
+    pg18.execute("CREATE TABLE shop (id int PRIMARY KEY)")
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    began = asyncio.Event()
+
+    def cancel_at(notice: Notice) -> None:
+        if isinstance(notice, Progress) and notice.phase == "collect":
+            began.set()
+
+    bench.subscribe(cancel_at)
+    syncing = asyncio.create_task(bench.sync(added.id))
+    await began.wait()
+    await bench.cancel(bench.runner.running[0])
+    with pytest.raises(RunFailed, match="Cancelled"):
+        await syncing
+    info = await status_of(bench, added.id)
+    assert info.last_sync_at is None and info.status is ConnectionStatus.TESTING
+
+
+async def test_the_same_database_under_two_names_is_noticed(bench: Workbench, pg18: Database) -> None:
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    await bench.sync(added.id)
+    by_socket = Target.from_url(pg18.socket_url)
+    report = await bench.test(by_socket)
+    assert report.same_as == ("shop",)
+
+
+async def test_locked_statistics_are_a_partial_sync(bench: Workbench, pg18: Database) -> None:
+    pg18.execute("DROP EXTENSION pg_stat_statements", "CREATE TABLE shop (id int PRIMARY KEY)")
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    report = await bench.sync(added.id)
+    assert report.tables == 1 and report.statements == 0
+    assert any(finding.fix and "CREATE EXTENSION" in finding.fix for finding in report.warnings)
+    assert (await status_of(bench, added.id)).status is ConnectionStatus.ACTIVE
+
+
+def test_fixture_password_is_the_monitor_s(pg18: Database) -> None:
+    with psycopg.connect(pg18.monitor_url) as connection:
+        assert connection.info.user == "meshag_monitor"
