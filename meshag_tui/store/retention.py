@@ -15,6 +15,7 @@ import peewee
 
 from meshag_tui.settings import RetentionSettings
 from meshag_tui.store import bulk, database, models
+from meshag_tui.store.baselines import ABSENT
 from meshag_tui.store.documents import as_json
 from meshag_tui.types import ExecutionState
 
@@ -23,7 +24,7 @@ LEVELS = (0, 600, 3_600, 86_400)
 
 EXECUTION_DAYS = 30
 _DAY = 86_400_000
-_AT_ONCE = 20_000  # intervals summed by one call and level: a few seconds of the store's thread at worst
+_AT_ONCE = 2_000  # intervals summed by one call and level: a few seconds of the store's thread at worst
 _CLOCK_KEY = "retention.clock"
 _LOCK = 1835365218
 _CHEAP_TO_WALK = 256 * 1024 * 1024
@@ -73,8 +74,8 @@ def roll_up(settings: RetentionSettings, now: int | None = None) -> RolledUp:
     for source, target, days in zip(LEVELS, LEVELS[1:], limits, strict=False):
         width = target * 1000
         cut = int(now - days * _DAY) // width * width  # whole buckets only: the rest of one may still come
-        taken, made = _roll_level(source, target, cut)
-        done, buckets, more = done + taken, buckets + made, more or taken >= _AT_ONCE
+        level = _roll_level(source, target, cut)
+        done, buckets, more = done + level.intervals, buckets + level.buckets, more or level.more
     return RolledUp(done, buckets, more)
 
 
@@ -96,7 +97,7 @@ def prune(settings: RetentionSettings, now: int | None = None) -> dict[str, int]
         counts = {"intervals": _delete(interval, (interval.resolution_s == LEVELS[-1]) & (interval.end_at <= end))}
         used = statistics.select().where(statistics.query == query.id)
         # An empty baseline: it was gone from the server at the last reading, so forgetting it loses no count.
-        gone = (query.last_seen_at <= end) & (query.baseline == "") & ~_exists(used)
+        gone = (query.last_seen_at <= end) & (query.baseline == ABSENT) & ~_exists(used)
         counts["queries"] = _delete(query, gone)
         for label, model in (("tables", models.MonitoredTable), ("indexes", models.MonitoredIndex)):
             counts[label] = _delete(model, model.gone_at <= end)
@@ -133,15 +134,15 @@ def sizes() -> Sizes:
     return Sizes(total, _sqlite_tables() if total <= _CHEAP_TO_WALK else {}, levels)
 
 
-def _roll_level(source: int, target: int, cut: int) -> tuple[int, int]:
+def _roll_level(source: int, target: int, cut: int) -> RolledUp:
     """Sum the intervals of resolution `source` that end by `cut` into buckets of `target` seconds."""
     width = target * 1000
     with database.atomic():
         if not _alone():
-            return 0, 0
-        taken = _oldest(source, cut, width)
+            return RolledUp(0, 0, False)
+        taken, more = _oldest(source, cut, width)
         if not taken:
-            return 0, 0
+            return RolledUp(0, 0, False)
         grouped = [
             list(group) for _, group in itertools.groupby(taken, key=lambda row: (row[1], _bucket(row[3], width)))
         ]
@@ -179,11 +180,11 @@ def _roll_level(source: int, target: int, cut: int) -> tuple[int, int]:
             execute(f"DELETE FROM {model._meta.table_name} WHERE interval_id IN (SELECT source FROM rolled)")  # noqa: S608
         execute("DELETE FROM interval WHERE id IN (SELECT source FROM rolled)")
         execute("DELETE FROM rolled")
-    return len(taken), len(buckets)
+    return RolledUp(len(taken), len(buckets), more)
 
 
-def _oldest(source: int, cut: int, width: int) -> list[tuple[Any, ...]]:
-    """The oldest intervals due, by connection and time, in whole buckets."""
+def _oldest(source: int, cut: int, width: int) -> tuple[list[tuple[Any, ...]], bool]:
+    """The oldest intervals due, by connection and time, in whole buckets; and whether more are due."""
     row = models.Interval
     query = row.select(
         row.id, row.connection, row.start_at, row.end_at, row.complete, row.events, row.calls, row.time_ms, row.sessions
@@ -192,10 +193,10 @@ def _oldest(source: int, cut: int, width: int) -> list[tuple[Any, ...]]:
     found: Any = query.where(due).order_by(row.connection, row.end_at, row.id).limit(_AT_ONCE + 1).tuples()
     taken = list(found)
     if len(taken) <= _AT_ONCE:
-        return taken
+        return taken, False
     cut_off = (taken[-1][1], _bucket(taken[-1][3], width))
     whole = [entry for entry in taken if (entry[1], _bucket(entry[3], width)) != cut_off]
-    return whole or taken  # a bucket of more than all: take what we have of it
+    return whole or taken, True  # a bucket of more than all: take what we have of it
 
 
 def _sum_intervals(group: list[tuple[Any, ...]], target: int) -> tuple[Any, ...]:

@@ -239,3 +239,19 @@ def test_sqlite_gives_space_back(tmp_path: Any, rows: int) -> None:
     store.run(retention.prune, LIMITS, T0 + 500 * DAY)
     assert store.run(retention.sizes).total_bytes < before / 4
     store.close()
+
+
+def test_a_call_does_a_bounded_piece_and_says_that_there_is_more(
+    store: Store, connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_AT_ONCE", 25)
+    store.run(_fill, connection, [(60_000, True, [(0, 1, 1, 1)], [])] * 60)
+    before = store.run(_totals)
+    rounds, now = 0, T0 + 5 * DAY
+    while store.run(retention.roll_up, LIMITS, now).more:
+        rounds += 1
+        assert store.run(_totals) == before
+    assert rounds >= 2
+    assert store.run(lambda: {(row.resolution_s, row.end_at - T0) for row in models.Interval.select()}) == {
+        (600, 600_000 * n) for n in range(1, 7)
+    }
