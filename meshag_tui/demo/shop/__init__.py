@@ -64,7 +64,7 @@ def create_roles(url: str, passwords: Mapping[str, str]) -> None:
 def load(url: str) -> None:
     """Create and fill schema `shop`, its problems and its statistics, in the database of `url` (a superuser's).
 
-    The roles must exist. Takes a few seconds for about 850,000 rows.
+    The roles must exist. Takes a few seconds for about 1.1 million rows.
     """
     import psycopg
     from psycopg import sql

@@ -1,4 +1,4 @@
--- About 850,000 rows, made by the server itself. Modular arithmetic instead of random(): every run is the same shop.
+-- About 1.1 million rows, made by the server itself. Modular arithmetic instead of random(): every run is the same shop.
 -- Recent rows are made dense and old ones sparse by squaring, as in a shop that grows.
 INSERT INTO shop.categories (id, parent_id, slug, name)
 SELECT n, nullif(n / 8, 0), 'category-' || n, (ARRAY['Garden', 'Kitchen', 'Books', 'Toys', 'Sport', 'Music'])[1 + n % 6] || ' ' || n
