@@ -147,6 +147,18 @@ class Scheduler:
         due = self._due[info.id] = _Due(now + wait_s, info.next_sync_at)
         return due
 
+    async def _set_next(self, info: ConnectionInfo) -> None:
+        """Count from the end of the run. A run that set no new time (cancelled, interrupted) waits an interval."""
+        try:
+            known, now_ms = await self._store(_listing_now)
+        except StoreUnavailable:
+            known, now_ms = (), 0
+        fresh = next((each for each in known if each.id == info.id), info)
+        self._due.pop(info.id, None)
+        due = self._due_of(fresh, self._clock(), now_ms)
+        if fresh.next_sync_at == info.next_sync_at:
+            due.at = self._clock() + self._interval_s(info)
+
     def _interval_s(self, info: ConnectionInfo) -> int:
         return info.interval_s or self._settings.collect.interval_s
 
@@ -171,6 +183,7 @@ class Scheduler:
             except StoreUnavailable as error:
                 _log.warning("%s was not synced: %s", info.name, error)
                 await asyncio.sleep(1.0)
+            await self._set_next(info)
             self._notices.publish(Changed("statistics", info.id))
             self._notices.publish(Changed("connections", info.id))
 

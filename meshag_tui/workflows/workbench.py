@@ -31,8 +31,8 @@ from meshag_tui.workflows.scheduler import Scheduler
 from meshag_tui.workflows.sync import SyncReport, limits
 
 if TYPE_CHECKING:
-    from meshag_tui.store import history
     from meshag_tui.changes.review import Review
+    from meshag_tui.store import history
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,170 @@
+"""The scheduler: each connection at its own interval, by a clock the test turns, and nothing made up for."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from meshag_tui.settings import CollectSettings, Settings
+from meshag_tui.store import connections, models
+from meshag_tui.types import ConnectionStatus, Target
+from meshag_tui.workflows import pacing
+from meshag_tui.workflows.scheduler import Scheduler
+from meshag_tui.workflows.workbench import Workbench
+from tests.rig.postgres import Database
+
+
+class Clock:
+    """A monotonic clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def bench(store_url: str, tmp_path: Path) -> AsyncIterator[Workbench]:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    settings = Settings(home=home, store_url=store_url, collect=CollectSettings(interval_s=600))
+    async with await Workbench.open(settings) as bench:
+        yield bench
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def scheduler(bench: Workbench, clock: Clock) -> Scheduler:
+    return Scheduler(bench.store, bench.settings, bench.runner, bench.notices, clock=clock)
+
+
+async def runs(bench: Workbench) -> Counter[str]:
+    found = await bench.executions()
+    return Counter(run.connection_name or "" for run in found if run.kind == "sync_database_stats")
+
+
+async def add(bench: Workbench, name: str, pg: Database, interval_s: int) -> str:
+    return (await bench.add_connection(name, Target.from_url(pg.monitor_url), interval_s=interval_s)).id
+
+
+async def test_two_intervals_two_runs(bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database) -> None:
+    await add(bench, "often", pg18, 60)
+    await add(bench, "seldom", pg18, 600)
+    await scheduler.once()
+    assert await runs(bench) == {"often": 1, "seldom": 1}, "a new connection is due at once"
+    clock.now += 30
+    await scheduler.once()
+    assert await runs(bench) == {"often": 1, "seldom": 1}
+    for expected in (2, 3):
+        clock.now += 64  # an interval and its jitter
+        await scheduler.once()
+        assert await runs(bench) == {"often": expected, "seldom": 1}
+
+
+async def test_missed_slots_are_not_made_up_for(
+    bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database
+) -> None:
+    await add(bench, "shop", pg18, 10)
+    await scheduler.once()
+    clock.now += 1_800  # the process was stopped for half an hour
+    await scheduler.once()
+    assert await runs(bench) == {"shop": 2}
+
+
+async def test_paused_connections_and_a_paused_scheduler_run_nothing(
+    bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database
+) -> None:
+    first = await add(bench, "first", pg18, 60)
+    await add(bench, "second", pg18, 60)
+    await bench.pause(first)
+    await scheduler.once()
+    assert await runs(bench) == {"second": 1}
+    scheduler.pause()
+    clock.now += 120
+    await scheduler.once()
+    assert await runs(bench) == {"second": 1}
+    scheduler.resume()
+    await bench.resume(first)
+    await scheduler.once()
+    assert await runs(bench) == {"first": 1, "second": 2}
+
+
+async def test_a_wall_clock_far_off_does_not_stop_the_syncs(
+    bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database
+) -> None:
+    connection_id = await add(bench, "shop", pg18, 60)
+    row = models.Connection
+
+    def due_in_ten_years() -> None:
+        row.update(next_sync_at=row.created_at + 315_360_000_000).where(row.id == connection_id).execute()
+
+    await bench.store(due_in_ten_years)
+    await scheduler.once()
+    assert await runs(bench) == {"shop": 1}
+
+
+async def test_two_instances_share_the_work(bench: Workbench, clock: Clock, pg18: Database) -> None:
+    await add(bench, "shop", pg18, 60)
+    pair = [Scheduler(bench.store, bench.settings, bench.runner, bench.notices, clock=clock) for _ in range(2)]
+    for _ in range(2):
+        await asyncio.gather(*(each.once() for each in pair))
+        clock.now += 64
+    assert await runs(bench) == {"shop": 2}
+
+
+async def test_a_server_that_is_down_delays_nobody(
+    bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database
+) -> None:
+    dead = Target.from_url("postgresql://nobody@127.0.0.1:1/nothing")
+    await bench.add_connection("dead", dead, interval_s=10)
+    for number in range(3):
+        await add(bench, f"shop{number}", pg18, 10)
+    working = asyncio.create_task(scheduler.once())
+    async with asyncio.timeout(20):
+        while True:
+            known = {info.name: info.status for info in await bench.store(connections.listing)}
+            if all(known[f"shop{number}"] is ConnectionStatus.ACTIVE for number in range(3)):
+                break
+            await asyncio.sleep(0.02)
+    await working
+    assert (await bench.store(connections.find, "dead")).status is ConnectionStatus.ERROR
+
+
+async def test_run_stops_cleanly(bench: Workbench, pg18: Database) -> None:
+    await add(bench, "shop", pg18, 1)
+    scheduler = bench.scheduler()
+    working = asyncio.create_task(scheduler.run())
+    await asyncio.sleep(2.6)
+    scheduler.stop()
+    await asyncio.wait_for(working, 2)
+    done = (await runs(bench))["shop"]
+    assert 2 <= done <= 4, "a second apart, on the real clock"
+    await asyncio.sleep(1.2)
+    assert (await runs(bench))["shop"] == done
+
+
+def test_the_interval_is_stretched_until_reading_is_cheap() -> None:
+    chance = random.Random(1)
+    assert pacing.after_success(60, 100, chance).stretch == 1
+    dear = pacing.after_success(10, 20_000, chance)
+    assert dear.stretch == 64 and 0.05 * 10_000 * dear.stretch >= 20_000
+    assert 0.95 * 640_000 <= dear.delay_ms <= 1.05 * 640_000
+
+
+def test_back_off_doubles_from_a_second_to_a_minute_and_refusals_wait_longer() -> None:
+    chance = random.Random(1)
+    delays = [pacing.after_failure(60, failures, True, chance).delay_ms for failures in range(1, 12)]
+    assert 500 <= delays[0] <= 1_000 and all(30_000 <= delay <= 60_000 for delay in delays[6:])
+    assert max(pacing.after_failure(10, 9, True, chance).delay_ms for _ in range(50)) <= 20_000, "two intervals at most"
+    refused = [pacing.after_failure(60, failures, False, chance).delay_ms for failures in (1, 2, 9)]
+    assert refused[0] > 110_000 and refused[1] > 220_000 and refused[2] <= 1.05 * 900_000
