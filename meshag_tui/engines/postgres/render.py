@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshag_tui.engines.base import Refused, RenderedChange
-from meshag_tui.engines.postgres import expressions
+from meshag_tui.engines.postgres import expressions, permitted
+from meshag_tui.engines.postgres.lexer import tokens
 from meshag_tui.engines.postgres.rewrite import literal
 from meshag_tui.engines.postgres.sql import load
-from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, IndexColumn, IndexSpec, Vacuum
+from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, IndexColumn, IndexSpec, RestoreIndex, Vacuum
 
 if TYPE_CHECKING:
     from psycopg import sql as psycopg_sql
@@ -66,6 +67,8 @@ async def render(session: Reader, change: Change) -> RenderedChange:
         return await _create(session, change.spec)
     if isinstance(change, DropIndex):
         return await _drop(session, change)
+    if isinstance(change, RestoreIndex):
+        return await _restore(session, change)
     if isinstance(change, Analyze | Vacuum):
         return await _maintain(session, change)
     raise Refused(f"Unknown change {type(change).__name__}")
@@ -93,7 +96,7 @@ async def _create(session: Reader, spec: IndexSpec) -> RenderedChange:
         )
     }
     name = _given_name(spec.name, taken) if spec.name is not None else index_name(checked, taken)
-    quoted = await quote(session, [table.schema, table.name, name, *_names(checked)])
+    quoted = await quote(session, [table.schema, table.name, name, *names_in(checked)])
     if table.kind == "p":
         raise Refused(
             f"{table.schema}.{table.name} is partitioned: PostgreSQL makes no index on it without blocking its writers",
@@ -107,7 +110,7 @@ async def _create(session: Reader, spec: IndexSpec) -> RenderedChange:
             "table_oid": table.oid,
             "schema": table.schema,
             "table": table.name,
-            "name": name,
+            "index": name,
             "columns": {column: table.columns[column] for column in sorted(_columns(checked))},
         },
     )
@@ -159,18 +162,19 @@ async def _checked(session: Reader, spec: IndexSpec, table: Table) -> IndexSpec:
         raise Refused("A column stands in the index twice")
     columns = [
         IndexColumn(
-            name=await _expression(session, column.name, table) if column.is_expression else column.name,
+            name=await checked_expression(session, column.name, table) if column.is_expression else column.name,
             is_expression=column.is_expression,
             descending=column.descending,
-            opclass=await _opclass(session, column.opclass, spec.method) if column.opclass else None,
+            opclass=await checked_opclass(session, column.opclass, spec.method) if column.opclass else None,
         )
         for column in spec.columns
     ]
-    where = await _expression(session, spec.where, table) if spec.where else None
+    where = await checked_expression(session, spec.where, table) if spec.where else None
     return IndexSpec(table.schema, table.name, tuple(columns), spec.method, spec.include, where, spec.name)
 
 
-async def _expression(session: Reader, text: str, table: Table) -> str:
+async def checked_expression(session: Reader, text: str, table: Table) -> str:
+    """An expression over a table written anew, its functions immutable and its types with their schema; or Refused."""
     first = expressions.checked(text, table.name)
     expressions.check_columns(first, table.columns)
     if first.functions:
@@ -205,7 +209,8 @@ async def _type_schemas(session: Reader, names: Collection[str], schema: str) ->
     return {name: where for name, where in found.items() if where != "pg_catalog"}
 
 
-async def _opclass(session: Reader, name: str, method: str) -> str:
+async def checked_opclass(session: Reader, name: str, method: str) -> str:
+    """The name of an operator class, with its schema where that is not pg_catalog; or Refused."""
     schema, _, bare = name.rpartition(".")
     rows = await session.fetch(
         "SELECT n.nspname FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_namespace n ON n.oid = o.opcnamespace "
@@ -286,7 +291,8 @@ def _columns(spec: IndexSpec) -> set[str]:
     return found
 
 
-def _names(spec: IndexSpec) -> list[str]:
+def names_in(spec: IndexSpec) -> list[str]:
+    """Every name in a checked spec that is to be quoted."""
     plain = [column.name for column in spec.columns if not column.is_expression]
     classes = [part for column in spec.columns if column.opclass for part in column.opclass.split(".")]
     return [spec.schema, spec.table, spec.method, *plain, *spec.include, *classes]
@@ -336,9 +342,9 @@ async def _drop(session: Reader, change: DropIndex) -> RenderedChange:
         session, [change.schema, change.name, table_schema, table, *([tablespace] if tablespace else [])]
     )
     index = f"{quoted[change.schema]}.{quoted[change.name]}"
-    undo = [_recreated(definition, predicate, quoted[tablespace] if tablespace else None)]
+    undo = [in_one_line(_recreated(definition, predicate, quoted[tablespace] if tablespace else None))]
     if comment is not None:
-        undo.append(f"COMMENT ON INDEX {index} IS {literal(comment)}")
+        undo.append(in_one_line(f"COMMENT ON INDEX {index} IS {literal(comment)}"))
     for number, statistics in sorted((targets or {}).items(), key=lambda pair: int(pair[0])):
         undo.append(f"ALTER INDEX {index} ALTER COLUMN {int(number)} SET STATISTICS {int(statistics)}")
     for name in depends_on or ():
@@ -354,7 +360,7 @@ async def _drop(session: Reader, change: DropIndex) -> RenderedChange:
             "table_oid": table_oid,
             "schema": change.schema,
             "table": table,
-            "name": change.name,
+            "index": change.name,
             "definition": definition,
             "valid": valid,
         },
@@ -368,6 +374,37 @@ def _recreated(definition: str, predicate: str | None, tablespace: str | None) -
         where = f" WHERE {predicate}" if predicate is not None else ""
         text = f"{text.removesuffix(where)} TABLESPACE {tablespace}{where}"
     return text
+
+
+def in_one_line(text: str) -> str:
+    """The statement with line ends of its constants as escapes: the statements of an undo are parted by `;` and one."""
+    words = []
+    for token in tokens(text):
+        word = token.text
+        if "\n" in word and token.kind == "string" and word[0] in "eE":
+            word = word.replace("\n", "\\n")
+        elif "\n" in word and token.kind == "string" and word[0] == "'":
+            word = "E" + word.replace("\\", "\\\\").replace("\n", "\\n")
+        words.append(word)
+    return "".join(words)
+
+
+async def _restore(session: Reader, change: RestoreIndex) -> RenderedChange:
+    """A dropped index as it was: the statements captured before the drop, each checked to be about this index only."""
+    table = await find_table(session, change.schema, change.table)
+    quoted = await quote(session, [change.schema, change.name])
+    permitted.check_restore(change)
+    if await session.fetch(
+        "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = %s AND c.relname = %s",
+        (change.schema, change.name),
+    ):
+        raise Refused(f"The name {change.schema}.{change.name} is taken: the index is back, or something else has it")
+    return RenderedChange(
+        sql=";\n".join(change.statements),
+        undo_sql=f"DROP INDEX CONCURRENTLY {quoted[change.schema]}.{quoted[change.name]}",
+        target={"table_oid": table.oid, "schema": change.schema, "table": change.table, "index": change.name},
+    )
 
 
 # ---------------------------------------------------------------------------------------------- the rest

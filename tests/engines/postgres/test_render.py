@@ -1,4 +1,4 @@
-"""A change becomes SQL only from names of the catalogue and expressions written anew; else it is refused, with reason."""
+"""A change becomes SQL only from names of the catalogue and expressions written anew; else it is refused, and why."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ CREATE TABLE "my app"."Order" (
     id bigint PRIMARY KEY, "select" text, customer_id bigint NOT NULL, state "my app".state, total numeric,
     email varchar(80), created_at timestamptz, code text UNIQUE, "ünï" int
 );
-CREATE TABLE public.orders (id bigint PRIMARY KEY, customer_id bigint, status text, email varchar, total int, made timestamptz);
+CREATE TABLE public.orders (
+    id bigint PRIMARY KEY, customer_id bigint, status text, email varchar, total int, made timestamptz
+);
 CREATE INDEX orders_customer ON public.orders (customer_id);
 CREATE INDEX orders_done ON public.orders (total) WHERE status = 'done';
 CREATE INDEX orders_lower ON public.orders (lower(email));
@@ -48,7 +50,8 @@ def index(table: str, *columns: str | IndexColumn, schema: str = "public", **res
 async def test_names_are_quoted_as_the_server_quotes_them(session: PostgresSession) -> None:
     rendered = await session.render(index("Order", "select", "customer_id", schema="my app"))
     assert rendered.sql == (
-        'CREATE INDEX CONCURRENTLY "Order_select_customer_id_idx" ON "my app"."Order" USING btree ("select", customer_id)'
+        'CREATE INDEX CONCURRENTLY "Order_select_customer_id_idx" ON "my app"."Order" '
+        'USING btree ("select", customer_id)'
     )
     assert rendered.undo_sql == 'DROP INDEX CONCURRENTLY "my app"."Order_select_customer_id_idx"'
     assert rendered == await session.render(index("Order", "select", "customer_id", schema="my app"))

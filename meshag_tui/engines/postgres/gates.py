@@ -1,0 +1,210 @@
+"""The pre-flight checks of a change: each with its value and its limit as shown, and whether it lets us through.
+
+In: a session that may run the change, the change as rendered. Out: `base.Gate` values. What cannot be known blocks, but
+for free disk and the load of a machine whose cores we cannot count: there the DBA must say that they know.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.engines.base import Gate, Refused, RenderedChange
+from meshag_tui.engines.postgres import render
+from meshag_tui.engines.postgres.errors import quoted
+from meshag_tui.engines.postgres.sql import load
+from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, RestoreIndex, Target, Vacuum
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.postgres.ddl import PostgresDdlSession
+
+LONGEST_TRANSACTION_S = 60
+MOST_LAG_S = 10
+MOST_LAG_BYTES = 16 * 1024 * 1024  # where a replica that has nothing to do reports no time
+FEWEST_FREE_CONNECTIONS = 10
+DISK_FACTOR = 3
+
+
+async def gates(
+    session: PostgresDdlSession, change: Change, rendered: RenderedChange, estimated_bytes: int | None
+) -> tuple[Gate, ...]:
+    """Every check for this change, in the order they are shown.
+
+    Args:
+        estimated_bytes: expected size of an index to be made; None: not known.
+    """
+    server = (await session.fetch(load("change_server")))[0]
+    in_recovery, sees_all, most, used, active, workers, data_directory, version = server
+    builds = isinstance(change, CreateIndex | RestoreIndex)
+    found = [_role(in_recovery)]
+    found += await _object(session, change, rendered, version)
+    if builds or isinstance(change, DropIndex):
+        found.append(await _transactions(session, sees_all))
+    found.append(await _locks(session, rendered.target))
+    found.append(await _replicas(session, sees_all))
+    found.append(_load(session.target, active, workers, sees_all))
+    found.append(_connections(most, used))
+    if builds:
+        found.append(_disk(session.target, data_directory, estimated_bytes))
+    return tuple(found)
+
+
+def _role(in_recovery: bool) -> Gate:
+    value = "standby" if in_recovery else "primary"
+    return Gate("server role", value, "primary", "block" if in_recovery else "pass")
+
+
+async def _object(session: PostgresDdlSession, change: Change, rendered: RenderedChange, version: int) -> list[Gate]:
+    """Is it the object that was looked at, may we act on it, and is there nothing equal or of its name?"""
+    target = rendered.target
+    rows = await session.fetch(load("change_table"), (target["table_oid"],))
+    name = f"{target['schema']}.{target['table']}"
+    if not rows:
+        return [Gate("table", "gone", name, "block", "It was dropped since it was looked at")]
+    schema, table, owner, owns, may_create, owns_database, user = rows[0]
+    same = table == target["table"] and (isinstance(change, DropIndex) or schema == target["schema"])
+    found = [Gate("table", f"{schema}.{table}", name, "pass" if same else "block", "" if same else "It was renamed")]
+    allowed = owns
+    if isinstance(change, CreateIndex | RestoreIndex):
+        allowed = owns and may_create
+    elif isinstance(change, Analyze | Vacuum) and not owns:
+        allowed = owns_database or (version >= 170000 and await _may_maintain(session, target["table_oid"]))
+    detail = "" if allowed else f"GRANT {quoted(owner)} TO {quoted(user)};"
+    if owns and not allowed:
+        detail = f"GRANT CREATE ON SCHEMA {quoted(schema)} TO {quoted(user)};"
+    found.append(Gate("owner", owner, f"a role of {user}", "pass" if allowed else "block", detail))
+    if isinstance(change, CreateIndex | DropIndex | RestoreIndex):
+        found.append(await _still_as_rendered(session, change, rendered))
+    return found
+
+
+async def _may_maintain(session: PostgresDdlSession, oid: int) -> bool:
+    rows = await session.fetch("SELECT pg_catalog.has_table_privilege(%s::oid, 'MAINTAIN')", (oid,))
+    return bool(rows[0][0])
+
+
+async def _still_as_rendered(session: PostgresDdlSession, change: Change, rendered: RenderedChange) -> Gate:
+    """Rendering again checks everything at once: an equal index, a free name and its bytes, the definition."""
+    label = "index" if isinstance(change, DropIndex) else "name and equal indexes"
+    limit = "as it was looked at" if isinstance(change, DropIndex) else "free, none"
+    try:
+        again = await render.render(session, change)
+    except Refused as refusal:
+        return Gate(label, "no longer possible", limit, "block", str(refusal))
+    same = again.sql == rendered.sql and dict(again.target) == dict(rendered.target)
+    value = str(rendered.target.get("index", ""))
+    return Gate(label, value, limit, "pass" if same else "block", "" if same else "It has changed: look at it again")
+
+
+async def _transactions(session: PostgresDdlSession, sees_all: bool) -> Gate:
+    limit = f"≤ {LONGEST_TRANSACTION_S} s"
+    if not sees_all:
+        return Gate("oldest transaction", "unknown", limit, "block", _grant(session))
+    rows = await session.fetch(load("change_transactions"), (LONGEST_TRANSACTION_S, LONGEST_TRANSACTION_S))
+    if not rows:
+        return Gate("oldest transaction", limit, limit, "pass")
+    who = "; ".join(
+        f"{'pid ' + str(pid) if pid else application} ({user}{', ' + application if pid and application else ''}), "
+        f"{state or 'state unknown'}, {age:.0f} s"
+        for pid, user, application, age, state in rows
+    )
+    return Gate("oldest transaction", f"{rows[0][3]:.0f} s", limit, "block", f"CONCURRENTLY would wait for {who}")
+
+
+async def _locks(session: PostgresDdlSession, target: Mapping[str, Any]) -> Gate:
+    oids = [target[name] for name in ("table_oid", "oid") if target.get(name)]
+    rows = await session.fetch(load("change_locks"), (oids,))
+    if not rows:
+        return Gate("locks on the table", "none", "none", "pass")
+    said, state = [], "pass"
+    for pid, mode, granted, backend, user, application, for_wraparound in rows:
+        # Ordinary autovacuum gives way to whoever waits for its lock.
+        yields = backend == "autovacuum worker" and not for_wraparound
+        state = "block" if not yields else ("warn" if state == "pass" else state)
+        who = backend if backend == "autovacuum worker" else ", ".join(filter(None, (user, application)))
+        said.append(f"pid {pid} ({who or 'unknown'}) {'has' if granted else 'waits for'} {mode}")
+    verdict: Any = state
+    return Gate("locks on the table", str(len(rows)), "none", verdict, "; ".join(said))
+
+
+async def _replicas(session: PostgresDdlSession, sees_all: bool) -> Gate:
+    limit = f"< {MOST_LAG_S} s"
+    rows = await session.fetch(load("change_replicas"))
+    if not rows:
+        return Gate("replica lag", "no replicas", limit, "pass")
+    if not sees_all:
+        return Gate("replica lag", "unknown", limit, "block", _grant(session))
+    late = [row for row in rows if not _keeps_up(row)]
+    worst = max((row[2] or 0.0 for row in rows), default=0.0)
+    detail = "; ".join(
+        f"{name or 'a replica'} ({state}) is {_lag(lag, behind)} behind" for name, state, lag, behind in late
+    )
+    value = f"{worst:.1f} s" if not late else _lag(late[0][2], late[0][3])
+    return Gate("replica lag", value, limit, "block" if late else "pass", detail)
+
+
+def _keeps_up(row: Sequence[Any]) -> bool:
+    _, _, lag, behind = row
+    if lag is not None:
+        return bool(lag < MOST_LAG_S)
+    return behind is not None and behind < MOST_LAG_BYTES
+
+
+def _lag(lag: float | None, behind: int | None) -> str:
+    if lag is not None:
+        return f"{lag:.0f} s"
+    return "an unknown time" if behind is None else f"{behind / 1024 / 1024:.0f} MB"
+
+
+def _load(target: Target, active: int, workers: int, sees_all: bool) -> Gate:
+    """Cores are known only of this machine; elsewhere max_worker_processes stands for them, and only warns."""
+    here = _is_local(target)
+    cores = (os.cpu_count() or 1) if here else workers
+    limit = f"< {2 * cores}" + ("" if here else " (2 × max_worker_processes; the number of cores is not known)")
+    if not sees_all:
+        return Gate("active sessions", "unknown", limit, "block", "GRANT pg_monitor shows them")
+    if active < 2 * cores:
+        return Gate("active sessions", str(active), limit, "pass")
+    return Gate("active sessions", str(active), limit, "block" if here else "warn", "The server is busy")
+
+
+def _connections(most: int, used: int) -> Gate:
+    free = most - used
+    return Gate(
+        "free connections",
+        str(free),
+        f"≥ {FEWEST_FREE_CONNECTIONS}",
+        "pass" if free >= FEWEST_FREE_CONNECTIONS else "block",
+    )
+
+
+def _disk(target: Target, data_directory: str | None, estimated: int | None) -> Gate:
+    needed = None if estimated is None else DISK_FACTOR * estimated
+    limit = "3 × the index" if needed is None else f"≥ {_megabytes(needed)}"
+    free = _free_bytes(data_directory) if data_directory and _is_local(target) else None
+    if free is None:
+        return Gate("free disk", "unknown", limit, "warn", "PostgreSQL does not say; make sure that the index fits")
+    if needed is None:
+        return Gate("free disk", _megabytes(free), limit, "warn", "The size of the index is not known")
+    return Gate("free disk", _megabytes(free), limit, "pass" if free >= needed else "block")
+
+
+def _free_bytes(folder: str) -> int | None:
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1024 / 1024:.0f} MB"
+
+
+def _is_local(target: Target) -> bool:
+    return target.proxy is None and (target.host.startswith("/") or target.host in ("localhost", "127.0.0.1", "::1"))
+
+
+def _grant(session: PostgresDdlSession) -> str:
+    return f"Our role does not see other sessions: GRANT pg_monitor TO {quoted(session.target.user)};"

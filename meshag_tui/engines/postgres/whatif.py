@@ -1,0 +1,129 @@
+"""What would a statement cost if indexes existed: HypoPG, in our own session, seen by nobody else.
+
+In: a session on a database with the extension, a statement, index specs. Out: `base.WhatIfPlan`. Nothing is created:
+a hypothetical index lives in our backend's memory. Each call plans from scratch: a prepared plan keeps no track of
+hypothetical indexes. HypoPG 1.3 and 1.4 know btree, hash, brin and bloom; for other methods its refusal is raised.
+
+`size_bytes` is HypoPG's estimate: it knows no deduplication and adds a fifth, so an index on a column of few values is
+said to be three to four times its real size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from psycopg import sql
+
+from meshag_tui.engines.base import Refused, WhatIfPlan
+from meshag_tui.engines.postgres import render
+from meshag_tui.engines.postgres.errors import quoted
+from meshag_tui.engines.postgres.explain import Planner
+from meshag_tui.plan import Plan, PlanMode
+from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.postgres.session import PostgresSession
+
+
+async def what_if(session: PostgresSession) -> HypoPG | None:
+    """HypoPG on this session; None where the extension is not installed or a pooler gives us many backends."""
+    schema = session.extension_schema("hypopg")
+    if schema is None or not session.wire.settings_taken:
+        return None
+    return HypoPG(session, schema)
+
+
+class HypoPG:
+    """See `base.WhatIf`. A statement's sample values are chosen once, so that its plans can be compared."""
+
+    method: str = "hypopg"
+    evidence: EvidenceKind = EvidenceKind.PLANNED
+
+    def __init__(self, session: PostgresSession, schema: str) -> None:
+        self.calls = 0  # of the planner, those for choosing sample values included
+        self._session = session
+        self._schema = sql.Identifier(schema)
+        self._planners: dict[tuple[str, PlanMode | None], Planner] = {}
+        self._definitions: dict[IndexSpec, str] = {}
+        self._there = False  # hypothetical indexes, in the backend
+
+    async def plan(self, statement: str, indexes: Sequence[IndexSpec], mode: PlanMode | None = None) -> WhatIfPlan:
+        """The plan of a statement as if these indexes existed.
+
+        Raises:
+            Refused: the statement may not be explained, or a spec holds what an index may not.
+            EngineError: the server cannot plan it, or HypoPG does not take an index.
+        """
+        try:
+            return await self._plan(statement, indexes, mode)
+        finally:
+            self.calls = sum(planner.calls for planner in self._planners.values())
+
+    async def _plan(self, statement: str, indexes: Sequence[IndexSpec], mode: PlanMode | None) -> WhatIfPlan:
+        planner = self._planners.get((statement, mode))
+        if planner is None:
+            await self._reset()
+            planner = await Planner.prepare(self._session, statement, mode, None)
+            self._planners[statement, mode] = planner
+            if not indexes:
+                return WhatIfPlan(planner.first, (), {})
+        definitions = [await self._definition(spec) for spec in indexes]
+        await self._reset()
+        made = await self._create(definitions) if definitions else []
+        try:
+            plan = await planner.plan()
+        finally:
+            if self._session.wire.gone is None:
+                await self._reset()
+        names = _index_names(plan)
+        used = tuple(spec for spec, (name, _) in zip(indexes, made, strict=True) if name in names)
+        return WhatIfPlan(plan, used, {spec: size for spec, (_, size) in zip(indexes, made, strict=True)})
+
+    async def _create(self, definitions: Sequence[str]) -> list[tuple[str, int]]:
+        """Name and estimated size of each hypothetical index, in the order given."""
+        self._there = True
+        rows = await self._session.fetch(
+            sql.SQL(
+                "SELECT h.indexname, {schema}.hypopg_relation_size(h.indexrelid)::bigint "
+                "FROM pg_catalog.unnest(%s::text[]) WITH ORDINALITY d(text, number), "
+                "LATERAL {schema}.hypopg_create_index(d.text) h ORDER BY d.number"
+            ).format(schema=self._schema),
+            (list(definitions),),
+        )
+        if len(rows) != len(definitions):
+            raise Refused("HypoPG did not take an index")
+        return [(name, size) for name, size in rows]
+
+    async def _reset(self) -> None:
+        if self._there:
+            await self._session.fetch(sql.SQL("SELECT {}.hypopg_reset()").format(self._schema))
+            self._there = False
+
+    async def _definition(self, spec: IndexSpec) -> str:
+        """CREATE INDEX for a spec, every name quoted and every expression written anew."""
+        if spec not in self._definitions:
+            self._definitions[spec] = await self._written(spec)
+        return self._definitions[spec]
+
+    async def _written(self, spec: IndexSpec) -> str:
+        session = self._session
+        needs_table = spec.where is not None or any(column.is_expression for column in spec.columns)
+        table = await render.find_table(session, spec.schema, spec.table) if needs_table else None
+        columns = []
+        for column in spec.columns:
+            name = column.name
+            if column.is_expression and table is not None:
+                name = await render.checked_expression(session, column.name, table)
+            opclass = await render.checked_opclass(session, column.opclass, spec.method) if column.opclass else None
+            columns.append(IndexColumn(name, column.is_expression, column.descending, opclass))
+        where = (
+            await render.checked_expression(session, spec.where, table) if spec.where and table is not None else None
+        )
+        whole = IndexSpec(spec.schema, spec.table, tuple(columns), spec.method, spec.include, where)
+        names = {name: quoted(name) for name in render.names_in(whole)}
+        return render.create_index_sql(whole, None, names, concurrently=False)
+
+
+def _index_names(plan: Plan) -> set[str]:
+    return {node.index for node in plan.root.walk() if node.index is not None}
