@@ -11,7 +11,7 @@ import functools
 import importlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,7 +28,7 @@ from meshag_tui.screens.places import PLACES, START, place_named
 from meshag_tui.screens.scope import SPANS, Scope, span_name
 from meshag_tui.screens.tabs import Tabs
 from meshag_tui.settings import Settings
-from meshag_tui.text import one_line, use_ascii
+from meshag_tui.text import count, duration, one_line, use_ascii
 from meshag_tui.types import ConnectionStatus, MeshagError, Window
 from meshag_tui.widgets.actions import ActionApp, Actions
 from meshag_tui.widgets.chooser import Choice, Chooser
@@ -122,8 +122,8 @@ class MeshagApp(ActionApp):
             assert self.bench is not None  # noqa: S101
             self._unsubscribe = self.bench.subscribe(self._heard)
             await self._recall()
-            await self._read_connections()
-            await self.go(self._start())
+            await self.read_connections()
+            await self.go(self.start_place())
             if self._collect:
                 self.run_worker(self.bench.scheduler().run(), group="scheduler", exit_on_error=False)
             self.set_interval(self.settings.ui.refresh_s, self._tick)
@@ -136,7 +136,8 @@ class MeshagApp(ActionApp):
     def _opening(self, state: State) -> None:
         self.query_one(f"#{_OPENING}", Page).set_state(state)
 
-    def _start(self) -> str:
+    def start_place(self) -> str:
+        """Where to begin: at the queries, or without any connection where one is added."""
         if not self.connections:
             return START[-1]
         return next(name for name in START if any(place.name == name for place in PLACES))
@@ -228,6 +229,10 @@ class MeshagApp(ActionApp):
         if self.bench is not None:
             self._do(self._remember())
 
+    def look_at_connection(self, connection_id: str) -> None:
+        """Look at another connection, at its newest data."""
+        self.look_at(replace(self.scope, connection_id=connection_id, end=None))
+
     async def _recall(self) -> None:
         from meshag_tui.store.remembered import recall
 
@@ -244,7 +249,7 @@ class MeshagApp(ActionApp):
         kept = {"connection": self.scope.connection_id, "span_ms": self.scope.span_ms}
         await self.bench.store(remember, _REMEMBERED, kept)
 
-    async def _read_connections(self) -> bool:
+    async def read_connections(self) -> bool:
         """Read the connections; True if what panes show of the one in front may have changed."""
         from meshag_tui.store.connections import listing
 
@@ -254,7 +259,7 @@ class MeshagApp(ActionApp):
         if self.connections and self.connection is None:
             # The one with the most to say: synced last, so that there is something to see.
             newest = max(self.connections, key=lambda info: info.last_sync_at or 0)
-            self.look_at(replace(self.scope, connection_id=newest.id, end=None))
+            self.look_at_connection(newest.id)
         elif not self.connections and self.scope.connection_id is not None:
             self.look_at(replace(self.scope, connection_id=None))
         self._sync_lines()
@@ -294,7 +299,7 @@ class MeshagApp(ActionApp):
                 else:
                     pane.notice_soon()
         if kind == "Changed" and notice.topic in ("connections", "suggestions") and not self.held:  # type: ignore[union-attr]
-            self._do(self._read_connections())
+            self._do(self.read_connections())
 
     def _progress(self, notice: Any) -> None:
         words = f"{_WORK.get(notice.kind, notice.kind)}: {notice.phase.replace('_', ' ')}"
@@ -311,7 +316,7 @@ class MeshagApp(ActionApp):
         if self.held:
             return
         try:
-            changed = await self._read_connections()
+            changed = await self.read_connections()
         except MeshagError as error:
             self.say(str(error), "error")
             return
@@ -407,30 +412,36 @@ class MeshagApp(ActionApp):
 
     def do_sync_now(self) -> None:
         """Read the server now."""
-        info, bench = self.connection, self.bench
-        if info is None or bench is None:
-            return
-        name = info.name
+        if self.connection is not None:
+            self._do(self.sync([self.connection.id]))
 
-        async def sync() -> None:
-            report = await bench.sync(info.id)
-            warned = f", {len(report.warnings)} warnings (6)" if report.warnings else ""
-            self.say(f"Synced {name}: {report.statements:,} statements in {report.duration_ms:,.0f} ms{warned}")
-
-        self._do(sync())
+    async def sync(self, connection_ids: Sequence[str]) -> None:
+        """Read servers now, side by side, and say how it went; each failure is said by name."""
+        assert self.bench is not None  # noqa: S101
+        names = {info.id: info.name for info in self.connections}
+        ended = await asyncio.gather(*(self.bench.sync(each) for each in connection_ids), return_exceptions=True)
+        for connection_id, report in zip(connection_ids, ended, strict=True):
+            name = names.get(connection_id, connection_id)
+            if isinstance(report, MeshagError):
+                self.say(f"{name}: {report}", "error")
+            elif isinstance(report, BaseException):
+                raise report
+            else:
+                warned = f", {len(report.warnings)} warnings" if report.warnings else ""
+                took = duration(report.duration_ms)
+                self.say(f"Synced {name}: {count(report.statements)} statements in {took}{warned}")
 
     def do_suggest(self) -> None:
         """Look for improvements now."""
-        info, bench = self.connection, self.bench
-        if info is None or bench is None:
-            return
-        name = info.name
+        if self.connection is not None:
+            self._do(self.suggest(self.connection.id))
 
-        async def suggest() -> None:
-            found = await bench.suggest(info.id)
-            self.say(f"{name}: {len(found)} open suggestions" if found else f"{name}: nothing to improve was found")
-
-        self._do(suggest())
+    async def suggest(self, connection_id: str) -> None:
+        """Look for improvements of a connection and say how many are open."""
+        assert self.bench is not None  # noqa: S101
+        name = next((info.name for info in self.connections if info.id == connection_id), connection_id)
+        found = await self.bench.suggest(connection_id)
+        self.say(f"{name}: {len(found)} open suggestions" if found else f"{name}: nothing to improve was found")
 
     def _running_here(self) -> list[str]:
         return [run for run, (connection, _) in self._work.items() if connection == self.scope.connection_id]
@@ -466,7 +477,7 @@ class MeshagApp(ActionApp):
 
         def chosen(connection_id: str | None) -> None:
             if connection_id is not None:
-                self.look_at(replace(self.scope, connection_id=connection_id, end=None))
+                self.look_at_connection(connection_id)
 
         self.push_screen(Chooser("Connection", choices, self.scope.connection_id), chosen)
 
@@ -507,7 +518,7 @@ class MeshagApp(ActionApp):
                 return
             what, _, subject = choice.partition(" ")
             if what == "at":
-                self.look_at(replace(self.scope, connection_id=subject, end=None))
+                self.look_at_connection(subject)
             else:
                 self._do(self._perform_soon(subject))
 

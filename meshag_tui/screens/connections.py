@@ -1,26 +1,278 @@
-"""The monitored databases: what they are, whether they are read, and what to do about it."""
+"""The monitored databases: what they are, whether they are read, and what can be done about it."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
+from textual.containers import Vertical
 
+from meshag_tui.screens.connection_wizard import ConnectionWizard
+from meshag_tui.screens.findings import findings_pieces, report_pieces
 from meshag_tui.screens.pane import Pane
-from meshag_tui.widgets.columns import Column
+from meshag_tui.store import connections
+from meshag_tui.store.connections import ConnectionInfo
+from meshag_tui.text import ago, glyphs, moment
+from meshag_tui.types import ConnectionStatus, MeshagError
+from meshag_tui.widgets.columns import Column, Tone
+from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog, error_dialog
+from meshag_tui.widgets.page import Page, Piece
+from meshag_tui.widgets.states import Condition, State
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Topic
 
+_EMPTY = State(
+    Condition.EMPTY,
+    "no connection yet",
+    "A connection is a database that MeshAG reads. It needs a role that may watch; the wizard shows the SQL for it.",
+    "i adds one. To look around first: meshag demo",
+)
+_WORDS = {
+    ConnectionStatus.ACTIVE: "active",
+    ConnectionStatus.INACTIVE: "off",
+    ConnectionStatus.ERROR: "error",
+    ConnectionStatus.TESTING: "testing",
+}
+_TONES: dict[str, Tone] = {"error": "critical", "off": "dim", "testing": "warning"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A connection as the list shows it, at a moment (epoch ms)."""
+
+    info: ConnectionInfo
+    now: float
+    looked_at: bool
+
+    @property
+    def id(self) -> str:
+        return self.info.id
+
+    @property
+    def status(self) -> str:
+        drawn = glyphs()
+        word = _WORDS[self.info.status]
+        symbol = {"active": drawn.ok, "error": drawn.bad, "testing": drawn.ellipsis}.get(word, drawn.none)
+        return f"{symbol} {word}"
+
+    @property
+    def engine(self) -> str:
+        return f"{self.info.engine or self.info.db_type.title()} {self.info.version or ''}".strip()
+
+    @property
+    def next(self) -> str:
+        at = self.info.next_sync_at
+        if self.info.status is ConnectionStatus.INACTIVE:
+            return "off"
+        return "due" if at is None or at <= self.now else ago(at, self.now)
+
+    @property
+    def address(self) -> str:
+        host = f"[{self.info.host}]" if ":" in self.info.host else self.info.host
+        return f"{host}:{self.info.port}"
+
+
+COLUMNS = (
+    Column(
+        "here", "", 1, value=lambda row: row.looked_at, render=lambda here: glyphs().arrow[-1] if here else "", keep=20
+    ),
+    Column("name", "Name", 12, flex=2, value=lambda row: row.info.name, keep=100),
+    Column("status", "Status", 9, value=lambda row: row.status, tone=lambda said: _TONES.get(said[2:], ""), keep=95),
+    Column("engine", "Type", 15, value=lambda row: row.engine, keep=30),
+    Column("address", "Address", 14, flex=2, value=lambda row: row.address, keep=70),
+    Column("database", "Database", 9, flex=1, value=lambda row: row.info.database, keep=60),
+    Column(
+        "synced",
+        "Synced",
+        10,
+        value=lambda row: (row.info.last_sync_at, row.now),
+        render=lambda pair: ago(*pair),
+        sort_key=lambda pair: pair[0] or 0,
+        descending=True,
+        keep=80,
+    ),
+    Column("next", "Next", 9, value=lambda row: row.next, keep=50),
+    Column("open", "Advice", 6, align="right", value=lambda row: row.info.open_suggestions, descending=True, keep=65),
+    Column("error", "Last error", 14, flex=3, value=lambda row: row.info.last_error or "", prose=True, keep=40),
+)
+
 
 class ConnectionsPane(Pane):
-    """All connections."""
+    """All connections, and below them the one under the cursor in full."""
 
     place = "connections"
-    topics: ClassVar[frozenset[Topic]] = frozenset({"connections", "suggestions"})
+    topics: ClassVar[frozenset[Topic]] = frozenset({"connections", "suggestions", "statistics"})
     needs_connection = False
+    DEFAULT_CSS = """
+    ConnectionsPane Table { height: 1fr; }
+    ConnectionsPane #about { height: 40%; border-top: solid $primary; padding: 0 1; }
+    """
 
     def compose(self) -> ComposeResult:
-        yield Table((Column("name", "Name", 16, keep=100),), key=lambda info: info.id, id="list")
+        with Vertical(id="list", classes="view"):
+            yield Table(COLUMNS, key=lambda row: row.id, empty=_EMPTY, sort=("name", False))
+            yield Page(id="about")
 
     async def load(self) -> None:
-        self.query_one(Table).set_rows(self.shell.connections)
+        now, here = self.shell.now_ms(), self.shell.scope.connection_id
+        rows = [Row(info, now, info.id == here) for info in self.shell.connections]
+        shown = [row for row in rows if self.matches(" ".join((row.info.name, row.info.label, row.status)))]
+        self._table.set_rows(shown)
+        self._describe()
+
+    @property
+    def wants_tick(self) -> bool:
+        return bool(self.shell.connections)  # ages
+
+    @property
+    def _table(self) -> Table:
+        return self.query_one(Table)
+
+    @property
+    def _chosen(self) -> ConnectionInfo | None:
+        row: Row | None = self._table.row
+        return None if row is None else row.info
+
+    @property
+    def _targets(self) -> list[ConnectionInfo]:
+        return [row.info for row in self._table.targets]
+
+    def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
+        self._describe()
+        self.shell.refresh_keys()
+
+    def _describe(self) -> None:
+        page, info = self.query_one("#about", Page), self._chosen
+        page.display = info is not None
+        if info is not None:
+            page.set_parts(about(info), keep_place=True)
+
+    # --- actions ----------------------------------------------------------------------------------------------------
+
+    def why_not(self, action_id: str) -> str | None:
+        info = self._chosen if self.is_mounted else None
+        if info is None and action_id in (*_ON_ONE, "sync-now", "suggest"):
+            return "there is no connection yet"
+        return super().why_not(action_id)
+
+    def copy_text(self) -> tuple[str, str] | None:
+        info = self._chosen
+        return None if info is None else (info.label, "address")
+
+    async def on_table_row_selected(self, event: Table.RowSelected) -> None:
+        """Look at the connection."""
+        self.shell.look_at_connection(event.row.id)
+        await self.shell.go(self.shell.start_place())
+
+    async def do_connection_add(self) -> None:
+        self.shell.push_screen(ConnectionWizard(self.bench, self.shell.connections), self._added)
+
+    def _added(self, connection_id: str | None) -> None:
+        if connection_id is not None:
+            self.shell.do(self._welcome(connection_id))
+
+    async def _welcome(self, connection_id: str) -> None:
+        """Show the new connection, look at it, and read it at once."""
+        await self.shell.read_connections()
+        self.shell.look_at_connection(connection_id)
+        await self.load()
+        self._table.move_to(connection_id)
+        self.shell.say("Saved. Reading it for the first time")
+        await self.shell.sync([connection_id])
+
+    async def do_connection_edit(self) -> None:
+        info = self._chosen
+        if info is not None:
+            self.shell.push_screen(ConnectionWizard(self.bench, self.shell.connections, info), self._edited)
+
+    def _edited(self, connection_id: str | None) -> None:
+        if connection_id is not None:
+            self.shell.say("Saved")
+            self.shell.do(self.shell.sync([connection_id]))
+
+    async def do_connection_remove(self) -> None:
+        info = self._chosen
+        if info is None:
+            return
+        counts = await self.bench.store.read(connections.contents, info.id)
+        what = ", ".join(f"{rows:,} {kind}" for kind, rows in counts.items() if rows) or "nothing collected yet"
+        question = Confirmation(
+            title="Remove a connection",
+            object_name=f"{info.name} ({info.label})",
+            effect=f"MeshAG forgets it, with {what}. The database itself is not touched.",
+            undo="Nothing brings the history back.",
+            typed_name=info.name,
+            verb="Remove",
+        )
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.shell.do(self._remove(info))
+
+        self.shell.push_screen(ConfirmDialog(question), answered)
+
+    async def _remove(self, info: ConnectionInfo) -> None:
+        gone = await self.bench.remove_connection(info.id)
+        await self.shell.read_connections()
+        self.refresh_soon()
+        self.shell.say(f"Removed {info.name}, and {sum(gone.values()):,} rows with it")
+
+    async def do_connection_pause(self) -> None:
+        """Stop or start syncing the connections that are marked, or the one under the cursor."""
+        for info in self._targets:
+            if info.status is ConnectionStatus.INACTIVE:
+                await self.bench.resume(info.id)
+                self.shell.say(f"{info.name} is synced again")
+            else:
+                await self.bench.pause(info.id)
+                self.shell.say(f"{info.name} is not synced any more; {glyphs().arrow} the same key starts it again")
+
+    def do_connection_test(self) -> None:
+        info = self._chosen
+        if info is not None:
+            self.shell.say(f"Testing {info.label}")
+            self.shell.do(self._test(info))
+
+    async def _test(self, info: ConnectionInfo) -> None:
+        dialog: Any
+        try:
+            report = await self.bench.test_saved(info.id)
+        except MeshagError as error:
+            dialog = error_dialog(f"Test of {info.name} failed", str(error), getattr(error, "fix", None) or "")
+        else:
+            dialog = TextDialog(f"Test of {info.name}: {info.label}", report_pieces(report))
+        self.shell.push_screen(dialog)
+
+    def do_sync_now(self) -> None:
+        """Read the marked connections, or the one under the cursor."""
+        self.shell.do(self.shell.sync([info.id for info in self._targets]))
+
+    def do_suggest(self) -> None:
+        info = self._chosen
+        if info is not None:
+            self.shell.do(self.shell.suggest(info.id))
+
+
+_ON_ONE = ("connection-edit", "connection-remove", "connection-pause", "connection-test")
+
+
+def about(info: ConnectionInfo) -> list[Piece]:
+    """A connection in full; no password is in it."""
+    interval = f"every {info.interval_s} s" if info.interval_s else "at the usual interval"
+    facts = [
+        ("Address", info.label + (f" through {info.proxy}" if info.proxy else "")),
+        ("TLS", info.tls + (f", CA {info.tls_ca}" if info.tls_ca else "")),
+        ("Server", f"{info.engine or info.db_type.title()} {info.version or '(not read yet)'}"),
+        ("Synced", f"{moment(info.last_sync_at)}, {interval}" if info.last_sync_at else f"never yet, {interval}"),
+        ("Changes", "never: it is marked read-only" if info.read_only else "may be applied, after a review"),
+    ]
+    said: list[Piece] = []
+    if info.last_error:
+        said += [
+            ("critical", f"{glyphs().bad} {info.last_error}\n"),
+            ("dim", f"{info.failures} {'try' if info.failures == 1 else 'tries'} failed\n"),
+        ]
+    for label, value in facts:
+        said += [("dim", f"{label:<9}"), ("", f"{value}\n")]
+    return said + findings_pieces(info.warnings)

@@ -34,4 +34,15 @@ _GENERAL = (
     Action("quit", "q", "Quit", "Leave MeshAG; in a detail: go back"),
 )
 
-ACTIONS: tuple[Action, ...] = (*_PLACES, *_GENERAL, *widget_actions())
+_CONNECTIONS = tuple(
+    Action(name, key, title, said, screens=("connections",), group="Connections", footer=footer)
+    for name, key, title, said, footer in (
+        ("connection-add", "i", "Add", "Add a connection", 10),
+        ("connection-edit", "E", "Edit", "Edit the connection under the cursor", 20),
+        ("connection-test", "T", "Test", "Test the connection under the cursor", 25),
+        ("connection-pause", "P", "On/off", "Stop or start syncing it", 30),
+        ("connection-remove", "D", "Remove", "Forget it, with all its history", 40),
+    )
+)
+
+ACTIONS: tuple[Action, ...] = (*_PLACES, *_CONNECTIONS, *_GENERAL, *widget_actions())

@@ -1,0 +1,156 @@
+"""The fields of a connection, and what they make together: a `Target` and how it is to be read. No widgets here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from meshag_tui.types import DEFAULT_PORTS, DbType, Secret, Target, TlsMode, UsageError
+from meshag_tui.widgets.form import Field, whole_number
+
+if TYPE_CHECKING:
+    from meshag_tui.store.connections import ConnectionInfo
+
+ENGINES: Mapping[str, DbType] = {"PostgreSQL": DbType.POSTGRES}
+"""What this build can reach, by the name it is chosen by."""
+_YES_NO = ("no", "yes")
+_PROXY_SCHEMES = ("socks5", "socks5h")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the form asks for: how to reach it, and how to treat it."""
+
+    name: str
+    target: Target
+    interval_s: int | None
+    slow_ms: float | None
+    read_only: bool
+
+
+def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[Field, ...]:
+    """The form's fields, filled from a saved connection when one is edited; `taken` are the names of the others."""
+
+    def free(name: str) -> str | None:
+        return "another connection has this name" if name.strip() in taken else None
+
+    engine = next(name for name, kind in ENGINES.items() if info is None or kind is info.db_type)
+    interval_s, slow_ms = (None, None) if info is None else (info.interval_s, info.slow_ms)
+    port = str(DEFAULT_PORTS[ENGINES[engine]] if info is None else info.port)
+    password_hint = "unchanged" if info is not None and info.has_password else "empty: .pgpass, peer or trust"
+    return (
+        Field("url", "URL", hint="postgresql://user@host:5432/database fills in what is below", check=_url),
+        Field("name", "Name", "" if info is None else info.name, required=True, check=free),
+        Field("engine", "Engine", engine, choices=tuple(ENGINES)),
+        Field("host", "Host", "" if info is None else info.host, required=True, hint="name, address or socket folder"),
+        Field("port", "Port", port, required=True, check=whole_number(1, 65_535)),
+        Field("database", "Database", "" if info is None else info.database, required=True),
+        Field("user", "User", "" if info is None else info.username, required=True),
+        Field("password", "Password", kind="password", hint=password_hint),
+        Field("tls", "TLS", TlsMode.PREFER if info is None else info.tls, choices=tuple(TlsMode)),
+        Field("tls_ca", "CA file", (info and info.tls_ca) or "", hint="for verify-ca, verify-full", check=_file),
+        Field("proxy", "Proxy", (info and info.proxy) or "", hint="socks5://host:1080", check=_proxy),
+        Field(
+            "interval_s",
+            "Sync every (s)",
+            _number(interval_s),
+            check=whole_number(1, 86_400),
+        ),
+        Field("slow_ms", "Slow from (ms)", _number(slow_ms), check=_positive),
+        Field("read_only", "Never change it", _YES_NO[bool(info and info.read_only)], choices=_YES_NO),
+    )
+
+
+def wanted(values: Mapping[str, str]) -> Wanted:
+    """What the values of the fields ask for; they were checked one by one.
+
+    Raises:
+        UsageError: they do not fit together.
+    """
+    given = {name: value.strip() for name, value in values.items() if name != "password"}
+    tls = TlsMode(given["tls"])
+    if tls is TlsMode.DISABLE and given["tls_ca"]:
+        raise UsageError("A CA file is of no use with TLS mode disable")
+    password = values["password"]
+    target = Target(
+        db_type=ENGINES[given["engine"]],
+        host=given["host"],
+        port=int(given["port"]),
+        database=given["database"],
+        user=given["user"],
+        password=Secret(password) if password else None,
+        tls=tls,
+        tls_ca=str(Path(given["tls_ca"]).expanduser()) if given["tls_ca"] else None,
+        proxy=given["proxy"] or None,
+    )
+    return Wanted(
+        name=given["name"],
+        target=target,
+        interval_s=int(given["interval_s"]) if given["interval_s"] else None,
+        slow_ms=float(given["slow_ms"]) if given["slow_ms"] else None,
+        read_only=given["read_only"] == "yes",
+    )
+
+
+def from_url(url: str, name: str) -> dict[str, str]:
+    """The values a URL fills in; the name only if there is none yet. UsageError if it cannot be read."""
+    target = Target.from_url(url.strip())
+    engine = next((known for known, kind in ENGINES.items() if kind is target.db_type), None)
+    if engine is None:
+        raise UsageError(f"This build cannot reach {target.db_type} yet")
+    values: dict[str, Any] = {
+        "engine": engine,
+        "host": target.host,
+        "port": str(target.port),
+        "database": target.database,
+        "user": target.user,
+        "tls": str(target.tls),
+        "tls_ca": target.tls_ca or "",
+        "proxy": target.proxy or "",
+    }
+    if target.password is not None:
+        values["password"] = target.password.reveal()
+    if not name.strip():
+        values["name"] = target.database if target.host.startswith("/") else f"{target.database}@{target.host}"
+    return values
+
+
+def reaches_elsewhere(target: Target, info: ConnectionInfo) -> bool:
+    """Whether a saved password must not be sent along: it was given for another server or user."""
+    return (target.host, target.port, target.user) != (info.host, info.port, info.username)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def _url(text: str) -> str | None:
+    try:
+        from_url(text, "")
+    except UsageError as error:
+        return str(error)
+    return None
+
+
+def _file(text: str) -> str | None:
+    path = Path(text.strip()).expanduser()
+    return None if path.is_file() else "there is no such file"
+
+
+def _proxy(text: str) -> str | None:
+    try:
+        parts = urlsplit(text.strip())
+        good = parts.scheme in _PROXY_SCHEMES and parts.hostname and parts.port
+    except ValueError:
+        good = None
+    return None if good else "write socks5://host:1080, or socks5://user:password@host:1080"
+
+
+def _positive(text: str) -> str | None:
+    try:
+        return None if 0 < float(text) <= 86_400_000 else "a number of milliseconds above 0"
+    except ValueError:
+        return "a number of milliseconds"
