@@ -87,7 +87,7 @@ class Statement:
     @property
     def relations(self) -> tuple[Relation, ...]:
         """The tables and views it names, each once, in order; names of its own WITH queries left out."""
-        return _relations(self.tree)
+        return _named(self.text)[0]
 
     @property
     def parameters(self) -> tuple[int, ...]:
@@ -97,7 +97,7 @@ class Statement:
     @property
     def functions(self) -> tuple[tuple[str, ...], ...]:
         """Names of the functions it calls, each as its parts."""
-        return tuple(names(node.get("funcname", ())) for node in find(self.tree, "FuncCall"))
+        return _named(self.text)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +244,16 @@ _REDACTIONS: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def _documents(tree: Any) -> Iterator[Mapping[str, Any]]:
-    stack = [tree]
+    # Leaves are most of a document: they are left out before they get onto the stack.
+    stack: list[Any] = [tree]
     while stack:
         here = stack.pop()
-        if isinstance(here, dict):
+        if type(here) is dict:
             yield here
-            stack.extend(reversed(list(here.values())))
-        elif isinstance(here, list):
-            stack.extend(reversed(here))
+            inner = here.values()
+        else:
+            inner = here
+        stack += [each for each in reversed(inner) if type(each) is dict or type(each) is list]
 
 
 _LITERAL_LEFT = re.compile(r"'|\$(?!\d)")
@@ -331,15 +333,21 @@ def _without_setting(text: str, normal: str) -> str:
     return f"{found.group(1)} $1" if found else normal
 
 
-def _relations(tree: Mapping[str, Any]) -> tuple[Relation, ...]:
-    own = {node.get("ctename") for node in find(tree, "CommonTableExpr")}
+@functools.lru_cache(64)
+def _named(text: str) -> tuple[tuple[Relation, ...], tuple[tuple[str, ...], ...]]:
+    """The relations and the functions a text names, in one walk."""
+    own: set[str] = set()
     seen: dict[Relation, None] = {}
-    for node in _documents(tree):
-        name, schema = node.get("relname"), node.get("schemaname") or None
-        # Names of WITH queries stand for themselves everywhere: a table of the same name is missed, rarely.
-        if name and (schema or name not in own):
-            seen.setdefault(Relation(schema, name))
-    return tuple(seen)
+    called = []
+    for node in _documents(_tree(text)):
+        if "ctename" in node:
+            own.add(node["ctename"])
+        elif name := node.get("relname"):
+            seen.setdefault(Relation(node.get("schemaname") or None, name))
+        elif "funcname" in node:
+            called.append(names(node["funcname"]))
+    # Names of WITH queries stand for themselves everywhere: a table of the same name is missed, rarely.
+    return tuple(found for found in seen if found.schema or found.name not in own), tuple(called)
 
 
 def _is_internal(text: str, statement: Statement) -> bool:
