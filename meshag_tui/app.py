@@ -50,7 +50,12 @@ _LOG = logging.getLogger("meshag.screens")
 _OPENING = "opening"
 _PROGRESS_EVERY_S = 0.5
 _REMEMBERED = "screens.scope"
-_WORK = {"sync_database_stats": "syncing", "generate_suggestions": "advising", "apply_change": "applying"}
+_WORK = {
+    "sync_database_stats": "syncing",
+    "generate_suggestions": "advising",
+    "change_database": "applying",
+    "keep_store": "tidying",
+}
 
 
 def run(settings: Settings) -> int:
@@ -349,6 +354,10 @@ class MeshagApp(ActionApp):
         if info.status is ConnectionStatus.ERROR:
             return f"cannot sync, data {age[0]}", "warning"
         return age
+
+    def doing(self, execution_id: str) -> str:
+        """Where a run of this process is, in words; "" for one that does not run here."""
+        return self._work.get(execution_id, (None, ""))[1]
 
     def _work_words(self) -> str:
         here = [words for connection, words in self._work.values() if connection == self.scope.connection_id]

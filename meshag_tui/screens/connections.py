@@ -106,7 +106,7 @@ class ConnectionsPane(Pane):
     needs_connection = False
     DEFAULT_CSS = """
     ConnectionsPane Table { height: 1fr; }
-    ConnectionsPane #about { height: 40%; border-top: solid $primary; padding: 0 1; }
+    ConnectionsPane #about { height: 40%; max-height: 14; border-top: solid $primary; padding: 0 1; }
     """
 
     def compose(self) -> ComposeResult:

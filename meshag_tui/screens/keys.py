@@ -45,4 +45,6 @@ _CONNECTIONS = tuple(
     )
 )
 
-ACTIONS: tuple[Action, ...] = (*_PLACES, *_CONNECTIONS, *_GENERAL, *widget_actions())
+_DOCTOR = (Action("examine", "T", "Ask again", "Ask the server again", ("doctor",), group="Doctor", footer=10),)
+
+ACTIONS: tuple[Action, ...] = (*_PLACES, *_CONNECTIONS, *_DOCTOR, *_GENERAL, *widget_actions())

@@ -30,7 +30,12 @@ class Place:
         return found
 
 
-PLACES: tuple[Place, ...] = (Place(1, "connections", "Connections", "connections:ConnectionsPane"),)
+PLACES: tuple[Place, ...] = (
+    Place(1, "connections", "Connections", "connections:ConnectionsPane"),
+    Place(5, "runs", "Runs", "runs:RunsPane"),
+    Place(6, "doctor", "Doctor", "doctor:DoctorPane"),
+    Place(7, "activity", "Activity", "activity:ActivityPane"),
+)
 START = ("queries", "connections")
 """Where to begin, the first that there is; without any connection it is the last of them."""
 

@@ -1,0 +1,248 @@
+"""What MeshAG ran by itself or by hand: state, phases, what it read, why it failed; live while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from meshag_tui.screens.pane import Pane
+from meshag_tui.store import executions
+from meshag_tui.store.executions import ExecutionInfo
+from meshag_tui.text import ago, count, duration, glyphs, moment
+from meshag_tui.types import ExecutionState
+from meshag_tui.widgets.columns import Column, Tone
+from meshag_tui.widgets.page import Page, Piece
+from meshag_tui.widgets.states import Condition, State
+from meshag_tui.widgets.table import Table
+from meshag_tui.workflows.notices import Notice, Topic
+
+KINDS = {
+    "sync_database_stats": "sync",
+    "generate_suggestions": "advice",
+    "change_database": "change",
+    "keep_store": "upkeep",
+}
+_LISTED = 500
+_OPEN = (ExecutionState.READY, ExecutionState.RUNNING)
+_TONES: dict[str, Tone] = {
+    "failed": "critical",
+    "interrupted": "warning",
+    "cancelled": "dim",
+    "running": "accent",
+    "ready": "accent",
+}
+_EMPTY = State(
+    Condition.EMPTY,
+    "nothing has run yet",
+    "Each sync and each search for advice is listed here, with its phases and what went wrong.",
+    "r syncs the connection now.",
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A run as the list shows it, at a moment (epoch ms); `doing` is where a running one is."""
+
+    info: ExecutionInfo
+    now: float
+    doing: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.info.id
+
+    @property
+    def kind(self) -> str:
+        return KINDS.get(self.info.kind, self.info.kind.replace("_", " "))
+
+    @property
+    def state(self) -> str:
+        return state_word(self.info)
+
+    @property
+    def took(self) -> float | None:
+        """Its duration, ms: up to now while it runs."""
+        if self.info.started_at is None:
+            return None
+        end = self.info.finished_at or (self.now if self.info.state is ExecutionState.RUNNING else None)
+        return None if end is None else max(0.0, end - self.info.started_at)
+
+    @property
+    def said(self) -> str:
+        """What it does, what went wrong, or what it brought."""
+        if self.info.state in _OPEN:
+            again = f"tried {self.info.attempts} times: {self.info.error}" if self.info.error else ""
+            return self.doing or again or ("cancelling" if self.info.cancel_requested else "")
+        return self.info.error or outcome(self.info.result)
+
+
+def state_word(info: ExecutionInfo) -> str:
+    """ "✓ done", "✗ failed": a symbol and a word."""
+    drawn = glyphs()
+    symbol = {
+        ExecutionState.DONE: drawn.ok,
+        ExecutionState.FAILED: drawn.bad,
+        ExecutionState.INTERRUPTED: drawn.warning,
+        ExecutionState.RUNNING: drawn.cursor,
+        ExecutionState.READY: drawn.ellipsis,
+    }.get(info.state, drawn.none)
+    return f"{symbol} {info.state}"
+
+
+def outcome(result: Any) -> str:
+    """The result of a run in a few words: its counts."""
+    if not isinstance(result, Mapping):
+        return ""
+    named = ("statements", "new_statements", "tables", "indexes", "new", "updated", "resolved", "planner_calls")
+    counted = [(name.replace("_", " "), result[name]) for name in named if isinstance(result.get(name), int)]
+    parts = [f"{count(value)} {name}" for name, value in counted if value or (name, value) == counted[0]]
+    if result.get("complete") is False:
+        parts.append("incomplete")
+    warnings = result.get("warnings")
+    if isinstance(warnings, list) and warnings:
+        parts.append(f"{len(warnings)} warnings")
+    return ", ".join(parts)
+
+
+COLUMNS = (
+    Column("state", "State", 13, value=lambda row: row.state, tone=lambda said: _TONES.get(said[2:], ""), keep=95),
+    Column("kind", "Run", 8, keep=90),
+    Column("connection", "Connection", 12, flex=1, value=lambda row: row.info.connection_name or "", keep=80),
+    Column(
+        "started",
+        "Started",
+        10,
+        value=lambda row: (row.info.started_at or row.info.created_at, row.now),
+        render=lambda pair: ago(*pair),
+        sort_key=lambda pair: pair[0],
+        descending=True,
+        keep=70,
+    ),
+    Column("took", "Took", 8, align="right", render=duration, descending=True, keep=75),
+    Column("said", "Outcome", 16, flex=4, prose=True, keep=85),
+)
+
+
+class RunsPane(Pane):
+    """All runs, newest first; below them the steps and the log of the one under the cursor."""
+
+    place = "runs"
+    topics: ClassVar[frozenset[Topic]] = frozenset({"executions", "statistics", "suggestions", "changes"})
+    needs_connection = False
+    DEFAULT_CSS = """
+    RunsPane Table { height: 1fr; }
+    RunsPane #about { height: 45%; max-height: 16; border-top: solid $primary; padding: 0 1; }
+    RunsPane #whole { padding: 0 1; }
+    """
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="list", classes="view"):
+            yield Table(COLUMNS, key=lambda row: row.id, empty=_EMPTY, sort=("started", True), markable=False)
+            yield Page(id="about")
+        yield Page(id="whole", classes="view")
+
+    async def load(self) -> None:
+        found = await self.bench.store.read(executions.listing, limit=_LISTED)
+        now = self.shell.now_ms()
+        rows = [Row(info, now, self.shell.doing(info.id)) for info in found]
+        shown = [
+            row
+            for row in rows
+            if self.matches(" ".join((row.kind, row.state, row.info.connection_name or "", row.said)))
+        ]
+        self.query_one(Table).set_rows(shown)
+        await self._describe()
+
+    @property
+    def wants_tick(self) -> bool:
+        return bool(self.query_one(Table).rows)  # ages, and what other processes run
+
+    def concerns(self, notice: Notice) -> bool:
+        return type(notice).__name__ in ("Progress", "Finished") or super().concerns(notice)
+
+    def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
+        self.run_worker(self._guarded_describe(), group="about", exclusive=True, exit_on_error=False)
+
+    async def on_table_row_selected(self, event: Table.RowSelected) -> None:
+        self.open_view("whole")
+
+    async def _guarded_describe(self) -> None:
+        self.refresh_soon() if self.stale else await self._describe()
+
+    async def _describe(self) -> None:
+        row: Row | None = self.query_one(Table).row
+        about = self.query_one("#about", Page)
+        about.display = row is not None
+        self.shell.refresh_keys()
+        if row is None:
+            return
+        info = await self.bench.store.read(executions.get, row.id)
+        page = self.query_one("#whole", Page) if self.view == "whole" else about
+        page.set_parts(in_full(info, row.now, self.shell.doing(info.id)), keep_place=True)
+
+    # --- actions ----------------------------------------------------------------------------------------------------
+
+    def why_not(self, action_id: str) -> str | None:
+        if action_id == "cancel":
+            row: Row | None = self.query_one(Table).row if self.is_mounted else None
+            if row is None or row.info.state not in _OPEN:
+                return "this run has ended"
+            return "it is being cancelled" if row.info.cancel_requested else None
+        return super().why_not(action_id)
+
+    async def do_cancel(self) -> None:
+        """Cancel the run under the cursor, wherever it runs."""
+        row: Row | None = self.query_one(Table).row
+        if row is not None:
+            stopped = await self.bench.cancel(row.id)
+            self.shell.say(f"Cancelling {row.id}" if stopped else f"{row.id} had ended already")
+            self.refresh_soon()
+
+    def copy_text(self) -> tuple[str, str] | None:
+        page = self.query_one("#whole" if self.view == "whole" else "#about", Page)
+        return (page.copy_text, "run") if page.copy_text else None
+
+
+def in_full(info: ExecutionInfo, now: float, doing: str) -> list[Piece]:
+    """A run with its phases, steps and log."""
+    row = Row(info, now, doing)
+    about = f" of {info.connection_name}" if info.connection_name else ""
+    said: list[Piece] = [
+        (_TONES.get(str(info.state), ""), f"{row.state}  "),
+        ("bold", f"{row.kind}{about}"),
+        ("dim", f"  {info.id}\n"),
+    ]
+    times = [f"asked for {moment(info.created_at)}", f"begun {moment(info.started_at)}"]
+    times += [f"ended {moment(info.finished_at)}"] if info.finished_at else []
+    times += [f"took {duration(row.took)}"] if row.took is not None else []
+    times += [f"try {info.attempts}"] if info.attempts > 1 else []
+    said.append(("", glyphs().separator.join(times) + "\n"))
+    if info.error:
+        said.append(("critical", f"{glyphs().bad} {info.error}\n"))
+    if row.said and row.said != info.error:
+        said.append(("", f"{row.said}\n"))
+    said += _phases(info)
+    for step in info.steps:
+        said += [
+            ("dim", f"{moment(step.started_at, '%H:%M:%S')} "),
+            ("", f"step {step.name}: {duration(step.finished_at - step.started_at)}\n"),
+        ]
+    for line in info.log:
+        tone = {"warning": "warning", "error": "critical"}.get(line.level, "")
+        word = "" if line.level == "info" else f"{line.level}: "
+        said += [("dim", f"{moment(line.at, '%H:%M:%S')} "), (tone, f"{word}{line.message}\n")]
+    if info.owner and info.state is ExecutionState.RUNNING:
+        said.append(("dim", f"run by {info.owner}\n"))
+    return said
+
+
+def _phases(info: ExecutionInfo) -> list[Piece]:
+    phases = info.result.get("phases") if isinstance(info.result, Mapping) else None
+    if not isinstance(phases, Mapping) or not phases:
+        return []
+    parts = [f"{name} {duration(ms)}" for name, ms in phases.items()]
+    return [("dim", "phases  "), ("", glyphs().separator.join(parts) + "\n")]
