@@ -213,9 +213,7 @@ def _indexes(
         names = (stats["schema"], stats["table"], stats["name"])
         row = stored.get(key)
         if row is None:
-            objects.new_indexes.append(
-                (objects.connection_id, key, *names, as_json(stats), at, at, stats["last_scan"], at)
-            )
+            objects.new_indexes.append((objects.connection_id, key, *names, as_json(stats), at, at, None, at))
             continue
         index_id, _, before, used_at, since, gone_at = row
         if found.active.get(key, {}).get("scans"):
@@ -224,7 +222,7 @@ def _indexes(
             continue
         if before["definition"] != stats["definition"]:
             since = at  # another index under the same key
-        objects.changed_indexes.append((index_id, *names, stats, at, used_at or stats["last_scan"], since, None))
+        objects.changed_indexes.append((index_id, *names, stats, at, used_at, since, None))
     if may_be_gone:
         for key, (index_id, _, stats, used_at, since, gone_at) in stored.items():
             if gone_at is None and key not in now:

@@ -1,0 +1,307 @@
+"""What the statements of a database did in a window of time, read from the store alone.
+
+Sums are plain SUMs over the intervals that end in the window, means are Σtime/Σcalls, and None is what was not
+measured. Statements with one fingerprint, run by one user in one database, are one row: a table made anew, or a list
+of another length, gives a statement another key on the server, not another meaning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from meshag_tui.store import history_queries, history_windows, models
+from meshag_tui.store.history_objects import (
+    Catalog,
+    IndexRow,
+    TableRow,
+    catalog,
+    index_series,
+    indexes,
+    table_series,
+    tables,
+)
+from meshag_tui.store.history_plans import (
+    SchemaChange,
+    SchemaVersion,
+    StoredPlan,
+    plans,
+    save_plan,
+    schema_diff,
+    schema_versions,
+)
+from meshag_tui.store.history_queries import SORTS
+from meshag_tui.store.history_rows import Overview, QueryDetail, QueryPage, QueryRow, Statement
+from meshag_tui.store.history_windows import (
+    Loss,
+    Observed,
+    Series,
+    Trend,
+    intervals,
+    latest_window,
+    load_series,
+    series,
+)
+from meshag_tui.store.ids import query_uid
+from meshag_tui.types import MeshagError, Window
+
+__all__ = [
+    "SORTS",
+    "Catalog",
+    "IndexRow",
+    "Loss",
+    "Observed",
+    "Overview",
+    "QueryDetail",
+    "QueryPage",
+    "QueryRow",
+    "SchemaChange",
+    "SchemaVersion",
+    "Series",
+    "Statement",
+    "StoredPlan",
+    "TableRow",
+    "Trend",
+    "catalog",
+    "index_series",
+    "indexes",
+    "intervals",
+    "latest_window",
+    "load_series",
+    "overview",
+    "plans",
+    "queries",
+    "query",
+    "query_series",
+    "save_plan",
+    "schema_diff",
+    "schema_versions",
+    "statement",
+    "table_series",
+    "tables",
+]
+
+SPARK_POINTS = 24
+
+
+def queries(
+    connection_id: str,
+    window: Window,
+    *,
+    sort: str = "total_time",
+    descending: bool = True,
+    limit: int = 50,
+    offset: int = 0,
+    text: str | None = None,
+    internal: bool = False,
+) -> QueryPage:
+    """A page of the statements that ran in the window.
+
+    Args:
+        sort: one of `SORTS`; what was not measured comes last.
+        text: only statements whose text holds this, in any case; a leading `!` turns it round.
+        internal: show catalogue, utility and own statements too; else they are only counted.
+
+    Raises:
+        UsageError: an unknown sort.
+    """
+    found = intervals(connection_id, window)
+    page = history_queries.page(
+        connection_id,
+        window,
+        sort=sort,
+        descending=descending,
+        limit=limit,
+        offset=offset,
+        text=text,
+        internal=internal,
+    )
+    total_time = sum(each.time_ms for each in found)
+    return QueryPage(
+        rows=_rows(connection_id, window, found, page.rows, total_time or page.known_time_ms),
+        window=window,
+        total_rows=page.matching,
+        hidden=page.hidden,
+        hidden_time_ms=page.hidden_time_ms,
+        total_time_ms=total_time,
+        calls=sum(each.calls for each in found),
+        covered_share=min(1.0, page.known_time_ms / total_time) if total_time else None,
+        complete=all(each.complete for each in found),
+        events=history_windows.events(found),
+    )
+
+
+def overview(connection_id: str, window: Window, slow_ms: float) -> Overview:
+    """The figures of a connection's header. `slow_ms`: the mean from which a statement is slow."""
+    found = intervals(connection_id, window)
+    row = models.Interval
+    known = history_windows.within(connection_id, window) & row.sessions.is_null(False)
+    sessions = history_windows.listed(row.select(row.sessions).where(known).order_by(row.end_at.desc()).limit(1))
+    ran, slow = history_queries.counts(connection_id, window, slow_ms)
+    calls, time = sum(each.calls for each in found), sum(each.time_ms for each in found)
+    return Overview(
+        window=window,
+        calls=calls,
+        total_time_ms=time,
+        mean_time_ms=time / calls if calls else None,
+        statements=ran,
+        slow=slow,
+        sessions=sessions[0][0] if sessions else None,
+        syncs=len(found),
+        complete=all(each.complete for each in found),
+        events=history_windows.events(found),
+    )
+
+
+def statement(query_id: int) -> Statement:
+    """What a statement is.
+
+    Raises:
+        MeshagError: there is none of this id (any more).
+    """
+    query, text = models.Query, models.QueryText
+    joined: Any = query.select(query, text.text.alias("statement")).join(text, "LEFT JOIN")
+    found = joined.where(query.id == query_id).dicts().first()
+    if found is None:
+        raise MeshagError(f"There is no statement {query_uid(query_id)}: it may have been forgotten with its history")
+    return Statement(
+        id=query_id,
+        uid=query_uid(query_id),
+        connection_id=found["connection"],
+        key=found["key"],
+        fingerprint=found["fingerprint"],
+        text=found["statement"],
+        text_state=found["text_state"],
+        kind=found["kind"],
+        internal=bool(found["internal"]),
+        db_user=found["db_user"],
+        database=found["db_name"],
+        min_time_ms=found["min_time_ms"],
+        max_time_ms=found["max_time_ms"],
+        first_seen_at=found["first_seen_at"],
+        last_seen_at=found["last_seen_at"],
+    )
+
+
+def query(query_id: int, window: Window) -> QueryDetail:
+    """One statement in a window, with all that is shown as one with it.
+
+    Raises:
+        MeshagError: there is none of this id.
+    """
+    found = statement(query_id)
+    members = _members(found)
+    within = intervals(found.connection_id, window)
+    page = history_queries.page(found.connection_id, window, internal=True, members=members, limit=1)
+    total_time = sum(each.time_ms for each in within)
+    rows = _rows(found.connection_id, window, within, page.rows, total_time or page.known_time_ms)
+    return QueryDetail(
+        statement=found,
+        row=rows[0] if rows else _idle(found),
+        members=members,
+        window=window,
+        complete=all(each.complete for each in within),
+        events=history_windows.events(within),
+    )
+
+
+def query_series(query_id: int, window: Window, points: int = 120) -> Series:
+    """What one statement did over the window, in at most `points` steps.
+
+    Raises:
+        MeshagError: there is none of this id.
+    """
+    found = statement(query_id)
+    within = intervals(found.connection_id, window)
+    amounts = history_queries.amounts(found.connection_id, window, dict.fromkeys(_members(found), query_id))
+    return series(within, amounts.get(query_id, {}), window, points)
+
+
+def _members(found: Statement) -> tuple[int, ...]:
+    """Ids of the statements that are shown as this one."""
+    if found.fingerprint is None:
+        return (found.id,)
+    row = models.Query
+    same = (row.connection == found.connection_id) & (row.fingerprint == found.fingerprint)
+    for column, value in ((row.db_user, found.db_user), (row.db_name, found.database)):
+        same &= column.is_null() if value is None else column == value
+    return tuple(member for (member,) in history_windows.listed(row.select(row.id).where(same).order_by(row.id)))
+
+
+def _rows(
+    connection_id: str, window: Window, found: Sequence[Observed], listed: Sequence[Mapping[str, Any]], total: float
+) -> tuple[QueryRow, ...]:
+    """The rows of a page with their texts and sparklines."""
+    ids = [values["id"] for values in listed]
+    texts = history_queries.texts(ids)
+    shown_as = history_queries.shown_as(connection_id, ids)
+    amounts = history_queries.amounts(connection_id, window, shown_as)
+    rows = []
+    for values in listed:
+        spark = series(found, amounts.get(values["id"], {}), window, SPARK_POINTS).ms_per_s
+        rows.append(_row(values, texts.get(values["id"]), total, spark))
+    return tuple(rows)
+
+
+def _row(values: Mapping[str, Any], text: str | None, total: float, spark: tuple[float | None, ...]) -> QueryRow:
+    return QueryRow(
+        id=values["id"],
+        uid=query_uid(values["id"]),
+        key=values["key"],
+        fingerprint=values["fingerprint"],
+        text=text,
+        text_state=values["text_state"],
+        kind=values["kind"],
+        internal=bool(values["internal"]),
+        db_user=values["db_user"],
+        database=values["db_name"],
+        calls=values["calls"],
+        total_time_ms=values["time_ms"],
+        mean_time_ms=values["mean_ms"],
+        min_time_ms=values["min_time_ms"],
+        max_time_ms=values["max_time_ms"],
+        mean_before_ms=values["mean_before_ms"],
+        rows=values["rows"],
+        share=min(1.0, values["time_ms"] / total) if total else 0.0,
+        shared_hit=values["shared_hit"],
+        shared_read=values["shared_read"],
+        temp_read=values["temp_read"],
+        temp_written=values["temp_written"],
+        io_time_ms=values["io_time_ms"],
+        wal_bytes=values["wal_bytes"],
+        first_seen_at=values["first_seen_at"],
+        last_seen_at=values["last_seen_at"],
+        spark=spark,
+    )
+
+
+def _idle(found: Statement) -> QueryRow:
+    """A statement that did not run in the window."""
+    return QueryRow(
+        id=found.id,
+        uid=found.uid,
+        key=found.key,
+        fingerprint=found.fingerprint,
+        text=found.text,
+        text_state=found.text_state,
+        kind=found.kind,
+        internal=found.internal,
+        db_user=found.db_user,
+        database=found.database,
+        calls=0,
+        total_time_ms=0.0,
+        mean_time_ms=None,
+        min_time_ms=found.min_time_ms,
+        max_time_ms=found.max_time_ms,
+        mean_before_ms=None,
+        rows=None,
+        share=0.0,
+        shared_hit=None,
+        shared_read=None,
+        temp_read=None,
+        temp_written=None,
+        io_time_ms=None,
+        wal_bytes=None,
+        first_seen_at=found.first_seen_at,
+        last_seen_at=found.last_seen_at,
+    )

@@ -1,0 +1,259 @@
+"""Tables and indexes as last read, with what they did in a window; and the catalogue the advisor gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import peewee
+
+from meshag_tui.snapshot import (
+    INDEX_COUNTERS,
+    TABLE_COUNTERS,
+    Column,
+    Epoch,
+    ForeignKey,
+    IndexKey,
+    IndexStats,
+    SchemaSnapshot,
+    Sequence,
+    ServerFacts,
+    SessionStats,
+    TableStats,
+)
+from meshag_tui.store import history_windows, models
+from meshag_tui.store.history_windows import Loss, Trend, listed
+from meshag_tui.store.snapshots_objects import sequences_key
+from meshag_tui.types import MeshagError, Window
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TableRow:
+    """A table as last read, and what happened to it in the window (None: not counted, or not observed)."""
+
+    id: int
+    stats: TableStats
+    first_seen_at: int
+    seq_scan: int | None
+    seq_rows: int | None
+    index_scan: int | None
+    index_rows: int | None
+    inserts: int | None
+    updates: int | None
+    hot_updates: int | None
+    deletes: int | None
+    blocks_read: int | None
+    blocks_hit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """An index as last read, and its use in the window (None: not counted, or not observed).
+
+    `observed_since` (epoch ms) is the start of unbroken observation: it moves when counters may have been lost, and by
+    the time nobody watched. `last_used_at` is when we last saw a scan, on any server this connection led to.
+    """
+
+    id: int
+    stats: IndexStats
+    first_seen_at: int
+    observed_since: int
+    last_used_at: int | None
+    scans: int | None
+    rows_read: int | None
+    rows_fetched: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What the advisor knows of a database. A part that was never read is None."""
+
+    connection_id: str
+    facts: ServerFacts
+    tables: tuple[TableRow, ...]
+    indexes: tuple[IndexRow, ...]
+    foreign_keys: tuple[ForeignKey, ...] | None
+    sequences: tuple[Sequence, ...] | None
+    sessions: SessionStats | None
+    schema: SchemaSnapshot | None
+    window: Window  # that the figures of tables and indexes are of: all history by default
+    events: tuple[Loss, ...]  # of its intervals, oldest first
+
+
+def tables(connection_id: str, window: Window) -> tuple[TableRow, ...]:
+    """The tables that are there, by schema and name."""
+    table, access = models.MonitoredTable, models.TableAccess
+    sums = _sums(access, access.table, TABLE_COUNTERS, connection_id, window)
+    observed = _observed(connection_id, window)
+    rows = []
+    query = table.select(table.id, table.stats, table.first_seen_at)
+    here = (table.connection == connection_id) & table.gone_at.is_null()
+    for table_id, document, first_seen in listed(query.where(here).order_by(table.schema_name, table.name)):
+        stats = table_stats(document)
+        counted = _counted(sums.get(table_id), stats.counters, TABLE_COUNTERS, observed)
+        rows.append(TableRow(table_id, stats, first_seen, **counted))
+    return tuple(rows)
+
+
+def indexes(connection_id: str, window: Window) -> tuple[IndexRow, ...]:
+    """The indexes that are there, by schema, table and name."""
+    index, usage = models.MonitoredIndex, models.IndexUsage
+    sums = _sums(usage, usage.index, INDEX_COUNTERS, connection_id, window)
+    observed = _observed(connection_id, window)
+    rows = []
+    query = index.select(index.id, index.stats, index.first_seen_at, index.observed_since, index.last_used_at)
+    here = (index.connection == connection_id) & index.gone_at.is_null()
+    order = (index.schema_name, index.table_name, index.name)
+    for index_id, document, first_seen, since, used in listed(query.where(here).order_by(*order)):
+        stats = index_stats(document)
+        last = {name: document[name] for name in INDEX_COUNTERS}
+        counted = _counted(sums.get(index_id), last, INDEX_COUNTERS, observed)
+        rows.append(IndexRow(index_id, stats, first_seen, since, used, **counted))
+    return tuple(rows)
+
+
+def table_series(table_id: int, window: Window, points: int = 120) -> Trend:
+    """A table's counters as rates over the window, and its size. MeshagError if it is gone from the store."""
+    return _trend(models.MonitoredTable, models.TableAccess, "table", table_id, TABLE_COUNTERS, window, points)
+
+
+def index_series(index_id: int, window: Window, points: int = 120) -> Trend:
+    """An index's counters as rates over the window, and its size. MeshagError if it is gone from the store."""
+    return _trend(models.MonitoredIndex, models.IndexUsage, "index", index_id, INDEX_COUNTERS, window, points)
+
+
+def catalog(connection_id: str, window: Window | None = None) -> Catalog:
+    """Everything the rules look at. `window` is that of the figures; None: all history.
+
+    Raises:
+        MeshagError: the connection is gone or was never synced.
+    """
+    connection = models.Connection
+    found = listed(connection.select(connection.facts, connection.name).where(connection.id == connection_id))
+    if not found:
+        raise MeshagError(f"The connection {connection_id} is gone")
+    facts, name = found[0]
+    if not facts:
+        raise MeshagError(f"{name} was never synced")
+    within = window or Window(0, history_windows.latest_window(connection_id, 0).end)
+    structure = _structure(connection_id)
+    kept = models.Setting.get_or_none(models.Setting.key == sequences_key(connection_id))
+    return Catalog(
+        connection_id=connection_id,
+        facts=server_facts(facts),
+        tables=tables(connection_id, within),
+        indexes=indexes(connection_id, within),
+        foreign_keys=None if structure is None else tuple(_foreign_key(each) for each in structure["foreign_keys"]),
+        sequences=None if kept is None else tuple(_made(Sequence, each) for each in kept.value),
+        sessions=_sessions(connection_id),
+        schema=None if structure is None else _schema(structure),
+        window=within,
+        events=history_windows.events(history_windows.intervals(connection_id, within)),
+    )
+
+
+def table_stats(document: Mapping[str, Any]) -> TableStats:
+    """The stored statistics of a table."""
+    return _made(TableStats, document)
+
+
+def index_stats(document: Mapping[str, Any]) -> IndexStats:
+    """The stored statistics of an index."""
+    keys = tuple(_made(IndexKey, key) for key in document["keys"])
+    return _made(IndexStats, {**document, "keys": keys, "include": tuple(document["include"])})
+
+
+def server_facts(document: Mapping[str, Any]) -> ServerFacts:
+    """The stored facts of a server."""
+    return _made(ServerFacts, {**document, "epoch": _made(Epoch, document["epoch"])})
+
+
+def _made(kind: type[T], document: Mapping[str, Any]) -> T:
+    """A value from its document; fields this version does not know are left out."""
+    known = {each.name for each in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in document.items() if name in known})
+
+
+def _foreign_key(document: Mapping[str, Any]) -> ForeignKey:
+    columns = {name: tuple(document[name]) for name in ("columns", "ref_columns")}
+    return _made(ForeignKey, {**document, **columns})
+
+
+def _structure(connection_id: str) -> Mapping[str, Any] | None:
+    version = models.SchemaVersion
+    mine = version.select(version.document).where(version.connection == connection_id)
+    found = listed(mine.order_by(version.id.desc()).limit(1))
+    return found[0][0] if found else None
+
+
+def _schema(structure: Mapping[str, Any]) -> SchemaSnapshot:
+    columns = {name: tuple(_made(Column, each) for each in found) for name, found in structure["columns"].items()}
+    constraints = {name: tuple(found) for name, found in structure["constraints"].items()}
+    return SchemaSnapshot(columns, structure["views"], constraints)
+
+
+def _sessions(connection_id: str) -> SessionStats | None:
+    row = models.Interval
+    mine = (row.connection == connection_id) & (row.resolution_s == 0)
+    found = listed(row.select(row.sessions).where(mine).order_by(row.end_at.desc()).limit(1))
+    if not found or found[0][0] is None:
+        return None
+    sessions = found[0][0]
+    return _made(SessionStats, {**sessions, "idle_in_transaction": tuple(sessions["idle_in_transaction"])})
+
+
+def _observed(connection_id: str, window: Window) -> bool:
+    """Whether anything was compared in the window: a baseline alone says nothing of what happened."""
+    row = models.Interval
+    return bool(
+        row.select().where(history_windows.within(connection_id, window) & row.start_at.is_null(False)).exists()
+    )
+
+
+def _sums(
+    rows: Any, key: Any, counters: Iterable[str], connection_id: str, window: Window
+) -> dict[int, dict[str, int | None]]:
+    names = tuple(counters)
+    interval = models.Interval
+    chosen = interval.select(interval.id).where(history_windows.within(connection_id, window))
+    query = (
+        rows.select(key, *(peewee.fn.SUM(getattr(rows, name)) for name in names))
+        .where(rows.interval.in_(chosen))
+        .group_by(key)
+    )
+    return {
+        found[0]: {name: None if value is None else int(value) for name, value in zip(names, found[1:], strict=True)}
+        for found in listed(query)
+    }
+
+
+def _counted(
+    sums: Mapping[str, int | None] | None, last: Mapping[str, int | None], names: Iterable[str], observed: bool
+) -> dict[str, int | None]:
+    """What was counted in a window: 0 for a counter the server keeps that did not move, None where nothing is known."""
+    found: dict[str, int | None] = {}
+    for name in names:
+        value = None if sums is None else sums.get(name)
+        found[name] = 0 if value is None and observed and last.get(name) is not None else value
+    return found
+
+
+def _trend(
+    model: Any, rows: Any, key: str, object_id: int, counters: Iterable[str], window: Window, points: int
+) -> Trend:
+    names = tuple(counters)
+    owner = listed(model.select(model.connection).where(model.id == object_id))
+    if not owner:
+        raise MeshagError(f"This {key} is not in the store any more")
+    connection_id = owner[0][0]
+    found = history_windows.intervals(connection_id, window)
+    columns = (*names, "size_bytes")
+    interval = models.Interval
+    chosen = interval.select(interval.id).where(history_windows.within(connection_id, window))
+    query = rows.select(rows.interval, *(getattr(rows, name) for name in columns))
+    query = query.where((getattr(rows, key) == object_id) & rows.interval.in_(chosen))
+    by_interval = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in listed(query)}
+    return history_windows.trend(found, by_interval, names, window, points)

@@ -1,0 +1,150 @@
+"""Plans of statements and versions of a schema: both are kept when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from meshag_tui.plan import Plan, PlanNode
+from meshag_tui.store import database, models
+from meshag_tui.store.documents import document
+from meshag_tui.store.history_windows import listed
+from meshag_tui.types import MeshagError
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPlan:
+    """A plan and when it was the plan, epoch ms."""
+
+    id: int
+    query_id: int
+    taken_at: int
+    last_seen_at: int
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaVersion:
+    """A schema as it was from `taken_at` (epoch ms) on."""
+
+    id: int
+    taken_at: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChange:
+    """One difference between two schemas. `part`: table, column, index, constraint, view or foreign key."""
+
+    kind: Literal["added", "removed", "changed"]
+    part: str
+    name: str
+    before: str | None
+    after: str | None
+
+
+def save_plan(query_id: int, plan: Plan) -> bool:
+    """Remember a plan; True if it is not the last one of its mode: the first, or another shape."""
+    row = models.Plan
+    with database.atomic():
+        now = database.now_ms()
+        mine = (row.query == query_id) & (row.mode == plan.mode)
+        last = listed(row.select(row.id, row.hash).where(mine).order_by(row.id.desc()).limit(1))
+        figures = {"last_seen_at": now, "cost": plan.cost, "document": document(asdict(plan))}
+        if last and last[0][1] == plan.hash:
+            row.update(**figures).where(row.id == last[0][0]).execute()
+            return False
+        row.insert(query=query_id, taken_at=now, hash=plan.hash, mode=plan.mode, **figures).execute()
+    return True
+
+
+def plans(query_id: int) -> tuple[StoredPlan, ...]:
+    """The plans of a statement, the one seen last first."""
+    row = models.Plan
+    found = row.select(row.id, row.taken_at, row.last_seen_at, row.document).where(row.query == query_id)
+    order = (row.last_seen_at.desc(), row.id.desc())
+    return tuple(
+        StoredPlan(plan_id, query_id, taken, seen, plan_from(plan))
+        for plan_id, taken, seen, plan in listed(found.order_by(*order))
+    )
+
+
+def plan_from(found: Mapping[str, Any]) -> Plan:
+    """The plan of a stored document."""
+    return Plan(
+        root=_node(found["root"]),
+        mode=found["mode"],
+        hash=found["hash"],
+        document=found["document"],
+        statement=found["statement"],
+        parameters=tuple(found["parameters"]),
+    )
+
+
+def _node(found: Mapping[str, Any]) -> PlanNode:
+    values = dict(found)
+    values["children"] = tuple(_node(child) for child in found["children"])
+    for name in ("sort_keys", "group_keys", "output"):
+        values[name] = tuple(found[name])
+    return PlanNode(**values)
+
+
+def schema_versions(connection_id: str) -> tuple[SchemaVersion, ...]:
+    """The versions of a connection's schema, newest first."""
+    row = models.SchemaVersion
+    found = row.select(row.id, row.taken_at, row.hash).where(row.connection == connection_id)
+    return tuple(SchemaVersion(*version) for version in listed(found.order_by(row.id.desc())))
+
+
+def schema_diff(a: int, b: int) -> tuple[SchemaChange, ...]:
+    """What changed from version `a` to version `b`, by table.
+
+    Raises:
+        MeshagError: one of them is not in the store.
+    """
+    before, after = _parts(_document(a)), _parts(_document(b))
+    changes = []
+    for key in sorted(before.keys() | after.keys(), key=lambda key: (key[1], key[0])):
+        old, new = before.get(key), after.get(key)
+        if old != new:
+            kind: Literal["added", "removed", "changed"] = (
+                "added" if old is None else "removed" if new is None else "changed"
+            )
+            changes.append(SchemaChange(kind, key[0], key[1], old, new))
+    return tuple(changes)
+
+
+def _document(version_id: int) -> Mapping[str, Any]:
+    row = models.SchemaVersion
+    found = listed(row.select(row.document).where(row.id == version_id))
+    if not found:
+        raise MeshagError(f"There is no schema version {version_id} in the store")
+    structure: Mapping[str, Any] = found[0][0]
+    return structure
+
+
+def _parts(structure: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    """Every part of a structure by (part, name), as text."""
+    return dict(_each_part(structure))
+
+
+def _each_part(structure: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+    for relation, columns in structure["columns"].items():
+        yield ("table", relation), ""
+        for column in columns:
+            default = f" DEFAULT {column['default']}" if column["default"] is not None else ""
+            null = "" if column["nullable"] else " NOT NULL"
+            yield ("column", f"{relation}.{column['name']}"), f"{column['type']}{null}{default}"
+    for relation, definition in structure["views"].items():
+        yield ("view", relation), definition
+    for relation, constraints in structure["constraints"].items():
+        for constraint in constraints:
+            yield ("constraint", f"{relation}: {constraint}"), constraint
+    for relation, found in structure["indexes"].items():
+        for name, definition in found.items():
+            yield ("index", f"{relation}.{name}"), definition
+    for key in structure["foreign_keys"]:
+        columns = ", ".join(key["columns"])
+        target = f"{key['ref_schema']}.{key['ref_table']} ({', '.join(key['ref_columns'])})"
+        yield ("foreign key", f"{key['schema']}.{key['table']}.{key['name']}"), f"({columns}) REFERENCES {target}"

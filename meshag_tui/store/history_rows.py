@@ -1,0 +1,108 @@
+"""What `history` answers with: statements in a window of time, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from meshag_tui.store.history_windows import Loss
+from meshag_tui.types import Window
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRow:
+    """One statement in a window. Times ms, sizes bytes, blocks the server's; None: the server did not measure it."""
+
+    id: int
+    uid: str
+    key: str
+    fingerprint: str | None
+    text: str | None
+    text_state: str
+    kind: str
+    internal: bool
+    db_user: str | None
+    database: str | None
+    calls: int
+    total_time_ms: float
+    mean_time_ms: float | None
+    min_time_ms: float | None  # since the server's own statistics began, as is the maximum
+    max_time_ms: float | None
+    mean_before_ms: float | None  # in the window before; only when sorted by change
+    rows: int | None
+    share: float  # of the time of all statements, 0..1
+    shared_hit: int | None
+    shared_read: int | None
+    temp_read: int | None
+    temp_written: int | None
+    io_time_ms: float | None
+    wal_bytes: int | None
+    first_seen_at: int
+    last_seen_at: int
+    spark: tuple[float | None, ...] = ()  # ms in each second over the window, None where nothing was observed
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPage:
+    """A page of statements, and what it is a page of."""
+
+    rows: tuple[QueryRow, ...]
+    window: Window
+    total_rows: int  # that match, on all pages
+    hidden: int  # catalogue, utility and own statements that match but are hidden
+    hidden_time_ms: float
+    total_time_ms: float  # of all statements, those hidden from us too
+    calls: int
+    covered_share: float | None  # of that time, what is known by statement; None: no time was spent
+    complete: bool
+    events: tuple[Loss, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a statement is, without figures."""
+
+    id: int
+    uid: str
+    connection_id: str
+    key: str
+    fingerprint: str | None
+    text: str | None
+    text_state: str
+    kind: str
+    internal: bool
+    db_user: str | None
+    database: str | None
+    min_time_ms: float | None
+    max_time_ms: float | None
+    first_seen_at: int
+    last_seen_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueryDetail:
+    """One statement in a window with what it is; `members`: ids of the statements that are shown as this one."""
+
+    statement: Statement
+    row: QueryRow
+    members: tuple[int, ...]
+    window: Window
+    complete: bool
+    events: tuple[Loss, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A connection in a window, in a few figures."""
+
+    window: Window
+    calls: int
+    total_time_ms: float
+    mean_time_ms: float | None
+    statements: int  # that ran, without internal ones
+    slow: int  # of them, with a mean of `slow_ms` or more
+    sessions: Mapping[str, Any] | None  # SessionStats of the last sync in the window
+    syncs: int
+    complete: bool
+    events: tuple[Loss, ...]

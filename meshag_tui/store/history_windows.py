@@ -1,0 +1,194 @@
+"""Windows of time over the intervals of a connection: which lie in it, what was lost in them, and series over it.
+
+An interval belongs to the window it ends in, whatever its resolution: what happened is in exactly one interval, raw or
+rolled up, so neighbouring windows neither share nor miss a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from meshag_tui.store import database, models
+from meshag_tui.store.retention import LEVELS
+from meshag_tui.types import Window
+
+_UNTIMED = frozenset({"gap", "clock", "unread"})
+"""Events after which an interval's counts say nothing of a rate: it is a gap in every series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Something that happened to an interval; `lossy` if counts were lost by it. `at` is its end, epoch ms."""
+
+    at: int
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One interval. Times are epoch ms; `start_at` None: nothing is known of what came before."""
+
+    id: int
+    start_at: int | None
+    end_at: int
+    complete: bool
+    calls: int
+    time_ms: float
+    events: tuple[Loss, ...]
+    timed: bool  # its length says something of a rate
+
+    @property
+    def length_ms(self) -> int:
+        return 0 if self.start_at is None else max(0, self.end_at - self.start_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Figures over time; `times` are the ends of equal steps, epoch ms. None: nothing was observed, a gap."""
+
+    times: tuple[int, ...]
+    step_ms: int
+    calls_per_s: tuple[float | None, ...]
+    mean_ms: tuple[float | None, ...]
+    ms_per_s: tuple[float | None, ...]  # time spent by all, ms in each second
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """Rates of counters of a table or index over time, by counter, per second; sizes as they were. None is a gap."""
+
+    times: tuple[int, ...]
+    step_ms: int
+    rates: Mapping[str, tuple[float | None, ...]]
+    size_bytes: tuple[int | None, ...]
+
+
+def listed(query: Any) -> list[tuple[Any, ...]]:
+    """The rows of a query, documents read."""
+    return list(query.tuples())
+
+
+def within(connection_id: str, window: Window) -> Any:
+    """The condition on `Interval` that it lies in the window."""
+    interval = models.Interval
+    return (
+        (interval.connection == connection_id)
+        & interval.resolution_s.in_(LEVELS)  # all of them: named so that the index serves the range of times
+        & (interval.end_at > window.start)
+        & (interval.end_at <= window.end)
+    )
+
+
+def intervals(connection_id: str, window: Window) -> tuple[Observed, ...]:
+    """The intervals of a window in the order of time."""
+    row = models.Interval
+    query = row.select(
+        row.id, row.start_at, row.end_at, row.complete, row.calls, row.time_ms, row.events, row.resolution_s
+    ).where(within(connection_id, window))
+    return tuple(_observed(found) for found in listed(query.order_by(row.end_at, row.id)))
+
+
+def _observed(found: tuple[Any, ...]) -> Observed:
+    interval_id, start_at, end_at, complete, calls, time_ms, events, resolution = found
+    return Observed(
+        id=interval_id,
+        start_at=start_at,
+        end_at=end_at,
+        complete=bool(complete),
+        calls=calls,
+        time_ms=time_ms,
+        events=tuple(Loss(end_at, event["kind"], event["detail"]) for event in events),
+        timed=start_at is not None and (resolution > 0 or not any(event["kind"] in _UNTIMED for event in events)),
+    )
+
+
+def latest_window(connection_id: str, span_ms: int) -> Window:
+    """The window of this length that ends with the last sync; with now, if there was none."""
+    row = models.Interval
+    mine = (row.connection == connection_id) & row.resolution_s.in_(LEVELS)
+    found = listed(row.select(row.end_at).where(mine).order_by(row.end_at.desc()).limit(1))
+    end = int(found[0][0]) if found else database.now_ms()
+    return Window(end - span_ms, end)
+
+
+def load_series(connection_id: str, window: Window, points: int = 120) -> Series:
+    """What all statements of a connection did, those hidden from us too where the server counts them."""
+    found = intervals(connection_id, window)
+    return series(found, {each.id: (each.calls, each.time_ms) for each in found}, window, points)
+
+
+def series(
+    found: Sequence[Observed], amounts: Mapping[int, tuple[float, float]], window: Window, points: int
+) -> Series:
+    """Calls and time by interval id as rates over at most `points` steps; an observed interval without a row is 0."""
+    times, step, shares = _steps(found, window, points)
+    calls: list[float | None] = []
+    spent: list[float | None] = []
+    mean: list[float | None] = []
+    for share in shares:
+        if not share:
+            calls.append(None)
+            spent.append(None)
+            mean.append(None)
+            continue
+        seconds = sum(overlap for _, overlap in share) / 1000
+        number = sum(amounts.get(each.id, (0, 0))[0] * overlap / each.length_ms for each, overlap in share)
+        time = sum(amounts.get(each.id, (0, 0.0))[1] * overlap / each.length_ms for each, overlap in share)
+        calls.append(number / seconds)
+        spent.append(time / seconds)
+        mean.append(time / number if number else None)
+    return Series(times, step, tuple(calls), tuple(mean), tuple(spent))
+
+
+def trend(
+    found: Sequence[Observed], rows: Mapping[int, Mapping[str, Any]], names: Iterable[str], window: Window, points: int
+) -> Trend:
+    """Counters of one object by interval id as rates; the size is the last one known at each step."""
+    times, step, shares = _steps(found, window, points)
+    rates: dict[str, tuple[float | None, ...]] = {}
+    for name in names:
+        values: list[float | None] = []
+        for share in shares:
+            seconds = sum(overlap for _, overlap in share) / 1000
+            amount = sum((rows.get(each.id, {}).get(name) or 0) * overlap / each.length_ms for each, overlap in share)
+            values.append(amount / seconds if seconds else None)
+        rates[name] = tuple(values)
+    sizes: list[int | None] = []
+    known = sorted((each.end_at, rows[each.id].get("size_bytes")) for each in found if each.id in rows)
+    for end in times:
+        upto = [size for at, size in known if at <= end and size is not None]
+        sizes.append(upto[-1] if upto else None)
+    return Trend(times, step, rates, tuple(sizes))
+
+
+def _steps(
+    found: Sequence[Observed], window: Window, points: int
+) -> tuple[tuple[int, ...], int, list[list[tuple[Observed, int]]]]:
+    """Ends of equal steps, their length, and for each step the intervals that overlap it, with by how much, ms.
+
+    Steps are no shorter than most intervals: a point is never finer than what was measured.
+    """
+    timed = [each for each in found if each.timed and each.length_ms > 0]
+    usual = median(each.length_ms for each in timed) if timed else window.span_ms
+    count = max(1, min(points, round(window.span_ms / usual)))
+    step = -(-window.span_ms // count)
+    edges = [window.end - step * (count - number) for number in range(count + 1)]
+    shares: list[list[tuple[Observed, int]]] = [[] for _ in range(count)]
+    for each in timed:
+        start = each.end_at - each.length_ms
+        first = max(0, (start - edges[0]) // step)
+        last = min(count - 1, (each.end_at - 1 - edges[0]) // step)
+        for number in range(first, last + 1):
+            overlap = min(each.end_at, edges[number + 1]) - max(start, edges[number])
+            if overlap > 0:
+                shares[number].append((each, overlap))
+    return tuple(edges[1:]), step, shares
+
+
+def events(found: Iterable[Observed]) -> tuple[Loss, ...]:
+    """All events of intervals, oldest first."""
+    return tuple(event for each in found for event in each.events)

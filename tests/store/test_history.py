@@ -1,0 +1,424 @@
+"""Reading windows back: hand-computed figures, sorts, filters, gaps, roll-ups, and speed at ten thousand statements."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from meshag_tui.plan import Plan, PlanNode
+from meshag_tui.settings import RetentionSettings
+from meshag_tui.snapshot import Column, Epoch, ForeignKey, IndexKey, Sequence
+from meshag_tui.store import bulk, connections, history, ids, models, retention, snapshots
+from meshag_tui.store.database import Store
+from meshag_tui.types import MeshagError, UsageError, Window
+from tests.store.readings import COLUMNS, MINUTE, START, Watched, text
+
+DAY = 86_400_000
+
+
+@pytest.fixture
+def watched(store: Store, connection: str) -> Watched:
+    """A baseline, then two minutes: fast runs often, slow seldom, own is MeshAG's, twin is fast under another key."""
+    server = Watched()
+    for key in ("fast", "slow", "own", "twin", "idle"):
+        server.run(key)
+    texts = [
+        text("fast", "SELECT * FROM orders WHERE id = $1", fingerprint="f"),
+        text("twin", "SELECT * FROM orders WHERE id = $1", fingerprint="f"),
+        text("slow", "SELECT 100% FROM Customers", fingerprint="s"),
+        text("own", "SELECT * FROM pg_stat_activity", fingerprint="o", internal=True),
+    ]
+    store.run(snapshots.write, connection, server.snapshot(), texts)
+    server.run("fast", 100, 1.0, shared_read=5).run("slow", 2, 500.0, shared_read=70).run("own", 10, 10.0)
+    store.run(snapshots.write, connection, server.snapshot())
+    server.run("fast", 50, 2.0).run("twin", 50, 4.0)
+    store.run(snapshots.write, connection, server.snapshot())
+    return server
+
+
+@pytest.fixture
+def window() -> Window:
+    """The three minutes of `watched`."""
+    return Window(START, START + 3 * MINUTE)
+
+
+def keys(page: history.QueryPage) -> list[str]:
+    return [row.key for row in page.rows]
+
+
+def test_totals_means_and_shares_are_those_computed_by_hand(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    page = store.run(history.queries, connection, window)
+    assert keys(page) == ["slow", "fast"]
+    slow, fast = page.rows
+    assert (fast.calls, fast.total_time_ms, fast.mean_time_ms, fast.rows) == (200, 400.0, 2.0, 200)  # twin included
+    assert (fast.min_time_ms, fast.max_time_ms, fast.shared_read) == (1.0, 4.0, 5)
+    assert (slow.calls, slow.total_time_ms, slow.mean_time_ms) == (2, 1000.0, 500.0)
+    assert (slow.io_time_ms, slow.wal_bytes) == (None, None), "not measured is not 0"
+    assert (page.total_time_ms, page.calls, page.covered_share) == (1500.0, 212, 1.0)
+    assert (fast.share, slow.share) == (pytest.approx(400 / 1500), pytest.approx(1000 / 1500))
+    assert (page.total_rows, page.hidden, page.hidden_time_ms) == (2, 1, 100.0)
+    assert page.complete and page.events == ()
+    assert fast.uid == ids.query_uid(fast.id) and fast.text == "SELECT * FROM orders WHERE id = $1"
+    assert fast.last_seen_at == START + 3 * MINUTE and fast.first_seen_at == START + MINUTE
+
+
+def test_an_interval_belongs_to_the_window_it_ends_in(store: Store, connection: str, watched: Watched) -> None:
+    second = Window(START + MINUTE, START + 2 * MINUTE)
+    third = Window(START + 2 * MINUTE, START + 3 * MINUTE)
+    calls = [store.run(history.queries, connection, each, internal=True).calls for each in (second, third)]
+    assert calls == [112, 100]
+    assert store.run(history.queries, connection, Window(START - DAY, START)).rows == ()
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"),
+    [("total_time", "slow"), ("mean", "slow"), ("calls", "fast"), ("rows", "fast"), ("shared_read", "slow"),
+     ("max", "slow"), ("last_seen", "fast"), ("temp", "fast"), ("io", "fast"), ("wal", "fast"), ("change", "fast")],
+)  # fmt: skip
+def test_sorts(store: Store, connection: str, watched: Watched, window: Window, sort: str, first: str) -> None:
+    assert set(history.SORTS) >= {sort}
+    page = store.run(history.queries, connection, window, sort=sort)
+    assert keys(page)[0] == first
+    if sort not in ("temp", "io", "wal", "change"):  # where all are equal or unmeasured the older comes first
+        assert keys(store.run(history.queries, connection, window, sort=sort, descending=False))[0] != first
+
+
+def test_an_unknown_sort_is_an_error_of_usage(store: Store, connection: str, window: Window) -> None:
+    with pytest.raises(UsageError, match="total_time"):
+        store.run(history.queries, connection, window, sort="calls; DROP TABLE query")
+
+
+def test_the_worst_regression_is_first_under_change(store: Store, connection: str, watched: Watched) -> None:
+    watched.run("fast", 100, 1.0).run("slow", 3, 400.0)  # slow became quicker; fast's mean was 3 ms, with twin's
+    store.run(snapshots.write, connection, watched.snapshot())
+    watched.run("fast", 100, 5.0).run("slow", 3, 400.0)
+    store.run(snapshots.write, connection, watched.snapshot())
+    last = history.latest_window
+    page = store.run(history.queries, connection, store.run(last, connection, MINUTE), sort="change")
+    assert keys(page) == ["fast", "slow"]
+    assert (page.rows[0].mean_time_ms, page.rows[0].mean_before_ms) == (5.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [("orders", ["fast"]), ("ORDERS", ["fast"]), ("customers", ["slow"]), ("!orders", ["slow"]), ("100%", ["slow"]),
+     ("1%0", []), ("_", []), ("'", []), ("!", ["slow", "fast"]), ("", ["slow", "fast"])],
+)  # fmt: skip
+def test_filter_by_text(
+    store: Store, connection: str, watched: Watched, window: Window, wanted: str, found: list[str]
+) -> None:
+    page = store.run(history.queries, connection, window, text=wanted)
+    assert keys(page) == found and page.total_rows == len(found)
+    assert page.total_time_ms == 1500.0, "shares stay of all"
+
+
+def test_hidden_statements_are_counted_and_can_be_shown(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    page = store.run(history.queries, connection, window, internal=True)
+    assert keys(page) == ["slow", "fast", "own"] and page.hidden == 0
+    assert page.rows[2].internal
+
+
+def test_pages_do_not_overlap_and_know_the_whole(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    pages = [store.run(history.queries, connection, window, limit=1, offset=n) for n in range(3)]
+    assert [keys(page) for page in pages] == [["slow"], ["fast"], []]
+    assert {page.total_rows for page in pages} == {2}
+
+
+def test_statements_of_two_users_stay_apart(store: Store, connection: str, window: Window) -> None:
+    server = Watched().run("a").run("b")
+    texts = [text("a", "SELECT 1", fingerprint="x", user="ann"), text("b", "SELECT 1", fingerprint="x", user="bob")]
+    store.run(snapshots.write, connection, server.snapshot(), texts)
+    store.run(snapshots.write, connection, server.run("a", 3).run("b", 5).snapshot())
+    page = store.run(history.queries, connection, window, sort="calls")
+    assert [(row.db_user, row.calls) for row in page.rows] == [("bob", 5), ("ann", 3)]
+
+
+def test_a_statement_s_page_has_all_that_is_shown_as_it(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    fast = store.run(history.queries, connection, window).rows[1]
+    for member in store.run(history.query, fast.id, window).members:
+        detail = store.run(history.query, member, window)
+        assert (detail.row.calls, detail.row.share) == (200, fast.share)
+        series = store.run(history.query_series, member, window, 3)
+        assert series.calls_per_s == (None, pytest.approx(100 / 60), pytest.approx(100 / 60))
+        assert series.mean_ms == (None, 1.0, 3.0)
+        assert series.ms_per_s == (None, pytest.approx(100 / 60), pytest.approx(300 / 60))
+    assert len(detail.members) == 2 and detail.statement.connection_id == connection
+
+
+def test_a_statement_that_did_not_run_has_a_page_too(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    idle = store.run(lambda: models.Query.get(key="idle").id)
+    detail = store.run(history.query, idle, window)
+    assert (detail.row.calls, detail.row.mean_time_ms, detail.row.text_state) == (0, None, "unread")
+    assert store.run(history.query_series, idle, window, 3).calls_per_s == (None, 0.0, 0.0)
+    with pytest.raises(MeshagError, match="qry_"):
+        store.run(history.statement, 10_000)
+
+
+def test_series_show_gaps_where_nothing_was_observed(store: Store, connection: str, watched: Watched) -> None:
+    watched.run("fast", 60)
+    store.run(
+        snapshots.write, connection, watched.snapshot(after_ms=10 * MINUTE)
+    )  # a pause: its place in time is unknown
+    watched.run("fast", 120)
+    store.run(snapshots.write, connection, watched.snapshot())
+    window = Window(START + MINUTE, START + 14 * MINUTE)
+    series = store.run(history.load_series, connection, window, 13)
+    assert series.calls_per_s[:2] == (pytest.approx(112 / 60), pytest.approx(100 / 60))
+    assert series.calls_per_s[2:12] == (None,) * 10
+    assert series.calls_per_s[12] == 2.0
+    assert series.times[-1] == window.end and len(series.times) == 13
+    page = store.run(history.queries, connection, window)
+    assert page.calls == 112 + 100 + 60 + 120, "the pause's calls are in the sum"
+    assert [loss.kind for loss in page.events] == ["gap"] and page.complete
+
+
+def test_a_point_is_never_finer_than_what_was_measured(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    series = store.run(history.load_series, connection, window, 120)
+    assert len(series.times) == 3 and series.step_ms == MINUTE
+    empty = store.run(history.load_series, connection, Window(0, MINUTE), 10)
+    assert set(empty.calls_per_s) == {None}
+
+
+def test_losses_in_a_window_are_told(store: Store, connection: str, watched: Watched) -> None:
+    watched.statements = {}
+    watched.epoch = replace(watched.epoch, stats_reset=watched.at + 1)
+    store.run(snapshots.write, connection, watched.run("fast", 3).snapshot())
+    page = store.run(history.queries, connection, store.run(history.latest_window, connection, MINUTE))
+    assert not page.complete and page.calls == 3
+    assert [(loss.kind, loss.at) for loss in page.events][0] == ("reset", START + 4 * MINUTE)
+
+
+def test_rolled_up_history_adds_up_to_the_same(store: Store, connection: str, watched: Watched) -> None:
+    watched.table("orders").index("i")
+    store.run(snapshots.write, connection, watched.snapshot())
+    for _ in range(40):
+        watched.run("fast", 7, 1.5).run("slow", 1, 100.0).table("orders", seq_scan=2).index("i", 3)
+        store.run(snapshots.write, connection, watched.snapshot())
+
+    def figures() -> Any:
+        window = Window(START - DAY, START + DAY)
+        page = history.queries(connection, window, internal=True)
+        rows = [(row.key, row.calls, round(row.total_time_ms, 6), row.rows) for row in page.rows]
+        return (
+            rows, page.calls, round(page.total_time_ms, 6),
+            [(row.scans, row.rows_read) for row in history.indexes(connection, window)],
+            [(row.seq_scan, row.inserts) for row in history.tables(connection, window)],
+        )  # fmt: skip
+
+    before = store.run(figures)
+    store.run(retention.roll_up, RetentionSettings(), START + 3 * DAY)
+    assert store.run(lambda: models.Interval.select().where(models.Interval.resolution_s == 600).count()) > 0
+    assert store.run(figures) == before
+    series = store.run(history.load_series, connection, Window(START + 5 * MINUTE, START + 45 * MINUTE), 120)
+    assert any(value is not None for value in series.calls_per_s)
+
+
+def test_figures_beyond_32_bits_and_no_calls_at_all(store: Store, connection: str, window: Window) -> None:
+    server = Watched().run("big")
+    store.run(snapshots.write, connection, server.snapshot())
+    server.run("big", 3 * 10**9, 1.0, shared_hit=2**61)
+    store.run(snapshots.write, connection, server.snapshot())
+    page = store.run(history.queries, connection, window)
+    assert (page.rows[0].calls, page.rows[0].shared_hit, page.calls) == (3 * 10**9, 2**61, 3 * 10**9)
+    nothing = store.run(history.queries, connection, Window(0, 1))
+    assert (nothing.rows, nothing.total_time_ms, nothing.covered_share, nothing.total_rows) == ((), 0, None, 0)
+
+
+def test_the_overview_equals_the_pages(store: Store, connection: str, watched: Watched, window: Window) -> None:
+    found = store.run(history.overview, connection, window, 100.0)
+    assert (found.calls, found.total_time_ms, found.statements, found.slow) == (212, 1500.0, 2, 1)
+    assert found.mean_time_ms == pytest.approx(1500 / 212)
+    assert found.sessions is not None and found.sessions["by_state"] == {"active": 2, "idle": 5}
+    empty = store.run(history.overview, connection, Window(0, 1), 100.0)
+    assert (empty.calls, empty.mean_time_ms, empty.sessions) == (0, None, None)
+
+
+def test_the_latest_window_ends_with_the_last_sync(store: Store, connection: str, watched: Watched) -> None:
+    assert store.run(history.latest_window, connection, 60_000) == Window(START + 2 * MINUTE, START + 3 * MINUTE)
+    never = store.run(history.latest_window, "con_never", 60_000)
+    assert abs(never.end - time.time() * 1000) < 10_000
+
+
+# Tables, indexes, catalogue
+
+
+def test_tables_and_indexes_in_a_window(store: Store, connection: str, window: Window) -> None:
+    server = Watched()
+    server.table("orders").table("calm").table("dropped").index("i").index("calm_i", table="calm").index("p", scans=0)
+    server.index("p", scans=0, unique=True, include=("note",), predicate="(id > 0)")
+    assert server.indexes is not None and server.tables is not None
+    server.indexes["p"] = replace(server.indexes["p"], scans=None)
+    store.run(snapshots.write, connection, server.snapshot())
+    assert [row.scans for row in store.run(history.indexes, connection, window)] == [None] * 3, "only a baseline"
+    server.table("orders", seq_scan=4, inserts=9).index("i", 6)
+    del server.tables["dropped"]
+    store.run(snapshots.write, connection, server.snapshot())
+    rows = {row.stats.name: row for row in store.run(history.indexes, connection, window)}
+    assert {name: row.scans for name, row in rows.items()} == {"i": 6, "calm_i": 0, "p": None}
+    assert rows["i"].last_used_at == START + 2 * MINUTE and rows["calm_i"].last_used_at is None
+    assert rows["p"].stats == server.indexes["p"], "the statistics come back as they were"
+    assert isinstance(rows["p"].stats.keys[0], IndexKey)
+    found = {row.stats.name: row for row in store.run(history.tables, connection, window)}
+    assert set(found) == {"orders", "calm"}
+    assert (found["orders"].seq_scan, found["orders"].inserts, found["calm"].seq_scan) == (4, 9, 0)
+    assert found["orders"].stats == server.tables["orders"]
+    trend = store.run(history.index_series, rows["i"].id, Window(START, START + 2 * MINUTE))
+    assert trend.rates["scans"] == (None, pytest.approx(0.1)) and trend.size_bytes == (None, 16_384)
+    trend = store.run(history.table_series, found["orders"].id, Window(START, START + 2 * MINUTE))
+    assert trend.rates["inserts"] == (None, pytest.approx(9 / 60))
+
+
+def test_the_catalog_is_what_was_read(store: Store, connection: str) -> None:
+    with pytest.raises(MeshagError, match="never synced"):
+        store.run(history.catalog, connection)
+    server = Watched()
+    server.table("orders").index("i")
+    server.foreign_keys = (ForeignKey("fk", "public", "orders", ("id",), "public", "people", ("id",)),)
+    server.sequences = (Sequence("public", "s", 5, 100, 1, False, "public", "orders", "id", "integer"),)
+    first = server.snapshot()
+    store.run(snapshots.write, connection, first)
+    store.run(connections.synced, connection, first.facts, ())
+    second = server.index("i", 2).snapshot()
+    store.run(snapshots.write, connection, second)
+    found = store.run(history.catalog, connection)
+    assert found.facts == first.facts and isinstance(found.facts.epoch, Epoch)
+    assert found.foreign_keys == server.foreign_keys and found.sequences == server.sequences
+    assert found.sessions == first.sessions
+    assert found.schema is not None and found.schema.columns == server.columns
+    assert [(row.stats.name, row.scans) for row in found.indexes] == [("i", 2)]
+    assert [row.stats.name for row in found.tables] == ["orders"]
+
+
+def test_what_was_never_read_is_none_in_the_catalog(store: Store, connection: str) -> None:
+    server = Watched()
+    snapshot = server.snapshot(schema=None, foreign_keys=None, sequences=None, sessions=None)
+    store.run(snapshots.write, connection, snapshot)
+    store.run(connections.synced, connection, snapshot.facts, ())
+    found = store.run(history.catalog, connection)
+    assert (found.schema, found.foreign_keys, found.sequences, found.sessions) == (None,) * 4
+
+
+# Plans and schema versions
+
+
+def plan(hash_: str, cost: float = 10.0) -> Plan:
+    leaf = PlanNode(
+        "0.0", "Seq Scan", 0.0, cost, 5.0, 8, schema="public", table="orders", conditions={"Filter": "a = 1"}
+    )
+    root = PlanNode("0", "Sort", 0.0, cost + 1, 5.0, 8, children=(leaf,), sort_keys=("a",), extra={"Loops": 1})
+    return Plan(root, "generic", hash_, [{"Plan": {"Node Type": "Sort"}}], "SELECT 1", ("1",))
+
+
+def test_a_plan_is_stored_when_its_shape_changes(store: Store, connection: str, watched: Watched) -> None:
+    query = store.run(lambda: models.Query.get(key="fast").id)
+    assert store.run(history.save_plan, query, plan("a"))
+    assert not store.run(history.save_plan, query, plan("a", cost=20.0))
+    assert store.run(history.save_plan, query, plan("b"))
+    assert store.run(history.save_plan, query, plan("a"))  # it flipped back
+    found = store.run(history.plans, query)
+    assert [each.plan.hash for each in found] == ["a", "b", "a"]
+    assert found[0].plan == plan("a") and found[2].plan == plan("a", cost=20.0)
+
+
+def test_schema_versions_and_what_changed(store: Store, connection: str) -> None:
+    server = Watched()
+    server.table("orders").index("i").index("old")
+    store.run(snapshots.write, connection, server.snapshot())
+    server.columns["public.orders"] = (Column("id", "int8", False, "0"), Column("note", "text", True))
+    assert server.indexes is not None
+    del server.indexes["old"]
+    store.run(snapshots.write, connection, server.snapshot())
+    new, old = store.run(history.schema_versions, connection)
+    changes = store.run(history.schema_diff, old.id, new.id)
+    assert [(each.kind, each.part, each.name) for each in changes] == [
+        ("changed", "column", "public.orders.id"),
+        ("added", "column", "public.orders.note"),
+        ("removed", "index", "public.orders.old"),
+    ]
+    assert (changes[0].before, changes[0].after) == ("int8 NOT NULL", "int8 NOT NULL DEFAULT 0")
+    assert store.run(history.schema_diff, new.id, new.id) == ()
+    with pytest.raises(MeshagError):
+        store.run(history.schema_diff, 0, new.id)
+
+
+# Size
+
+
+def fill(connection_id: str, statements: int, intervals: int, active: int) -> None:
+    """History of many statements: in each minute `active` of them ran."""
+    bulk.insert(
+        "query",
+        ("connection_id", "key", "fingerprint", "text_state", "kind", "internal", "db_user", "db_name",
+         "first_seen_at", "last_seen_at", "baseline", "min_time_ms", "max_time_ms"),
+        [(connection_id, f"k{n}", f"f{n}", "ok", "select", n % 50 == 0, "app", "shop", START, START, "", 0.1, 9.0)
+         for n in range(statements)],
+    )  # fmt: skip
+    known = [row[0] for row in models.Query.select(models.Query.id).order_by(models.Query.id).tuples()]
+    bulk.insert("query_text", ("query_id", "text"), [(n, f"SELECT {n} FROM t{n % 90} WHERE a = $1") for n in known])
+    bulk.insert(
+        "interval",
+        ("connection_id", "resolution_s", "start_at", "end_at", "complete", "events", "calls", "time_ms"),
+        [(connection_id, 0, START + n * MINUTE, START + (n + 1) * MINUTE, True, "[]", active, active * 2.0)
+         for n in range(intervals)],
+    )  # fmt: skip
+    spans = [row[0] for row in models.Interval.select(models.Interval.id).order_by(models.Interval.id).tuples()]
+    bulk.insert(
+        "query_statistics",
+        ("interval_id", "query_id", "calls", "time_ms", "rows", "shared_hit", "shared_read"),
+        [(span, known[(place * 7 + n * active) % statements], 3, 2.0 + n % 7, 5, 80, 2)
+         for place, span in enumerate(spans) for n in range(active)],
+    )  # fmt: skip
+
+
+def test_a_page_of_ten_thousand_statements_is_quick(store: Store, connection: str) -> None:
+    store.run(fill, connection, 10_000, 60, 1_000)
+    window = Window(START, START + 60 * MINUTE)
+    assert store.run(history.queries, connection, window, internal=True, limit=1).total_rows > 5_000
+    spent = []
+    for sort in ("total_time", "mean", "calls"):
+        begun = time.perf_counter()
+        page = store.run(history.queries, connection, window, sort=sort, text="from t1")
+        spent.append(time.perf_counter() - begun)
+        assert len(page.rows) == 50
+    assert min(spent) < 0.5, spent  # 70 ms on an idle machine
+
+
+def test_windows_are_read_through_their_index(store: Store, connection: str) -> None:
+    if store.kind == "postgresql":
+        pytest.skip("SQLite names its plan in a way that can be compared")
+
+    def plan_of() -> str:
+        sent: list[str] = []
+        real = models.database.execute_sql
+        statement = "EXPLAIN QUERY PLAN SELECT query_id, SUM(calls) FROM query_statistics WHERE interval_id IN ("
+        from meshag_tui.store import history_queries
+
+        statement += history_queries._intervals("?") + ") GROUP BY query_id"
+        sent = [row[3] for row in real(statement, (connection, 1, 2)).fetchall()]
+        return " | ".join(sent)
+
+    found = store.run(plan_of)
+    assert "end_at>? AND end_at<?" in found and "PRIMARY KEY (interval_id=?)" in found
+
+
+def test_values_are_plain(store: Store, connection: str, watched: Watched, window: Window) -> None:
+    """What the database adds up comes back as int and float on both, fit for JSON."""
+    for row in store.run(history.queries, connection, window).rows:
+        for name, value in asdict(row).items():
+            assert value is None or type(value) in (int, float, str, bool, tuple, list), name
+    assert len(COLUMNS) == 8
