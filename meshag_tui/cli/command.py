@@ -61,7 +61,10 @@ def _run(args: argparse.Namespace, arguments: list[str]) -> int:
         _report(output, "usage", str(error))
         return WRONG_USAGE
     except MeshagError as error:
-        _report(output, str(getattr(error, "code", "failed")), str(error), getattr(error, "fix", None))
+        code, fix = str(getattr(error, "code", None) or "failed"), getattr(error, "fix", None)
+        if code == "internal" and settings is not None:  # a workflow failed unexpectedly and has logged it
+            fix = f"see {settings.log_file}"
+        _report(output, code, str(error), fix)
         return FAILED
     except _Stopped as stop:
         return 128 + stop.signal
@@ -113,7 +116,7 @@ def _report(output: Any, code: str, message: str, fix: str | None = None) -> Non
     message = one_line(mask_secrets(message))
     if output.as_json:
         output.document({"error": {"code": code, "message": message, "fix": fix}})
-    _say(f"{message} → {one_line(fix)}" if fix else message)
+    _say(f"{message} → {one_line(fix, newline=' ')}" if fix else message)
 
 
 def _unexpected(output: Any, settings: Any, error: Exception) -> int:

@@ -11,6 +11,9 @@ from typing import Any, NoReturn
 from meshag_tui import __version__
 from meshag_tui.cli import values
 
+SORTS = ("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change")
+"""What `store.history` can sort statements by, written again because that module is not loaded for --help."""
+
 _DAY = 86_400_000
 _MONTH = 30 * _DAY
 
@@ -163,7 +166,7 @@ def _reading(commands: Any) -> None:
     queries.add_argument(
         "--sort",
         default="total_time",
-        choices=("total_time", "mean_time", "max_time", "calls", "rows", "io_time", "temp", "last_seen"),
+        choices=SORTS,
     )
     queries.add_argument("--reverse", action="store_true", help="smallest first")
     queries.add_argument("--limit", type=values.count, default=50, metavar="N")

@@ -10,7 +10,8 @@ from meshag_tui.cli.output import Column, Output, table
 from meshag_tui.text import bar, count, duration, one_line, percent, size
 
 if TYPE_CHECKING:
-    from meshag_tui.store.history import IndexRow, QueryRow, TableRow
+    from meshag_tui.plan import PlanNode
+    from meshag_tui.store.history import IndexRow, QueryRow, StoredPlan, TableRow
 
 
 async def queries(args: argparse.Namespace, output: Output) -> None:
@@ -191,13 +192,17 @@ async def explain(args: argparse.Namespace, output: Output) -> None:
     output.answer(stored, lambda: _plan_lines(stored))
 
 
-def _plan_lines(stored: Any) -> Iterator[str]:
+def _plan_lines(stored: StoredPlan) -> Iterator[str]:
     plan = stored.plan
     yield f"{plan.mode} plan, cost {plan.cost:,.0f}"
     yield from _node_lines(plan.root, 0)
 
 
-def _node_lines(node: Any, depth: int) -> Iterator[str]:
-    yield f"{'  ' * depth}{one_line(node.title)}"
+def _node_lines(node: PlanNode, depth: int) -> Iterator[str]:
+    where = f" on {node.schema}.{node.table}" if node.table else ""
+    by = f" by {node.index}" if node.index else ""
+    yield f"{'  ' * depth}{one_line(node.kind + where + by)}  cost {node.total_cost:,.0f}, {count(node.rows)} rows"
+    for name, condition in node.conditions.items():
+        yield f"{'  ' * depth}  {one_line(f'{name}: {condition}')}"
     for child in node.children:
         yield from _node_lines(child, depth + 1)
