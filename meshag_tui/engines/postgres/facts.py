@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,23 +18,23 @@ if TYPE_CHECKING:
 
 SETTINGS = (
     *("application_name", "default_transaction_read_only", "idle_in_transaction_session_timeout", "lock_timeout"),
-    *("statement_timeout", "search_path", "block_size", "server_encoding", "data_directory"),
-    *("shared_buffers", "effective_cache_size", "work_mem", "hash_mem_multiplier", "maintenance_work_mem"),
-    *("random_page_cost", "seq_page_cost", "cpu_tuple_cost", "cpu_index_tuple_cost", "cpu_operator_cost", "jit"),
-    *("max_connections", "superuser_reserved_connections", "reserved_connections", "default_statistics_target"),
-    *("max_parallel_workers_per_gather", "max_worker_processes", "plan_cache_mode", "compute_query_id", "track_counts"),
-    *("track_activities", "track_activity_query_size", "track_io_timing", "autovacuum", "autovacuum_freeze_max_age"),
+    *("statement_timeout", "search_path", "block_size", "server_encoding", "shared_buffers", "effective_cache_size"),
+    *("work_mem", "hash_mem_multiplier", "maintenance_work_mem", "random_page_cost", "seq_page_cost", "jit"),
+    *("cpu_tuple_cost", "cpu_index_tuple_cost", "cpu_operator_cost", "default_statistics_target", "plan_cache_mode"),
+    *("max_connections", "superuser_reserved_connections", "reserved_connections", "max_worker_processes"),
+    *("max_parallel_workers_per_gather", "compute_query_id", "track_counts", "track_activities", "track_io_timing"),
+    *("track_activity_query_size", "autovacuum", "autovacuum_max_workers", "autovacuum_freeze_max_age"),
     *("autovacuum_vacuum_threshold", "autovacuum_vacuum_scale_factor", "autovacuum_vacuum_max_threshold"),
-    *("autovacuum_analyze_threshold", "autovacuum_analyze_scale_factor", "autovacuum_max_workers"),
-    *("shared_preload_libraries", "session_preload_libraries", "wal_level", "hot_standby_feedback", "fsync"),
-    *(
-        "log_min_duration_statement",
-        "rds.extensions",
-        "azure.extensions",
-        "neon.tenant_id",
-        "cloudsql.iam_authentication",
-    ),
+    *("autovacuum_analyze_threshold", "autovacuum_analyze_scale_factor", "wal_level", "hot_standby_feedback"),
+    *("fsync", "log_min_duration_statement"),
+    *("pg_stat_statements.max", "pg_stat_statements.track", "pg_stat_statements.track_utility"),
+    *("pg_stat_statements.track_planning", "pg_stat_statements.save", "auto_explain.log_min_duration"),
 )
+_GUARDED = ("shared_preload_libraries", "session_preload_libraries")
+_UNITS = {
+    **{"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4},
+    **{"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000},
+}
 
 
 Provider = Literal["local", "RDS", "Aurora", "Cloud SQL", "Azure", "Supabase", "Neon"]
@@ -72,7 +73,8 @@ async def read(wire: Wire) -> Server:
     change of address, and two nodes behind one address look like one.
     """
     begin = time.monotonic()
-    rows = await wire.fetch(load("server"), {"settings": list(SETTINGS)})
+    asked = {"settings": list(SETTINGS), "guarded": list(_GUARDED), "encrypted": wire.tls}
+    rows = await wire.fetch(load("server"), asked)
     elapsed_ms = (time.monotonic() - begin) * 1000
     if not rows:
         raise CannotConnect(f"{wire.target.label}: the server does not know its own database")
@@ -83,7 +85,7 @@ async def read(wire: Wire) -> Server:
         with contextlib.suppress(PermissionDenied):  # a provider's own check inside the function
             ((identifier,),) = await wire.fetch(load("system_identifier"))
         elapsed_ms = (time.monotonic() - begin) * 1000  # next to no work for the server: the line's own time
-    settings = dict(row["settings"] or ())
+    settings = {name: _plain(value) for name, value in row["settings"] or ()}
     functions = {words[0]: tuple(words[1:]) for words in (text.split(" ") for text in row["statement_functions"] or ())}
     columns = functions.get("pg_stat_statements", ())
     facts = ServerFacts(
@@ -114,8 +116,8 @@ async def read(wire: Wire) -> Server:
     return Server(
         facts=facts,
         user_oid=row["user_oid"],
-        dedicated=row["dedicated"],
-        sees_all_stats=row["superuser"] or row["sees_all_stats"],
+        dedicated=row["sees_all_stats"] and not row["superuser"] and not row["owns_things"],
+        sees_all_stats=row["sees_all_stats"],
         session_settings=settings,
         extension_schemas={name: schema for name, _, schema in row["extensions"] or ()},
         statement_columns=columns,
@@ -128,11 +130,19 @@ async def read(wire: Wire) -> Server:
 _OF_THE_SESSION = frozenset(
     (
         *("application_name", "default_transaction_read_only", "idle_in_transaction_session_timeout", "lock_timeout"),
-        *("statement_timeout", "search_path", "data_directory"),
+        *("statement_timeout", "search_path"),
     )
 )
 _COLUMNS = (
     *("version", "version_number", "database", "database_oid", "encoding", "user", "user_oid", "superuser"),
-    *("dedicated", "sees_all_stats", "in_recovery", "started_at", "objects_reset", "replicas", "tls"),
+    *("sees_all_stats", "owns_things", "in_recovery", "started_at", "objects_reset", "replicas", "tls"),
     *("may_read_control", "signs", "extensions", "settings", "statement_functions", "observed_at"),
 )
+
+
+def _plain(value: str) -> str:
+    """A setting as the server prints it ("4MB", "1min") as a bare figure: sizes in bytes, times in ms."""
+    found = re.fullmatch(r"(-?[\d.]+) ?([a-zA-Z]+)", value)
+    if found is None or found[2] not in _UNITS:
+        return value
+    return f"{float(found[1]) * _UNITS[found[2]]:.15g}"

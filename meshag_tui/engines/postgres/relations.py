@@ -1,16 +1,17 @@
 """Tables and indexes of the users' schemas: sizes, cumulative counters, definitions.
 
-What is locked with AccessExclusive is not waited for: its size is None, and the caller is told its name.
+What is locked with AccessExclusive is not waited for: a table's size is then None, an index is left out, and the caller
+is told their names.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from meshag_tui.engines.base import LockTimeout
-from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.snapshot import IndexKey, IndexStats, TableStats
 
@@ -20,14 +21,49 @@ if TYPE_CHECKING:
 
 _Kind = Literal["table", "partitioned", "partition", "materialized view", "foreign"]
 _KINDS: dict[str, _Kind] = {"r": "table", "p": "partitioned", "m": "materialized view", "f": "foreign"}
-_OPENED_FOR_SIZE = "pg_catalog.pg_table_size(c.oid)"
+# The main files of the table and its TOAST: pg_table_size() opens every fork of both and costs three times as much.
+_FILES_OF_TABLE = """pg_catalog.pg_relation_size(c.oid)
+    + CASE WHEN c.reltoastrelid <> 0 THEN pg_catalog.pg_relation_size(c.reltoastrelid) ELSE 0 END"""
 _FILE_OF_INDEX = "pg_catalog.pg_relation_size(i.indexrelid)"
 
 
-async def indexes(wire: Wire, server: Server) -> tuple[tuple[IndexStats, ...], tuple[str, ...]]:
-    """All indexes of users' tables, and the names of the locked ones.
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Tables as read, and the names of those that are locked."""
 
-    A locked index whose definition cannot be told without opening its table (expressions, predicate) is left out.
+    stats: tuple[TableStats, ...] = ()
+    locked: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class OfTable:
+    """What the indexes of one table come to."""
+
+    size_bytes: int | None = 0
+    scans: int = 0
+    rows_fetched: int = 0
+    primary: bool = False
+
+    def add(self, index: IndexStats) -> None:
+        known = self.size_bytes is not None and (index.size_bytes is not None or index.scans is None)
+        self.size_bytes = (self.size_bytes or 0) + (index.size_bytes or 0) if known else None
+        self.scans += index.scans or 0
+        self.rows_fetched += index.rows_fetched or 0
+        self.primary |= index.primary
+
+
+@dataclass(frozen=True, slots=True)
+class Indexes:
+    """Indexes as read, the names of those left out because they are locked, and the sums of all by table (oid)."""
+
+    stats: tuple[IndexStats, ...]
+    locked: tuple[str, ...]
+    of_table: Mapping[int, OfTable]
+
+
+async def indexes(wire: Wire, server: Server) -> Indexes:
+    """All indexes of users' tables but the locked ones: the server opens a table to print what is indexed.
+
     Sources: pg_index, pg_class, pg_get_indexdef(), pg_relation_size(), pg_stat_get_*().
     """
     version = server.facts.version_number
@@ -40,37 +76,36 @@ async def indexes(wire: Wire, server: Server) -> tuple[tuple[IndexStats, ...], t
         "nulls_not_distinct": "i.indnullsnotdistinct" if version >= 150000 else "false",
     }
     locked: list[str] = []
+    of_table: dict[int, OfTable] = defaultdict(OfTable)
 
     def shape(rows: list[tuple[Any, ...]]) -> list[IndexStats]:
         shaped = []
         for row in rows:
-            found = _index(row)
+            index = _index(row)
+            of_table[row[1]].add(index)
             if row[5]:
-                locked.append(f"{row[2]}.{row[4]}")
-            if found is not None:
-                shaped.append(found)
+                locked.append(f"{index.schema}.{index.name}")
+            elif index.definition:  # else it was dropped while we read
+                shaped.append(index)
         return shaped
 
     rows = await _read(wire, server, "indexes", parts, _FILE_OF_INDEX, shape)
-    return tuple(rows), tuple(locked)
+    return Indexes(tuple(rows), tuple(locked), of_table)
 
 
-async def tables(
-    wire: Wire, server: Server, indexes: Iterable[IndexStats] | None
-) -> tuple[tuple[TableStats, ...], tuple[str, ...]]:
-    """All tables, partitions, materialized views and foreign tables, and the names of the locked ones.
+async def tables(wire: Wire, server: Server, indexes: Indexes | None) -> Tables:
+    """All tables, partitions, materialized views and foreign tables; what concerns their indexes is of `indexes`.
 
-    Index figures are summed from `indexes` (None: unknown). Sources: pg_class, pg_table_size(), pg_stat_get_*().
+    Sources: pg_class, pg_relation_size(), pg_stat_get_*().
     """
-    sums = _IndexSums(indexes)
     locked: list[str] = []
 
     def shape(rows: list[tuple[Any, ...]]) -> list[TableStats]:
         locked.extend(f"{row[1]}.{row[2]}" for row in rows if row[8])
-        return [_table(row, sums) for row in rows]
+        return [_table(row, indexes) for row in rows]
 
-    rows = await _read(wire, server, "tables", {}, _OPENED_FOR_SIZE, shape)
-    return tuple(rows), tuple(locked)
+    rows = await _read(wire, server, "tables", {}, _FILES_OF_TABLE, shape)
+    return Tables(tuple(rows), tuple(locked))
 
 
 async def _read(wire: Wire, server: Server, name: str, parts: dict[str, str], size: str, shape: Any) -> list[Any]:
@@ -82,26 +117,7 @@ async def _read(wire: Wire, server: Server, name: str, parts: dict[str, str], si
         return await wire.fetch(load(name).format(size=size, **parts), params, shape=shape)
 
 
-class _IndexSums:
-    """Per table: bytes, scans and fetched rows of its indexes, and whether one is the primary key."""
-
-    def __init__(self, indexes: Iterable[IndexStats] | None) -> None:
-        self.known = indexes is not None
-        self.size: dict[tuple[str, str], int | None] = defaultdict(int)
-        self.scans: dict[tuple[str, str], int] = defaultdict(int)
-        self.fetched: dict[tuple[str, str], int] = defaultdict(int)
-        self.primary: set[tuple[str, str]] = set()
-        for index in indexes or ():
-            table = (index.schema, index.table)
-            before = self.size[table]
-            self.size[table] = None if before is None or index.size_bytes is None else before + index.size_bytes
-            self.scans[table] += index.scans or 0
-            self.fetched[table] += index.rows_fetched or 0
-            if index.primary:
-                self.primary.add(table)
-
-
-def _table(row: tuple[Any, ...], sums: _IndexSums) -> TableStats:
+def _table(row: tuple[Any, ...], indexes: Indexes | None) -> TableStats:
     (
         oid,
         schema,
@@ -132,8 +148,7 @@ def _table(row: tuple[Any, ...], sums: _IndexSums) -> TableStats:
     ) = row
     kind = "partition" if relkind == "r" and is_partition else _KINDS[relkind]
     stored = relkind in ("r", "m")
-    table = (schema, name)
-    has_index = table in sums.scans
+    own = indexes.of_table.get(oid) if indexes else None
     return TableStats(
         key=str(oid),
         schema=schema,
@@ -143,7 +158,7 @@ def _table(row: tuple[Any, ...], sums: _IndexSums) -> TableStats:
         rows_estimate=rows_estimate,
         pages=pages,
         size_bytes=size if stored else None if locked else 0,
-        index_bytes=sums.size.get(table, 0) if sums.known and not locked else None,
+        index_bytes=own.size_bytes if own else 0 if indexes else None,
         live_rows=live if stored else None,
         dead_rows=dead if stored else None,
         modified_since_analyze=modified,
@@ -153,8 +168,8 @@ def _table(row: tuple[Any, ...], sums: _IndexSums) -> TableStats:
             {
                 "seq_scan": seq_scan,
                 "seq_rows": seq_rows,
-                "index_scan": sums.scans[table] if has_index else None,
-                "index_rows": sums.fetched[table] + fetched if has_index else None,
+                "index_scan": own.scans if own else None,
+                "index_rows": own.rows_fetched + fetched if own else None,
                 "inserts": inserts,
                 "updates": updates,
                 "hot_updates": hot_updates,
@@ -166,20 +181,20 @@ def _table(row: tuple[Any, ...], sums: _IndexSums) -> TableStats:
             else {}
         ),
         options=dict(option.split("=", 1) for option in options or () if "=" in option),
-        has_primary_key=table in sums.primary if sums.known and relkind in ("r", "p") and not locked else True,
+        has_primary_key=(own is not None and own.primary) if indexes and relkind in ("r", "p") else True,
         frozen_age=frozen_age,
     )
 
 
-def _index(row: tuple[Any, ...]) -> IndexStats | None:
-    """One index; None when the table is locked and the definition cannot be told without it."""
+def _index(row: tuple[Any, ...]) -> IndexStats:
+    """One index; of a locked one the definition is empty and the expressions are not known."""
     (
         oid,
         _,
         schema,
         table,
         name,
-        locked,
+        _,
         definition,
         method,
         names,
@@ -188,8 +203,6 @@ def _index(row: tuple[Any, ...]) -> IndexStats | None:
         collations,
         option,
         key_count,
-        has_expressions,
-        has_predicate,
         predicate,
         unique,
         primary,
@@ -209,29 +222,23 @@ def _index(row: tuple[Any, ...]) -> IndexStats | None:
         building,
         nulls_not_distinct,
     ) = row
-    if (has_expressions and expressions is None) or (has_predicate and predicate is None):
-        return None
     keys = tuple(
         IndexKey(
             column=names[at],
-            expression=None if names[at] is not None else expressions[at],
+            expression=None if names[at] is not None or not expressions else expressions[at],
             opclass=opclasses[at] or "",
-            collation=collations[at],
+            collation=collations[at] if collations else None,
             descending=bool(option[at] & 1),
             nulls_first=bool(option[at] & 2),
         )
         for at in range(key_count)
     )
-    if definition is None:
-        if not locked:
-            return None  # it was dropped while we read
-        definition = _definition(schema, table, name, method, keys, names[key_count:], unique)
     return IndexStats(
         key=str(oid),
         schema=schema,
         table=table,
         name=name,
-        definition=definition,
+        definition=definition or "",
         method=method,
         keys=keys,
         include=tuple(names[key_count:]),
@@ -254,26 +261,3 @@ def _index(row: tuple[Any, ...]) -> IndexStats | None:
         building=building,
         nulls_not_distinct=nulls_not_distinct,
     )
-
-
-def _definition(
-    schema: str,
-    table: str,
-    name: str,
-    method: str,
-    keys: Iterable[IndexKey],
-    include: Iterable[str],
-    unique: bool,
-) -> str:
-    """What a plain index of a locked table is, as far as the catalogue says it without opening the table."""
-    columns = []
-    for key in keys:
-        words = [quoted(key.column or "")]
-        words += [f"COLLATE {quoted(key.collation)}"] if key.collation else []
-        words += [key.opclass] + (["DESC"] if key.descending else [])
-        words += [f"NULLS {'FIRST' if key.nulls_first else 'LAST'}"] if key.nulls_first != key.descending else []
-        columns.append(" ".join(words))
-    text = f"CREATE {'UNIQUE ' if unique else ''}INDEX {quoted(name)} ON {quoted(schema)}.{quoted(table)}"
-    text += f" USING {method} ({', '.join(columns)})"
-    included = ", ".join(map(quoted, include))
-    return f"{text} INCLUDE ({included})" if included else text

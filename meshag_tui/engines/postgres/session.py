@@ -56,6 +56,7 @@ class PostgresSession:
         self.wire = wire
         self.server = server
         self.facts: ServerFacts = server.facts
+        self.collected = False  # whether `facts` belong to a reading already
 
     @classmethod
     async def open(cls, target: Target, purpose: str, limits: Limits) -> PostgresSession:
@@ -86,10 +87,15 @@ class PostgresSession:
         """The schema an installed extension lives in, None when it is not installed in this database."""
         return self.server.extension_schemas.get(name)
 
-    async def collect(self) -> Snapshot:
+    async def refresh(self) -> None:
+        """Read the facts anew."""
+        self.server = await facts_of.read(self.wire)
+        self.facts = self.server.facts
+
+    async def collect(self, objects: bool = True) -> Snapshot:
         from meshag_tui.engines.postgres import collect
 
-        return await collect.collect(self)
+        return await collect.collect(self, objects)
 
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
         from meshag_tui.engines.postgres import texts

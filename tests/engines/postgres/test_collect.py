@@ -91,6 +91,29 @@ async def test_statements_per_sync_do_not_depend_on_tables(pg: Database, open_se
     assert sent == [(100, 200, 100, 9), (3_000, 6_000, 3_000, 9)]
 
 
+async def test_counters_alone_are_cheaper(pg: Database, open_session: Open) -> None:
+    pg.execute("CREATE TABLE t (id serial PRIMARY KEY)")
+    session = await open_session(pg.monitor_url)
+    snapshot = await session.collect(objects=False)
+    assert session.wire.statements == 4
+    assert snapshot.statements is not None
+    assert snapshot.sessions is not None
+    assert (snapshot.tables, snapshot.indexes, snapshot.schema, snapshot.sequences, snapshot.warnings) == (
+        *(None, None, None, None),
+        (),
+    )
+
+
+async def test_a_kept_session_reads_its_facts_anew(pg: Database, open_session: Open) -> None:
+    session = await open_session(pg.monitor_url)
+    first = await session.collect()
+    pg.execute("SELECT pg_stat_reset()", "SELECT pg_stat_statements_reset()")
+    second = await session.collect()
+    assert second.facts.observed_at > first.facts.observed_at
+    assert second.facts.epoch.objects_reset != first.facts.epoch.objects_reset
+    assert second.facts.epoch.stats_reset != first.facts.epoch.stats_reset
+
+
 async def test_only_this_database_and_users_kept_apart(pg: Database, open_session: Open) -> None:
     pg.execute("CREATE ROLE other_app", "GRANT CREATE ON SCHEMA public TO other_app")
     try:
@@ -308,7 +331,10 @@ async def test_objects_on_every_version(pg_all: Database, open_session: Open, sh
 
 def _check_tables(tables: dict[str, TableStats], database: Database) -> None:
     orders, plain, part = tables["public.orders"], tables["public.no_index"], tables["public.measured_2026"]
-    ((size, index_size),) = database.fetch("SELECT pg_table_size('orders'), pg_indexes_size('orders')")
+    ((size, index_size),) = database.fetch(
+        "SELECT pg_relation_size('orders') + pg_relation_size(reltoastrelid), pg_indexes_size('orders')"
+        " FROM pg_class WHERE oid = 'orders'::regclass"
+    )
     assert (orders.size_bytes, orders.index_bytes) == (size, index_size)
     (server_says,) = database.fetch(
         "SELECT n_live_tup, n_dead_tup, n_mod_since_analyze, seq_scan, seq_tup_read, idx_scan, idx_tup_fetch,"

@@ -193,7 +193,6 @@ async def test_a_server_that_answers_slowly_is_given_up_not_waited_for(pg18: Dat
 async def test_fifty_locked_tables_cost_no_wait(pg: Database, open_session: Open) -> None:
     pg.execute(
         *(f"CREATE TABLE t{n} (id int PRIMARY KEY, a text)" for n in range(52)),
-        "CREATE INDEX t0_plain ON t0 (a DESC)",
         "CREATE INDEX t0_lower ON t0 (lower(a))",
         "CREATE INDEX t51_lower ON t51 (lower(a))",
     )
@@ -208,12 +207,13 @@ async def test_fifty_locked_tables_cost_no_wait(pg: Database, open_session: Open
     tables = {table.name: table for table in snapshot.tables}
     assert len(tables) == 52
     assert tables["t3"].size_bytes is None
-    assert tables["t3"].has_primary_key, "not known, so not claimed to be missing"
+    assert tables["t3"].has_primary_key
+    assert (tables["t3"].counters["index_scan"], tables["t3"].index_bytes) == (0, None)
     assert tables["t51"].size_bytes is not None
     indexes = {index.name: index for index in snapshot.indexes}
-    assert indexes["t0_pkey"].size_bytes is None
-    assert indexes["t0_plain"].definition == 'CREATE INDEX "t0_plain" ON "public"."t0" USING btree ("a" text_ops DESC)'
-    assert "t0_lower" not in indexes, "an expression cannot be told without opening the table"
+    assert set(indexes) == {"t50_pkey", "t51_pkey", "t51_lower"}, (
+        "a definition cannot be told without opening the table"
+    )
     assert indexes["t51_lower"].keys[0].expression == "lower(a)"
     assert snapshot.schema is None, "half a structure would look like a change"
     (warning,) = [finding for finding in snapshot.warnings if finding.code == "relations-locked"]

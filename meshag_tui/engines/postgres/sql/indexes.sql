@@ -13,25 +13,38 @@ SELECT
     tl.relation IS NOT NULL OR il.relation IS NOT NULL,
     CASE WHEN tl.relation IS NULL AND il.relation IS NULL THEN pg_catalog.pg_get_indexdef(i.indexrelid) END,
     m.amname::text,
-    k.names,
+    ARRAY(
+        SELECT (SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = k.num AND k.num <> 0)
+        FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k (num, at) ORDER BY k.at
+    ),
     CASE WHEN tl.relation IS NULL AND il.relation IS NULL AND i.indexprs IS NOT NULL THEN (
         SELECT pg_catalog.array_agg(pg_catalog.pg_get_indexdef(i.indexrelid, p, false) ORDER BY p)
         FROM pg_catalog.generate_series(1, i.indnkeyatts::int4) p
     ) END,
-    k.opclasses,
-    k.collations,
+    ARRAY(
+        SELECT (SELECT o.opcname::text FROM pg_catalog.pg_opclass o WHERE o.oid = k.id)
+        FROM pg_catalog.unnest(i.indclass::pg_catalog.oid[]) WITH ORDINALITY k (id, at) ORDER BY k.at
+    ),
+    -- Only a collation that is not the column's own.
+    CASE WHEN i.indcollation::text ~ '[1-9]' THEN ARRAY(
+        SELECT (
+            SELECT l.collname::text FROM pg_catalog.pg_collation l
+            WHERE l.oid = k.id AND k.id <> COALESCE((
+                SELECT a.attcollation FROM pg_catalog.pg_attribute a
+                WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[k.at - 1] AND i.indkey[k.at - 1] <> 0
+            ), 100)
+        )
+        FROM pg_catalog.unnest(i.indcollation::pg_catalog.oid[]) WITH ORDINALITY k (id, at) ORDER BY k.at
+    ) END,
     i.indoption::int2[],
     i.indnkeyatts,
-    i.indexprs IS NOT NULL,
-    i.indpred IS NOT NULL,
     CASE WHEN tl.relation IS NULL AND il.relation IS NULL AND i.indpred IS NOT NULL
         THEN pg_catalog.pg_get_expr(i.indpred, i.indrelid) END,
     i.indisunique,
     i.indisprimary,
     i.indisvalid,
     i.indisready,
-    (SELECT x.conname::text FROM pg_catalog.pg_constraint x WHERE x.conindid = i.indexrelid AND x.contype IN ('p', 'u', 'x')
-        ORDER BY x.oid LIMIT 1),
+    x.conname::text,
     i.indisreplident,
     i.indisclustered,
     (SELECT pn.nspname || '.' || p.relname FROM pg_catalog.pg_inherits h
@@ -47,7 +60,7 @@ SELECT
         SELECT 1 FROM pg_catalog.pg_depend d
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid AND d.deptype = 'e'
     ),
-    g.index_relid IS NOT NULL,
+    i.indexrelid IN (SELECT g.index_relid FROM pg_catalog.pg_stat_progress_create_index g),
     {nulls_not_distinct}
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
@@ -56,20 +69,8 @@ JOIN pg_catalog.pg_namespace n ON n.oid = t.relnamespace
 JOIN pg_catalog.pg_am m ON m.oid = c.relam
 LEFT JOIN locked tl ON tl.relation = i.indrelid
 LEFT JOIN locked il ON il.relation = i.indexrelid
-LEFT JOIN pg_catalog.pg_stat_progress_create_index g ON g.index_relid = i.indexrelid
-CROSS JOIN LATERAL (
-    SELECT
-        pg_catalog.array_agg(a.attname::text ORDER BY p.n) AS names,
-        pg_catalog.array_agg(o.opcname::text ORDER BY p.n) AS opclasses,
-        pg_catalog.array_agg(
-            CASE WHEN i.indcollation[p.n] <> 0 AND i.indcollation[p.n] <> COALESCE(a.attcollation, 100) THEN l.collname::text END
-            ORDER BY p.n
-        ) AS collations
-    FROM pg_catalog.generate_series(0, i.indnatts - 1) p (n)
-    LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[p.n] AND i.indkey[p.n] <> 0
-    LEFT JOIN pg_catalog.pg_opclass o ON p.n < i.indnkeyatts AND o.oid = i.indclass[p.n]
-    LEFT JOIN pg_catalog.pg_collation l ON p.n < i.indnkeyatts AND l.oid = i.indcollation[p.n]
-) k
+LEFT JOIN pg_catalog.pg_constraint x
+    ON x.conrelid = i.indrelid AND x.conindid = i.indexrelid AND x.contype IN ('p', 'u', 'x')
 WHERE t.relkind IN ('r', 'p', 'm')
     AND t.relpersistence <> 't'
     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
