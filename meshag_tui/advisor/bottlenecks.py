@@ -45,7 +45,7 @@ class _Facts:
     """The few figures of the catalogue that rules look up."""
 
     def __init__(self, catalog: Catalog | None) -> None:
-        self._tables = {(table.schema, table.name): table for table in catalog.tables} if catalog else {}
+        self._tables = {(row.stats.schema, row.stats.name): row.stats for row in catalog.tables} if catalog else {}
         settings = catalog.facts.settings if catalog else {}
         self.work_mem = memory_setting(settings, "work_mem")
         self.hash_mem = None

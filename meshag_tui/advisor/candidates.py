@@ -162,7 +162,8 @@ def _for_relation(
             yield _candidate(view, [*prefix, *keys], free=len(prefix), purpose="order")
     for name in ranges[:2]:
         yield _candidate(view, [*prefix, IndexColumn(name)], free=len(prefix))
-        if not prefix and view.pages >= BRIN_PAGES and abs(view.correlation(name)) >= IN_ORDER:
+        ordered = view.pages >= BRIN_PAGES and abs(view.correlation(name)) >= IN_ORDER
+        if not prefix and ordered and not any(index.keys[0].column == name for index in view.indexes if index.keys):
             yield _candidate(view, [IndexColumn(name)], 0, "in order of time", "brin")
     for name in joins[:3]:
         yield _candidate(view, [IndexColumn(name)], free=1, purpose="join")
@@ -343,14 +344,14 @@ def _unquoted(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name
 
 
-_EXTREME = re.compile(r'^(?:min|max)\((?P<alias>"(?:[^"]|"")+"|\w+)\.(?P<column>"(?:[^"]|"")+"|\w+)\)$')
+_EXTREME = re.compile(r'^(?:min|max)\((?:(?P<alias>"(?:[^"]|"")+"|\w+)\.)?(?P<column>"(?:[^"]|"")+"|\w+)\)$')
 
 
 def extreme(plan: Plan, alias: str) -> SortOrder | None:
     """MIN or MAX of one column is the first row of an order."""
     root = plan.root
     match = _EXTREME.match(root.output[0]) if root.kind == "Aggregate" and len(root.output) == 1 else None
-    if match is None or root.group_keys or _unquoted(match["alias"]) != alias:
+    if match is None or root.group_keys or _unquoted(match["alias"] or _quoted(alias)) != alias:
         return None
     return SortOrder((IndexColumn(_unquoted(match["column"])),), True, root.path)
 
@@ -358,12 +359,18 @@ def extreme(plan: Plan, alias: str) -> SortOrder | None:
 def needed(plan: Plan, alias: str) -> frozenset[str]:
     """Columns of one relation that a plan really uses; a scan's own output is no guide, it may hand up all."""
     reference = re.compile(rf'(?<![\w".]){re.escape(_quoted(alias))}\.("(?:[^"]|"")+"|\w+)')
-    texts = list(plan.root.output)
+    bare = re.compile(r"""'(?:[^']|'')*'|(?<![\w".$])("(?:[^"]|"")+"|[A-Za-z_]\w*)(?![\w".(])""")
+    conditions = [text for node in plan.root.walk() for text in node.conditions.values()]
+    outputs = list(plan.root.output)
     for node in plan.root.walk():
-        texts += [*node.conditions.values(), *node.sort_keys, *node.group_keys]
+        outputs += [*node.sort_keys, *node.group_keys]
         if node.table is None:
-            texts += node.output
-    return frozenset(_unquoted(name) for text in texts for name in reference.findall(text))
+            outputs += node.output
+    found = {name for text in (*conditions, *outputs) for name in reference.findall(text)}
+    if len({node.alias for node in plan.root.walk() if node.alias is not None}) == 1:
+        # With one relation the server names columns of an output without it.
+        found |= {name for text in outputs for name in bare.findall(text) if name}
+    return frozenset(_unquoted(name) for name in found)
 
 
 def _quoted(name: str) -> str:
@@ -378,7 +385,7 @@ def _covering(view: TableView, made: Sequence[Candidate], columns: frozenset[str
         spec = candidate.specs[0]
         if len(candidate.specs) != 1 or spec.method != "btree" or any(key.is_expression for key in spec.columns):
             continue
-        more = sorted(columns - {key.name for key in spec.columns})
+        more = sorted((columns & view.types.keys()) - {key.name for key in spec.columns})
         if more and len(more) <= COVERING_COLUMNS and sum(view.width(name) for name in more) <= COVERING_WIDTH:
             include = IndexSpec(spec.schema, spec.table, spec.columns, include=tuple(more), where=spec.where)
             yield Candidate((include,), candidate.free, "index only")

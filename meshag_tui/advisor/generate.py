@@ -17,9 +17,9 @@ from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
 from meshag_tui.advisor.health import sequences, sessions, table_health
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.indexes import serves_spec
-from meshag_tui.advisor.missing_index import already_suggested, search
+from meshag_tui.advisor.missing_index import Choice, already_suggested, search
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
-from meshag_tui.advisor.pricing import Planner, Pricer, Reckoner, Statement
+from meshag_tui.advisor.pricing import PLANNABLE, Planner, Pricer, Reckoner, Statement
 from meshag_tui.advisor.queries import query_advice
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.engines.base import EngineError, Session
@@ -101,7 +101,7 @@ async def suggestions(
     made += _foreign_keys(catalog, examined, made)
     helped = {query for one in made for query in one.query_ids}
     made += query_advice(examined, catalog, tables, helped)
-    made += index_hygiene(catalog, settings.advice.unused_index_days)
+    made += index_hygiene(catalog, settings.advice.unused_index_days, _in_alternatives(examined, tables))
     made += [*table_health(catalog), *sequences(catalog), *sessions(catalog)]
 
     complete: set[str] = set()
@@ -157,11 +157,27 @@ async def _missing(
         total_ms=sum(one.query.total_time_ms for one in examined),
         span_ms=window.span_ms if window is not None else None,
         method=what_if.method if what_if is not None else None,
-        why_unchecked="no hypothetical indexes here (CREATE EXTENSION hypopg would give them)."
-        if what_if is None
-        else "hypothetical indexes cannot be of this method.",
+        why_unchecked=lambda choice: _why_unchecked(choice, what_if is not None),
     )
     return made, found.complete
+
+
+def _in_alternatives(examined: Sequence[Examined], tables: Tables) -> set[tuple[str, str, str]]:
+    """Columns compared in arms of an OR: an index on one of them waits for its companions."""
+    return {
+        (*tables.home(one.schema, one.table), one.column)
+        for statement in examined
+        for one in statement.predicates
+        if one.alternatives and one.column is not None
+    }
+
+
+def _why_unchecked(choice: Choice, can_plan: bool) -> str:
+    if not can_plan:
+        return "there are no hypothetical indexes here (CREATE EXTENSION hypopg would give them)."
+    if any(spec.method not in PLANNABLE for spec in choice.candidate.specs):
+        return "hypothetical indexes cannot be of this method."
+    return "its sample values find more rows than calls really do, so this rests on the rows they returned."
 
 
 def _foreign_keys(catalog: Catalog, examined: Sequence[Examined], made: Sequence[Suggestion]) -> list[Suggestion]:
@@ -187,7 +203,7 @@ def _foreign_keys(catalog: Catalog, examined: Sequence[Examined], made: Sequence
 async def _rendered(
     made: Iterable[Suggestion], session: Session, complete: set[str], notes: list[str]
 ) -> list[Suggestion]:
-    """Put the exact SQL to each change; what the engine refuses is left out with a note."""
+    """Put the exact SQL to each change; what the engine refuses is left out with a note, or said as steps."""
     ready = []
     for one in made:
         if one.change is None:
@@ -198,7 +214,12 @@ async def _rendered(
         except EngineError as error:
             if error.transient:
                 raise
-            notes.append(f"{one.title}: left out, {error}")
+            if error.fix is None:
+                notes.append(f"{one.title}: left out, {error}")
+                continue
+            # It can be done, by hand: the advice stays and says how, without anything to apply.
+            steps = f"{one.text} This is not done for you: {error}. By hand: {error.fix}."
+            ready.append(replace(one, text=steps, change=None))
             continue
         ready.append(replace(one, sql=rendered.sql, undo_sql=rendered.undo_sql))
     return ready

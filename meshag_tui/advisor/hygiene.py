@@ -135,20 +135,32 @@ def _table_worked(index: IndexRow, around: _Around) -> bool:
     return any(counters.get(name) for name in ("seq_scan", "index_scan", "inserts", "updates", "deletes"))
 
 
-def index_hygiene(catalog: Catalog, unused_days: float) -> tuple[Suggestion, ...]:
-    """Indexes to drop, each once and for its strongest reason; one that another suggestion leans on stays."""
+def index_hygiene(
+    catalog: Catalog, unused_days: float, waiting: Collection[tuple[str, str, str]] = ()
+) -> tuple[Suggestion, ...]:
+    """Indexes to drop, each once and for its strongest reason; one that another suggestion leans on stays.
+
+    Args:
+        unused_days: continuous observation without a scan before an index counts as unused.
+        waiting: (schema, table, column) whose indexes are unused only for lack of another one.
+    """
     around = _Around(catalog)
     never = {row.stats.key for row in catalog.indexes if bound(row.stats) or row.stats.unique}
     copies = equal(catalog.indexes)
     dropped = copies.keys() - never
     shorter = prefixes(catalog.indexes, dropped)
     gone = dropped | (shorter.keys() - never)
+    waits = {
+        row.stats.key
+        for row in catalog.indexes
+        if row.stats.keys and (row.stats.schema, row.stats.table, row.stats.keys[0].column) in waiting
+    }
     leaned_on = {kept.stats.key for key, kept in (*copies.items(), *shorter.items()) if key in gone}
     return (
         *_invalid(catalog, around),
         *(_duplicate(row, copies[row.stats.key]) for row in catalog.indexes if row.stats.key in dropped),
         *(_redundant(row, shorter[row.stats.key]) for row in catalog.indexes if row.stats.key in gone - dropped),
-        *_unused(catalog, around, gone | leaned_on, unused_days),
+        *_unused(catalog, around, gone | leaned_on | waits, unused_days),
     )
 
 

@@ -7,7 +7,7 @@ the share asked for.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +36,9 @@ NEARLY = 0.90
 COVERING_TAKES = 0.75
 """Columns are only included when no index without them saves this part of what they would."""
 CAREFUL_GAIN = 0.50
-"""Share of its cost a statement must save for an index nobody has checked."""
+"""Share of its cost a statement must save for an index nobody has checked, or that only widens one that is there."""
+CHEAP_COST = 25.0
+"""Planner units below which a statement reads a handful of pages and wants no index of its own."""
 MINIMUM_SHARE = 0.005
 """Share of the workload's time an index must save, estimated, to be worth its keep."""
 ROW_UPKEEP_MS = 0.01
@@ -47,16 +49,17 @@ DAY_MS = 86_400_000
 
 @dataclass(frozen=True)
 class Serves:
-    """What indexes taken together do for one statement, in planner units."""
+    """What one choice does for one statement, in planner units. `base` is its cost with no new index at all."""
 
     statement: Statement
+    base: float
     before: float
     after: float
 
     @property
     def gain(self) -> float:
-        """Share of the statement's cost saved, 0..1."""
-        return 1 - self.after / self.before if self.before > 0 else 0.0
+        """Share of the statement's present cost saved by this choice, 0..1."""
+        return (self.before - self.after) / self.base if self.base > 0 else 0.0
 
     @property
     def saved_ms(self) -> float:
@@ -153,6 +156,7 @@ async def _offer(
     for statement in statements:
         relevant = frozenset(spec for spec in taken if _touches(statement, spec))
         try:
+            base = await pricer.price(statement, frozenset())
             before = await pricer.price(statement, relevant)
             after = await pricer.price(statement, relevant | frozenset(candidate.specs))
         except EngineError as error:
@@ -160,7 +164,7 @@ async def _offer(
             notes.append(f"{statement.query.uid} could not be priced: {error}")
             continue
         if after.cost < before.cost * 0.999:
-            served.append(Serves(statement, before.cost, after.cost))
+            served.append(Serves(statement, base.cost, before.cost, after.cost))
             evidence = _weaker(evidence, after)
     return Choice(candidate, served, evidence) if served else None
 
@@ -176,11 +180,21 @@ def _weaker(evidence: EvidenceKind, price: Price) -> EvidenceKind:
 def _worth(choice: Choice, tables: Tables, settings: AdviceSettings, total_ms: float) -> bool:
     """Whether it saves a statement enough, the workload something, and more than its upkeep takes."""
     wanted = settings.minimum_gain
-    if choice.evidence is EvidenceKind.STATED:
+    if choice.evidence is EvidenceKind.STATED or _widens(choice.candidate, tables):
         wanted = max(wanted, CAREFUL_GAIN)
-    best = max(one.gain for one in choice.serves)
+    best = max((one.gain for one in choice.serves if one.base >= CHEAP_COST), default=0.0)
     saved = sum(one.saved_ms for one in choice.serves)
     return best >= wanted and saved >= MINIMUM_SHARE * total_ms and saved > _upkeep_ms(choice, tables)
+
+
+def _widens(candidate: Candidate, tables: Tables) -> bool:
+    """Whether an index with the same first column is there already."""
+    for spec in candidate.specs:
+        view = tables.view(spec.schema, spec.table)
+        for index in view.indexes if view is not None else ():
+            if index.valid and index.predicate is None and index.keys and index.keys[0].column == spec.columns[0].name:
+                return True
+    return False
 
 
 def _upkeep_ms(choice: Choice, tables: Tables) -> float:
@@ -245,7 +259,9 @@ def _merge(into: Choice, other: Choice) -> None:
         if known is None:
             into.serves.append(one)
         else:
-            into.serves[into.serves.index(known)] = Serves(one.statement, one.before, min(one.after, known.after))
+            into.serves[into.serves.index(known)] = Serves(
+                one.statement, one.base, max(one.before, known.before), min(one.after, known.after)
+            )
 
 
 def suggestions(
@@ -256,7 +272,7 @@ def suggestions(
     total_ms: float,
     span_ms: float | None,
     method: str | None,
-    why_unchecked: str,
+    why_unchecked: Callable[[Choice], str],
 ) -> list[Suggestion]:
     """The choices as suggestions, one for each index.
 
@@ -264,7 +280,7 @@ def suggestions(
         total_ms: time of the whole workload in the window.
         span_ms: length of the window; None leaves the gain per day out.
         method: what answered for planned figures ("hypopg").
-        why_unchecked: said of indexes nobody has checked.
+        why_unchecked: what is said of a choice nobody has checked.
     """
     made = []
     for choice in found.choices:
@@ -281,7 +297,7 @@ def _suggestion(
     total_ms: float,
     span_ms: float | None,
     method: str | None,
-    why_unchecked: str,
+    why_unchecked: Callable[[Choice], str],
 ) -> Suggestion:
     served = sorted(choice.serves, key=lambda one: (-one.saved_ms, one.statement.query.id))
     saved = sum(one.saved_ms for one in served)
@@ -313,7 +329,7 @@ def _suggestion(
     if writes:
         text.append(f"{count(writes)} rows were written to {spec.table} in the window; each would keep it up to date.")
     if not planned:
-        text.append(f"Not checked by the planner: {why_unchecked}")
+        text.append(f"Not checked by the planner: {why_unchecked(choice)}")
     facts = [_fact(one, planned) for one in served[:8]]
     facts.append(f"estimated size {size(bytes_)}")
     evidence: dict[str, Any] = {

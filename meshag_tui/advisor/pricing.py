@@ -23,6 +23,9 @@ from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
 if TYPE_CHECKING:
     from meshag_tui.store.history import QueryRow
 
+MISJUDGED = 5.0
+_MANY_VALUES = 1_000  # from which a column's correlation says something of one value's rows
+_BRIN_RANGE = 128  # pages one entry speaks of
 _HANDS_UP_ALL = frozenset(
     {"Sort", "Incremental Sort", "Gather", "Gather Merge", "Result", "ModifyTable", "Bitmap Index Scan", "BitmapOr"}
 )
@@ -50,6 +53,15 @@ class Statement:
             return None
         view = tables.view(scans[0].schema or "", scans[0].table or "")
         return None if view is None else self.query.rows / self.query.calls / view.rows
+
+    def misjudged(self, tables: Tables) -> bool:
+        """Whether calls really find far fewer rows than the plan's sample values promise."""
+        seen = self.observed_share(tables)
+        if seen is None or self.plan.mode == "literal":
+            return False
+        scan = next(node for node in self.plan.root.walk() if node.table is not None and node.kind != "ModifyTable")
+        view = tables.view(scan.schema or "", scan.table or "")
+        return view is not None and scan.rows > MISJUDGED * max(1.0, seen * view.rows)
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,8 @@ class Planner:
             OutOfBudget: no call is left.
             EngineError: the server failed; nothing is known of this statement.
         """
+        if statement.misjudged(self._tables):
+            return await self._reckoner.price(statement, specs)
         refused = {spec for spec in specs if spec in self.refused}
         beyond = {spec for spec in specs if spec.method not in PLANNABLE}
         asked = frozenset(specs - refused - beyond)
@@ -309,7 +323,8 @@ class Reckoner:
                 share *= self._equal(view, key, next(one for one in fits if one.kind == "eq"))
                 used = True
                 continue
-            bounded = [one for one in fits if one.kind in ("range", "like-prefix", "contains")]
+            kinds = ("contains", "like") if spec.method == "gin" else ("range", "like-prefix", "contains")
+            bounded = [one for one in fits if one.kind in kinds]
             if bounded:
                 share *= self._bounded(view, plain, bounded, scan)
                 used = True
@@ -338,10 +353,15 @@ class Reckoner:
 
     def _access(self, view: TableView, spec: IndexSpec, share: float, warm: bool = False) -> float:
         """Cost of fetching this share of a table through an index. `warm`: one of many look-ups, upper pages cached."""
+        if spec.method == "brin":
+            pages = min(view.pages, view.pages * share + 2 * _BRIN_RANGE)
+            return self._random + pages * self._sequential + view.rows * pages / view.pages * self._row
         rows = max(1.0, view.rows * share)
         scattered = view.pages * (1 - math.exp(-rows / view.pages))
         ordered = max(1.0, view.pages * share)
-        correlation = 0.0 if spec.columns[0].is_expression else view.correlation(spec.columns[0].name)
+        first = spec.columns[0]
+        spread = not first.is_expression and view.distinct(first.name) >= _MANY_VALUES
+        correlation = view.correlation(first.name) if spread else 0.0
         along = correlation * correlation if len(spec.columns) == 1 else 0.0
         heap = self._random * scattered * (1 - along) + self._sequential * ordered * along
         leaves = math.ceil(view.index_bytes(spec) / 8192 * share) * (self._sequential if warm else self._random)

@@ -29,6 +29,12 @@ _OFFSET = re.compile(r"\bOFFSET\s+(\$\d+|\d+)", re.IGNORECASE)
 _NOT_IN = re.compile(r"\bNOT\s+IN\s*\(\s*SELECT\b", re.IGNORECASE)
 _RANDOM = re.compile(r"\bORDER\s+BY\s+random\s*\(\s*\)", re.IGNORECASE)
 _LIST = re.compile(r"\bIN\s*\(((?:\s*\$\d+\s*,)+\s*\$\d+)\s*\)", re.IGNORECASE)
+_FUNCTION_IN_TEXT = re.compile(
+    r"\bWHERE\b.*?\b(?P<function>date|date_trunc|to_char|lower|upper|trim|substr|substring|abs|coalesce)\s*\("
+    r"(?:\s*\$\d+\s*,)?\s*(?:\w+\.)?(?P<column>[A-Za-z_]\w*)\s*(?:,\s*\$\d+\s*)*\)\s*(?:=|<|>|IN\b|BETWEEN\b)",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[A-Za-z_]\w*")
 _STAR = re.compile(r"^\s*SELECT\s+(?:\w+\.)?\*\s+FROM\b", re.IGNORECASE)
 
 
@@ -52,8 +58,9 @@ def query_advice(
         yield from _random(one)
         yield from _long_list(one)
         yield from _computed(one, tables, helped)
+        yield from _computed_in_text(one, tables)
         yield from _pattern(one, tables, helped)
-        yield from _correlated(one, helped)
+        yield from _correlated(one)
         yield from _wide(one, tables)
     yield from _one_by_one(examined, catalog)
 
@@ -151,7 +158,7 @@ def _computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterato
         view = tables.view(predicate.schema, predicate.table)
         if predicate.column is not None or predicate.alias not in scanned or view is None or view.small:
             continue
-        if predicate.kind not in ("eq", "range", "join"):
+        if predicate.kind not in ("eq", "range", "join", "contains"):
             continue
         named = [name for name in view.types if re.search(rf'(?<![\w"]){re.escape(name)}(?!\w)', predicate.expression)]
         if len(named) != 1:
@@ -189,6 +196,38 @@ def _computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterato
         return
 
 
+def _computed_in_text(one: Examined, tables: Tables) -> Iterator[Suggestion]:
+    """The same where there is no plan to read: a function around one column of one table, and nothing else in it."""
+    if one.plan is not None:
+        return
+    match = _FUNCTION_IN_TEXT.search(one.words)
+    if match is None:
+        return
+    function, column = match["function"].lower(), match["column"].lower()
+    named = {word.lower() for word in _WORD.findall(one.words)}
+    homes = [view for view in tables.views.values() if view.stats.name in named and column in view.types]
+    if len(homes) != 1 or homes[0].small:
+        return
+    view = homes[0]
+    indexed = any(index.keys and index.keys[0].column == column for index in view.indexes)
+    hidden = f" and hides the index on {column}" if indexed else ""
+    cure = (
+        f"Write a half-open range on the bare column instead: {column} >= day AND {column} < next day."
+        if function.startswith(("date", "to_char"))
+        else "Compare the bare column, or index the expression."
+    )
+    yield _advice(
+        "function-on-column",
+        one,
+        f"{one.query.uid} applies {function}() to {view.stats.name}.{column} in its condition",
+        f"{function}({column}) is computed for every row{hidden}. {cure}",
+        [f"condition on {function}({column}), read from the text: this statement could not be explained"],
+        0.6,
+        schema=view.stats.schema,
+        name=view.stats.name,
+    )
+
+
 def _pattern(one: Examined, tables: Tables, helped: Collection[int]) -> Iterator[Suggestion]:
     if one.query.id in helped or one.plan is None:
         return
@@ -210,9 +249,9 @@ def _pattern(one: Examined, tables: Tables, helped: Collection[int]) -> Iterator
         return
 
 
-def _correlated(one: Examined, helped: Collection[int]) -> Iterator[Suggestion]:
+def _correlated(one: Examined) -> Iterator[Suggestion]:
     """A sub-query run again for each row of the outer one, where that is most of the cost."""
-    if one.query.id in helped or one.plan is None:
+    if one.plan is None:
         return
     for node in one.plan.root.walk():
         texts = " ".join([*node.conditions.values(), *node.output])

@@ -21,6 +21,7 @@ SMALL_PAGES = 8
 _UNKNOWN_DISTINCT = 200.0  # what PostgreSQL itself assumes
 _UNKNOWN_WIDTH = 8
 _PAGE = 8192
+_WRITES = ("inserts", "updates", "deletes")
 _NO_DEDUPLICATION = ("numeric", "float4", "float8", "real", "double precision", "jsonb", "interval")
 
 
@@ -144,6 +145,10 @@ def tables_of(catalog: Catalog, columns: Mapping[Relation, tuple[ColumnStatistic
                 top = parents[top]
             parts.setdefault(top, []).append(part)
     types = catalog.schema.columns if catalog.schema is not None else {}
+    written = {
+        (row.stats.schema, row.stats.name): float(sum(getattr(row, name) or 0 for name in _WRITES))
+        for row in catalog.tables
+    }
     views = {}
     for key, one in stats.items():
         leaves = tuple(sorted(parts.get(key, ())))
@@ -154,6 +159,7 @@ def tables_of(catalog: Catalog, columns: Mapping[Relation, tuple[ColumnStatistic
             types={column.name: column.type for column in types.get(f"{key[0]}.{key[1]}", ())},
             indexes=tuple(indexes.get(key, ())),
             parts=leaves,
+            writes=sum(written[leaf] for leaf in leaves) if leaves else written[key],
             trigrams="pg_trgm" in catalog.facts.extensions,
         )
     return Tables(views, parents)

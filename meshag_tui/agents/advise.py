@@ -289,7 +289,7 @@ class _Judge:
             total_ms=sum(one.query.total_time_ms for one in self._question.examined),
             span_ms=self._window.span_ms if self._window is not None else None,
             method=self._what_if.method,
-            why_unchecked="",
+            why_unchecked=lambda choice: "",
         )[0]
 
     def _advice(self, proposal: answers.Proposal, served: list[Examined]) -> Suggestion:
