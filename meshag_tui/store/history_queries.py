@@ -90,7 +90,7 @@ def page(
         arguments += [connection_id, window.start - window.span_ms, window.start]
         earlier = f"""earlier AS (
             SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM query_statistics
-            WHERE interval_id IN ({_intervals(mark)}) GROUP BY query_id
+            WHERE interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
         ),"""  # noqa: S608
         before_join, join = "SUM(e.time_ms) / NULLIF(SUM(e.calls), 0)", "LEFT JOIN earlier e ON e.query_id = s.query_id"
     matches = _matches(text, mark, arguments)
@@ -98,7 +98,7 @@ def page(
     statement = f"""
         WITH sums AS (
             SELECT query_id, {_sums("")} FROM query_statistics
-            WHERE interval_id IN ({_intervals(mark)}) {of_members} GROUP BY query_id
+            WHERE interval_id IN ({intervals_sql(mark)}) {of_members} GROUP BY query_id
         ),
         {earlier}
         merged AS (
@@ -150,7 +150,7 @@ def counts(connection_id: str, window: Window, slow_ms: float) -> tuple[int, int
     statement = f"""
         WITH sums AS (
             SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM query_statistics
-            WHERE interval_id IN ({_intervals(mark)}) GROUP BY query_id
+            WHERE interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
         ),
         merged AS (
             SELECT SUM(s.time_ms) / NULLIF(SUM(s.calls), 0) AS mean_ms
@@ -192,7 +192,7 @@ def amounts(connection_id: str, window: Window, shown: Mapping[int, int]) -> dic
     mark = models.database.param
     statement = f"""
         SELECT query_id, interval_id, calls, time_ms FROM query_statistics
-        WHERE query_id IN ({", ".join(str(int(each)) for each in shown)}) AND interval_id IN ({_intervals(mark)})
+        WHERE query_id IN ({", ".join(str(int(each)) for each in shown)}) AND interval_id IN ({intervals_sql(mark)})
     """  # noqa: S608
     found: dict[int, dict[int, tuple[float, float]]] = {}
     for query_id, interval_id, calls, time_ms in _fetch(statement, [connection_id, window.start, window.end]):
@@ -202,7 +202,7 @@ def amounts(connection_id: str, window: Window, shown: Mapping[int, int]) -> dic
     return found
 
 
-def _intervals(mark: str) -> str:
+def intervals_sql(mark: str) -> str:
     """The ids of a connection's intervals that end in a window: three arguments."""
     levels = ", ".join(map(str, LEVELS))  # all of them: named so that the index serves the range of times
     return (
