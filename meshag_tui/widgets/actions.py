@@ -173,7 +173,8 @@ class ActionApp(GuardedApp):
     """A guarded application whose keys come from `Actions`.
 
     Subclasses keep `place` (the screen that is shown) and `may_write` (False on a read-only connection) current, and
-    override `front_pane`. While a dialog is open no action of the application is reachable.
+    override `front_pane`. While a dialog is open no action of the application is reachable. Done here already are
+    palette, help, theme, redraw and quit, for actions with these ids.
     """
 
     def __init__(self, actions: Actions, theme_wanted: str = "auto") -> None:
@@ -235,6 +236,37 @@ class ActionApp(GuardedApp):
     def front_pane(self) -> DOMNode | None:
         """The pane whose actions apply even when nothing in it has the focus; subclasses say which."""
         return None
+
+    def do_palette(self) -> None:
+        """Everything that can be done here, to find by a few letters."""
+        from meshag_tui.widgets.chooser import Choice, Chooser
+
+        reasons = self.reasons()
+        choices = [
+            Choice(action.id, f"{action.group}: {action.help}", action.shown_key, reasons.get(action.id, ""))
+            for action in self.actions.on(self.place, self.may_write)
+            if action.bound and action.id != "palette"
+        ]
+        self.push_screen(Chooser("What to do", choices), self._chosen)
+
+    async def _chosen(self, action_id: str | None) -> None:
+        if action_id is not None:
+            await self.perform(action_id)
+
+    def do_help(self) -> None:
+        """Every key of this screen, and why it is off where it is."""
+        from meshag_tui.widgets.dialog import TextDialog
+
+        self.push_screen(TextDialog("Keys", self.actions.help_text(self.place, self.reasons(), self.may_write)))
+
+    def do_theme(self) -> None:
+        self.action_next_theme()
+
+    def do_redraw(self) -> None:
+        self.action_redraw()
+
+    def do_quit(self) -> None:
+        self.exit()
 
     def hint(self, action_id: str) -> str:
         """ "a Apply": for sentences that name a key."""

@@ -6,7 +6,7 @@ A view is a tuple of columns. Adding one touches one list; `layout` decides what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from meshag_tui.text import Align, fit, glyphs, one_line, sanitise, width_of
@@ -52,7 +52,9 @@ class Column:
         """This column's value of a row."""
         if self.value is not None:
             return self.value(row)
-        return row.get(self.key) if isinstance(row, Mapping) else getattr(row, self.key)
+        if isinstance(row, dict):
+            return row.get(self.key)
+        return row[self.key] if isinstance(row, Mapping) else getattr(row, self.key)
 
     def cell(self, row: Any, width: int, pan: int = 0) -> str:
         """The cell of a row in exactly `width` cells, sanitised; `pan` characters are scrolled off a flexible one."""
@@ -73,16 +75,6 @@ class Column:
             return fit(sign, width)
         title = fit(self.title, min(room, width_of(self.title)), self.align)
         return fit(sign + title if self.align == "right" else title + sign, width, self.align)
-
-    def order(self, row: Any) -> tuple[bool, Any]:
-        """What rows are ordered by; None counts as least."""
-        value = self.of(row)
-        if self.sort_key is not None and value is not None:
-            value = self.sort_key(value)
-        return value is not None, value
-
-    def wider(self, width: int) -> Column:
-        return replace(self, width=width)
 
 
 def layout(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
@@ -105,11 +97,12 @@ def layout(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
 
 def ordered(rows: Sequence[Any], column: Column, descending: bool) -> list[Any]:
     """Rows by a column, stable, None last whichever way; values that cannot be compared are ordered as text."""
-    keys = [column.order(row) for row in rows]
+    values = [column.of(row) for row in rows]
+    if column.sort_key is not None:
+        values = [None if value is None else column.sort_key(value) for value in values]
+    places = [place for place, value in enumerate(values) if value is not None]
     try:
-        places = sorted(range(len(rows)), key=keys.__getitem__, reverse=descending)
+        places.sort(key=values.__getitem__, reverse=descending)
     except TypeError:
-        keys = [(known, sanitise(value)) for known, value in keys]
-        places = sorted(range(len(rows)), key=keys.__getitem__, reverse=descending)
-    known = [rows[i] for i in places if keys[i][0]]
-    return known + [rows[i] for i in places if not keys[i][0]]
+        places.sort(key=lambda place: sanitise(values[place]), reverse=descending)
+    return [rows[place] for place in places] + [row for row, value in zip(rows, values, strict=True) if value is None]

@@ -7,10 +7,12 @@ the cells that changed, animates nothing, and copies through the terminal (OSC 5
 
 from __future__ import annotations
 
+import codecs
+import functools
 import logging
 import os
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.segment import Segment
@@ -18,6 +20,7 @@ from rich.text import Text
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter, Monochrome, NoColor
 
@@ -37,6 +40,14 @@ _LOG = logging.getLogger(__name__)
 
 _BACKLOG = 4
 """Writes waiting for a slow terminal from which frames are left out; what is painted next holds their changes too."""
+
+
+def _forgiving_decoder(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
+    return functools.partial(codecs.getincrementaldecoder(encoding), errors="replace")
+
+
+# Textual 8.2 decodes the keyboard strictly: one byte that is not UTF-8 (a Latin-1 terminal's é) would end the program.
+vars(linux_driver)["getincrementaldecoder"] = _forgiving_decoder
 
 
 class GuardedDriver(LinuxDriver):
@@ -63,6 +74,14 @@ class GuardedDriver(LinuxDriver):
     def stop_application_mode(self) -> None:
         super().stop_application_mode()
         cast("GuardedApp", self._app).guard.drawing = False
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        # Textual asks COLUMNS and LINES first; exported, they would freeze the size at what it once was.
+        try:
+            size = os.get_terminal_size(self.fileno)
+        except OSError:
+            return super()._get_terminal_size()
+        return (size.columns, size.lines) if size.columns and size.lines else super()._get_terminal_size()
 
     def _enable_mouse_support(self) -> None:
         if self._mouse:

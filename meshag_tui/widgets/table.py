@@ -48,7 +48,7 @@ class Table(ScrollView, can_focus=True):
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         f"table--{part}"
-        for part in ("header", "cursor", "cursor-blurred", "dim", "good", "warning", "critical", "accent")
+        for part in ("row", "header", "cursor", "cursor-blurred", "dim", "good", "warning", "critical", "accent")
     }
     DEFAULT_CSS = """
     Table { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
@@ -371,7 +371,8 @@ class Table(ScrollView, can_focus=True):
         return self._layout[1]
 
     def _look(self, part: str) -> Style:
-        return self.get_component_rich_style(f"table--{part}") if part else self.rich_style
+        # `rich_style` walks the ancestors each time; a component's style is kept until the next refresh.
+        return self.get_component_rich_style(f"table--{part or 'row'}")
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
@@ -385,7 +386,7 @@ class Table(ScrollView, can_focus=True):
             return Strip([Segment(fit(text + detail, width), self._look(self.state.tone))], width)
         index = y - self._head + self.scroll_offset.y
         if index >= len(self.rows):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._look(""))
         return Strip(self._row(index, width), width)
 
     def _heading(self) -> str:
@@ -409,7 +410,7 @@ class Table(ScrollView, can_focus=True):
             sign = glyphs().mark
         elif at_cursor:
             sign = glyphs().cursor
-        base = self.rich_style
+        base = self._look("")
         if at_cursor:
             base = self._look("cursor" if self.has_focus else "cursor-blurred")
         elif self.state.condition in (Condition.STALE, Condition.ERROR, Condition.FORBIDDEN):

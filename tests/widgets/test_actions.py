@@ -10,7 +10,7 @@ from textual.dom import DOMNode
 from meshag_tui.types import UsageError
 from meshag_tui.widgets.actions import Action, ActionApp, Actions, widget_actions
 from meshag_tui.widgets.columns import Column
-from meshag_tui.widgets.dialog import QuietInput, TextDialog
+from meshag_tui.widgets.dialog import QuietInput
 from meshag_tui.widgets.status import ActionBar, Status, StatusLine, freshness
 from meshag_tui.widgets.table import Table
 from tests.rig.screen import lines, shown
@@ -21,6 +21,7 @@ ACTIONS = (
     Action("sync-now", "r", "Sync", "Read the server now", footer=3),
     Action("filter", "/", "Filter", "Show only what fits", footer=4),
     Action("help", "?", "Help", "Show all keys"),
+    Action("palette", "ctrl+p", "Palette", "Find an action"),
     Action("earlier", "[", "Earlier", "Shift the window back"),
     *widget_actions(),
 )
@@ -75,9 +76,6 @@ class Probe(ActionApp):
     def front_pane(self) -> DOMNode | None:
         return self.pane
 
-    def do_help(self) -> None:
-        self.push_screen(TextDialog("Keys", self.actions.help_text(self.place, self.reasons(), self.may_write)))
-
 
 async def test_keys_do_what_the_table_says_on_the_screen_they_belong_to() -> None:
     app = Probe()
@@ -126,6 +124,19 @@ async def test_help_lists_every_key_and_under_a_dialog_no_action_is_done() -> No
         await pilot.press("a", "r")
         assert app.pane.done == []
         await pilot.press("escape", "r")
+        assert app.pane.done == ["sync-now"]
+
+
+async def test_the_palette_finds_and_does() -> None:
+    app = Probe()
+    async with app.run_test(size=(100, 40)) as pilot:
+        await pilot.press("ctrl+p", *"read", "enter")
+        await pilot.pause()
+        assert app.pane.done == ["sync-now"]
+        await pilot.press("ctrl+p", *"dismiss", "enter")
+        await pilot.pause()
+        assert "Dismiss it with a reason: no suggestion is chosen" in shown(app)
+        await pilot.press("escape")
         assert app.pane.done == ["sync-now"]
 
 

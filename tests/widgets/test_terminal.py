@@ -116,13 +116,56 @@ def test_an_idle_screen_writes_nothing_and_takes_no_time() -> None:
 
 
 def test_resizes_do_not_hurt() -> None:
-    with started() as terminal:
+    with started(environment={"COLUMNS": "80", "LINES": "24"}) as terminal:
         for n in range(40):
             terminal.resize(1 + (n * 37) % 200, 1 + (n * 13) % 60)
             terminal.read(0.02)
-        terminal.resize(100, 30)
         terminal.settle()
-        assert terminal.screen.display[0].startswith("ready ␛[2Jnot cleared")
+        terminal.resize(100, 30)
+        terminal.wait_for("ready ␛[2Jnot cleared")
+        assert terminal.process.poll() is None
+
+
+def test_a_byte_that_is_no_text_is_no_end() -> None:
+    with started() as terminal:
+        os.write(terminal.master, b"\xff\xe9")
+        terminal.settle()
+        terminal.send("q")
+        assert terminal.wait(5) == 0
+
+
+BUSY = """
+import sys, time
+from meshag_tui.widgets.guarded import GuardedApp
+from meshag_tui.widgets.page import Page
+
+class Busy(GuardedApp):
+    ticks = 0
+    def compose(self):
+        yield Page()
+    def on_mount(self):
+        self.set_interval(0.05, self.tick)
+    def tick(self):
+        self.ticks += 1
+        text = "".join(chr(97 + (self.ticks * 7 + n * n) % 26) for n in range(4000))
+        self.query_one(Page).set_parts([("", f"tick {self.ticks} {text}")])
+
+sys.exit(Busy().run_guarded())
+"""
+
+
+def test_a_terminal_that_does_not_read_holds_up_nothing_but_itself() -> None:
+    with Terminal.python(BUSY) as terminal:
+        terminal.wait_for("tick")
+        time.sleep(3)  # nobody reads: the pseudo-terminal is full after some kilobytes
+        begun = time.monotonic()
+        while time.monotonic() - begun < 0.6:
+            terminal.read(0.05)
+        shown = int(terminal.screen.display[0].split()[1])
+        assert shown > 45  # it went on ticking, and what is shown is of now, not a backlog
+        begun = time.monotonic()
+        terminal.process.terminate()
+        assert terminal.wait(4) == 143
 
 
 def test_no_colour_means_none() -> None:
