@@ -118,8 +118,11 @@ class Session(Protocol):
 
     facts: ServerFacts
 
-    async def collect(self) -> Snapshot:
-        """Counters, tables, indexes, schema: one sync's reading in a constant number of statements, no statement texts."""
+    async def collect(self, objects: bool = True) -> Snapshot:
+        """Counters, tables, indexes, schema: one sync's reading in a constant number of statements, no statement texts.
+
+        `objects=False` reads statements and sessions only; the other sections are None, without a warning.
+        """
 
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
         """Texts of these statements (None: of all), normalised, passwords taken out, capped."""

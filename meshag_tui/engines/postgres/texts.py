@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LIMIT = 65_536
 """Characters kept of one text."""
+TOTAL = 16 * 1024 * 1024
+"""Bytes of text one reading takes; what does not fit is left out, to be asked for again."""
 _MEMORY = "64MB"  # for the one statement that reads texts, so that the server writes no temporary file
 _HIDDEN = "<insufficient privilege>"
 _ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
@@ -32,7 +34,7 @@ Raw = tuple[str, str | None, str | None]  # key, text, role
 
 
 async def texts(session: PostgresSession, keys: Collection[str] | None) -> tuple[StatementText, ...]:
-    """Texts of these statements (None: of all of this database). One for each key asked for, whatever became of it.
+    """Texts of these statements (None: of all of this database): one for each key, but for those beyond `TOTAL` bytes.
 
     Source: pg_stat_statements(true). A state other than "ok": forbidden (another role's, and we may not see it),
     unavailable (evicted meanwhile, or the server lost its file of texts), undecodable (a text with bytes of another
@@ -55,6 +57,8 @@ async def texts(session: PostgresSession, keys: Collection[str] | None) -> tuple
     found = await asyncio.to_thread(_described, raw, server.facts.database, server.facts.encoding == "SQL_ASCII")
     if keys is None:
         return tuple(found.values())
+    if sum(len(text or "") for _, text, _ in raw) > TOTAL - 4 * LIMIT:  # full: what is missing may be there
+        return tuple(found[key] for key in dict.fromkeys(keys) if key in found)
     return tuple(found.get(key) or _without(key, "unavailable") for key in dict.fromkeys(keys))
 
 
@@ -63,7 +67,7 @@ async def _read(session: PostgresSession, keys: Collection[str] | None) -> list[
 
     server = session.server
     database = server.facts.database_oid
-    params: dict[str, Any] = {"database": database, "limit": LIMIT + 1, "memory": _MEMORY}
+    params: dict[str, Any] = {"database": database, "limit": LIMIT + 1, "total": TOTAL, "memory": _MEMORY}
     wanted = sql.SQL("")
     if keys is not None:
         wanted = sql.SQL(" AND s.queryid = ANY (%(ids)s::int8[])")

@@ -1,7 +1,15 @@
--- Texts of the statements asked for ({keys}), each cut to %(limit)s characters. The function builds all texts before the
--- first row comes, so it gets memory for it, for this statement only: else the server would write temporary files.
-SELECT s.userid, s.queryid, {toplevel}, pg_catalog.left(s.query, %(limit)s), r.rolname::text
-FROM (SELECT pg_catalog.set_config('work_mem', %(memory)s, true) AS memory OFFSET 0) m
-CROSS JOIN LATERAL {function}(m.memory IS NOT NULL) s
-LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.userid
-WHERE s.dbid = %(database)s{keys}
+-- Texts of the statements asked for ({keys}), each cut to %(limit)s characters, until %(total)s bytes are reached.
+-- The function builds all texts before the first row comes, so it gets memory for it, for this statement only: else the
+-- server would write temporary files.
+SELECT q.userid, q.queryid, q.toplevel, q.text, q.role
+FROM (
+    SELECT t.*, pg_catalog.sum(pg_catalog.octet_length(t.text)) OVER (ROWS UNBOUNDED PRECEDING) AS so_far
+    FROM (
+        SELECT s.userid, s.queryid, {toplevel} AS toplevel, pg_catalog.left(s.query, %(limit)s) AS text, r.rolname::text AS role
+        FROM (SELECT pg_catalog.set_config('work_mem', %(memory)s, true) AS memory OFFSET 0) m
+        CROSS JOIN LATERAL {function}(m.memory IS NOT NULL) s
+        LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.userid
+        WHERE s.dbid = %(database)s{keys}
+    ) t
+) q
+WHERE q.so_far IS NULL OR q.so_far <= %(total)s
