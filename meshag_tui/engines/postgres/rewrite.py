@@ -42,7 +42,7 @@ def plannable(text: str) -> str:
         else:
             words.append(token)
             gaps.append("")
-    return renumbered(_unified("".join(_rewritten(words, gaps))))
+    return renumbered(_unified("".join(_rewritten(words, gaps)).strip()))
 
 
 def without_last_semicolon(text: str) -> str:
