@@ -16,12 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual._context import active_message_pump
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher
+from textual.widgets import ContentSwitcher, Input
 
 from meshag_tui.screens.keys import ACTIONS
 from meshag_tui.screens.places import PLACES, START, place_named
@@ -376,6 +377,25 @@ class MeshagApp(ActionApp):
 
     def on_descendant_focus(self) -> None:
         self.refresh_keys()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Do what a key is bound to before the next key is looked at.
+
+        Textual queues each key at the widget that has the focus when it arrives. Of keys that come in one breath (slow
+        line, fast hand) the later ones would go to the widget the earlier ones just left, or be done to another.
+        """
+        if isinstance(event, events.Key) and not event.is_forwarded and await self._done_at_once(event):
+            return
+        await super().on_event(event)
+
+    async def _done_at_once(self, event: events.Key) -> bool:
+        if await self._check_bindings(event.key, priority=True):
+            return True
+        focused = self.focused
+        if isinstance(focused, Input) and focused.check_consume_key(event.key, event.character):
+            await focused._on_key(event)
+            return True
+        return await self._check_bindings(event.key)
 
     def say(self, message: str, severity: SeverityLevel = "information") -> None:
         """Say something in the status line, for a while."""

@@ -44,12 +44,14 @@ class ConnectionWizard(ModalScreen[str | None]):
         + """
     ConnectionWizard > .dialog { height: 95%; max-height: 40; }
     ConnectionWizard #instructions { height: 1fr; max-height: 100%; }
-    ConnectionWizard #form { height: auto; max-height: 1fr; }
+    ConnectionWizard #form { height: auto; max-height: 70%; }
     ConnectionWizard #result { height: 1fr; min-height: 3; max-height: 100%; border-top: solid $primary; }
     """
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave", "Cancel", show=False),
+        Binding("tab", "app.focus_next", "Next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", "Previous", show=False, priority=True),
         Binding("ctrl+b", "instructions", "Back", show=False),
         Binding("ctrl+s", "save_anyway", "Save anyway", show=False),
         Binding("pagedown", "page(1)", "Read on", show=False, priority=True),

@@ -1,0 +1,310 @@
+"""The statements of a database in a window of time, the dearest first; and one of them in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+
+from meshag_tui.screens import query, query_facts, why_empty
+from meshag_tui.screens.pane import Pane
+from meshag_tui.screens.queries_rows import BLOCK, PAGE, Listed, QueryRows, QueryTable, columns_for
+from meshag_tui.screens.query import QueryView
+from meshag_tui.store import history
+from meshag_tui.store.connections import ConnectionInfo
+from meshag_tui.store.history import QueryPage
+from meshag_tui.types import MeshagError, Window
+from meshag_tui.widgets.page import Page, PlainLine
+from meshag_tui.widgets.sql import SqlView
+from meshag_tui.widgets.states import READY, Condition, State
+from meshag_tui.widgets.table import Table
+from meshag_tui.workflows.notices import Topic
+
+_FILTER_WAIT_S = 0.2
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the list is of: a page of it is an answer."""
+
+    connection_id: str
+    window: Window
+    sort: str
+    descending: bool
+    text: str
+    internal: bool
+
+    def page(self, number: int) -> QueryPage:
+        """Read page `number`, in the store's thread."""
+        return self.rows(PAGE, number * PAGE)
+
+    def rows(self, limit: int, offset: int = 0) -> QueryPage:
+        return history.queries(
+            self.connection_id,
+            self.window,
+            sort=self.sort,
+            descending=self.descending,
+            limit=limit,
+            offset=offset,
+            text=self.text or None,
+            internal=self.internal,
+        )
+
+
+class QueriesPane(Pane):
+    """The list, where there is room with the statement under the cursor below it; enter opens it in full."""
+
+    place = "queries"
+    topics: ClassVar[frozenset[Topic]] = frozenset({"statistics", "suggestions"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.internal = False
+        self._asked: Question | None = None
+        self._rows = QueryRows(0, 0.0)
+        self._page: QueryPage | None = None
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="list", classes="view"):
+            yield QueryTable(
+                columns_for(80), key=lambda row: row.key, sorts=False, sort=("total_time", True), id="queries-table",
+                markable=False,
+            )  # fmt: skip
+            yield PlainLine(id="queries-summary")
+            with Horizontal(id="queries-preview"):
+                yield SqlView(id="preview-sql")
+                yield Page(id="preview-figures")
+        yield QueryView(id="query", classes="view")
+
+    def on_mount(self) -> None:
+        super().on_mount()
+        for part in ("#preview-sql", "#preview-figures"):
+            self.query_one(part, Page).can_focus = False  # the cursor stays in the list
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._list.set_columns(columns_for(event.size.width))
+
+    @property
+    def _list(self) -> QueryTable:
+        return self.query_one("#queries-table", QueryTable)
+
+    @property
+    def detail(self) -> QueryView:
+        """The view of one statement."""
+        return self.query_one(QueryView)
+
+    def slow_ms(self, info: ConnectionInfo) -> float:
+        """From which mean a statement of this connection counts as slow, ms."""
+        return self.bench.settings.advice.slow_ms if info.slow_ms is None else info.slow_ms
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        info = self.connection
+        if info is None:
+            return
+        if self.view == "query":
+            await self._read_detail(info)
+        else:
+            await self._read_list(info)
+
+    async def question(self) -> Question | None:
+        """What the list is of now."""
+        info = self.connection
+        if info is None:
+            return None
+        sort, descending = self._list.sort or ("total_time", True)
+        return Question(info.id, await self.window(), sort, descending, self.filter_text.strip(), self.internal)
+
+    async def _read_list(self, info: ConnectionInfo) -> None:
+        asked = await self.question()
+        if asked is None:
+            return
+        table = self._list
+        top = table.scroll_offset.y
+        visible = sorted({top // PAGE, (top + table.size.height) // PAGE, table.cursor // PAGE})
+        rows: QueryRows | None = None
+        page: QueryPage | None = None
+        for number in visible:
+            if page is None or number * PAGE < page.total_rows:
+                page = await self.bench.store.read(asked.page, number)
+                if rows is None:
+                    rows = QueryRows(page.total_rows, self.slow_ms(info), _block(info), self._wanted)
+                rows.add(number, page)
+        if page is None or rows is None or asked != await self.question():
+            return  # another question by now: its reading is due
+        self._asked, self._rows, self._page = asked, rows, page
+        table.set_rows(rows, why_empty.state_of(info, why_empty.STATEMENTS, any_rows=bool(rows)))
+        if not rows and table.state is READY:
+            table.set_state(self._nothing(page))
+        text, warns = query_facts.summary(page, self.internal, asked.text, self.shell.actions["internal"].shown_key)
+        line = self.query_one("#queries-summary", PlainLine)
+        line.set_text(text)
+        line.set_class(warns, "-warns")
+        self._preview()
+
+    def _nothing(self, page: QueryPage) -> State:
+        """Why the list is empty although the server could be read."""
+        if self.filter_text.strip():
+            return State(Condition.EMPTY, "no statement matches", self.filter_text, "esc clears the filter.")
+        hidden = f" {page.hidden:,} internal ones did; i shows them." if page.hidden else ""
+        return State(
+            Condition.EMPTY,
+            "no statement ran in this window",
+            f"The server counted none.{hidden}",
+            "w looks at a longer window, r reads the server now.",
+        )
+
+    def _wanted(self) -> None:
+        self.call_later(self._read_wanted)
+
+    def _read_wanted(self) -> None:
+        self.run_worker(self._read_more(self._rows), group="more", exclusive=False, exit_on_error=False)
+
+    async def _read_more(self, rows: QueryRows) -> None:
+        """Read the pages that were scrolled to."""
+        asked = self._asked
+        while asked is not None and rows is self._rows and rows.wanted:
+            number = min(rows.wanted)
+            try:
+                page = await self.bench.store.read(asked.page, number)
+            except MeshagError as error:
+                rows.wanted.clear()
+                self.shell.say(str(error), "error")
+                return
+            rows.add(number, page)
+            if rows is self._rows:
+                self._list.refresh()
+                self._preview()
+
+    async def _read_detail(self, info: ConnectionInfo) -> None:
+        wanted = self.detail.query_id
+        if wanted is None:
+            return
+        shown = await self.bench.store.read(query.read, wanted, await self.window())
+        if wanted == self.detail.query_id:
+            self.detail.set_shown(shown, info, self.slow_ms(info), self.shell.now_ms())
+
+    def show_state(self, state: State) -> None:
+        if self.view == "query":
+            self.detail.say(state)
+        else:
+            self._list.set_state(state)
+
+    def connection_changed(self) -> None:
+        super().connection_changed()
+        self.query_one("#queries-summary", PlainLine).set_text("")
+        self._preview()
+
+    # --- the list ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _chosen(self) -> Listed | None:
+        row: Any = self._list.row
+        return row if isinstance(row, Listed) and row.row is not None else None
+
+    def _preview(self) -> None:
+        chosen, info = self._chosen, self.connection
+        self.query_one("#queries-preview").set_class(chosen is None, "-empty")
+        if chosen is None or chosen.row is None or info is None:
+            return
+        sql = self.query_one("#preview-sql", SqlView)
+        text = chosen.row.text
+        if text is None:
+            sql.set_sql(" ", state=query_facts.text_state(chosen.row.text_state, info.username))
+        elif text != sql.sql or sql.state is not READY:
+            sql.set_sql(text)
+        figures = query_facts.figure_pieces(chosen.row, self.slow_ms(info), self.shell.now_ms(), _block(info))
+        self.query_one("#preview-figures", Page).set_parts(figures)
+
+    def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
+        self._preview()
+        self.shell.refresh_keys()
+
+    def on_table_sort_changed(self, event: Table.SortChanged) -> None:
+        self._list.action_first()
+        self.refresh_soon()
+
+    def on_table_row_selected(self, event: Table.RowSelected) -> None:
+        chosen = self._chosen
+        if chosen is not None and chosen.row is not None:
+            self.open_query(chosen.row.id)
+
+    def open_query(self, query_id: int) -> None:
+        """Look at one statement."""
+        self.detail.open(query_id)
+        if self.view == "query":
+            self.refresh_soon()
+        else:
+            self.open_view("query")
+
+    async def on_query_view_wanted(self, event: QueryView.Wanted) -> None:
+        """Go to a suggestion."""
+        await self.shell.go("suggestions")
+        pane = self.shell.pane("suggestions")
+        if pane is not None:
+            pane.open_suggestion(event.suggestion.id)  # type: ignore[attr-defined]
+
+    def filtered(self) -> None:
+        self._list.action_first()
+        self.refresh_soon(_FILTER_WAIT_S)
+
+    async def do_filter(self) -> None:
+        await super().do_filter()
+        if self.filter_line is not None:
+            self.filter_line.placeholder = "filter: part of the query text, ! inverts, esc clears"
+
+    # --- actions ----------------------------------------------------------------------------------------------------
+
+    def why_not(self, action_id: str) -> str | None:
+        in_detail = self.is_mounted and self.view == "query"
+        if action_id in ("explain", "next-metric", "older-plan") and not in_detail:
+            return "enter opens a query first"
+        if action_id == "older-plan" and (self.detail.shown is None or len(self.detail.shown.plans) < 2):
+            return "there is no other plan"
+        if action_id == "explain" and self.detail.shown is not None and self.detail.shown.detail.statement.text is None:
+            return "its text is not known"
+        if action_id in ("filter", "sort", "sort-reverse", "internal") and in_detail:
+            return "esc goes back to the list first"
+        return super().why_not(action_id)
+
+    def copy_text(self) -> tuple[str, str] | None:
+        if self.view == "query":
+            shown = self.detail.shown
+            text = None if shown is None else shown.detail.statement.text
+        else:
+            chosen = self._chosen
+            text = None if chosen is None or chosen.row is None else chosen.row.text
+        return None if text is None else (text, "query")
+
+    def do_internal(self) -> None:
+        """Show or hide catalogue, utility and own statements."""
+        self.internal = not self.internal
+        self.refresh_soon()
+
+    def do_next_metric(self) -> None:
+        self.shell.say(f"Trend: {self.detail.next_metric()}")
+
+    def do_older_plan(self) -> None:
+        self.detail.older_plan(self.shell.now_ms())
+
+    def do_explain(self) -> None:
+        """Ask the planner, without running the statement."""
+        if self.detail.query_id is not None:
+            self.shell.say("Asking the planner")
+            self.shell.do(self._explain(self.detail.query_id))
+
+    async def _explain(self, query_id: int) -> None:
+        before = self.detail.plan
+        stored = await self.bench.explain(query_id)
+        self.detail.newest_plan()
+        self.refresh_soon()
+        same = before is not None and before.plan.hash == stored.plan.hash
+        self.shell.say("The plan is the same as before" if same else f"A {stored.plan.mode} plan was read")
+
+
+def _block(info: ConnectionInfo) -> int:
+    return int(info.facts.get("block_size") or BLOCK)

@@ -1,0 +1,208 @@
+"""The list of statements as a table reads it: any number of rows of which only those on the screen were read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, overload
+
+from meshag_tui.store.history import SORTS, QueryPage, QueryRow
+from meshag_tui.text import bar, count, duration, glyphs, percent, size, sparkline
+from meshag_tui.widgets.columns import Column, Tone
+from meshag_tui.widgets.table import Table
+
+PAGE = 100
+"""Rows read at once; several screens full."""
+BLOCK = 8192
+"""Bytes of a block of PostgreSQL as it is nearly always built."""
+
+_WHY_NO_TEXT = {
+    "unread": "text not read yet",
+    "forbidden": "text hidden from our role: GRANT pg_read_all_stats",
+    "unavailable": "text gone from the server before it was read",
+    "undecodable": "text in another encoding than the database's",
+}
+
+
+def no_text(state: str) -> str:
+    """Why a statement has no text, in a few words."""
+    return _WHY_NO_TEXT.get(state, f"no text ({state})")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of the list: a statement, or (`row` None) one whose page is not read yet."""
+
+    index: int
+    row: QueryRow | None
+    slow_ms: float
+    block: int = BLOCK
+
+    @property
+    def key(self) -> Hashable:
+        return ("unread", self.index) if self.row is None else self.row.id
+
+    @property
+    def text(self) -> str:
+        if self.row is None:
+            return glyphs().ellipsis
+        return self.row.text if self.row.text is not None else f"<{no_text(self.row.text_state)}>"
+
+    @property
+    def slow(self) -> bool:
+        """Whether its mean is at or above what counts as slow on this connection."""
+        mean = None if self.row is None else self.row.mean_time_ms
+        return mean is not None and mean >= self.slow_ms
+
+
+class QueryRows(Sequence[Listed]):
+    """All statements that match, of which some pages are known. Those asked for and not known are in `wanted`."""
+
+    def __init__(
+        self, total: int, slow_ms: float, block: int = BLOCK, ask: Callable[[], None] = lambda: None
+    ) -> None:
+        """`ask` is called when a page is wanted that was not."""
+        self.total = total
+        self.wanted: set[int] = set()
+        self._ask = ask
+        self._slow_ms = slow_ms
+        self._block = block
+        self._pages: dict[int, tuple[QueryRow, ...]] = {}
+
+    def add(self, number: int, page: QueryPage) -> None:
+        """Take over page `number` (from 0)."""
+        self._pages[number] = page.rows
+        self.wanted.discard(number)
+
+    @property
+    def known(self) -> int:
+        """How many rows are in memory."""
+        return sum(map(len, self._pages.values()))
+
+    def __len__(self) -> int:
+        return self.total
+
+    @overload
+    def __getitem__(self, index: int) -> Listed: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Listed]: ...
+
+    def __getitem__(self, index: int | slice) -> Listed | list[Listed]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(self.total))]
+        if index < 0:
+            index += self.total
+        if not 0 <= index < self.total:
+            raise IndexError(index)
+        number = index // PAGE
+        if number not in self._pages and number not in self.wanted:
+            self.wanted.add(number)
+            self._ask()
+        return self._at(index)
+
+    def __iter__(self) -> Iterator[Listed]:
+        """All lines, without asking for those not known."""
+        return (self._at(index) for index in range(self.total))
+
+    def _at(self, index: int) -> Listed:
+        number, place = divmod(index, PAGE)
+        page = self._pages.get(number, ())
+        return Listed(index, page[place] if place < len(page) else None, self._slow_ms, self._block)
+
+
+class QueryTable(Table):
+    """The list; it is ordered by the store, by the columns the store can order by."""
+
+    def sort_next(self) -> None:
+        shown = [column.key for column, _ in self._fitting() if column.key in SORTS]
+        at = shown.index(self.sort[0]) if self.sort and self.sort[0] in shown else -1
+        self.sort_by(shown[(at + 1) % len(shown)], True)
+
+    def sort_by(self, key: str, descending: bool | None = None) -> None:
+        key = "total_time" if key == "share" else key
+        if key in SORTS:
+            super().sort_by(key, descending)
+
+
+def _of(pick: Callable[[QueryRow], Any]) -> Callable[[Listed], Any]:
+    """A figure of a statement; "" while it is not read yet."""
+    return lambda listed: "" if listed.row is None else pick(listed.row)
+
+
+def _said(render: Callable[[Any], str]) -> Callable[[Any], str]:
+    return lambda value: "" if value == "" else render(value)
+
+
+def hit_ratio(row: QueryRow) -> float | None:
+    """The part of its blocks found in shared buffers; None when it touched none, or this is not counted."""
+    touched = (row.shared_hit or 0) + (row.shared_read or 0)
+    return None if row.shared_hit is None or not touched else row.shared_hit / touched
+
+
+def rows_per_call(row: QueryRow) -> float | None:
+    return None if row.rows is None or not row.calls else row.rows / row.calls
+
+
+def temp_blocks(row: QueryRow) -> int | None:
+    if row.temp_read is None and row.temp_written is None:
+        return None
+    return (row.temp_read or 0) + (row.temp_written or 0)
+
+
+def _share(share: Any, width: int) -> str:
+    return " " * width if share == "" else f"{bar(share, width - 7)} {percent(share):>6}"
+
+
+def _trend(points: Any, width: int) -> str:
+    return " " * width if points == "" else sparkline(points, width)
+
+
+def _slow(listed: Listed) -> str:
+    return f"{glyphs().warning} slow" if listed.slow else ""
+
+
+def _slow_tone(said: str) -> Tone:
+    return "warning" if said else ""
+
+
+def _text_tone(text: str) -> Tone:
+    return "warning" if text.startswith("<text ") or text.startswith("<no text ") else ""
+
+
+def _temp(listed: Listed) -> Any:
+    if listed.row is None:
+        return ""
+    blocks = temp_blocks(listed.row)
+    return None if blocks is None else blocks * listed.block
+
+
+TEXT = Column("text", "Query", 30, flex=1, value=lambda row: row.text, tone=_text_tone, prose=True, keep=100)
+COLUMNS: tuple[Column, ...] = (
+    Column("share", "Share", 13, value=_of(lambda row: row.share), draw=_share, keep=88),
+    Column(
+        "total_time",
+        "Total",
+        8,
+        align="right",
+        value=_of(lambda row: row.total_time_ms),
+        render=_said(duration),
+        keep=95,
+    ),
+    Column("calls", "Calls", 7, align="right", value=_of(lambda row: row.calls), render=_said(count), keep=85),
+    Column("mean", "Mean", 7, align="right", value=_of(lambda row: row.mean_time_ms), render=_said(duration), keep=90),
+    Column("badge", "", 6, value=_slow, tone=_slow_tone, keep=80),
+    Column("max", "Max", 7, align="right", value=_of(lambda row: row.max_time_ms), render=_said(duration), keep=50),
+    Column("rows_per_call", "Rows/c", 7, align="right", value=_of(rows_per_call), render=_said(count), keep=45),
+    Column("hit_ratio", "Hit", 6, align="right", value=_of(hit_ratio), render=_said(percent), keep=40),
+    Column("temp", "Temp", 7, align="right", value=_temp, render=_said(size), keep=35),
+    Column("io", "I/O", 7, align="right", value=_of(lambda row: row.io_time_ms), render=_said(duration), keep=30),
+    Column("change", "Trend", 14, value=_of(lambda row: row.spark), draw=_trend, keep=60),
+    TEXT,
+)
+
+
+def columns_for(width: int) -> tuple[Column, ...]:
+    """The columns of a table of `width` cells: the text always has two fifths of it."""
+    least = max(TEXT.width, width * 2 // 5)
+    return tuple(replace(column, width=least) if column is TEXT else column for column in COLUMNS)

@@ -1,0 +1,222 @@
+"""One statement in full: its text, its trend, its plan with what is wrong in it, and the advice about it.
+
+Where there is room the four parts stand side by side; elsewhere the one with the focus is open (tab goes on).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+from textual.message import Message
+from textual.widget import Widget
+
+from meshag_tui.plan import Bottleneck
+from meshag_tui.screens import query_facts, query_plan
+from meshag_tui.screens.queries_rows import BLOCK
+from meshag_tui.screens.suggestions_facts import priority_tone, priority_word, status_word
+from meshag_tui.store import history, suggestions
+from meshag_tui.store.suggestions import StoredSuggestion
+from meshag_tui.text import glyphs
+from meshag_tui.types import MeshagError, Window
+from meshag_tui.widgets.chart import Chart
+from meshag_tui.widgets.columns import Column
+from meshag_tui.widgets.page import Page, PlainLine
+from meshag_tui.widgets.plan import PlanTree
+from meshag_tui.widgets.sql import SqlView
+from meshag_tui.widgets.states import READY, Condition, State
+from meshag_tui.widgets.table import Table
+
+if TYPE_CHECKING:
+    from meshag_tui.store.connections import ConnectionInfo
+
+_NO_PLAN = State(Condition.EMPTY, "no plan was asked for yet", "The planner is asked without running the statement.")
+_NO_ADVICE = State(Condition.EMPTY, "no advice about this statement", "", "n looks for improvements.")
+ADVICE_COLUMNS = (
+    Column("priority", "Priority", 8, value=lambda row: priority_word(row.priority), tone=priority_tone, keep=80),
+    Column("status", "Status", 10, value=lambda row: status_word(row), keep=60),
+    Column("title", "Advice", 20, flex=1, value=lambda row: row.title, prose=True, keep=100),
+)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All that is read of a statement for one window."""
+
+    detail: history.QueryDetail
+    series: history.Series
+    plans: tuple[history.StoredPlan, ...]
+    found: tuple[tuple[Bottleneck, ...], ...]  # for each plan
+    advice: tuple[StoredSuggestion, ...]
+
+
+def read(query_id: int, window: Window) -> Shown:
+    """Read a statement, in the store's thread.
+
+    Raises:
+        MeshagError: it is not in the store any more.
+    """
+    from meshag_tui.advisor.bottlenecks import bottlenecks
+
+    detail = history.query(query_id, window)
+    connection_id = detail.statement.connection_id
+    kept = sorted(
+        (plan for member in detail.members for plan in history.plans(member)), key=lambda plan: -plan.last_seen_at
+    )
+    catalog = None
+    if kept:
+        try:
+            catalog = history.catalog(connection_id)
+        except MeshagError:  # never synced whole: rules that need sizes stay silent
+            catalog = None
+    return Shown(
+        detail=detail,
+        series=history.query_series(query_id, window),
+        plans=tuple(kept),
+        found=tuple(bottlenecks(stored.plan, catalog) for stored in kept),
+        advice=tuple(one for one in suggestions.listing(connection_id) if set(one.query_ids) & set(detail.members)),
+    )
+
+
+class TrendChart(Chart, can_focus=True):
+    """A chart that can be gone to, so that it opens where parts share the room."""
+
+
+class Part(Vertical):
+    """A part of a detail: its title line, and what it is of."""
+
+    def __init__(self, title: str, *inside: Widget, id: str) -> None:
+        super().__init__(PlainLine(title, classes="part--title"), *inside, id=id, classes="part")
+
+    def set_title(self, title: str) -> None:
+        self.query_one(".part--title", PlainLine).set_text(title)
+
+
+class QueryView(Vertical):
+    """The detail of a statement. `show` names it, `read_in` gives what was read of it."""
+
+    class Wanted(Message):
+        """Another suggestion is to be opened."""
+
+        def __init__(self, suggestion: StoredSuggestion) -> None:
+            super().__init__()
+            self.suggestion = suggestion
+
+    def __init__(self, *, id: str, classes: str) -> None:
+        super().__init__(id=id, classes=classes)
+        self.query_id: int | None = None
+        self.shown: Shown | None = None
+        self.metric = 0
+        self._plan_number = 0
+
+    def compose(self) -> ComposeResult:
+        head = Page(id="query-head")
+        head.can_focus = False
+        yield head
+        with Container(id="query-parts"):
+            yield Part("Statement", SqlView(id="query-sql"), id="part-sql")
+            yield Part("Trend", TrendChart(id="query-trend"), id="part-trend")
+            about = Page(id="query-plan-about", empty=State(Condition.READY, ""))
+            yield Part("Plan", PlanTree(id="query-plan", empty=_NO_PLAN), about, id="part-plan")
+            advice = Table(ADVICE_COLUMNS, key=lambda row: row.id, id="query-advice", empty=_NO_ADVICE, markable=False)
+            yield Part("Advice", advice, id="part-advice")
+
+    def open(self, query_id: int) -> None:
+        """Look at a statement: nothing of the one before is shown any more."""
+        if query_id != self.query_id:
+            self.query_id, self.shown, self._plan_number = query_id, None, 0
+            self.say(State(Condition.LOADING, "reading the store"))
+
+    def say(self, state: State) -> None:
+        """Say something in the place of the statement."""
+        self.query_one("#query-head", Page).set_parts([("", " ")], state)
+        self.query_one("#query-parts").display = False
+
+    def set_shown(self, shown: Shown, info: ConnectionInfo, slow_ms: float, now_ms: float) -> None:
+        """Show what was read."""
+        self.shown = shown
+        block = int(info.facts.get("block_size") or BLOCK)
+        found = shown.detail.statement
+        head = query_facts.head_pieces(shown.detail, slow_ms, now_ms, block)
+        self.query_one("#query-head", Page).set_parts(head, READY, keep_place=True)
+        self.query_one("#query-parts").display = True
+        sql = self.query_one("#query-sql", SqlView)
+        if found.text is None:
+            sql.set_sql(" ", state=query_facts.text_state(found.text_state, info.username))
+        elif found.text != sql.sql or sql.state is not READY:
+            sql.set_sql(found.text)
+        cut = f"{glyphs().separator}cut after 65,536 characters" if found.text_state == "cut" else ""
+        self.query_one("#part-sql", Part).set_title(f"Statement{cut}")
+        self._show_trend()
+        self._show_plan(now_ms)
+        advice = self.query_one("#query-advice", Table)
+        advice.set_rows(shown.advice)
+        many = f" ({len(shown.advice)})" if shown.advice else ""
+        self.query_one("#part-advice", Part).set_title(f"Advice{many}{' : enter opens it' if shown.advice else ''}")
+
+    def _show_trend(self) -> None:
+        if self.shown is not None:
+            trend = query_facts.trend_of(self.shown.series, self.metric, self.shown.detail.events)
+            self.query_one("#query-trend", TrendChart).set_trend(trend)
+            self.query_one("#part-trend", Part).set_title(f"Trend: {trend.title} (m: another figure)")
+
+    def next_metric(self) -> str:
+        """Show the next figure in the trend; its name."""
+        self.metric = (self.metric + 1) % len(query_facts.METRICS)
+        self._show_trend()
+        return query_facts.METRICS[self.metric][1]
+
+    # --- plans ------------------------------------------------------------------------------------------------------
+
+    @property
+    def plan(self) -> history.StoredPlan | None:
+        """The plan that is shown."""
+        plans = () if self.shown is None else self.shown.plans
+        return plans[self._plan_number] if self._plan_number < len(plans) else None
+
+    @property
+    def _found(self) -> tuple[Bottleneck, ...]:
+        return () if self.shown is None or self.plan is None else self.shown.found[self._plan_number]
+
+    def older_plan(self, now_ms: float) -> None:
+        """Go to the plan before, after the oldest to the newest."""
+        if self.shown is not None and self.shown.plans:
+            self._plan_number = (self._plan_number + 1) % len(self.shown.plans)
+            self._show_plan(now_ms)
+
+    def newest_plan(self) -> None:
+        self._plan_number = 0
+
+    def _show_plan(self, now_ms: float) -> None:
+        tree, stored = self.query_one("#query-plan", PlanTree), self.plan
+        part = self.query_one("#part-plan", Part)
+        if stored is None or self.shown is None:
+            tree.set_tree(None)
+            part.set_title("Plan (P asks the planner)")
+        else:
+            root = query_plan.tree(stored.plan, self._found)
+            fresh = root != tree.root
+            tree.set_tree(root)
+            if fresh:
+                tree.hottest()
+            part.set_title(f"Plan {query_plan.title(stored, self._plan_number, len(self.shown.plans), now_ms)}")
+        self._about_node()
+
+    def _about_node(self) -> None:
+        about, stored = self.query_one("#query-plan-about", Page), self.plan
+        about.display = stored is not None
+        if stored is not None:
+            node = self.query_one("#query-plan", PlanTree).node
+            about.set_parts(query_plan.node_pieces(stored.plan, None if node is None else node.path, self._found))
+
+    def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
+        event.stop()
+        if event.table.id == "query-plan":
+            self._about_node()
+
+    def on_table_row_selected(self, event: Table.RowSelected) -> None:
+        event.stop()
+        if event.table.id == "query-advice":
+            self.post_message(self.Wanted(event.row))

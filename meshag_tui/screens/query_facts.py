@@ -1,0 +1,143 @@
+"""A statement in figures and words: what stands beside its text in the preview and above its parts in the detail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshag_tui.screens.queries_rows import BLOCK, hit_ratio, no_text, rows_per_call, temp_blocks
+from meshag_tui.store.history import Loss, QueryDetail, QueryPage, QueryRow, Series
+from meshag_tui.text import ago, count, duration, exact, glyphs, moment, one_line, percent, size
+from meshag_tui.widgets.chart import Event, Trend
+from meshag_tui.widgets.chart import Series as Line
+from meshag_tui.widgets.page import Piece
+from meshag_tui.widgets.states import Condition, State
+
+METRICS = (
+    ("ms_per_s", "time spent in each second", duration),
+    ("calls_per_s", "calls per second", count),
+    ("mean_ms", "mean time of a call", duration),
+)
+"""What a trend can show: attribute of `Series`, title, unit."""
+
+
+def figures(row: QueryRow, slow_ms: float, block: int = BLOCK) -> list[tuple[str, str, str]]:
+    """Label, value and look of each figure of a statement in the window."""
+    slow = row.mean_time_ms is not None and row.mean_time_ms >= slow_ms
+    mean = duration(row.mean_time_ms) + (f"  {glyphs().warning} slow from {duration(slow_ms)}" if slow else "")
+    temp = temp_blocks(row)
+    found = [
+        ("total", f"{duration(row.total_time_ms)}, {percent(row.share)} of all", ""),
+        ("calls", exact(row.calls), ""),
+        ("mean", mean, "warning" if slow else ""),
+        ("min, max ever", f"{duration(row.min_time_ms)}, {duration(row.max_time_ms)}", ""),
+        ("rows", f"{count(row.rows)}, {count(rows_per_call(row))} a call", ""),
+        ("cache hits", percent(hit_ratio(row)), ""),
+        ("blocks read", f"{count(row.shared_read)} ({_bytes(row.shared_read, block)})", ""),
+        ("temp files", _bytes(temp, block), "warning" if temp else ""),
+        ("I/O time", duration(row.io_time_ms), ""),
+        ("WAL", size(row.wal_bytes), ""),
+    ]
+    if row.mean_before_ms is not None:
+        found.insert(3, ("mean before", duration(row.mean_before_ms), ""))
+    return found
+
+
+def _bytes(blocks: int | None, block: int) -> str:
+    return glyphs().none if blocks is None else size(blocks * block)
+
+
+def figure_pieces(row: QueryRow, slow_ms: float, now_ms: float, block: int = BLOCK) -> list[Piece]:
+    """The figures below each other, then where the statement is from and when it was seen."""
+    said: list[Piece] = []
+    for label, value, look in figures(row, slow_ms, block):
+        said += [("dim", f"{label:<14}"), (look, f"{value}\n")]
+    said += [
+        ("dim", f"{'run by':<14}"), ("", f"{row.db_user or '?'} in {row.database or '?'}\n"),
+        ("dim", f"{'seen':<14}"), ("", f"{ago(row.first_seen_at, now_ms)}, last {ago(row.last_seen_at, now_ms)}\n"),
+        ("dim", f"{'id':<14}"), ("", f"{row.uid}\n"),
+    ]  # fmt: skip
+    return said
+
+
+def head_pieces(detail: QueryDetail, slow_ms: float, now_ms: float, block: int = BLOCK) -> list[Piece]:
+    """A statement in three lines: what it is, its figures, when it was seen and what is missing."""
+    found, row, between = detail.statement, detail.row, glyphs().separator
+    who = f"{found.db_user or '?'} in {found.database or '?'}"
+    merged = f"{between}{len(detail.members)} entries of the server as one" if len(detail.members) > 1 else ""
+    said: list[Piece] = [("bold", found.uid), ("", f"{between}{found.kind}{between}run by {who}{merged}\n")]
+    if row.calls:
+        mean_look = "warning" if row.mean_time_ms is not None and row.mean_time_ms >= slow_ms else ""
+        slow = f" {glyphs().warning} slow" if mean_look else ""
+        said += [
+            ("", f"{percent(row.share)} of the time{between}{duration(row.total_time_ms)} in {exact(row.calls)} calls"),
+            (mean_look, f"{between}mean {duration(row.mean_time_ms)}{slow}"),
+            ("", f"{between}max {duration(row.max_time_ms)}{between}{count(rows_per_call(row))} rows a call"),
+            ("", f"{between}hits {percent(hit_ratio(row))}{between}temp {_bytes(temp_blocks(row), block)}"),
+            ("", f"{between}I/O {duration(row.io_time_ms)}{between}WAL {size(row.wal_bytes)}\n"),
+        ]
+    else:
+        said.append(("dim", "It did not run in this window.\n"))
+    seen = f"first seen {moment(found.first_seen_at, '%Y-%m-%d %H:%M')}, last {ago(found.last_seen_at, now_ms)}"
+    said.append(("dim", seen))
+    if lost := losses(detail.events, detail.complete):
+        said.append(("warning" if not detail.complete else "dim", between + lost))
+    return said
+
+
+def losses(events: Sequence[Loss], complete: bool) -> str:
+    """What happened to the figures of a window: the newest event, and how many there are."""
+    if not events:
+        return "" if complete else f"{glyphs().warning} incomplete"
+    newest = max(events, key=lambda event: event.at)
+    more = f" (+{len(events) - 1})" if len(events) > 1 else ""
+    word = "" if complete else f"{glyphs().warning} incomplete: "
+    return f"{word}{moment(newest.at, '%d %b %H:%M')} {one_line(newest.detail or newest.kind)}{more}"
+
+
+def summary(page: QueryPage, internal: bool, filter_text: str, internal_key: str) -> tuple[str, bool]:
+    """The line below the list, and whether it warns: how many there are, how much they account for, what is lost."""
+    many = "statement" if page.total_rows == 1 else "statements"
+    said = [f"{count(page.total_rows)} {many}" + (f" matching {one_line(filter_text, 24)}" if filter_text else "")]
+    if page.total_time_ms:
+        said.append(f"{duration(page.total_time_ms)} in {count(page.calls)} calls")
+    if page.covered_share is not None and page.covered_share < 0.9995:
+        said.append(f"{percent(page.covered_share)} of it known by statement")
+    if lost := losses(page.events, page.complete):
+        said.append(lost)
+    if internal:
+        said.append(f"internal ones shown ({internal_key} hides)")
+    elif page.hidden:
+        said.append(f"{count(page.hidden)} internal hidden ({internal_key} shows)")
+    return glyphs().separator.join(said), not page.complete
+
+
+def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:
+    """A metric of a statement as a chart shows it."""
+    name, title, unit = METRICS[metric]
+    values: tuple[float | None, ...] = getattr(series, name)
+    return Trend(
+        title=title,
+        start=series.times[0] - series.step_ms if series.times else 0,
+        end=series.times[-1] if series.times else 1,
+        series=(Line("", tuple(zip(series.times, values, strict=True))),),
+        gap_ms=round(series.step_ms * 1.5),
+        unit=unit,
+        events=tuple(Event(event.at, event.kind) for event in events),
+    )
+
+
+def text_state(state: str, user: str) -> State:
+    """What is said in the place of a text that is not there."""
+    why = no_text(state)
+    match state:
+        case "forbidden":
+            detail = "The server shows the texts of other roles' statements only to members of pg_read_all_stats."
+            return State(Condition.FORBIDDEN, why, detail, f'GRANT pg_read_all_stats TO "{user}";')
+        case "unavailable":
+            detail = "The server forgot it before it was read, or lost its file of texts. Its figures are right."
+            return State(Condition.EMPTY, why, detail, "It is read again when the statement comes back.")
+        case "undecodable":
+            detail = "Some statement of the cluster holds bytes this database cannot convert. Its figures are right."
+            return State(Condition.ERROR, why, detail, "Its text is read again when that statement is gone.")
+        case _:
+            return State(Condition.LOADING, why, "Texts of new statements are read every few minutes.", "r reads now.")

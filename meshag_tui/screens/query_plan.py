@@ -1,0 +1,103 @@
+"""A stored plan as a tree to look at: shares of the cost, what the findings say of each node, and its conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from meshag_tui.plan import Bottleneck, Plan, PlanNode
+from meshag_tui.store.history import StoredPlan
+from meshag_tui.text import ago, count, glyphs, one_line, percent
+from meshag_tui.widgets.page import Piece
+from meshag_tui.widgets.plan import TreeNode
+
+_MODES = {
+    "generic": "generic: planned for any parameter values",
+    "custom": "custom: planned with sample values",
+    "literal": "literal: planned with the values in its text",
+}
+_LOOKS = {"high": "critical", "medium": "warning", "low": ""}
+_RELATED = ("Subplan Name", "Strategy", "Parent Relationship", "CTE Name", "Function Name")
+
+
+def tree(plan: Plan, found: Sequence[Bottleneck]) -> TreeNode:
+    """The plan as a tree of costs; each node carries the findings about it."""
+    by_path: dict[str, list[Bottleneck]] = {}
+    for bottleneck in found:
+        by_path.setdefault(bottleneck.node_path, []).append(bottleneck)
+    whole = plan.root.total_cost or 1.0
+    made: dict[str, TreeNode] = {}
+    for node in reversed(list(plan.root.walk())):  # children before parents
+        made[node.path] = TreeNode(
+            path=node.path,
+            label=label(node),
+            share=min(1.0, node.exclusive_cost / whole),
+            rows=node.rows,
+            warnings=tuple(each.rule.replace("-", " ") for each in by_path.get(node.path, ())),
+            children=tuple(made[child.path] for child in node.children),
+        )
+    return made[plan.root.path]
+
+
+def label(node: PlanNode) -> str:
+    """ "Index Scan using orders_pkey on public.orders o"."""
+    words = node.kind
+    if node.join_type and node.join_type != "Inner":
+        words += f" {node.join_type}"
+    if node.index:
+        words += f" using {node.index}"
+    if node.table:
+        words += f" on {node.table}" if node.schema in (None, "public") else f" on {node.schema}.{node.table}"
+        if node.alias and node.alias != node.table:
+            words += f" {node.alias}"
+    return words
+
+
+def title(stored: StoredPlan, number: int, of: int, now_ms: float) -> str:
+    """The line above a plan: its mode as a badge, its cost, when it was the plan, and how many there are."""
+    plan = stored.plan
+    said = [f"[{_MODES.get(plan.mode, plan.mode)}]", f"cost {count(plan.cost)}"]
+    since = ago(stored.taken_at, now_ms)
+    said.append(f"since {since}" if stored.last_seen_at != stored.taken_at else f"seen {since}")
+    if of > 1:
+        said.append(f"{number + 1} of {of} plans, o the older")
+    return glyphs().separator.join(said)
+
+
+def node_pieces(plan: Plan, path: str | None, found: Sequence[Bottleneck]) -> list[Piece]:
+    """What is said below the tree: the findings, those of the node under the cursor first, then its conditions."""
+    said: list[Piece] = []
+    mine = [each for each in found if each.node_path == path]
+    for bottleneck in [*mine, *(each for each in found if each.node_path != path)]:
+        look = _LOOKS[bottleneck.severity]
+        said += [(look, f"{_symbol(bottleneck)} {bottleneck.severity}  "), ("", f"{bottleneck.text}\n")]
+    node = next((each for each in plan.root.walk() if each.path == path), None)
+    if node is not None:
+        said += _about(node, plan)
+    if plan.parameters:
+        said += [("dim", "sample values: "), ("", ", ".join(one_line(each, 60) for each in plan.parameters) + "\n")]
+    return said
+
+
+def _symbol(bottleneck: Bottleneck) -> str:
+    drawn = glyphs()
+    return {"high": drawn.critical, "medium": drawn.warning}.get(bottleneck.severity, drawn.gap)
+
+
+def _about(node: PlanNode, plan: Plan) -> list[Piece]:
+    share = percent(min(1.0, node.exclusive_cost / (plan.root.total_cost or 1.0)))
+    said: list[Piece] = [
+        ("bold", f"{label(node)}\n"),
+        ("dim", f"cost {count(node.total_cost)}, own {count(node.exclusive_cost)} ({share}), "),
+        ("dim", f"{count(node.rows)} rows of {count(node.width)} bytes\n"),
+    ]
+    for name, condition in node.conditions.items():
+        said += [("dim", f"{name}: "), ("", f"{one_line(condition)}\n")]
+    for name, keys in (("Sort Key", node.sort_keys), ("Group Key", node.group_keys)):
+        if keys:
+            said += [("dim", f"{name}: "), ("", ", ".join(map(one_line, keys)) + "\n")]
+    for name in _RELATED:
+        if name in node.extra:
+            said += [("dim", f"{name}: "), ("", f"{one_line(node.extra[name])}\n")]
+    if node.actual:
+        said.append(("dim", ", ".join(f"{name} {count(value)}" for name, value in node.actual.items()) + "\n"))
+    return said
