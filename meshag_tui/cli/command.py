@@ -41,6 +41,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(args: argparse.Namespace, arguments: list[str]) -> int:
+    import logging
+
     from meshag_tui import logs
     from meshag_tui.cli.output import Output
     from meshag_tui.settings import load
@@ -64,6 +66,7 @@ def _run(args: argparse.Namespace, arguments: list[str]) -> int:
         code, fix = str(getattr(error, "code", None) or "failed"), getattr(error, "fix", None)
         if code == "internal" and settings is not None:  # a workflow failed unexpectedly and has logged it
             fix = f"see {settings.log_file}"
+        logging.getLogger("meshag").warning("%s failed: %s", args.command, error)
         _report(output, code, str(error), fix)
         return FAILED
     except _Stopped as stop:

@@ -1,7 +1,7 @@
 """`meshag demo`: a real PostgreSQL with a real workload, watched, advised on, and shown.
 
-The demo has a store of its own, in memory of nothing: it lives in a private folder that goes when the demo ends, and
-leaves the user's own store and key alone.
+The demo has a store and a key of its own in a private folder that goes when it ends; the user's are left alone, unless
+a store is asked for by --store or MESHAG_STORE.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib
+import itertools
 import os
 import sys
 import tempfile
@@ -60,7 +61,7 @@ async def _watch(demo: Demo, settings: Any, seconds: int, output: Output) -> Non
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(settings) as bench:
-        info = await bench.add_connection(NAME, Target.from_url(demo.url), interval_s=INTERVAL_S)
+        info = await _add(bench, demo)
         await bench.sync(info.id)
         await asyncio.to_thread(demo.start_workload)
         output.note(f"meshag: the shop works for {seconds} s")
@@ -74,6 +75,16 @@ async def _watch(demo: Demo, settings: Any, seconds: int, output: Output) -> Non
         await bench.suggest(info.id)
         document = await _found(bench, info, demo)
     output.answer(document, lambda: _lines(document))
+
+
+async def _add(bench: Workbench, demo: Demo) -> ConnectionInfo:
+    """The shop as a new connection, beside one of the same name in a store that was asked for."""
+    from meshag_tui.store import connections
+
+    taken = {info.name for info in await bench.store(connections.listing)}
+    names = itertools.chain((NAME,), (f"{NAME}-{number}" for number in itertools.count(2)))
+    name = next(name for name in names if name not in taken)
+    return await bench.add_connection(name, Target.from_url(demo.url), interval_s=INTERVAL_S)
 
 
 async def _found(bench: Workbench, info: ConnectionInfo, demo: Demo) -> dict[str, Any]:
@@ -127,7 +138,7 @@ async def _first_look(demo: Demo, settings: Any) -> None:
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(settings) as bench:
-        info = await bench.add_connection(NAME, Target.from_url(demo.url), interval_s=INTERVAL_S)
+        info = await _add(bench, demo)
         await bench.sync(info.id)
 
 

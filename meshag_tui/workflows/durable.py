@@ -338,6 +338,7 @@ class Runner:
     async def _retry(self, run: Run, claimed: executions.Claimed, error: MeshagError) -> None:
         delay_s: float = 0.5 * 2 ** (run.attempt - 1) * self._random.uniform(0.5, 1.5)
         run.progress("waiting to try again")
+        _log.warning("%s %s, attempt %d: %s", run.kind, run.id, run.attempt, error)
         not_before = await self._store(now_ms) + round(delay_s * 1000)
         await self._store(executions.retry, claimed, not_before, str(error))
         await asyncio.sleep(delay_s)
@@ -358,6 +359,9 @@ class Runner:
         return self._ended(run, state, error, document)
 
     def _ended(self, run: Run, state: ExecutionState, error: str | None, document: Mapping[str, Any]) -> Outcome:
+        level = logging.INFO if state is ExecutionState.DONE else logging.WARNING
+        about = run.connection_id or run.key
+        _log.log(level, "%s %s of %s is %s%s", run.kind, run.id, about, state, f": {error}" if error else "")
         self._notices.publish(Finished(run.id, run.kind, run.connection_id, state, error))
         self._notices.publish(Changed("executions", run.connection_id))
         return Outcome(run.id, state, document, error, document.get("code"), document.get("fix"))

@@ -17,7 +17,7 @@ from typing import Any
 from meshag_tui.engines import engine_for
 from meshag_tui.engines.base import EngineError, Limits, Session
 from meshag_tui.settings import CollectSettings, Settings
-from meshag_tui.snapshot import Snapshot, StatementText
+from meshag_tui.snapshot import Snapshot, Statements, StatementText
 from meshag_tui.store import connections, database, snapshots
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store
@@ -27,6 +27,7 @@ from meshag_tui.workflows import pacing
 from meshag_tui.workflows.durable import Ended, Run, Workflow
 
 KIND = "sync_database_stats"
+_PENDING = "texts-pending"
 _log = logging.getLogger("meshag.workflows")
 
 
@@ -115,12 +116,14 @@ async def _read(
         texts: tuple[StatementText, ...] = ()
         if snapshot.statements is not None and _texts_due(run, settings, connection, snapshot):
             async with run.phase("texts"):
-                snapshot, texts = await _texts(store, session, connection, snapshot)
+                snapshot, texts = await _texts(store, session, connection, snapshot, settings.collect.texts_per_sync)
     return snapshot, texts
 
 
 def _texts_due(run: Run, settings: Settings, connection: ConnectionInfo, snapshot: Snapshot) -> bool:
     if run.input.get("by_hand") or connection.texts_at is None:
+        return True
+    if any(finding.get("code") == _PENDING for finding in connection.warnings):
         return True
     age_ms = snapshot.taken_at - connection.texts_at
     return not 0 <= age_ms < settings.collect.texts_every_s * 1000  # a clock set back must not end the reading of texts
@@ -146,6 +149,12 @@ async def _texts(
             fix=error.fix,
         )
         return replace(snapshot, warnings=(*snapshot.warnings, warning)), ()
+
+
+def _costliest(statements: Statements) -> list[str]:
+    """Keys by total time, the largest first."""
+    at = 1 + statements.columns.index("total_time_ms")
+    return [row[0] for row in sorted(statements.rows, key=lambda row: row[at] or 0.0, reverse=True)]
 
 
 def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float) -> tuple[Finding, ...]:

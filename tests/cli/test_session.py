@@ -1,0 +1,304 @@
+"""A DBA's session on the command line, against a real server."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Meshag
+from tests.rig.llm import FakeLlm, Reply
+from tests.rig.postgres import MONITOR_PASSWORD, Database
+
+Must = Callable[..., Any]
+CANARY = "canary's p@ss/wörd"
+
+
+def without_password(url: str) -> str:
+    return re.sub(r":[^:@/]*@", "@", url)
+
+
+@pytest.fixture
+def shop(pg18: Database) -> Database:
+    """Orders of customers, looked up by a column without an index, and an index twice."""
+    pg18.execute(
+        "CREATE TABLE customers (id int PRIMARY KEY, country text)",
+        "CREATE TABLE orders (id int PRIMARY KEY, customer_id int NOT NULL, total int)",
+        "INSERT INTO customers SELECT g, 'c' || g % 50 FROM generate_series(1, 2000) g",
+        "INSERT INTO orders SELECT g, g % 20000, g % 1000 FROM generate_series(1, 200000) g",
+        "CREATE INDEX country_one ON customers (country)",
+        "CREATE INDEX country_two ON customers (country)",
+        "ANALYZE",
+    )
+    return pg18
+
+
+def work(shop: Database) -> None:
+    for customer in range(30):
+        shop.execute(f"SELECT * FROM orders WHERE customer_id = {customer}")
+
+
+@pytest.fixture
+def watched(shop: Database, must: Must) -> Database:
+    """The shop, added as `shop`, synced before and after its work."""
+    must("connections", "add", "shop", shop.url)
+    must("sync", "shop")
+    work(shop)
+    must("sync", "shop")
+    return shop
+
+
+def test_from_nothing_to_applied_and_undone(watched: Database, must: Must, meshag: Meshag) -> None:
+    def indexes() -> set[str]:
+        return {name for (name,) in watched.fetch("SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON "
+                                                  "pg_class.oid = indrelid WHERE relnamespace = 'public'::regnamespace "
+                                                  "AND indisvalid")}  # fmt: skip
+
+    queries = must("queries", "shop", "--window", "24h", "--sort", "total_time", "--limit", "50")
+    assert {"id", "fingerprint", "text", "calls", "total_time_ms", "mean_time_ms", "rows"} <= queries[0].keys()
+    (lookup,) = [row for row in queries if "customer_id = $1" in (row["text"] or "")]
+    assert lookup["calls"] == 30 and lookup["rows"] == 300
+
+    known = {row["index"]: row for row in must("indexes", "shop")}
+    keys = {"schema", "table", "index", "definition", "scans", "size_bytes", "unique", "primary", "valid", "unused"}
+    assert keys | {"redundant_with", "duplicate_of"} <= known["orders_pkey"].keys()
+    assert known["orders_pkey"]["primary"] and not known["country_one"]["primary"]
+    assert {known["country_one"]["duplicate_of"], known["country_two"]["duplicate_of"]} == {None, "country_one"}
+    assert {row["table"] for row in must("tables", "shop")} == {"customers", "orders"}
+
+    found = must("suggest", "shop", "--no-llm")
+    assert {row["id"] for row in found} == {row["id"] for row in must("suggestions", "shop")}
+    (missing,) = [row for row in found if row["rule"] == "missing-index"]
+    assert missing["table"] == "orders" and missing["query_ids"] == [lookup["id"]]
+    (twin,) = [row for row in found if row["rule"] == "duplicate-index"]
+
+    before = indexes()
+    shown = must("apply", missing["id"], "--dry-run")
+    assert shown["sql"] == missing["sql"] and not shown["blocked"] and indexes() == before
+    asked = meshag("apply", missing["id"])
+    assert asked.code == 2 and "--yes" in asked.err and indexes() == before
+
+    change = must("apply", missing["id"], "--yes")
+    assert change["state"] == "done" and len(indexes()) == len(before) + 1
+    assert [row["id"] for row in must("suggestions", "shop", "--status", "APPLIED")] == [missing["id"]]
+    must("undo", missing["id"], "--yes")
+    assert indexes() == before
+    again = meshag("undo", missing["id"], "--yes", "--json")
+    assert again.code == 1 and "could be undone" in again.err
+
+    must("dismiss", twin["id"], "--reason", "kept for the nightly report")
+    must("review", missing["id"])
+    assert twin["id"] not in {row["id"] for row in must("suggest", "shop", "--no-llm")}
+
+
+def test_read_only_is_a_wall(watched: Database, must: Must, meshag: Meshag) -> None:
+    (missing,) = [row for row in must("suggest", "shop", "--no-llm") if row["rule"] == "missing-index"]
+    answer = meshag("--read-only", "apply", missing["id"], "--yes")
+    assert answer.code == 1 and "read-only" in answer.err
+    must("connections", "edit", "shop", "--protect")
+    answer = meshag("apply", missing["id"], "--yes")
+    assert answer.code == 1 and "--writable" in answer.err
+    must("connections", "edit", "shop", "--writable")
+    assert must("apply", missing["id"], "--dry-run")["sql"] == missing["sql"]
+
+
+def test_text_for_people_has_no_escapes(watched: Database, meshag: Meshag) -> None:
+    watched.execute('CREATE TABLE "\x1b]52;c;eA==\x07[/b]" (id int)')
+    meshag("sync", "shop")
+    for command in (["tables", "shop"], ["indexes", "shop"], ["queries", "shop"], ["connections", "list"], ["runs"]):
+        answer = meshag(*command)
+        assert answer.code == 0 and not set("\x1b\x07\x9b") & set(answer.out + answer.err), command
+    assert "[/b]" in meshag("tables", "shop").out
+
+
+def test_passwords_arrive_unseen(pg18: Database, meshag: Meshag, must: Must) -> None:
+    url = without_password(pg18.monitor_url)
+    assert MONITOR_PASSWORD not in url
+    must("connections", "add", "piped", url, "--password-stdin", stdin=MONITOR_PASSWORD + "\n")
+    must("connections", "add", "environment", url, environment={"MESHAG_PASSWORD": MONITOR_PASSWORD})
+    for name in ("piped", "environment"):
+        assert must("connections", "test", name)["engine"] == "PostgreSQL"
+    assert meshag("connections", "add", "none", url, "--password-stdin").code == 2
+
+
+def test_a_password_is_nowhere_to_be_found(pg18: Database, meshag: Meshag) -> None:
+    from urllib.parse import quote, urlsplit
+
+    parts = urlsplit(pg18.url)
+    url = f"postgresql://{parts.username}:{quote(CANARY, safe='')}@{parts.hostname}:{parts.port}{parts.path}"
+    answers = [
+        meshag("connections", "add", "bad", url),
+        meshag("connections", "add", "bad", url, "--no-test"),
+        meshag("sync", "bad", "--json"),
+        meshag("connections", "list", "--json"),
+        meshag("doctor", "bad"),
+        meshag("runs", "--json"),
+        meshag("nonsense", url),
+        meshag("connections", "add", "worse", url + "?nonsense=1"),
+    ]
+    assert [answer.code for answer in answers] == [1, 0, 1, 0, 1, 0, 2, 2]
+    assert "prefer --password-stdin" in answers[1].err
+    said = "".join(answer.out + answer.err for answer in answers)
+    kept = b"".join(path.read_bytes() for path in meshag.home.rglob("*") if path.is_file())
+    for form in {CANARY, quote(CANARY, safe=""), "canary"}:
+        assert form not in said and form.encode() not in kept
+
+
+def test_the_process_list_forgets_a_password(pg18: Database, meshag: Meshag) -> None:
+    process = meshag.start("connections", "add", "slow", "postgresql://u:canary%20word@10.255.255.1:5432/d")
+    try:
+        end = time.monotonic() + 5
+        listed = b""
+        while time.monotonic() < end:
+            listed = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+            if b"*****" in listed:
+                break
+            time.sleep(0.02)
+        assert b"canary" not in listed and b"u:*************@10.255.255.1" in listed
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_one_bad_server_does_not_stop_the_others(pg18: Database, meshag: Meshag) -> None:
+    meshag("connections", "add", "good", pg18.monitor_url)
+    meshag("connections", "add", "bad", "postgresql://u:p@127.0.0.1:1/d", "--no-test")
+    answer = meshag("sync", "--json")
+    assert answer.code == 1
+    by_name = {row["connection"]: row for row in answer.document}
+    assert by_name["good"]["duration_ms"] > 0 and by_name["bad"]["error"]["code"] == "cannot-connect"
+    listed = {row["name"]: row for row in meshag("connections", "list", "--json").document}
+    assert (listed["good"]["status"], listed["bad"]["status"]) == ("ACTIVE", "ERROR")
+    assert listed["bad"]["last_error"]
+    assert "cannot" in meshag.log or "refused" in meshag.log, "the failure is in the log as well"
+
+
+def test_collect_syncs_until_told_to_stop(pg18: Database, meshag: Meshag, must: Must) -> None:
+    must("connections", "add", "shop", pg18.monitor_url, "--interval", "1s")
+    assert must("collect", "--once")["done"] == 1
+    assert must("collect", "--seconds", "4")["done"] >= 2
+    must("connections", "edit", "shop", "--pause")
+    assert must("collect", "--once")["done"] == 0
+    must("connections", "edit", "shop", "--resume")
+    process = meshag.start("collect")
+    time.sleep(4)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=5)
+    states = {run["state"] for run in must("runs", "--limit", "100")}
+    assert states <= {"done", "interrupted"}
+
+
+def test_kill_9_leaves_a_whole_store_and_no_lost_run(pg18: Database, meshag: Meshag, must: Must) -> None:
+    import sqlite3
+
+    must("connections", "add", "shop", pg18.monitor_url, "--interval", "1s")
+    for number in range(6):
+        process = meshag.start("collect")
+        time.sleep(0.9 + 0.13 * number)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        store = sqlite3.connect(meshag.home / "meshag.db")
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        orphans = (
+            "SELECT count(*) FROM query_statistics s LEFT JOIN interval i ON i.id = s.interval_id WHERE i.id IS NULL"
+        )
+        assert store.execute(orphans).fetchone() == (0,)
+        store.close()
+    started = time.monotonic()
+    must("sync", "shop")
+    assert time.monotonic() - started < 10, "a dead owner on this machine is not waited for"
+    must("collect", "--once")
+    assert {run["state"] for run in must("runs", "--limit", "200")} <= {"done", "interrupted"}
+    left = pg18.fetch("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'meshag/%'")
+    assert left == [(0,)]
+
+
+def test_doctor_names_each_fault_and_its_cure(
+    private_pg: Callable[..., Database], meshag: Meshag, must: Must, tmp_path: Path
+) -> None:
+    database = private_pg(18)
+    database.execute("DROP EXTENSION pg_stat_statements")
+    must("connections", "add", "shop", database.monitor_url)
+    answer = meshag("doctor", "shop")
+    assert answer.code in (0, 1) and "CREATE EXTENSION" in answer.out
+    database.server.stop()
+    answer = meshag("doctor", "shop", "--json")
+    assert answer.code == 1
+    (row,) = answer.document["connections"]
+    assert row["findings"][0]["code"] == "cannot-connect"
+
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"SQLite format 3\0" + b"\xff" * 8_000)
+    answer = meshag("--store", str(broken), "doctor")
+    assert answer.code == 1 and "damaged" in answer.out and "restore" in answer.out
+    (meshag.home / "key").chmod(0o644)
+    answer = meshag("doctor")
+    assert answer.code == 1 and "chmod" in answer.out
+
+
+def test_the_store_is_backed_up_restored_reset_and_seeded(
+    pg18: Database, meshag: Meshag, must: Must, tmp_path: Path
+) -> None:
+    must("connections", "add", "shop", pg18.monitor_url)
+    copy = tmp_path / "copy.db"
+    must("store", "backup", str(copy))
+    assert meshag("store", "backup", str(copy)).code == 1, "nothing is overwritten"
+    assert meshag("store", "seed").code == 2, "not into a store in use"
+    must("store", "reset", "--yes")
+    assert must("connections", "list") == []
+    assert must("store", "seed")["projects"] == 3
+    must("store", "restore", str(copy), "--yes")
+    assert [row["name"] for row in must("connections", "list")] == ["shop"]
+    assert must("store", "migrate")["applied"] == []
+    rotated = must("key", "rotate")
+    assert rotated["secrets"] == 1 and rotated["unreadable"] == 0
+    assert must("connections", "test", "shop")["engine"] == "PostgreSQL"
+    assert must("connections", "remove", "shop", "--yes")["removed"] == "shop"
+
+
+def test_a_model_is_asked_only_with_consent_and_once(
+    watched: Database, meshag: Meshag, must: Must, fake_llm: FakeLlm
+) -> None:
+    (meshag.home / "config.toml").write_text(f'[llm]\nbase_url = "{fake_llm.base_url}"\nmodel = "m"\n')
+    key = {"OPENAI_API_KEY": "sk-canary-key-0123456789"}
+    without_key = meshag("suggest", "shop", "--json")
+    assert without_key.code == 0 and "OPENAI_API_KEY" in without_key.err and not fake_llm.requests
+    without_consent = meshag("suggest", "shop", "--json", environment=key)
+    assert without_consent.code == 0 and "--consent" in without_consent.err and not fake_llm.requests
+    preview = meshag("suggest", "shop", "--preview", "--json", environment=key).document
+    assert not fake_llm.requests
+
+    fake_llm.script = [Reply('{"proposals": []}')]
+    agreed = meshag("suggest", "shop", "--consent", "--json", environment=key)
+    assert agreed.code == 0, agreed.err
+    (sent,) = fake_llm.requests
+    messages = "\n\n".join(message["content"] for message in sent.body["messages"])
+    assert messages == preview["text"], "what was shown is what is sent"
+    assert meshag("suggest", "shop", "--json", environment=key).code == 0
+    assert len(fake_llm.requests) == 1, "the same question is not bought twice"
+    (run,) = [run for run in must("runs", "--limit", "50") if (run["result"] or {}).get("usage")][-1:]
+    assert run["result"]["usage"]["tokens_in"] == 11
+    kept = b"".join(path.read_bytes() for path in meshag.home.rglob("*") if path.is_file())
+    assert b"sk-canary-key" not in kept
+
+    work(watched)
+    must("sync", "shop")
+    fake_llm.script = [Reply(status=500)] * 9
+    down = meshag("suggest", "shop", "--json", environment=key, timeout_s=90)
+    assert down.code == 0 and down.document, "a model that fails costs a line, not the advice"
+    assert "No advice from m" in down.err
+
+
+@pytest.mark.slow
+def test_the_demo_finds_what_was_planted(must: Must, meshag: Meshag) -> None:
+    found = must("demo", "--headless", "--seconds", "6", timeout_s=110)
+    rules = {row["rule"] for row in found["suggestions"]}
+    assert {"missing-index", "duplicate-index", "redundant-index", "invalid-index", "stale-statistics"} <= rules
+    assert found["executed"] > 50 and found["syncs"] >= 2 and found["queries"]
+    assert not (meshag.home / "meshag.db").exists(), "the user's own store is left alone"
