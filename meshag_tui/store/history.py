@@ -118,7 +118,7 @@ def queries(
     )
     total_time = sum(each.time_ms for each in found)
     return QueryPage(
-        rows=_rows(connection_id, window, found, page.rows, total_time or page.known_time_ms),
+        rows=_rows(connection_id, window, found, page.ids, total_time or page.known_time_ms, sort == "change"),
         window=window,
         total_rows=page.matching,
         hidden=page.hidden,
@@ -192,12 +192,11 @@ def query(query_id: int, window: Window) -> QueryDetail:
     found = statement(query_id)
     members = _members(found)
     within = intervals(found.connection_id, window)
-    page = history_queries.page(found.connection_id, window, internal=True, members=members, limit=1)
     total_time = sum(each.time_ms for each in within)
-    rows = _rows(found.connection_id, window, within, page.rows, total_time or page.known_time_ms)
+    rows = _rows(found.connection_id, window, within, members[:1], total_time, compared=True)
     return QueryDetail(
         statement=found,
-        row=rows[0] if rows else _idle(found),
+        row=rows[0],
         members=members,
         window=window,
         complete=all(each.complete for each in within),
@@ -229,21 +228,39 @@ def _members(found: Statement) -> tuple[int, ...]:
 
 
 def _rows(
-    connection_id: str, window: Window, found: Sequence[Observed], listed: Sequence[Mapping[str, Any]], total: float
+    connection_id: str,
+    window: Window,
+    found: Sequence[Observed],
+    ids: Sequence[int],
+    total: float,
+    compared: bool = False,
 ) -> tuple[QueryRow, ...]:
-    """The rows of a page with their texts and sparklines."""
-    ids = [values["id"] for values in listed]
+    """The rows of a page, in its order, with their texts and sparklines; `compared` with the window before."""
+    shown = history_queries.shown_as(connection_id, ids)
+    figures = history_queries.figures(connection_id, window, shown)
+    before = history_queries.figures(connection_id, history_queries.before_of(window), shown) if compared else {}
+    amounts = history_queries.amounts(connection_id, window, shown)
     texts = history_queries.texts(ids)
-    shown_as = history_queries.shown_as(connection_id, ids)
-    amounts = history_queries.amounts(connection_id, window, shown_as)
     rows = []
-    for values in listed:
-        spark = series(found, amounts.get(values["id"], {}), window, SPARK_POINTS).ms_per_s
-        rows.append(_row(values, texts.get(values["id"]), total, spark))
+    for each in ids:
+        spark = series(found, amounts.get(each, {}), window, SPARK_POINTS).ms_per_s
+        rows.append(_row(figures[each], texts.get(each), total, _mean(before.get(each, {})), spark))
     return tuple(rows)
 
 
-def _row(values: Mapping[str, Any], text: str | None, total: float, spark: tuple[float | None, ...]) -> QueryRow:
+def _mean(values: Mapping[str, Any]) -> float | None:
+    calls, time = values.get("calls"), values.get("time_ms")
+    return time / calls if calls and time is not None else None
+
+
+def _row(
+    values: Mapping[str, Any],
+    text: str | None,
+    total: float,
+    mean_before: float | None,
+    spark: tuple[float | None, ...],
+) -> QueryRow:
+    time = values["time_ms"] or 0.0
     return QueryRow(
         id=values["id"],
         uid=query_uid(values["id"]),
@@ -255,14 +272,14 @@ def _row(values: Mapping[str, Any], text: str | None, total: float, spark: tuple
         internal=bool(values["internal"]),
         db_user=values["db_user"],
         database=values["db_name"],
-        calls=values["calls"],
-        total_time_ms=values["time_ms"],
-        mean_time_ms=values["mean_ms"],
+        calls=values["calls"] or 0,
+        total_time_ms=time,
+        mean_time_ms=_mean(values),
         min_time_ms=values["min_time_ms"],
         max_time_ms=values["max_time_ms"],
-        mean_before_ms=values["mean_before_ms"],
+        mean_before_ms=mean_before,
         rows=values["rows"],
-        share=min(1.0, values["time_ms"] / total) if total else 0.0,
+        share=min(1.0, time / total) if total else 0.0,
         shared_hit=values["shared_hit"],
         shared_read=values["shared_read"],
         temp_read=values["temp_read"],
@@ -272,36 +289,4 @@ def _row(values: Mapping[str, Any], text: str | None, total: float, spark: tuple
         first_seen_at=values["first_seen_at"],
         last_seen_at=values["last_seen_at"],
         spark=spark,
-    )
-
-
-def _idle(found: Statement) -> QueryRow:
-    """A statement that did not run in the window."""
-    return QueryRow(
-        id=found.id,
-        uid=found.uid,
-        key=found.key,
-        fingerprint=found.fingerprint,
-        text=found.text,
-        text_state=found.text_state,
-        kind=found.kind,
-        internal=found.internal,
-        db_user=found.db_user,
-        database=found.database,
-        calls=0,
-        total_time_ms=0.0,
-        mean_time_ms=None,
-        min_time_ms=found.min_time_ms,
-        max_time_ms=found.max_time_ms,
-        mean_before_ms=None,
-        rows=None,
-        share=0.0,
-        shared_hit=None,
-        shared_read=None,
-        temp_read=None,
-        temp_written=None,
-        io_time_ms=None,
-        wal_bytes=None,
-        first_seen_at=found.first_seen_at,
-        last_seen_at=found.last_seen_at,
     )

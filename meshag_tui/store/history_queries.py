@@ -5,7 +5,7 @@ Everything happens in the database: however many statements ran, only a page of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,19 +13,22 @@ from meshag_tui.store import database, models
 from meshag_tui.store.retention import LEVELS
 from meshag_tui.types import UsageError, Window
 
-SORTS: Mapping[str, str] = {
-    "total_time": "time_ms",
-    "mean": "mean_ms",
-    "calls": "calls",
-    "rows": "rows",
-    "shared_read": "shared_read",
-    "temp": "temp",
-    "io": "io_time_ms",
-    "wal": "wal_bytes",
-    "max": "max_time_ms",
-    "last_seen": "last_seen_at",
-    "change": "lost_ms",
+_OF_STATISTICS = {
+    "calls": "SUM(calls)",
+    "total_time": "SUM(time_ms)",
+    "rows": "SUM(rows)",
+    "shared_read": "SUM(shared_read)",
+    "temp": "SUM(COALESCE(temp_read, temp_written) + COALESCE(temp_written, temp_read))",
+    "io": "SUM(io_time_ms)",
+    "wal": "SUM(wal_bytes)",
 }
+_OF_STATEMENT = {
+    "mean": "SUM(s.time_ms) / NULLIF(SUM(s.calls), 0)",
+    "max": "MAX(q.max_time_ms)",
+    "last_seen": "MAX(q.last_seen_at)",
+    "change": "SUM(s.time_ms) - SUM(s.calls) * (SUM(e.time_ms) / NULLIF(SUM(e.calls), 0))",
+}
+SORTS = ("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change")
 """What a page can be sorted by. `change` is the time lost against the mean of the window before, ms."""
 
 _COUNTS = ("calls", "rows", "shared_hit", "shared_read", "temp_read", "temp_written", "wal_bytes")
@@ -44,18 +47,14 @@ _WHAT = (
     "first_seen_at",
     "last_seen_at",
 )
-_COLUMNS = (*_WHAT, *_COUNTS, *_TIMES, "mean_ms", "mean_before_ms")
-_SUMMARY = {"id": "matching", "calls": "hidden", "time_ms": "known", "io_time_ms": "hidden_time"}
-"""The last row of the answer is not a statement: these columns hold figures of them all."""
-
 _MERGED_BY = "COALESCE(q.fingerprint, q.key), q.db_user, q.db_name"
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows as mappings, and figures of all that ran."""
+    """Ids of the statements of a page, and figures of all that ran."""
 
-    rows: tuple[Mapping[str, Any], ...]
+    ids: tuple[int, ...]
     matching: int
     hidden: int
     known_time_ms: float
@@ -72,9 +71,10 @@ def page(
     offset: int = 0,
     text: str | None = None,
     internal: bool = False,
-    members: Sequence[int] | None = None,
 ) -> Page:
-    """One statement's worth of SQL: a page, and what it is a page of. `members` looks at these statements alone.
+    """Which statements are on a page, in one SQL statement that sums no more than what they are sorted by.
+
+    Statements that mean the same are one, known by the least of their ids.
 
     Raises:
         UsageError: an unknown sort.
@@ -83,65 +83,99 @@ def page(
         raise UsageError(f"Statements are sorted by one of {', '.join(SORTS)}")
     mark = models.database.param
     arguments: list[Any] = [connection_id, window.start, window.end]
-    of_members = "" if members is None else f"AND query_id IN ({', '.join(str(int(each)) for each in members)})"
-    earlier, before_join = "", "CAST(NULL AS DOUBLE PRECISION)"
-    join = ""
+    earlier = join = ""
     if sort == "change":
-        arguments += [connection_id, window.start - window.span_ms, window.start]
+        before = before_of(window)
+        arguments += [connection_id, before.start, before.end]
         earlier = f"""earlier AS (
             SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM query_statistics
             WHERE interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
         ),"""  # noqa: S608
-        before_join, join = "SUM(e.time_ms) / NULLIF(SUM(e.calls), 0)", "LEFT JOIN earlier e ON e.query_id = s.query_id"
+        join = "LEFT JOIN earlier e ON e.query_id = s.query_id"
     matches = _matches(text, mark, arguments)
     shown, hidden = ("1 = 1", "1 = 0") if internal else ("internal = 0", "internal = 1")
     statement = f"""
         WITH sums AS (
-            SELECT query_id, {_sums("")} FROM query_statistics
-            WHERE interval_id IN ({intervals_sql(mark)}) {of_members} GROUP BY query_id
+            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms, {_OF_STATISTICS.get(sort, "NULL")} AS amount
+            FROM query_statistics WHERE interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
         ),
         {earlier}
         merged AS (
-            SELECT MIN(q.id) AS id, MIN(q.key) AS key, MIN(q.fingerprint) AS fingerprint,
-                MIN(q.text_state) AS text_state, MIN(q.kind) AS kind,
-                MIN(CASE WHEN q.internal THEN 1 ELSE 0 END) AS internal,
-                MIN(q.db_user) AS db_user, MIN(q.db_name) AS db_name,
-                MIN(q.min_time_ms) AS min_time_ms, MAX(q.max_time_ms) AS max_time_ms,
-                MIN(q.first_seen_at) AS first_seen_at, MAX(q.last_seen_at) AS last_seen_at,
-                {_sums("s.")}, {before_join} AS mean_before_ms
-            FROM sums s JOIN query q ON q.id = s.query_id {join}
-            GROUP BY {_MERGED_BY}
+            SELECT MIN(q.id) AS id, MIN(CASE WHEN q.internal THEN 1 ELSE 0 END) AS internal,
+                SUM(s.time_ms) AS time_ms, {_OF_STATEMENT.get(sort, "SUM(s.amount)")} AS amount
+            FROM sums s JOIN query q ON q.id = s.query_id {join} GROUP BY {_MERGED_BY}
         ),
-        matching AS (
-            SELECT m.*, time_ms / NULLIF(calls, 0) AS mean_ms,
-                COALESCE(temp_read, 0) + COALESCE(temp_written, 0) AS temp,
-                time_ms - calls * mean_before_ms AS lost_ms
-            FROM merged m WHERE {matches}
-        ),
+        matching AS MATERIALIZED (SELECT id, internal, time_ms, amount FROM merged WHERE {matches}),
         page AS (
-            SELECT ROW_NUMBER() OVER (ORDER BY {SORTS[sort]} {"DESC" if descending else "ASC"} NULLS LAST, id) AS place,
-                {", ".join(_COLUMNS)}
-            FROM matching WHERE {shown} ORDER BY place LIMIT {int(limit)} OFFSET {int(offset)}
-        ),
-        figures AS (
-            SELECT COUNT(CASE WHEN {shown} THEN 1 END) AS matching, COUNT(CASE WHEN {hidden} THEN 1 END) AS hidden,
-                SUM(CASE WHEN {hidden} THEN time_ms END) AS hidden_time, (SELECT SUM(time_ms) FROM sums) AS known
-            FROM matching
+            SELECT id, amount FROM matching WHERE {shown}
+            ORDER BY amount {"DESC" if descending else "ASC"} NULLS LAST, id LIMIT {int(limit)} OFFSET {int(offset)}
         )
-        SELECT place, {", ".join(_COLUMNS)} FROM page
+        SELECT 0 AS part, ROW_NUMBER() OVER (ORDER BY amount {"DESC" if descending else "ASC"} NULLS LAST, id) AS place,
+            id, NULL, NULL, NULL FROM page
         UNION ALL
-        SELECT NULL, {", ".join(_SUMMARY.get(name, "NULL") for name in _COLUMNS)} FROM figures
-        ORDER BY 1 ASC NULLS LAST
+        SELECT 1, 0, COUNT(CASE WHEN {shown} THEN 1 END), COUNT(CASE WHEN {hidden} THEN 1 END),
+            SUM(CASE WHEN {hidden} THEN time_ms END), (SELECT SUM(time_ms) FROM sums) FROM matching
+        ORDER BY 1, 2
     """  # noqa: S608
-    *rows, last = (dict(zip(_COLUMNS, row[1:], strict=True)) for row in _fetch(statement, arguments))
-    figures = {figure: last[name] or 0 for name, figure in _SUMMARY.items()}
+    *rows, figures = _fetch(statement, arguments)
     return Page(
-        rows=tuple(rows),
-        matching=int(figures["matching"]),
-        hidden=int(figures["hidden"]),
-        known_time_ms=float(figures["known"]),
-        hidden_time_ms=float(figures["hidden_time"]),
+        ids=tuple(row[2] for row in rows),
+        matching=int(figures[2]),
+        hidden=int(figures[3]),
+        hidden_time_ms=float(figures[4] or 0.0),
+        known_time_ms=float(figures[5] or 0.0),
     )
+
+
+def before_of(window: Window) -> Window:
+    """The window of the same length before."""
+    return Window(window.start - window.span_ms, window.start)
+
+
+def figures(connection_id: str, window: Window, shown: Mapping[int, int]) -> dict[int, dict[str, Any]]:
+    """What statements are and what they did in a window, merged as `shown` maps their ids; all counters by column."""
+    if not shown:
+        return {}
+    mark = models.database.param
+    members = ", ".join(str(int(each)) for each in shown)
+    sums = ", ".join(
+        [f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _COUNTS] + [f"SUM({name}) AS {name}" for name in _TIMES]
+    )
+    columns = (*_COUNTS, *_TIMES)
+    statement = f"""
+        SELECT query_id, {sums} FROM query_statistics
+        WHERE query_id IN ({members}) AND interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
+    """  # noqa: S608
+    found = {
+        row[0]: dict(zip(columns, row[1:], strict=True))
+        for row in _fetch(statement, [connection_id, window.start, window.end])
+    }
+    merged: dict[int, dict[str, Any]] = {}
+    query = models.Query
+    described: Any = query.select(*(getattr(query, name) for name in _WHAT)).where(query.id.in_(list(shown))).dicts()
+    for values in described:
+        values |= dict.fromkeys(columns) | found.get(values["id"], {})
+        known = merged.setdefault(shown[values["id"]], values)
+        if known is not values:
+            _merge(known, values, columns)
+    for target, values in merged.items():
+        values["id"] = target
+    return merged
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any], columns: Sequence[str]) -> None:
+    """Add what another statement did to one that means the same; what it is comes from the older."""
+    for name in columns:
+        into[name] = _of_known(lambda a, b: a + b, into[name], other[name])
+    for name, choose in (("min_time_ms", min), ("first_seen_at", min), ("max_time_ms", max), ("last_seen_at", max)):
+        into[name] = _of_known(choose, into[name], other[name])
+    if other["id"] < into["id"]:
+        into |= {name: other[name] for name in ("id", "key", "text_state", "kind")}
+    into["internal"] = into["internal"] and other["internal"]
+
+
+def _of_known(choose: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else choose(a, b)
 
 
 def counts(connection_id: str, window: Window, slow_ms: float) -> tuple[int, int]:
@@ -175,14 +209,14 @@ def shown_as(connection_id: str, ids: Sequence[int]) -> dict[int, int]:
     if not ids:
         return {}
     mark = models.database.param
+    chosen = ", ".join(str(int(each)) for each in ids)
+    # COALESCE keeps SQLite from the index of the connection's keys: that of fingerprints finds the few that count.
     statement = f"""
-        SELECT q.id, p.id FROM query p JOIN query q ON q.id = p.id OR (
-            q.connection_id = {mark} AND q.fingerprint = p.fingerprint
+        SELECT q.id, p.id FROM query p JOIN query q ON q.fingerprint = p.fingerprint
+        WHERE p.id IN ({chosen}) AND COALESCE(q.connection_id, '') = {mark}
             AND COALESCE(q.db_user, '') = COALESCE(p.db_user, '') AND COALESCE(q.db_name, '') = COALESCE(p.db_name, '')
-        )
-        WHERE p.id IN ({", ".join(str(int(each)) for each in ids)})
     """  # noqa: S608
-    return dict(_fetch(statement, [connection_id]))
+    return {each: each for each in ids} | dict(_fetch(statement, [connection_id]))
 
 
 def amounts(connection_id: str, window: Window, shown: Mapping[int, int]) -> dict[int, dict[int, tuple[float, float]]]:
@@ -211,12 +245,6 @@ def intervals_sql(mark: str) -> str:
     )
 
 
-def _sums(prefix: str) -> str:
-    """Sums of the counters: whole numbers stay whole on both databases."""
-    whole = [f"CAST(SUM({prefix}{name}) AS BIGINT) AS {name}" for name in _COUNTS]
-    return ", ".join(whole + [f"SUM({prefix}{name}) AS {name}" for name in _TIMES])
-
-
 def _matches(text: str | None, mark: str, arguments: list[Any]) -> str:
     """The condition of a text filter; its argument goes to the end of `arguments`."""
     wanted = (text or "").removeprefix("!")
@@ -226,8 +254,10 @@ def _matches(text: str | None, mark: str, arguments: list[Any]) -> str:
     for special in "~%_":
         wanted = wanted.replace(special, f"~{special}")
     arguments.append(f"%{wanted}%")
-    found = f"EXISTS (SELECT 1 FROM query_text t WHERE t.query_id = m.id AND t.text {like} {mark} ESCAPE '~')"  # noqa: S608
-    return f"NOT {found}" if text.startswith("!") else found
+    holding = f"SELECT query_id FROM query_text WHERE text {like} {mark} ESCAPE '~'"  # noqa: S608
+    # An array is looked through once: without statistics PostgreSQL would search the texts again for every statement.
+    found = f"id = ANY (ARRAY({holding}))" if database.kind() == "postgresql" else f"id IN ({holding})"
+    return f"NOT ({found})" if text.startswith("!") else found
 
 
 def _fetch(statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:

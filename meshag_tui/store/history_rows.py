@@ -29,7 +29,7 @@ class QueryRow:
     mean_time_ms: float | None
     min_time_ms: float | None  # since the server's own statistics began, as is the maximum
     max_time_ms: float | None
-    mean_before_ms: float | None  # in the window before; only when sorted by change
+    mean_before_ms: float | None  # in the window before: of a page sorted by change, and of one statement
     rows: int | None
     share: float  # of the time of all statements, 0..1
     shared_hit: int | None
