@@ -26,6 +26,7 @@ class CollectSettings:
     statement_timeout_s: float = 15.0
     lock_timeout_ms: int = 500
     texts_every_s: int = 600  # texts of unseen statements at most this often, but for a sync asked for by hand
+    texts_per_sync: int = 5_000  # unseen texts read by one sync, the costliest statements first; the rest by the next
     text_limit_bytes: int = 65_536
     collectors: int = 8  # connections synced at the same time
 
