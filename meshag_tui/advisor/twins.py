@@ -73,6 +73,14 @@ def bound(index: IndexStats) -> bool:
     )
 
 
+def unused(row: IndexRow) -> bool:
+    """Whether an index is there for queries alone and no query was seen to use it in the window of `row`.
+
+    A primary key, a unique index or one that backs a constraint does its work on every write, without a scan.
+    """
+    return row.scans == 0 and row.stats.valid and not (row.stats.unique or bound(row.stats))
+
+
 def _worth_keeping(row: IndexRow) -> tuple[bool, int, int, str]:
     key = row.stats.key
     return not bound(row.stats), -(row.stats.scans or 0), int(key) if key.isdigit() else 0, row.stats.name

@@ -42,12 +42,13 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
         Column("QUERY", lambda row: row.text if row.text is not None else f"<{row.text_state}>"),
     )
     nothing = [f"No statement ran on {info.name} in this window; meshag sync {info.name} reads anew"]
-    output.answer([_query(row) for row in page.rows], lambda: table(columns, page.rows) if page.rows else nothing)
+    output.answer([describe_query(row) for row in page.rows], lambda: table(columns, page.rows) if page.rows else nothing)
     if page.rows and page.total_rows > args.offset + len(page.rows):
         output.note(f"{len(page.rows)} of {page.total_rows} statements: --limit and --offset show more")
 
 
-def _query(row: QueryRow) -> dict[str, Any]:
+def describe_query(row: QueryRow) -> dict[str, Any]:
+    """A statement as the contract has it."""
     return {
         "id": row.uid,
         "fingerprint": row.fingerprint,
@@ -83,7 +84,7 @@ async def indexes(args: argparse.Namespace, output: Output) -> None:
         window = await bench.store(history.latest_window, info.id, args.window)
         rows = await bench.store(history.indexes, info.id, window)
     duplicate_of, redundant_with = twins.duplicates(rows), twins.redundant(rows)
-    documents = [_index(row, duplicate_of, redundant_with) for row in rows]
+    documents = [describe_index(row, duplicate_of, redundant_with) for row in rows]
     if args.unused:
         documents = [document for document in documents if document["unused"]]
     columns = (
@@ -99,7 +100,12 @@ async def indexes(args: argparse.Namespace, output: Output) -> None:
     output.answer(documents, lambda: table(columns, documents) if documents else nothing)
 
 
-def _index(row: IndexRow, duplicate_of: Mapping[str, str], redundant_with: Mapping[str, str]) -> dict[str, Any]:
+def describe_index(
+    row: IndexRow, duplicate_of: Mapping[str, str], redundant_with: Mapping[str, str]
+) -> dict[str, Any]:
+    """An index as the contract has it; the mappings are those of `advisor.twins`."""
+    from meshag_tui.advisor import twins
+
     stats = row.stats
     return {
         "schema": stats.schema,
@@ -114,7 +120,7 @@ def _index(row: IndexRow, duplicate_of: Mapping[str, str], redundant_with: Mappi
         "primary": stats.primary,
         "valid": stats.valid,
         "constraint": stats.constraint,
-        "unused": row.scans == 0,
+        "unused": twins.unused(row),
         "observed_since": row.observed_since,
         "last_used_at": row.last_used_at,
         "duplicate_of": duplicate_of.get(stats.key),
