@@ -70,11 +70,15 @@ async def read(wire: Wire) -> Server:
 
     Sources: pg_database, pg_roles, pg_settings, pg_extension, pg_proc, pg_stat_ssl, pg_control_system().
     Where pg_control_system() may not be called, the identity is host, port and database oid: it does not survive a
-    change of address, and two nodes behind one address look like one.
+    change of address, and two nodes behind one address look like one. Start, reset of the object counters and number of
+    replicas are 0 and None where their functions may not be called.
     """
     begin = time.monotonic()
     asked = {"settings": list(SETTINGS), "guarded": list(_GUARDED), "encrypted": wire.tls}
-    rows = await wire.fetch(load("server"), asked)
+    try:
+        rows = await wire.fetch(load("server").format(**_TAKEABLE), asked)
+    except PermissionDenied:
+        rows = await wire.fetch(load("server").format(**_TAKEN), asked)
     elapsed_ms = (time.monotonic() - begin) * 1000
     if not rows:
         raise CannotConnect(f"{wire.target.label}: the server does not know its own database")
@@ -102,7 +106,7 @@ async def read(wire: Wire) -> Server:
         epoch=Epoch(
             system_identifier=identifier,
             role="replica" if row["in_recovery"] else "primary",
-            started_at=row["started_at"],
+            started_at=row["started_at"] or 0,
             stats_reset=None,  # known when the counters are read
             objects_reset=row["objects_reset"],
         ),
@@ -133,6 +137,12 @@ _OF_THE_SESSION = frozenset(
         *("statement_timeout", "search_path"),
     )
 )
+_TAKEABLE = {
+    "started_at": "pg_catalog.pg_postmaster_start_time()",
+    "objects_reset": "pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)",
+    "replicas": "(SELECT pg_catalog.count(*)::int4 FROM pg_catalog.pg_stat_get_wal_senders())",
+}
+_TAKEN = {"started_at": "NULL::timestamptz", "objects_reset": "NULL::timestamptz", "replicas": "0"}
 _COLUMNS = (
     *("version", "version_number", "database", "database_oid", "encoding", "user", "user_oid", "superuser"),
     *("sees_all_stats", "owns_things", "in_recovery", "started_at", "objects_reset", "replicas", "tls"),

@@ -30,7 +30,7 @@ MARKER = "/* meshag */"
 """In every statement we send: the statistics of the server keep it, so that our own statements are known as ours."""
 
 _FIRST_WORD = re.compile(rb"\s*(?:--[^\n]*\n\s*)*[A-Za-z]+")
-_CHUNK = 1_000  # rows turned into Python values before the event loop gets its turn
+_CHUNK = 250  # rows turned into Python values before the event loop gets its turn
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -107,7 +107,7 @@ class Wire:
             deadline_s: seconds until the socket is shut and the session gone; by default the session's.
             simple: send by the simple protocol, which takes several statements: only for a text that a parser has
                 found to be one (EXPLAIN of a text with `$1` cannot be sent otherwise).
-            shape: turns rows into what is returned, a thousand at a time, so that the event loop is never held.
+            shape: turns rows into what is returned, a few hundred at a time, so that the event loop is never held.
 
         Raises:
             DeadlinePassed: no answer in time.

@@ -478,3 +478,20 @@ async def test_a_section_that_fails_is_a_warning(private_pg, open_session: Open)
     failed = {finding.code: finding for finding in snapshot.warnings}
     assert set(failed) == {"section-tables", "section-indexes"}
     assert "GRANT pg_monitor" in str(failed["section-tables"].fix)
+
+
+async def test_a_hardened_server_still_says_what_it_can(
+    private_pg: Callable[..., Database], open_session: Open
+) -> None:
+    database = private_pg(18)
+    database.execute(
+        "REVOKE EXECUTE ON FUNCTION pg_stat_get_wal_senders(), pg_postmaster_start_time() FROM PUBLIC, pg_monitor",
+        "REVOKE SELECT ON pg_stat_activity, pg_locks FROM PUBLIC",
+        f"REVOKE pg_read_all_data FROM {MONITOR}",
+    )
+    snapshot = await (await open_session(database.monitor_url)).collect()
+    assert (snapshot.facts.epoch.started_at, snapshot.facts.replicas) == (0, 0)
+    assert snapshot.statements is not None
+    assert snapshot.schema is not None
+    assert (snapshot.tables, snapshot.indexes, snapshot.sessions) == (None, None, None)
+    assert {"section-tables", "section-indexes", "section-sessions"} <= codes(snapshot)

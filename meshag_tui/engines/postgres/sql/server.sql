@@ -1,5 +1,6 @@
 -- What the server is, in one row. Catalogue only: nothing here needs a right that a plain role lacks. Functions are
 -- asked rather than the views over them: the views join more than is wanted, and this runs at each connect.
+-- {…}: what a hardened server may have taken from PUBLIC.
 -- %(settings)s: names of settings; %(guarded)s: those that only members of pg_read_all_settings may read.
 SELECT
     pg_catalog.current_setting('server_version') AS version,
@@ -17,9 +18,9 @@ SELECT
             AND o.refobjid = pg_catalog.quote_ident(CURRENT_USER)::pg_catalog.regrole AND o.deptype = 'o'
     ) AS owns_things,
     pg_catalog.pg_is_in_recovery() AS in_recovery,
-    (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) * 1000)::int8 AS started_at,
-    (pg_catalog.date_part('epoch', pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)) * 1000)::int8 AS objects_reset,
-    (SELECT pg_catalog.count(*)::int4 FROM pg_catalog.pg_stat_get_wal_senders()) AS replicas,
+    (pg_catalog.date_part('epoch', {started_at}) * 1000)::int8 AS started_at,
+    (pg_catalog.date_part('epoch', {objects_reset}) * 1000)::int8 AS objects_reset,
+    {replicas} AS replicas,
     CASE WHEN %(encrypted)s THEN (
         SELECT pg_catalog.concat_ws(' ', t.version, t.cipher) FROM pg_catalog.pg_stat_ssl t
         WHERE t.pid = pg_catalog.pg_backend_pid()
