@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from meshag_tui.engines.base import PermissionDenied
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.parse import Statement
 from meshag_tui.engines.postgres.sql import load
@@ -22,6 +23,9 @@ async def search_path(session: PostgresSession, statement: Statement) -> str:
 
     The database's own path (or `public`) comes first if it finds them all; else the schema that holds most of them, of
     equals the one with most rows, is put before it. Schemas of extensions come last, for their types and operators.
+
+    Raises:
+        PermissionDenied: the schema that holds them may not be used by us; the server would only say "does not exist".
     """
     usual = await _usual(session)
     wanted = {relation.name for relation in statement.relations if relation.schema is None}
@@ -29,9 +33,9 @@ async def search_path(session: PostgresSession, statement: Statement) -> str:
     if wanted:
         rows = await session.fetch(load("relation_schemas"), (sorted(wanted),))
         holds: dict[str, dict[str, float]] = {}
-        for name, schema, count in rows:
+        for name, schema, count, _ in rows:
             holds.setdefault(schema, {})[name] = count
-        missing = {name for name, _, _ in rows} - {name for schema in usual for name in holds.get(schema, {})}
+        missing = {name for name, *_ in rows} - {name for schema in usual for name in holds.get(schema, {})}
         while missing:
             best = min(
                 (schema for schema in holds if schema not in chosen and missing & holds[schema].keys()),
@@ -42,6 +46,12 @@ async def search_path(session: PostgresSession, statement: Statement) -> str:
                     schema,
                 ),
             )
+            if not any(usable for _, schema, _, usable in rows if schema == best):
+                user = session.facts.user
+                raise PermissionDenied(
+                    f"{user} may not use the schema {best}, which holds {', '.join(sorted(missing & set(holds[best])))}",
+                    f"GRANT USAGE ON SCHEMA {quoted(best)} TO {quoted(user)};",
+                )
             chosen.append(best)
             missing -= holds[best].keys()
     path = dict.fromkeys([*chosen, *usual, *session.server.extension_schemas.values()])

@@ -232,6 +232,18 @@ async def test_modes_that_do_not_fit_are_refused(open_session: Open, database: D
         await session.explain("INSERT INTO fresh VALUES ($1)")
 
 
+async def test_a_schema_that_may_not_be_used_is_named_with_its_grant(open_session: Open, database: Database) -> None:
+    role = f"blind_{database.name}"
+    database.execute(f"CREATE ROLE {role} LOGIN")
+    try:
+        session = await open_session(database.socket_url, user=role)
+        with pytest.raises(PermissionDenied) as denied:
+            await session.explain("SELECT * FROM orders WHERE id = $1")
+        assert denied.value.fix == f'GRANT USAGE ON SCHEMA "app" TO "{role}";'
+    finally:
+        database.execute(f"DROP ROLE {role}")
+
+
 async def test_the_shape_hash_stays_while_only_figures_change(open_session: Open, database: Database) -> None:
     session = await open_session(database.monitor_url)
     one = await session.explain("SELECT * FROM orders WHERE status = 'done'")

@@ -68,7 +68,7 @@ async def test_every_part_of_an_index(session: PostgresSession, pg: Database) ->
     )
     rendered = await session.render(change)
     pg.execute(rendered.sql)
-    definition = pg.fetch("SELECT pg_get_indexdef(%s::regclass)", (rendered.target["name"],))[0][0]
+    definition = pg.fetch("SELECT pg_get_indexdef(%s::regclass)", (rendered.target["index"],))[0][0]
     assert "(status text_pattern_ops, made DESC, lower((email)::text)) INCLUDE (total)" in definition
     assert "WHERE ((status = 'open'::text) AND (total IS NOT NULL))" in definition
     assert rendered.undo_sql
@@ -174,9 +174,9 @@ async def test_names_are_cut_at_bytes_and_numbered_when_taken(session: PostgresS
     long = "é" * 30
     pg.execute(f'CREATE TABLE public."{long}" (a int, b int)', "CREATE TABLE public.t (a int, b int)")
     rendered = await session.render(index(long, "a", "b"))
-    assert len(rendered.target["name"].encode()) <= 63
+    assert len(rendered.target["index"].encode()) <= 63
     pg.execute(rendered.sql, "CREATE INDEX t_a_idx ON public.t (b)")
-    assert (await session.render(index("t", "a"))).target["name"] == "t_a_idx1"
+    assert (await session.render(index("t", "a"))).target["index"] == "t_a_idx1"
 
 
 async def test_a_partitioned_table_is_refused_with_the_steps(session: PostgresSession) -> None:
