@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshag_tui.changes import apply
+from meshag_tui.changes.review import REVIEW_VALID_MS
 from meshag_tui.engines import engine_for
 from meshag_tui.settings import Settings
-from meshag_tui.store import activity, changes, connections, suggestions
+from meshag_tui.store import activity, changes, connections, database, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
@@ -21,13 +22,14 @@ from meshag_tui.workflows.durable import Run, Workflow
 from meshag_tui.workflows.sync import limits
 
 KIND = "change_database"
+_NOT_BEGUN = (ChangeState.PLANNED, ChangeState.GATED)
 
 
 def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
     """The workflow function, bound to a store. Its key is the change's id."""
 
     async def change_database(run: Run) -> Mapping[str, Any]:
-        row = await store(changes.get, run.key)
+        row = await store(_agreed, run.key, settings.read_only)
         target = await store(connections.target, row.connection_id, vault)
 
         async def say(level: str, message: str) -> None:
@@ -43,6 +45,24 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
         return await run.commit("record", lambda: _record(row))
 
     return change_database
+
+
+def _agreed(change_id: str, read_only: bool) -> ChangeRow:
+    """The row, unless it must not be begun any more.
+
+    A process may have died between the yes and the first step. Whoever finds that run soon after carries it out; a day
+    later nobody expects it.
+    """
+    row = changes.get(change_id)
+    if row.state in _NOT_BEGUN:
+        too_old = database.now_ms() - row.created_at > REVIEW_VALID_MS
+        if too_old or read_only:
+            why = "MeshAG runs read-only" if read_only else "it was agreed to too long ago"
+            changes.move(change_id, _NOT_BEGUN, ChangeState.FAILED, error=f"Not run: {why}")
+            raise MeshagError(f"Not run: {why}; look at the statement again")
+    elif read_only:
+        raise MeshagError(f"The change {change_id} is {row.state}: start MeshAG without --read-only to look after it")
+    return row
 
 
 def _record(row: ChangeRow) -> dict[str, Any]:

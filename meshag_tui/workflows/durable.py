@@ -255,6 +255,11 @@ class Runner:
             local.task.cancel()
         return before not in _ENDED
 
+    async def settle(self) -> None:
+        """Wait until nothing runs here."""
+        while self._flights:
+            await asyncio.wait(list(self._flights.values()))
+
     async def close(self) -> None:
         """Stop what runs here and mark it interrupted."""
         self._closing = True

@@ -11,15 +11,16 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import connections, database
+from meshag_tui.store import changes, connections, database
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, StoreUnavailable
 from meshag_tui.types import ConnectionStatus
-from meshag_tui.workflows import sync, upkeep
+from meshag_tui.workflows import change, sync, upkeep
 from meshag_tui.workflows.durable import Runner
 from meshag_tui.workflows.notices import Changed, Notice, Notices
 
@@ -62,7 +63,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._stopping = False
         self._upkeep_at = clock() + 60
-        self._recover_at = clock()
+        self._recover_at = self._reconcile_at = clock()
         self.paused = False
 
     def pause(self) -> None:
@@ -99,10 +100,11 @@ class Scheduler:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def once(self) -> None:
-        """Sync what is due now and wait for it."""
+        """Sync what is due now, take up what dead processes left, and wait for both."""
         await self.tick()
         while self._working:
             await asyncio.gather(*self._working.values(), return_exceptions=True)
+        await self._runner.settle()
 
     async def tick(self) -> float:
         """Start what is due and return the seconds until it is worth looking again."""
@@ -110,11 +112,11 @@ class Scheduler:
             return LOOK_EVERY_S
         try:
             known, now_ms = await self._store(_listing_now)
+            now = self._clock()
+            await self._keep_house(now, now_ms)
         except StoreUnavailable as error:
             _log.warning("the scheduler waits for the store: %s", error)
             return LOOK_EVERY_S
-        now = self._clock()
-        await self._keep_house(now, now_ms)
         alive = {info.id for info in known if info.status is not ConnectionStatus.INACTIVE}
         for gone in set(self._due) - alive:
             del self._due[gone]
@@ -124,7 +126,7 @@ class Scheduler:
                 continue
             due = self._due_of(info, now, now_ms)
             if due.at <= now:
-                self._start(info, due.slot, now_ms)
+                self._begin(info.id, self._sync(info, now_ms if due.slot is None else due.slot))
             else:
                 nearest = min(nearest, due.at - now)
         return max(0.01, nearest)
@@ -162,27 +164,28 @@ class Scheduler:
     def _interval_s(self, info: ConnectionInfo) -> int:
         return info.interval_s or self._settings.collect.interval_s
 
-    def _start(self, info: ConnectionInfo, slot: int | None, now_ms: int) -> None:
-        task = asyncio.create_task(self._sync(info, now_ms if slot is None else slot), name=f"due {info.name}")
-        self._working[info.id] = task
+    def _begin(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Work on something beside the others; one thing of a name at a time."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except StoreUnavailable as error:
+                _log.warning("%s waits for the store: %s", name, error)
+                await asyncio.sleep(1.0)
 
         def ended(_: asyncio.Task[None]) -> None:
-            self._working.pop(info.id, None)
+            self._working.pop(name, None)
             self._wake.set()
 
+        task = self._working[name] = asyncio.create_task(guarded(), name=f"scheduled {name}")
         task.add_done_callback(ended)
 
     async def _sync(self, info: ConnectionInfo, slot: int) -> None:
         async with self._free:
             if self._stopping or self.paused:
                 return
-            try:
-                await self._runner.submit(
-                    sync.KIND, info.id, slot=slot, connection_id=info.id, input={"by_hand": False}
-                )
-            except StoreUnavailable as error:
-                _log.warning("%s was not synced: %s", info.name, error)
-                await asyncio.sleep(1.0)
+            await self._runner.submit(sync.KIND, info.id, slot=slot, connection_id=info.id, input={"by_hand": False})
             await self._set_next(info)
             self._notices.publish(Changed("statistics", info.id))
             self._notices.publish(Changed("connections", info.id))
@@ -191,17 +194,22 @@ class Scheduler:
         if now >= self._recover_at:
             self._recover_at = now + RECOVER_EVERY_S
             await self._runner.recover()
+        if now >= self._reconcile_at and not self._settings.read_only:
+            self._reconcile_at = now + UPKEEP_EVERY_S
+            for row in await self._store(changes.running):
+                self._begin(row.id, self._look_after(row.id, row.connection_id))
         if now >= self._upkeep_at:
             self._upkeep_at = now + UPKEEP_EVERY_S
-            slot = now_ms // round(UPKEEP_EVERY_S * 1000)
-            self._working["upkeep"] = task = asyncio.create_task(self._tidy(slot), name="upkeep")
-            task.add_done_callback(lambda _: self._working.pop("upkeep", None))
+            self._begin(upkeep.KIND, self._tidy(now_ms // round(UPKEEP_EVERY_S * 1000)))
+
+    async def _look_after(self, change_id: str, connection_id: str) -> None:
+        """A change whose outcome nobody knows (a lost server, a stopped process): ask the server what became of it."""
+        await self._runner.submit(change.KIND, change_id, connection_id=connection_id)
+        self._notices.publish(Changed("changes", connection_id))
+        self._notices.publish(Changed("suggestions", connection_id))
 
     async def _tidy(self, slot: int) -> None:
-        try:
-            await self._runner.submit(upkeep.KIND, "store", slot=slot)
-        except StoreUnavailable as error:
-            _log.warning("the store was not tidied: %s", error)
+        await self._runner.submit(upkeep.KIND, "store", slot=slot)
 
     def _heard(self, notice: Notice) -> None:
         if isinstance(notice, Changed) and notice.topic == "connections":
