@@ -49,7 +49,7 @@ async def search_path(session: PostgresSession, statement: Statement) -> str:
             if not any(usable for _, schema, _, usable in rows if schema == best):
                 user = session.facts.user
                 raise PermissionDenied(
-                    f"{user} may not use the schema {best}, which holds {', '.join(sorted(missing & set(holds[best])))}",
+                    f"{user} may not use the schema {best}, where {', '.join(sorted(missing & set(holds[best])))} is",
                     f"GRANT USAGE ON SCHEMA {quoted(best)} TO {quoted(user)};",
                 )
             chosen.append(best)
