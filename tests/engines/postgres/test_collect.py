@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -456,7 +458,6 @@ async def test_it_works_on_a_standby(private_pg, open_session: Open, tmp_path) -
     data = database.server.root / "data"
     database.server.stop()
     (data / "standby.signal").touch()
-    import os
 
     os.chown(data / "standby.signal", data.stat().st_uid, data.stat().st_gid)
     database.server.start()
@@ -495,3 +496,30 @@ async def test_a_hardened_server_still_says_what_it_can(
     assert snapshot.schema is not None
     assert (snapshot.tables, snapshot.indexes, snapshot.sessions) == (None, None, None)
     assert {"section-tables", "section-indexes", "section-sessions"} <= codes(snapshot)
+
+
+def server_cpu_ms(pid: int) -> float:
+    """CPU a backend has used, ms."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
+
+
+@pytest.mark.slow
+async def test_counters_cost_the_server_no_more_than_the_bare_read(
+    private_pg: Callable[..., Database], open_session: Open
+) -> None:
+    database = private_pg(18, settings={"pg_stat_statements.max": "25000"})
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE q (" + ", ".join(f"c{n} int" for n in range(30)) + ")")
+        connection.execute("SET pg_stat_statements.track = 'all'")
+        connection.execute(
+            "DO $$ BEGIN FOR a IN 0..29 LOOP FOR b IN 0..29 LOOP FOR c IN 0..21 LOOP"
+            " EXECUTE format('SELECT c%s, c%s, c%s FROM q', a, b, c); END LOOP; END LOOP; END LOOP; END $$"
+        )
+    with psycopg.connect(database.monitor_url, autocommit=True) as bare:
+        rows = bare.execute("SELECT * FROM pg_stat_statements(false)").fetchall()
+        bare_ms = server_cpu_ms(bare.info.backend_pid)
+    session = await open_session(database.monitor_url)
+    snapshot = await session.collect(objects=False)
+    assert snapshot.statements is not None
+    assert len(rows) > len(snapshot.statements.rows) > 19_800, "nothing is cut"
+    assert server_cpu_ms(session.wire.backend_pid) <= 1.2 * bare_ms
