@@ -46,6 +46,7 @@ IN_ORDER = 0.95
 BRIN_PAGES = 1_000
 COVERING_COLUMNS = 3
 COVERING_WIDTH = 48
+LONG_ROW = 300.0
 
 
 @dataclass(frozen=True)
@@ -386,9 +387,20 @@ def _covering(view: TableView, made: Sequence[Candidate], columns: frozenset[str
         if len(candidate.specs) != 1 or spec.method != "btree" or any(key.is_expression for key in spec.columns):
             continue
         more = sorted((columns & view.types.keys()) - {key.name for key in spec.columns})
+        if any(_may_be_long(view, name) for name in more):
+            continue
         if more and len(more) <= COVERING_COLUMNS and sum(view.width(name) for name in more) <= COVERING_WIDTH:
             include = IndexSpec(spec.schema, spec.table, spec.columns, include=tuple(more), where=spec.where)
             yield Candidate((include,), candidate.free, "index only")
+
+
+def _may_be_long(view: TableView, column: str) -> bool:
+    """A value that may not fit an index entry, whatever the average says: large ones are stored elsewhere."""
+    kind = view.types.get(column, "")
+    if kind.startswith(("json", "bytea", "xml", "tsvector")) or kind.endswith("[]"):
+        return True
+    endless = kind == "text" or kind == "character varying"
+    return endless and (view.stats.size_bytes or 0) / view.rows > LONG_ROW
 
 
 def describe(spec: IndexSpec) -> str:

@@ -16,11 +16,12 @@ from meshag_tui.text import count, size
 from meshag_tui.types import DropIndex, EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
 
 if TYPE_CHECKING:
-    from meshag_tui.store.history import Catalog, IndexRow
+    from meshag_tui.store.history import Catalog, IndexRow, Loss
 
 DAY_MS = 86_400_000
 WATCH_DAYS = 7.0
 _REVIEWED_METHODS = frozenset({"brin", "gist", "spgist"})  # small or odd by design: use counts say little of them
+_BREAKS = frozenset({"reset", "failover", "decrease", "clock"})
 TOO_YOUNG = "watched"
 
 
@@ -53,6 +54,18 @@ class _Around:
         self.indexes: dict[tuple[str, str], list[IndexStats]] = {}
         for row in catalog.indexes:
             self.indexes.setdefault((row.stats.schema, row.stats.table), []).append(row.stats)
+
+        lost = [event.at for event in catalog.events if event.kind in _BREAKS or self._unproved(event)]
+        self.counting_since = max(lost, default=0)
+
+    def _unproved(self, event: Loss) -> bool:
+        """A pause without a reset time to compare: a crash may have emptied the counters in it."""
+        return event.kind == "gap" and self.facts.epoch.stats_reset is None
+
+    def known_days(self, index: IndexRow) -> float:
+        """Days since when the server's count of its scans is one unbroken count, pauses of ours included."""
+        since = max(index.first_seen_at, self.counting_since, index.stats.created_at or 0)
+        return max(0.0, (self.facts.observed_at - since) / DAY_MS)
 
     def kind(self, index: IndexStats) -> str | None:
         """Kind of the table an index is on."""
@@ -233,23 +246,39 @@ def _unused(catalog: Catalog, around: _Around, settled: Collection[str], days: f
                 facts=[f"0 scans seen in {observed:.1f} days", f"{index.definition}"],
                 confidence=0.8,
             )
-        elif len(reasons) == 1 and reasons[0].startswith(TOO_YOUNG) and observed >= min(WATCH_DAYS, days):
-            yield Suggestion(
-                rule="unused-index",
-                identity=f"unused-index-watch:{index.schema}.{index.name}",
-                type=SuggestionType.INDEX_OPTIMIZATION,
-                priority=SuggestionPriority.LOW,
-                title=f"{index.name} on {index.table}: unused for {observed:.0f} of {days:.0f} days",
-                text=f"{index.name} has not been scanned in the {observed:.0f} days we have watched it. It takes "
-                f"{size(index.size_bytes)}. Nothing to do yet: after {days:.0f} days without a scan, so that monthly "
-                "work has been seen, dropping it will be proposed.",
-                evidence_kind=EvidenceKind.COUNTED,
-                evidence={"kind": EvidenceKind.COUNTED.value, "facts": [f"0 scans seen in {observed:.1f} days"]},
-                confidence=0.5,
-                risk=Risk.LOW,
-                schema=index.schema,
-                table=index.table,
-            )
+        elif len(reasons) == 1 and reasons[0].startswith(TOO_YOUNG) and not index.scans:
+            known = around.known_days(row)
+            if known >= min(WATCH_DAYS, days):
+                yield _watched(row, known, observed, days)
+
+
+def _watched(row: IndexRow, known: float, observed: float, days: float) -> Suggestion:
+    """Said early and without SQL: not enough has been seen to drop it."""
+    index = row.stats
+    return Suggestion(
+        rule="unused-index",
+        identity=f"unused-index-watch:{index.schema}.{index.name}",
+        type=SuggestionType.INDEX_OPTIMIZATION,
+        priority=SuggestionPriority.LOW,
+        title=f"{index.name} on {index.table}: unused since we first saw it, {known:.0f} days ago",
+        text=f"{index.name} has not been scanned in the {known:.0f} days we have known it. It takes "
+        f"{size(index.size_bytes)} and is kept up to date by every write to {index.table}. Nothing to do yet: after "
+        f"{days:.0f} days of unbroken observation without a scan, so that monthly work has been seen, dropping it "
+        "will be proposed.",
+        evidence_kind=EvidenceKind.COUNTED,
+        evidence={
+            "kind": EvidenceKind.COUNTED.value,
+            "facts": [
+                f"0 scans counted in {known:.1f} days",
+                f"observed without a break for {observed:.1f} of {days:.0f} days",
+                index.definition,
+            ],
+        },
+        confidence=0.5,
+        risk=Risk.LOW,
+        schema=index.schema,
+        table=index.table,
+    )
 
 
 def _drop(

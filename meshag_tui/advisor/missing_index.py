@@ -31,7 +31,7 @@ from meshag_tui.types import (
 if TYPE_CHECKING:
     from meshag_tui.settings import AdviceSettings
 
-NEARLY = 0.90
+NEARLY = 0.95
 """A smaller index is taken when it saves at least this part of what the best one saves."""
 COVERING_TAKES = 0.75
 """Columns are only included when no index without them saves this part of what they would."""
@@ -39,6 +39,10 @@ CAREFUL_GAIN = 0.50
 """Share of its cost a statement must save for an index nobody has checked, or that only widens one that is there."""
 CHEAP_COST = 25.0
 """Planner units below which a statement reads a handful of pages and wants no index of its own."""
+WIDENING_COST = 100.0
+"""The same where an index with the same first column serves it already."""
+COVERING_COST = 1_000.0
+"""The same where only the visits to the table would be saved: some hundreds of rows a call."""
 MINIMUM_SHARE = 0.005
 """Share of the workload's time an index must save, estimated, to be worth its keep."""
 ROW_UPKEEP_MS = 0.01
@@ -182,7 +186,11 @@ def _worth(choice: Choice, tables: Tables, settings: AdviceSettings, total_ms: f
     wanted = settings.minimum_gain
     if choice.evidence is EvidenceKind.STATED or _widens(choice.candidate, tables):
         wanted = max(wanted, CAREFUL_GAIN)
-    best = max((one.gain for one in choice.serves if one.base >= CHEAP_COST), default=0.0)
+    least = CHEAP_COST
+    if _widens(choice.candidate, tables):
+        covering = any(spec.include for spec in choice.candidate.specs)
+        least = COVERING_COST if covering else WIDENING_COST
+    best = max((one.gain for one in choice.serves if one.base >= least), default=0.0)
     saved = sum(one.saved_ms for one in choice.serves)
     return best >= wanted and saved >= MINIMUM_SHARE * total_ms and saved > _upkeep_ms(choice, tables)
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.candidates import Candidate, SortOrder, condition_of, rare_share, sort_order
+from meshag_tui.advisor.candidates import Candidate, SortOrder, condition_of, extreme, rare_share, sort_order
 from meshag_tui.advisor.costs import Weighed, number_setting, weigh
-from meshag_tui.advisor.indexes import same_expression
+from meshag_tui.advisor.indexes import same_expression, serves
 from meshag_tui.advisor.statistics import Tables, TableView
 from meshag_tui.engines.base import EngineError, WhatIf
 from meshag_tui.plan import Plan, Predicate
@@ -181,7 +181,9 @@ class Reckoner:
         node = scan.node
         home = self._tables.home(node.schema or "", node.table or "")
         view = self._tables.view(*home)
-        mine = [spec for spec in specs if (spec.schema, spec.table) == home]
+        # What index-only scans save, nobody can reckon: included columns are ignored.
+        mine = [replace(spec, include=()) for spec in specs if (spec.schema, spec.table) == home]
+        mine = [spec for spec in mine if view is None or not any(serves(index, spec, 0) for index in view.indexes)]
         if view is None or not mine:
             return 0.0
         here = _part(self._tables, node.schema or "", node.table or "", view)
@@ -192,7 +194,7 @@ class Reckoner:
             if one.alias == alias and self._tables.home(one.schema, one.table) == home
         ]
         now = _cost_below(nodes, node.path)
-        order = sort_order(statement.plan, home, alias, self._tables)
+        order = extreme(statement.plan, alias) or sort_order(statement.plan, home, alias, self._tables)
         seen = statement.observed_share(self._tables)
         best = 0.0
         for spec in mine:
@@ -210,12 +212,12 @@ class Reckoner:
         now: float,
         seen: float | None,
     ) -> float:
-        share, used = self._share(view, spec, predicates, scan)
+        share, used, whole = self._share(view, spec, predicates, scan)
         if not used:
             return 0.0
         if seen is not None:  # what calls really found goes above what an average value would
             seen = max(seen, 1.0 / view.rows)
-            share = seen if len(predicates) == 1 and len(spec.columns) == 1 else max(share, seen)
+            share = seen if whole else max(share, seen)
         return max(0.0, now - self._access(view, spec, share) * scan.loops)
 
     def _by_arms(
@@ -242,7 +244,7 @@ class Reckoner:
             level = [_level(one) for one in arm]
             costs = []
             for spec in (*specs, *existing):
-                share, used = self._share(view, spec, level, None)
+                share, used, _ = self._share(view, spec, level, None)
                 if used:
                     costs.append(self._access(view, spec, share))
             if not costs:
@@ -275,8 +277,9 @@ class Reckoner:
         if len({key.descending != other.descending for key, other in zip(given, wanted, strict=True)}) > 1:
             return 0.0
         limit = next((one.node.rows for one in nodes if one.node.kind == "Limit"), None)
-        if limit is None:
+        if limit is None and any(one.column not in equal for one in predicates):
             return 0.0
+        limit = 1.0 if limit is None else limit  # MIN or MAX
         share = math.prod((view.equal_share(key.name) for key in spec.columns[:led]), start=1.0)
         kept = max(scan.node.rows, 1.0)  # rows that pass all conditions
         part = min(1.0, limit / kept)
@@ -307,29 +310,35 @@ class Reckoner:
 
     def _share(
         self, view: TableView, spec: IndexSpec, predicates: Sequence[Predicate], scan: Weighed | None
-    ) -> tuple[float, bool]:
-        """Share of the rows an index scan would fetch, and whether it could be used by conditions at all."""
+    ) -> tuple[float, bool, bool]:
+        """Share of the rows an index scan would fetch, whether it could be used at all, and for all conditions."""
         share, used = 1.0, False
         plain = [one for one in predicates if not one.alternatives]
+        left = {one.column or one.expression for one in plain}
         if spec.where is not None:
             met = next((one for one in plain if condition_of(one) == spec.where), None)
             if met is None:
-                return 1.0, False
+                return 1.0, False, False
             share, used = rare_share(view, met), True
             plain.remove(met)
+            left.discard(met.column or met.expression)
         for key in spec.columns:
             fits = [one for one in plain if _on_key(one, key)]
             if any(one.kind == "eq" for one in fits):
                 share *= self._equal(view, key, next(one for one in fits if one.kind == "eq"))
                 used = True
+                left.discard(key.name)
                 continue
             kinds = ("contains", "like") if spec.method == "gin" else ("range", "like-prefix", "contains")
             bounded = [one for one in fits if one.kind in kinds]
             if bounded:
                 share *= self._bounded(view, plain, bounded, scan)
                 used = True
+                left.discard(key.name)
             break
-        return max(share, 1.0 / view.rows), used
+        if used and not left and scan is not None and scan.node.kind == "Seq Scan":
+            share = max(scan.node.rows, 1.0) / view.rows  # every condition is met by the keys: the planner has counted
+        return max(share, 1.0 / view.rows), used, used and not left
 
     def _equal(self, view: TableView, key: IndexColumn, predicate: Predicate) -> float:
         if predicate.operator.upper() == "IS NULL":

@@ -22,6 +22,7 @@ NOTABLE_SHARE = 0.02
 FAR_OFFSET_BLOCKS = 50.0
 LONG_LIST = 100
 SPILL_BLOCKS = 32.0
+FEW_ROWS = 10.0
 WIDE_ROW_BYTES = 1_000.0
 _DATES = re.compile(r"^\(*(date|date_trunc|date_part|extract|to_char|timezone)\(|::date\b", re.IGNORECASE)
 _CAST = re.compile(r'^\(*"?[A-Za-z_]\w*"?\)*::[a-z]')
@@ -59,6 +60,7 @@ def query_advice(
         yield from _long_list(one)
         yield from _computed(one, tables, helped)
         yield from _computed_in_text(one, tables)
+        yield from _index_not_used(one, catalog, tables)
         yield from _pattern(one, tables, helped)
         yield from _correlated(one)
         yield from _wide(one, tables)
@@ -168,6 +170,8 @@ def _computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterato
         hidden = f" and hides the index on {column}" if indexed else ""
         dates = _DATES.search(expression) is not None
         if _CAST.match(expression) and not dates:
+            if predicate.kind != "eq" and not indexed:
+                continue
             yield _advice(
                 "implicit-cast",
                 one,
@@ -192,6 +196,49 @@ def _computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterato
             [f"condition on {expression}", f"{count(view.rows)} rows in {view.stats.name}"],
             0.75,
             table=predicate,
+        )
+        return
+
+
+def _index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[Suggestion]:
+    """The plan uses an index, and the calls read the whole table: the value they pass must be of another type.
+
+    Normalised texts do not keep a literal's type, so the plan we can make is not the one that ran. The proof is in the
+    figures: blocks of a whole table for a row or two, and as many sequential scans of it as there were calls.
+    """
+    blocks, rows = one.blocks_per_call, one.rows_per_call
+    if one.plan is None or blocks is None or rows is None or rows > FEW_ROWS:
+        return
+    scanned = {(row.stats.schema, row.stats.name): row.seq_scan for row in catalog.tables}
+    for node in one.plan.root.walk():
+        if node.kind not in ("Index Scan", "Index Only Scan") or "Index Cond" not in node.conditions:
+            continue
+        view = tables.views.get((node.schema or "", node.table or ""))
+        if view is None or view.small or node.rows > FEW_ROWS or blocks < 0.5 * view.pages or blocks < 100:
+            continue
+        if (scanned.get(view.relation) or 0) < 0.5 * one.query.calls:
+            continue
+        columns = [each.column for each in one.predicates if each.alias == node.alias and each.kind == "eq"]
+        index = next((each for each in view.indexes if each.name == node.index), None)
+        keys = [key.column for key in index.keys] if index is not None else []
+        column = next((name for name in keys if name in columns), None)
+        if column is None:
+            continue
+        yield _advice(
+            "implicit-cast",
+            one,
+            f"{one.query.uid} does not use {node.index}, though its condition on {view.stats.name}.{column} could",
+            f"For {count(rows)} rows a call it touches {count(blocks)} blocks, the whole of {view.stats.name}, while "
+            f"the index {node.index} would find them in a few. Most likely the value is passed in another data type "
+            f"than {column} has ({view.types.get(column, 'unknown')}), so the column is converted for every row: pass "
+            "it in the column's own type. An old prepared statement would look the same.",
+            [
+                f"{count(blocks)} blocks and {count(rows)} rows a call",
+                f"{count(scanned.get(view.relation))} sequential scans of {view.stats.name}",
+            ],
+            0.7,
+            schema=view.stats.schema,
+            name=view.stats.name,
         )
         return
 
