@@ -1,35 +1,25 @@
 """What a PostgreSQL text is: its kind, its relations, its identity, and the text without anybody's data in it.
 
-In: any text a server, a user or a model gave. Out: values; nothing here talks to a server. Parsing is libpg_query's,
-loaded on first use. libpg_query recurses on the C stack and ends the process when that is exhausted, so texts beyond
-`MAX_BYTES` or `MAX_TOKENS` are never handed to it, and longer ones than a few kilobytes only in a thread whose stack
-is large enough for the deepest text of `MAX_TOKENS`.
+In: any text a server, a user or a model gave. Out: values; nothing here talks to a server. What is too large for the
+parser (see `libpg`) is read by its tokens only.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import re
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from meshag_tui.engines.base import Refused
+from meshag_tui.engines.postgres import libpg
 from meshag_tui.engines.postgres.lexer import Token, tokens, without_comments
 
-MAX_BYTES = 256 * 1024
-MAX_TOKENS = 20_000
 SHOWN_BYTES = 32 * 1024  # of a text too large to parse, this much is kept
 MARKER = "/* meshag"
 UNPARSABLE = "<unparsable>"
-
-_SHALLOW_BYTES = 2_000  # cannot nest deeper than half of this: fits the smallest thread stacks (512 kB)
-_STACK_BYTES = 64 * 1024 * 1024  # 800 bytes a level were measured; address space, not memory
-_T = TypeVar("_T")
 
 Kind = Literal["select", "insert", "update", "delete", "utility", "other"]
 _KINDS: Mapping[str, Kind] = {
@@ -57,14 +47,6 @@ _SENSITIVE = re.compile(
     r"\b(password|connection|secret|token|credential|user\s+mapping|create\s+(server|role|user)|alter\s+(server|role|user))\b",
     re.IGNORECASE,
 )
-
-
-class TooLarge(Refused):
-    """The text is longer or deeper than we parse."""
-
-
-class SyntaxProblem(Refused):
-    """PostgreSQL's grammar does not know the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +98,12 @@ def parse_one(text: str) -> Statement:
 
     Raises:
         Refused: a NUL, no statement, or several.
-        TooLarge: beyond the limits of this module.
-        SyntaxProblem: not PostgreSQL, or of a newer version than the parser (18).
+        libpg.TooLarge: beyond the limits of the parser.
+        libpg.SyntaxProblem: not PostgreSQL, or of a newer version than the parser (18).
     """
     if "\x00" in text:
         raise Refused("The text holds a NUL character: PostgreSQL would read only what stands before it")
-    statements = _tree(text).get("stmts", [])
+    statements = libpg.tree(text).get("stmts", [])
     if len(statements) != 1:
         raise Refused(f"Exactly one statement is taken, this text holds {len(statements)}")
     found = statements[0].get("stmt") or {}
@@ -136,7 +118,7 @@ def describe(text: str) -> Description:
     statement = _parsed(text)
     if statement is None:
         return Description(
-            normalise(text), fingerprint(text), statement_kind(text), _says_internal(text), _is_too_large(text)
+            normalise(text), fingerprint(text), statement_kind(text), _says_internal(text), libpg.is_too_large(text)
         )
     return Description(
         normalise(text), _fingerprint(text, statement), statement.kind, _is_internal(text, statement), False
@@ -178,13 +160,13 @@ def normalise(text: str) -> str:
     Hints (`/*+ … */`) stay. A text too large to parse is cut at 32 kB. No string literal of the input survives, also
     of utility statements: CREATE ROLE … PASSWORD, CREATE SUBSCRIPTION … CONNECTION, options of servers and mappings.
     """
-    plain = _printable(text)
-    if _is_too_large(plain):
+    plain = libpg.printable(text)
+    if libpg.is_too_large(plain):
         return _parameterised(tokens(plain[:SHOWN_BYTES]), everything=True) + " …"
     plain = without_comments(plain).strip()
     try:
-        normal = _run(_normalize, plain)
-    except (TooLarge, SyntaxProblem):
+        normal = libpg.normalized(plain)
+    except (libpg.TooLarge, libpg.SyntaxProblem):
         return _normalise_unparsed(plain)
     normal = _without_setting(plain, normal)
     return _parameterised(tokens(normal), everything=False) if _LITERAL_LEFT.search(normal) else normal
@@ -260,12 +242,12 @@ _LITERAL_LEFT = re.compile(r"'|\$(?!\d)")
 
 
 def _fingerprint(text: str, statement: Statement | None) -> str | None:
-    plain = _printable(text)
-    if _is_too_large(plain):
+    plain = libpg.printable(text)
+    if libpg.is_too_large(plain):
         return _digest("cut", *_shape(plain[:SHOWN_BYTES]))
     try:
-        print_of_tree = _run(_pg_fingerprint, plain)
-    except (TooLarge, SyntaxProblem):
+        print_of_tree = libpg.fingerprint(plain)
+    except (libpg.TooLarge, libpg.SyntaxProblem):
         return None if _normalise_unparsed(without_comments(plain)) == UNPARSABLE else _digest("words", *_shape(plain))
     if statement is None:  # read, but too deep for its document
         return print_of_tree
@@ -339,7 +321,7 @@ def _named(text: str) -> tuple[tuple[Relation, ...], tuple[tuple[str, ...], ...]
     own: set[str] = set()
     seen: dict[Relation, None] = {}
     called = []
-    for node in _documents(_tree(text)):
+    for node in _documents(libpg.tree(text)):
         if "ctename" in node:
             own.add(node["ctename"])
         elif name := node.get("relname"):
@@ -386,109 +368,8 @@ def _is_system_function(name: tuple[str, ...]) -> bool:
     )
 
 
-# ---------------------------------------------------------------------------------------------- the parser
-
-_deep_thread: ThreadPoolExecutor | None = None
-_deep_lock = threading.Lock()
-_COUNTED = re.compile(r"[^\W\d]\w*|\$?\d[\w.]*|[^\s\w]")
-
-
-def _printable(text: str) -> str:
-    """The text as it can be handed to C: no NUL, no lone surrogate."""
-    return text.replace("\x00", "�").encode("utf-8", "replace").decode("utf-8")
-
-
-@functools.lru_cache(16)
-def _is_too_large(text: str) -> bool:
-    if len(text) <= _SHALLOW_BYTES:
-        return False
-    if len(text) > MAX_BYTES:
-        return True
-    return sum(1 for _ in _COUNTED.finditer(text)) > MAX_TOKENS
-
-
-def _run(call: Callable[[str], _T], text: str) -> _T:
-    """Call the parser where its recursion fits."""
-    if _is_too_large(text):
-        raise TooLarge("The statement is too large to parse")
-    if len(text) <= _SHALLOW_BYTES:
-        return call(text)
-    return _deep().submit(call, text).result()
-
-
-def _deep() -> ThreadPoolExecutor:
-    global _deep_thread
-    with _deep_lock:
-        if _deep_thread is None:
-            executor = ThreadPoolExecutor(1, thread_name_prefix="parse")
-            before = threading.stack_size(_STACK_BYTES)
-            try:
-                executor.submit(int).result()  # starts the thread, with the stack size of this moment
-            finally:
-                threading.stack_size(before)
-            _deep_thread = executor
-        return _deep_thread
-
-
 def _parsed(text: str) -> Statement | None:
     try:
         return parse_one(text)
     except Refused:
         return None
-
-
-@functools.lru_cache(64)
-def _tree(text: str) -> Mapping[str, Any]:
-    """The parser's JSON document: protobuf's Python reader stops at 100 levels, some 45 terms of `a || b || …`."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise SyntaxProblem("The text is not valid Unicode") from None
-    document = _run(_parse_json, text)
-    try:
-        tree: Mapping[str, Any] = json.loads(document)
-    except RecursionError:
-        raise TooLarge("The statement nests too deeply to be examined") from None
-    return tree
-
-
-def _parse_json(text: str) -> bytes:
-    from postgast import PgQueryError
-    from postgast.errors import check_error
-    from postgast.native import lib
-
-    result = lib.pg_query_parse(text.encode("utf-8"))
-    try:
-        check_error(result)
-        document: bytes = result.parse_tree
-        return document
-    except PgQueryError as error:
-        raise _problem(error) from None
-    finally:
-        lib.pg_query_free_parse_result(result)
-
-
-def _normalize(text: str) -> str:
-    import postgast
-
-    try:
-        return str(postgast.normalize(text))
-    except postgast.PgQueryError as error:
-        raise _problem(error) from None
-
-
-def _pg_fingerprint(text: str) -> str:
-    import postgast
-
-    try:
-        return str(postgast.fingerprint(text).hex)
-    except postgast.PgQueryError as error:
-        raise _problem(error) from None
-
-
-def _problem(error: Exception) -> Refused:
-    """The parser's error as ours; its text quotes the statement, so only its place is kept."""
-    if "memory exhausted" in str(error):
-        return TooLarge("The statement nests too deeply to parse")
-    position = getattr(error, "cursorpos", 0)
-    return SyntaxProblem(f"The statement cannot be parsed (at byte {position})" if position else "Cannot be parsed")

@@ -10,49 +10,19 @@ on a partitioned table, so there we refuse, and say in `fix` the steps that a pe
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Collection, Mapping
 
 from meshag_tui.engines.base import Refused, RenderedChange
-from meshag_tui.engines.postgres import expressions, permitted
-from meshag_tui.engines.postgres.lexer import tokens
-from meshag_tui.engines.postgres.rewrite import literal
+from meshag_tui.engines.postgres import dropping, expressions
+from meshag_tui.engines.postgres.catalogue import Reader, Table, find_table, quote
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, IndexColumn, IndexSpec, RestoreIndex, Vacuum
-
-if TYPE_CHECKING:
-    from psycopg import sql as psycopg_sql
 
 MAX_NAME_BYTES = 63
 _ORDERED = frozenset(("btree",))
 _INCLUDING = frozenset(("btree", "gist", "spgist"))
 _SINGLE = frozenset(("hash", "spgist"))
-_SYSTEM = ("pg_catalog", "information_schema", "pg_toast")
-
-
-class Reader(Protocol):
-    """What we need of a session; its search path must be pg_catalog, so that the server prints every schema."""
-
-    async def fetch(
-        self, query: str | psycopg_sql.Composable, params: Sequence[Any] | Mapping[str, Any] | None = None
-    ) -> list[Any]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A relation as the catalogue has it."""
-
-    oid: int
-    schema: str
-    name: str
-    kind: str
-    is_partition: bool
-    persistence: str
-    owner: str
-    columns: Mapping[str, str]
 
 
 async def render(session: Reader, change: Change) -> RenderedChange:
@@ -66,9 +36,9 @@ async def render(session: Reader, change: Change) -> RenderedChange:
     if isinstance(change, CreateIndex):
         return await _create(session, change.spec)
     if isinstance(change, DropIndex):
-        return await _drop(session, change)
+        return await dropping.drop(session, change)
     if isinstance(change, RestoreIndex):
-        return await _restore(session, change)
+        return await dropping.restore(session, change)
     if isinstance(change, Analyze | Vacuum):
         return await _maintain(session, change)
     raise Refused(f"Unknown change {type(change).__name__}")
@@ -307,106 +277,6 @@ def _partitioned_steps(spec: IndexSpec, name: str, quoted: Mapping[str, str]) ->
     )
 
 
-# ---------------------------------------------------------------------------------------------- DROP INDEX
-
-
-async def _drop(session: Reader, change: DropIndex) -> RenderedChange:
-    rows = await session.fetch(load("index_to_drop"), (change.schema, change.name))
-    if not rows:
-        raise Refused(f"There is no index {change.schema}.{change.name}")
-    oid, table_oid, table_schema, table, kind, primary, unique, valid, replica_identity, clustered = rows[0][:10]
-    definition, predicate, tablespace, comment, constraint, parent, extension, depends_on, targets = rows[0][10:]
-    full = f"{change.schema}.{change.name}"
-    reason = None
-    if table != change.table:
-        reason = f"is an index of {table_schema}.{table}, not of {change.table}"
-    elif change.schema in _SYSTEM or change.schema.startswith("pg_"):
-        reason = "belongs to the system"
-    elif primary:
-        reason = "is a primary key"
-    elif constraint is not None:
-        reason = f"backs the constraint {constraint}"
-    elif unique and valid:
-        reason = "is unique: it keeps rows from being doubled"
-    elif replica_identity:
-        reason = "is the table's replica identity"
-    elif parent is not None:
-        reason = f"is part of the partitioned index {parent}"
-    elif kind != "i":
-        reason = "is partitioned: PostgreSQL cannot drop it without blocking"
-    elif extension is not None:
-        reason = f"belongs to the extension {extension}"
-    if reason is not None:
-        raise Refused(f"{full} {reason}")
-    quoted = await quote(
-        session, [change.schema, change.name, table_schema, table, *([tablespace] if tablespace else [])]
-    )
-    index = f"{quoted[change.schema]}.{quoted[change.name]}"
-    undo = [in_one_line(_recreated(definition, predicate, quoted[tablespace] if tablespace else None))]
-    if comment is not None:
-        undo.append(in_one_line(f"COMMENT ON INDEX {index} IS {literal(comment)}"))
-    for number, statistics in sorted((targets or {}).items(), key=lambda pair: int(pair[0])):
-        undo.append(f"ALTER INDEX {index} ALTER COLUMN {int(number)} SET STATISTICS {int(statistics)}")
-    for name in depends_on or ():
-        extension_name = (await quote(session, [name]))[name]
-        undo.append(f"ALTER INDEX {index} DEPENDS ON EXTENSION {extension_name}")
-    if clustered:
-        undo.append(f"ALTER TABLE {quoted[table_schema]}.{quoted[table]} CLUSTER ON {quoted[change.name]}")
-    return RenderedChange(
-        sql=f"DROP INDEX CONCURRENTLY {index}",
-        undo_sql=";\n".join(undo),
-        target={
-            "oid": oid,
-            "table_oid": table_oid,
-            "schema": change.schema,
-            "table": table,
-            "index": change.name,
-            "definition": definition,
-            "valid": valid,
-        },
-    )
-
-
-def _recreated(definition: str, predicate: str | None, tablespace: str | None) -> str:
-    """pg_get_indexdef's text made CONCURRENTLY, with the tablespace it does not print."""
-    text = re.sub(r"^CREATE (UNIQUE )?INDEX ", r"CREATE \1INDEX CONCURRENTLY ", definition, count=1)
-    if tablespace is not None:
-        where = f" WHERE {predicate}" if predicate is not None else ""
-        text = f"{text.removesuffix(where)} TABLESPACE {tablespace}{where}"
-    return text
-
-
-def in_one_line(text: str) -> str:
-    """The statement with line ends of its constants as escapes: the statements of an undo are parted by `;` and one."""
-    words = []
-    for token in tokens(text):
-        word = token.text
-        if "\n" in word and token.kind == "string" and word[0] in "eE":
-            word = word.replace("\n", "\\n")
-        elif "\n" in word and token.kind == "string" and word[0] == "'":
-            word = "E" + word.replace("\\", "\\\\").replace("\n", "\\n")
-        words.append(word)
-    return "".join(words)
-
-
-async def _restore(session: Reader, change: RestoreIndex) -> RenderedChange:
-    """A dropped index as it was: the statements captured before the drop, each checked to be about this index only."""
-    table = await find_table(session, change.schema, change.table)
-    quoted = await quote(session, [change.schema, change.name])
-    permitted.check_restore(change)
-    if await session.fetch(
-        "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = %s AND c.relname = %s",
-        (change.schema, change.name),
-    ):
-        raise Refused(f"The name {change.schema}.{change.name} is taken: the index is back, or something else has it")
-    return RenderedChange(
-        sql=";\n".join(change.statements),
-        undo_sql=f"DROP INDEX CONCURRENTLY {quoted[change.schema]}.{quoted[change.name]}",
-        target={"table_oid": table.oid, "schema": change.schema, "table": change.table, "index": change.name},
-    )
-
-
 # ---------------------------------------------------------------------------------------------- the rest
 
 
@@ -421,24 +291,3 @@ async def _maintain(session: Reader, change: Analyze | Vacuum) -> RenderedChange
         undo_sql=None,
         target={"table_oid": table.oid, "schema": table.schema, "table": table.name},
     )
-
-
-async def find_table(session: Reader, schema: str, name: str) -> Table:
-    """The relation of this name. Raises Refused when it is not there, or the system's own."""
-    if schema in _SYSTEM or schema.startswith("pg_"):
-        raise Refused(f"{schema}.{name} belongs to the system")
-    rows = await session.fetch(load("table_for_index"), (schema, name))
-    if not rows:
-        raise Refused(f"There is no table {schema}.{name}")
-    oid, kind, is_partition, persistence, owner, columns = rows[0]
-    if isinstance(columns, str):
-        columns = json.loads(columns)
-    return Table(oid, schema, name, kind, is_partition, persistence, owner, columns or {})
-
-
-async def quote(session: Reader, names: Sequence[str]) -> dict[str, str]:
-    """Each name as the server itself would quote it: only where it must be."""
-    rows = await session.fetch(
-        "SELECT n, pg_catalog.quote_ident(n) FROM pg_catalog.unnest(%s::text[]) n", (list(dict.fromkeys(names)),)
-    )
-    return dict(rows)

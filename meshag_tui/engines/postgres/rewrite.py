@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from meshag_tui.engines.base import Refused
-from meshag_tui.engines.postgres import parse
+from meshag_tui.engines.postgres import libpg, parse
 from meshag_tui.engines.postgres.lexer import Token, tokens, without_comments
 
 _TYPES = frozenset(
@@ -56,6 +56,13 @@ def reading_part(text: str) -> str | None:
 
     A role that only watches may not even explain a write.
     """
+    try:
+        return libpg.run(_reading_part, text)
+    except libpg.TooLarge:
+        return None
+
+
+def _reading_part(text: str) -> str | None:
     import postgast
     from google.protobuf.message import DecodeError
 

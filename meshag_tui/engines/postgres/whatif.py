@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from psycopg import sql
 
 from meshag_tui.engines.base import Refused, WhatIfPlan
-from meshag_tui.engines.postgres import render
+from meshag_tui.engines.postgres import catalogue, render
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.explain import Planner
 from meshag_tui.plan import Plan, PlanMode
@@ -109,7 +109,7 @@ class HypoPG:
     async def _written(self, spec: IndexSpec) -> str:
         session = self._session
         needs_table = spec.where is not None or any(column.is_expression for column in spec.columns)
-        table = await render.find_table(session, spec.schema, spec.table) if needs_table else None
+        table = await catalogue.find_table(session, spec.schema, spec.table) if needs_table else None
         columns = []
         for column in spec.columns:
             name = column.name
