@@ -42,7 +42,8 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
         Column("QUERY", lambda row: row.text if row.text is not None else f"<{row.text_state}>"),
     )
     nothing = [f"No statement ran on {info.name} in this window; meshag sync {info.name} reads anew"]
-    output.answer([describe_query(row) for row in page.rows], lambda: table(columns, page.rows) if page.rows else nothing)
+    documents = [describe_query(row) for row in page.rows]
+    output.answer(documents, lambda: table(columns, page.rows) if page.rows else nothing)
     if page.rows and page.total_rows > args.offset + len(page.rows):
         output.note(f"{len(page.rows)} of {page.total_rows} statements: --limit and --offset show more")
 
@@ -100,9 +101,7 @@ async def indexes(args: argparse.Namespace, output: Output) -> None:
     output.answer(documents, lambda: table(columns, documents) if documents else nothing)
 
 
-def describe_index(
-    row: IndexRow, duplicate_of: Mapping[str, str], redundant_with: Mapping[str, str]
-) -> dict[str, Any]:
+def describe_index(row: IndexRow, duplicate_of: Mapping[str, str], redundant_with: Mapping[str, str]) -> dict[str, Any]:
     """An index as the contract has it; the mappings are those of `advisor.twins`."""
     from meshag_tui.advisor import twins
 

@@ -27,7 +27,7 @@ _GENERAL = (
     Action("sort-reverse", "S", "Reverse", "Reverse the order"),
     Action("copy", "y", "Copy", "Copy what is under the cursor, through the terminal"),
     Action("export", "e", "Export", "Write what is shown to a file"),
-    Action("next-theme", "t", "Theme", "Go to the next theme"),
+    Action("theme", "t", "Theme", "Go to the next theme"),
     Action("palette", "ctrl+p,:", "Find", "Find an action, a screen or a connection by name"),
     Action("help", "?", "Help", "All keys that work here", footer=99),
     Action("back", "esc", "Back", "Go back one level"),
@@ -47,4 +47,43 @@ _CONNECTIONS = tuple(
 
 _DOCTOR = (Action("examine", "T", "Ask again", "Ask the server again", ("doctor",), group="Doctor", footer=10),)
 
-ACTIONS: tuple[Action, ...] = (*_PLACES, *_CONNECTIONS, *_DOCTOR, *_GENERAL, *widget_actions())
+_QUERIES = tuple(
+    Action(name, key, title, said, screens=("queries",), group="Queries", footer=footer)
+    for name, key, title, said, footer in (
+        ("explain", "P", "Plan", "Ask the planner how it would run the query now; nothing is run", 20),
+        ("next-metric", "m", "Figure", "Show another figure in the trend", 25),
+        ("older-plan", "o", "Older plan", "Show the plan before", 0),
+        ("internal", "i", "Internal", "Show or hide catalogue, utility and own statements", 30),
+    )
+)
+
+_INDEXES = tuple(
+    Action(name, key, title, said, screens=("indexes",), group="Indexes", footer=footer)
+    for name, key, title, said, footer in (
+        ("indexes-show", "f", "Show", "Show all, or only unused, duplicate or invalid ones", 10),
+        ("index-metric", "m", "Figure", "Show scans or size in the trend", 20),
+    )
+)
+
+_SUGGESTIONS = tuple(
+    Action(name, key, title, said, screens=("suggestions",), group="Suggestions", footer=footer, writes=writes)
+    for name, key, title, said, footer, writes in (
+        ("apply", "a", "Apply", "Show exactly what would run; a second key runs it", 10, True),
+        ("undo", "u", "Undo", "Show what puts the change back; a second key runs it", 25, True),
+        ("dismiss", "d", "Dismiss", "Put aside for good, with a reason", 15, False),
+        ("reviewed", "v", "Reviewed", "Mark as looked at; a dismissed one comes back", 20, False),
+        ("suggestions-show", "f", "Show", "Show others: by status, priority, type", 30, False),
+        ("ask-model", "N", "Ask model", "See what a language model would be sent, and ask it", 0, False),
+    )
+)
+
+ACTIONS: tuple[Action, ...] = (
+    *_PLACES,
+    *_CONNECTIONS,
+    *_QUERIES,
+    *_INDEXES,
+    *_SUGGESTIONS,
+    *_DOCTOR,
+    *_GENERAL,
+    *widget_actions(),
+)

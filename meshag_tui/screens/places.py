@@ -32,6 +32,9 @@ class Place:
 
 PLACES: tuple[Place, ...] = (
     Place(1, "connections", "Connections", "connections:ConnectionsPane"),
+    Place(2, "queries", "Queries", "queries:QueriesPane"),
+    Place(3, "indexes", "Indexes", "indexes:IndexesPane"),
+    Place(4, "suggestions", "Suggestions", "suggestions:SuggestionsPane"),
     Place(5, "runs", "Runs", "runs:RunsPane"),
     Place(6, "doctor", "Doctor", "doctor:DoctorPane"),
     Place(7, "activity", "Activity", "activity:ActivityPane"),

@@ -58,9 +58,7 @@ class Listed:
 class QueryRows(Sequence[Listed]):
     """All statements that match, of which some pages are known. Those asked for and not known are in `wanted`."""
 
-    def __init__(
-        self, total: int, slow_ms: float, block: int = BLOCK, ask: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, total: int, slow_ms: float, block: int = BLOCK, ask: Callable[[], None] = lambda: None) -> None:
         """`ask` is called when a page is wanted that was not."""
         self.total = total
         self.wanted: set[int] = set()

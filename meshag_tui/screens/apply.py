@@ -1,0 +1,203 @@
+"""Before a change: the dialog that shows exactly what would run where, with its gates and what puts it back.
+
+It is open while the server is asked, so that keys pressed meanwhile reach nothing else. What is blocked cannot be run;
+what is warned of must be accepted first; what would be dropped must be named. Returns the hash of the review that was
+agreed to, or None.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from meshag_tui.text import duration, glyphs, one_line
+from meshag_tui.types import MeshagError
+from meshag_tui.widgets.dialog import Answer, QuietInput, dialog_css, sql_parts
+from meshag_tui.widgets.page import Page, Piece, PlainLine
+from meshag_tui.widgets.states import Condition, State
+
+if TYPE_CHECKING:
+    from meshag_tui.changes.review import Review
+    from meshag_tui.engines.base import Gate
+
+VALID_S = 15 * 60.0
+"""A review older than this is not run: the server has moved on, and the workbench refuses it as well."""
+_GATES = {"pass": ("good", "ok"), "warn": ("warning", "warns"), "block": ("critical", "blocks")}
+
+
+def gate_pieces(gate: Gate) -> list[Piece]:
+    """A gate in a line: symbol, word, value and limit; below it why, when it does not simply let us through."""
+    drawn = glyphs()
+    symbol = {"pass": drawn.ok, "warn": drawn.warning, "block": drawn.bad}[gate.state]
+    look, word = _GATES[gate.state]
+    limit = f" (limit: {one_line(gate.limit)})" if gate.limit else ""
+    said: list[Piece] = [
+        (look, f"  {symbol} {word:<7}"),
+        ("", f"{one_line(gate.name)}: {one_line(gate.value)}{limit}\n"),
+    ]
+    if gate.detail and gate.state != "pass":
+        said.append(("dim", f"            {one_line(gate.detail)}\n"))
+    return said
+
+
+def review_pieces(review: Review) -> list[Piece]:
+    """All of a review. What speaks against it comes first after the statement, so that nobody has to scroll to it."""
+    said: list[Piece] = [("dim", "On       "), ("bold", f"{one_line(review.target_label)}\n"), ("dim", "This runs:\n")]
+    said += [*sql_parts(review.sql.strip()), ("", "\n")]
+    order = {"block": 0, "warn": 1, "pass": 2}
+    said.append(("dim", "Gates:\n" if review.gates else "No gate applies to it.\n"))
+    for gate in sorted(review.gates, key=lambda each: order[each.state]):
+        said += gate_pieces(gate)
+    said.append(("dim", "This puts it back:\n"))
+    said += sql_parts(review.undo_sql.strip()) if review.undo_sql else [("", "Nothing: it changes no object.")]
+    return [*said, ("", "\n")]
+
+
+class ApplyDialog(ModalScreen[str | None]):
+    """Asks for a review and for a deliberate yes to it. Returns the plan hash, None when it was left.
+
+    Keys: r runs it, w accepts the warnings, y copies the statement, c, n or esc leave. Where a name must be typed
+    letters are letters: enter runs it.
+    """
+
+    DEFAULT_CSS = dialog_css("ApplyDialog")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Cancel", show=False),
+        Binding("c,n", "leave", "Cancel", show=False),
+        Binding("r", "confirm", "Run", show=False),
+        Binding("w", "accept", "Accept the warnings", show=False),
+        Binding("y", "copy_sql", "Copy", show=False),
+        Binding("left,up", "app.focus_previous", "Previous", show=False),
+        Binding("right,down", "app.focus_next", "Next", show=False),
+        Binding("pagedown", "page(1)", "Read on", show=False),
+        Binding("pageup", "page(-1)", "Read back", show=False),
+    ]
+
+    def __init__(self, title: str, ask: Callable[[], Awaitable[Review]], verb: str = "Run it") -> None:
+        super().__init__()
+        self.review: Review | None = None
+        self._title = title
+        self._ask = ask
+        self._verb = verb
+        self._accepted = False
+        self._until = 0.0
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield PlainLine(self._title, classes="dialog--title")
+            page = Page(id="plan")
+            page.can_focus = False
+            yield page
+            yield PlainLine("", id="name")
+            yield QuietInput(id="typed")
+            yield PlainLine("", id="problem", classes="dialog--problem")
+            with Horizontal():
+                yield Answer("esc", "Cancel", id="cancel")
+                yield Answer("w", "Accept the warnings", id="accept")
+                yield Answer("r", self._verb, id="confirm", disabled=True)
+
+    def on_mount(self) -> None:
+        for part in ("#name", "#typed", "#accept"):
+            self.query_one(part).display = False
+        self.query_one("#cancel").focus()
+        self.query_one("#plan", Page).set_state(State(Condition.LOADING, "asking the server; nothing runs yet"))
+        self.run_worker(self._look(), exit_on_error=False)
+
+    async def _look(self) -> None:
+        started = time.monotonic()
+        try:
+            review = await self._ask()
+        except MeshagError as error:
+            fix = getattr(error, "fix", None) or ""
+            self.query_one("#plan", Page).set_state(State(Condition.ERROR, one_line(str(error)), remedy=fix))
+            self._tell(f"{glyphs().bad} Nothing was run")
+            return
+        self.review, self._until = review, time.monotonic() + VALID_S
+        took = f"Asked the server in {duration((time.monotonic() - started) * 1000)}.\n"
+        self.query_one("#plan", Page).set_parts([*review_pieces(review), ("dim", took)])
+        self._show_next()
+
+    def _show_next(self) -> None:
+        """Offer what comes next: nothing, accepting the warnings, typing the name, or running it."""
+        review = self.review
+        if review is None:
+            return
+        blocked, warned = review.blocked_by, review.warned_by
+        confirm, accept = self.query_one("#confirm", Answer), self.query_one("#accept", Answer)
+        accept.display = bool(warned) and not blocked and not self._accepted
+        if blocked:
+            gate = blocked[0]
+            limit = f", must be {one_line(gate.limit)}" if gate.limit else ""
+            self._tell(f"{glyphs().bad} Not possible now: {one_line(gate.name)} is {one_line(gate.value)}{limit}")
+            return
+        if accept.display:
+            many = "a warning" if len(warned) == 1 else f"{len(warned)} warnings"
+            self._tell(f"{glyphs().warning} There is {many}: w accepts, esc leaves")
+            return
+        self._tell("")
+        if review.needs_name is None:
+            confirm.disabled = False
+            return
+        name = self.query_one("#name", PlainLine)
+        name.set_text(f"Type {one_line(review.needs_name)} and press enter to run it:")
+        typed = self.query_one("#typed", QuietInput)
+        name.display = typed.display = True
+        typed.focus()
+
+    def _tell(self, text: str) -> None:
+        self.query_one("#problem", PlainLine).set_text(text)
+
+    # --- answers ----------------------------------------------------------------------------------------------------
+
+    def on_answer_chosen(self, event: Answer.Chosen) -> None:
+        match event.answer.id:
+            case "confirm":
+                self.action_confirm()
+            case "accept":
+                self.action_accept()
+            case _:
+                self.action_leave()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self.query_one("#confirm", Answer).disabled = self.review is None or event.value != self.review.needs_name
+        self._tell("")
+
+    def on_input_submitted(self) -> None:
+        self.action_confirm()
+
+    def action_leave(self) -> None:
+        self.dismiss(None)
+
+    def action_page(self, by: int) -> None:
+        page = self.query_one("#plan", Page)
+        page.scroll_relative(y=by * max(1, page.size.height - 1), animate=False)
+
+    def action_copy_sql(self) -> None:
+        if self.review is not None:
+            self.post_message(Page.Copied(self.query_one("#plan", Page), self.review.sql))
+
+    def action_accept(self) -> None:
+        if self.query_one("#accept").display:
+            self._accepted = True
+            self.query_one("#cancel").focus()
+            self._show_next()
+
+    def action_confirm(self) -> None:
+        """Agree to what is shown, if that can be done."""
+        review = self.review
+        if review is None or review.blocked_by or (review.warned_by and not self._accepted):
+            self._show_next()
+            return
+        if review.needs_name is not None and self.query_one("#typed", Input).value != review.needs_name:
+            self._tell(f"{glyphs().bad} That is not the name: type {one_line(review.needs_name)}")
+        elif time.monotonic() > self._until:
+            self._tell(f"{glyphs().bad} This is too old by now: esc, and ask for it again")
+        else:
+            self.dismiss(review.plan_hash)

@@ -1,0 +1,222 @@
+"""What an index is and is good for, in words: flags for the list, and the reasons why it may or may not go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from meshag_tui.advisor import hygiene, twins
+from meshag_tui.store import history
+from meshag_tui.store.history import Catalog, IndexRow
+from meshag_tui.text import ago, count, exact, glyphs, moment, one_line, size
+from meshag_tui.types import MeshagError, Window
+from meshag_tui.widgets.chart import Series, Trend
+from meshag_tui.widgets.columns import Tone
+from meshag_tui.widgets.dialog import sql_parts
+from meshag_tui.widgets.page import Piece
+
+DAY_MS = 86_400_000
+SHOWN = {
+    "all": "All indexes",
+    "unused": "Unused: no scan seen in the window",
+    "duplicate": "Duplicates, and those another index makes redundant",
+    "invalid": "Invalid: left behind by a failed build",
+}
+METRICS = ("scans", "size")
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index in the list, at a moment (epoch ms)."""
+
+    row: IndexRow
+    now: float
+    duplicate_of: str | None = None
+    redundant_with: str | None = None
+
+    @property
+    def key(self) -> int:
+        return self.row.id
+
+    @property
+    def name(self) -> str:
+        return self.row.stats.name
+
+    @property
+    def table(self) -> str:
+        """Its table, with the schema where that says something."""
+        stats = self.row.stats
+        return stats.table if stats.schema == "public" else f"{stats.schema}.{stats.table}"
+
+    @property
+    def valid(self) -> bool:
+        return self.row.stats.valid and self.row.stats.ready
+
+    @property
+    def unused(self) -> bool:
+        return twins.unused(self.row)
+
+    @property
+    def watched_ms(self) -> float:
+        """How long it was watched without a break and without a scan."""
+        since = max(self.row.observed_since, self.row.last_used_at or 0, self.row.stats.created_at or 0)
+        return max(0.0, self.now - since)
+
+    @property
+    def flags(self) -> str:
+        """What is special about it, what matters most first."""
+        stats, drawn = self.row.stats, glyphs()
+        said = []
+        if stats.building:
+            said.append(f"{drawn.ellipsis} being built")
+        elif not self.valid:
+            said.append(f"{drawn.bad} invalid")
+        if self.duplicate_of:
+            said.append(f"{drawn.warning} duplicate of {one_line(self.duplicate_of)}")
+        elif self.redundant_with:
+            said.append(f"{drawn.warning} redundant with {one_line(self.redundant_with)}")
+        if self.unused:
+            said.append(f"{drawn.warning} unused {span(self.watched_ms)}")
+        if stats.primary:
+            said.append("primary key")
+        elif stats.constraint is not None:
+            said.append(f"constraint {one_line(stats.constraint)}" if stats.constraint != stats.name else "constraint")
+        elif stats.unique:
+            said.append("unique")
+        if stats.predicate is not None:
+            said.append("partial")
+        return ", ".join(said)
+
+    def is_shown(self, wanted: str) -> bool:
+        """Whether the list of `wanted` (a key of `SHOWN`) holds it."""
+        match wanted:
+            case "unused":
+                return self.unused
+            case "duplicate":
+                return bool(self.duplicate_of or self.redundant_with)
+            case "invalid":
+                return not self.valid
+        return True
+
+    @property
+    def text(self) -> str:
+        """What the filter looks at."""
+        return f"{self.table} {self.name} {self.flags} {self.row.stats.definition}"
+
+
+def flags_tone(flags: str) -> Tone:
+    drawn = glyphs()
+    return "critical" if flags.startswith(drawn.bad) else "warning" if flags.startswith(drawn.warning) else ""
+
+
+def used(index: Index) -> str:
+    """When a scan was last seen, or that none was."""
+    if index.row.stats.scans is None:
+        return "not counted"
+    if index.row.last_used_at is not None:
+        return ago(index.row.last_used_at, index.now)
+    if index.row.stats.last_scan is not None:
+        return ago(index.row.stats.last_scan, index.now)
+    return "not seen"
+
+
+def span(ms: float) -> str:
+    """A stretch of observation: "12 d", "5 h", "40 min"."""
+    if ms >= 2 * DAY_MS:
+        return f"{ms / DAY_MS:,.0f} d"
+    return f"{ms / 3_600_000:.0f} h" if ms >= 7_200_000 else f"{ms / 60_000:.0f} min"
+
+
+def with_relations(rows: Sequence[IndexRow], now: float) -> tuple[Index, ...]:
+    """Rows with which of them are copies or prefixes of others."""
+    duplicate_of, redundant_with = twins.duplicates(rows), twins.redundant(rows)
+    return tuple(
+        Index(row, now, duplicate_of.get(row.stats.key), redundant_with.get(row.stats.key)) for row in rows
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An index with its past: `refusals` None when the catalogue was never read whole."""
+
+    trend: history.Trend
+    refusals: tuple[str, ...] | None
+    table: history.TableRow | None
+
+
+def read_whole(row: IndexRow, connection_id: str, window: Window, days: float) -> Whole:
+    """Read the past of an index and what speaks against dropping it, in the store's thread."""
+    trend = history.index_series(row.id, window)
+    try:
+        catalog: Catalog = history.catalog(connection_id)
+    except MeshagError:
+        return Whole(trend, None, None)
+    mine = next((each for each in catalog.indexes if each.id == row.id), row)
+    place = (row.stats.schema, row.stats.table)
+    table = next((each for each in catalog.tables if (each.stats.schema, each.stats.name) == place), None)
+    return Whole(trend, hygiene.refusals(mine, catalog, days), table)
+
+
+def about(index: Index) -> list[Piece]:
+    """An index in full, as far as the list knows it."""
+    stats, row = index.row.stats, index.row
+    said: list[Piece] = [
+        ("bold", f"{stats.schema}.{stats.name}"), ("", f" on {stats.schema}.{stats.table}\n"),
+        *sql_parts(stats.definition), ("", "\n"),
+    ]  # fmt: skip
+    if index.flags:
+        said.append((flags_tone(index.flags), f"{index.flags}\n"))
+    facts = [
+        ("Size", f"{size(stats.size_bytes)}, about {count(stats.rows_estimate)} entries"),
+        ("Scans", f"{exact(row.scans)} in the window, {exact(stats.scans)} since the server's statistics began"),
+        ("Entries read", f"{exact(row.rows_read)}, rows fetched through them {exact(row.rows_fetched)}"),
+        ("Last used", used(index)),
+        ("Watched", f"without a break since {moment(row.observed_since, '%Y-%m-%d %H:%M')}"),
+    ]
+    for label, value in facts:
+        said += [("dim", f"{label:<14}"), ("", f"{value}\n")]
+    return said
+
+
+def whole_pieces(index: Index, whole: Whole, days: float) -> list[Piece]:
+    """What speaks against dropping it, and its table."""
+    said: list[Piece] = []
+    if whole.table is not None:
+        stats = whole.table.stats
+        said += [
+            ("dim", f"{'Table':<14}"),
+            (
+                "",
+                f"{size(stats.size_bytes)}, {count(stats.live_rows)} rows, all its indexes {size(stats.index_bytes)}\n",
+            ),
+        ]
+    if whole.refusals is None:
+        return [*said, ("warning", "\nThe catalogue was not read whole: nothing can be said about dropping it\n")]
+    if not whole.refusals:
+        said.append(
+            ("good", f"\n{glyphs().ok} Nothing speaks against dropping it: unused for {days:.0f} days and more\n")
+        )
+        return said
+    said.append(("accent", "\nWhy it is not proposed for dropping as unused\n"))
+    said += [("", f"  {glyphs().gap} {one_line(reason)}\n") for reason in whole.refusals]
+    if index.duplicate_of or index.redundant_with:
+        other = index.duplicate_of or index.redundant_with
+        said.append(("dim", f"Another index does its work all the same: {one_line(other)}. See the suggestions.\n"))
+    return said
+
+
+def trend_of(trend: history.Trend, metric: str) -> Trend:
+    """Scans a second, or size, of an index over time."""
+    if metric == "size":
+        values: tuple[float | None, ...] = trend.size_bytes
+        title, unit = "size", size
+    else:
+        values, title, unit = trend.rates["scans"], "scans per second", count
+    return Trend(
+        title=title,
+        start=trend.times[0] - trend.step_ms if trend.times else 0,
+        end=trend.times[-1] if trend.times else 1,
+        series=(Series("", tuple(zip(trend.times, values, strict=True))),),
+        gap_ms=round(trend.step_ms * 1.5),
+        unit=unit,
+    )

@@ -1,0 +1,448 @@
+"""Advice about a database: the list with the one under the cursor beside it, and what is done about it by a key.
+
+Applying and undoing go through a review of the exact statement (`screens.apply`); dismissing and reviewing work on all
+that are marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Container, Vertical
+
+from meshag_tui.screens import suggestions_model
+from meshag_tui.screens.apply import ApplyDialog
+from meshag_tui.screens.pane import Pane
+from meshag_tui.screens.suggestions_facts import (
+    gain_word,
+    in_full,
+    on_table,
+    priority_tone,
+    priority_word,
+    query_line,
+    status_word,
+)
+from meshag_tui.screens.suggestions_filter import OPEN
+from meshag_tui.store import changes, history, suggestions
+from meshag_tui.store.changes import ChangeRow
+from meshag_tui.store.suggestions import StoredSuggestion
+from meshag_tui.text import glyphs, one_line
+from meshag_tui.types import ChangeState, MeshagError, SuggestionPriority, SuggestionStatus
+from meshag_tui.widgets.chooser import Chooser
+from meshag_tui.widgets.columns import Column
+from meshag_tui.widgets.dialog import error_dialog
+from meshag_tui.widgets.form import Field, FormDialog
+from meshag_tui.widgets.page import Page, PlainLine
+from meshag_tui.widgets.states import READY, Condition, State
+from meshag_tui.widgets.table import Table
+from meshag_tui.workflows.notices import Topic
+
+if TYPE_CHECKING:
+    from meshag_tui.changes.review import Review
+
+_PRIORITIES = list(SuggestionPriority)
+COLUMNS: tuple[Column, ...] = (
+    Column(
+        "priority", "Priority", 8, value=lambda row: priority_word(row.priority), tone=priority_tone,
+        sort_key=lambda said: [priority_word(each) for each in _PRIORITIES].index(said), keep=95,
+    ),
+    Column("title", "Advice", 26, flex=3, value=lambda row: row.title, prose=True, keep=100),
+    Column("rule", "Rule", 20, value=lambda row: row.rule, keep=60),
+    Column("table", "Table", 10, flex=1, value=on_table, keep=50),
+    Column("evidence", "Evidence", 8, value=lambda row: str(row.evidence_kind), keep=70),
+    Column(
+        "gain", "Gain", 9, align="right", value=lambda row: row.gain_ms_per_day, render=gain_word, descending=True,
+        keep=65,
+    ),
+    Column("status", "Status", 11, value=status_word, keep=80),
+)  # fmt: skip
+_SHOWN_QUERIES = 50
+_ON_ONE = ("apply", "undo", "dismiss", "reviewed")
+
+
+@dataclass(frozen=True)
+class RelatedQuery:
+    """A query that a suggestion is about."""
+
+    id: int
+    text: str | None
+
+    @property
+    def line(self) -> str:
+        return query_line(self.id, self.text)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A suggestion with its past and its queries."""
+
+    found: StoredSuggestion
+    history: tuple[ChangeRow, ...]
+    queries: tuple[RelatedQuery, ...]
+
+
+def read_whole(suggestion_id: str) -> Whole:
+    """Read a suggestion, in the store's thread. MeshagError: there is none of this id."""
+    found = suggestions.get(suggestion_id)
+    queries = []
+    for query_id in found.query_ids[:_SHOWN_QUERIES]:
+        try:
+            queries.append(RelatedQuery(query_id, history.statement(query_id).text))
+        except MeshagError:  # forgotten with its history
+            continue
+    return Whole(found, changes.listing(suggestion_id=suggestion_id), tuple(queries))
+
+
+class SuggestionsPane(Pane):
+    """The list and the detail beside or below it; enter opens the detail alone, with the queries it is about."""
+
+    place = "suggestions"
+    topics: ClassVar[frozenset[Topic]] = frozenset({"suggestions", "changes"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wanted = OPEN
+        self._all: tuple[StoredSuggestion, ...] = ()
+        self._wholes: dict[str, Whole] = {}  # what was read since the last load
+        self._open_id: str | None = None
+        self._busy: dict[str, str] = {}  # suggestion id -> what is being done with it
+        self._notes: tuple[str, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        with Container(id="list", classes="view"):
+            with Vertical(id="suggestions-left"):
+                yield Table(COLUMNS, key=lambda row: row.id, id="suggestions-table")
+                yield PlainLine(id="suggestions-summary")
+            yield Page(id="suggestions-about")
+        with Vertical(id="whole", classes="view"):
+            yield Page(id="suggestion-page")
+            yield Table(
+                (Column("line", "Queries it is about: enter opens one", 20, flex=1, keep=100, prose=True),),
+                key=lambda row: row.id,
+                id="suggestion-queries",
+                markable=False,
+            )
+
+    @property
+    def _list(self) -> Table:
+        return self.query_one("#suggestions-table", Table)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    async def load(self) -> None:
+        info = self.connection
+        if info is None:
+            return
+        self._all = await self.bench.store.read(suggestions.listing, info.id, resolved=True)
+        self._wholes.clear()
+        rows = [
+            found for found in self._all
+            if self.wanted.lets_through(found) and self.matches(f"{found.title} {found.rule} {on_table(found)}")
+        ]  # fmt: skip
+        self._list.set_rows(rows, READY if rows else self._nothing())
+        self._summarise()
+        await self._describe()
+
+    def _nothing(self) -> State:
+        key = self.shell.actions["suggest"].shown_key
+        if not self._all:
+            return State(
+                Condition.EMPTY,
+                "no advice yet",
+                "MeshAG compares the workload with plans, indexes and statistics, and says what would help and why.",
+                f"{key} looks for improvements now.",
+            )
+        if self.filter_text.strip():
+            return State(Condition.EMPTY, "nothing matches", self.filter_text, "esc clears the filter.")
+        return State(
+            Condition.EMPTY,
+            f"no advice that is {self.wanted.said}",
+            f"There are {len(self._all)} others.",
+            f"{self.shell.actions['suggestions-show'].shown_key} shows others, {key} looks again.",
+        )
+
+    def _summarise(self) -> None:
+        rows: Sequence[StoredSuggestion] = self._list.rows
+        said = [f"{len(rows)} of {len(self._all)}", f"shown: {self.wanted.said}"]
+        if self._list.marks:
+            said.append(f"{glyphs().mark} {len(self._list.marks)} marked")
+        said += [f"{what} {one_line(found.title, 40)}" for found in self._all if (what := self._busy.get(found.id))]
+        if self._notes:
+            more = f" (+{len(self._notes) - 1})" if len(self._notes) > 1 else ""
+            said.append(f"{glyphs().warning} {one_line(self._notes[0])}{more}")
+        self.query_one("#suggestions-summary", PlainLine).set_text(glyphs().separator.join(said))
+
+    async def _describe(self) -> None:
+        """Show the suggestion under the cursor or the opened one; its past is read once."""
+        wanted = self._current_id
+        about = self.query_one("#suggestions-about", Page)
+        about.display = wanted is not None
+        self.shell.refresh_keys()
+        if wanted is None:
+            return
+        whole = self._wholes.get(wanted)
+        if whole is None:
+            whole = await self.bench.store.read(read_whole, wanted)
+            if wanted != self._current_id:
+                return
+            self._wholes[wanted] = whole
+        key = self._key_if_writing
+        parts = in_full(whole.found, whole.history, self.shell.now_ms(), key("apply"), key("undo"))
+        if self.view == "whole":
+            self.query_one("#suggestion-page", Page).set_parts(parts, keep_place=True)
+            related = self.query_one("#suggestion-queries", Table)
+            related.set_rows(whole.queries)
+            related.display = bool(whole.queries)
+        else:
+            if whole.queries:
+                parts += [("accent", "\nQueries"), ("dim", "  (enter, then enter on one, opens it)\n")]
+                parts += [("", f"  {query.line}\n") for query in whole.queries[:5]]
+            about.set_parts(parts, keep_place=about.copy_text.split("\n")[1:2] == [whole.found.title])
+        self.shell.refresh_keys()
+
+    def _key_if_writing(self, action_id: str) -> str | None:
+        return self.shell.actions[action_id].shown_key if self.shell.may_write else None
+
+    def show_state(self, state: State) -> None:
+        if self.view == "whole":
+            self.query_one("#suggestion-page", Page).set_state(state)
+        else:
+            self._list.set_state(state)
+
+    def connection_changed(self) -> None:
+        super().connection_changed()
+        self._all, self._notes = (), ()
+        self.query_one("#suggestions-about").display = False
+        self.query_one("#suggestions-summary", PlainLine).set_text("")
+
+    # --- which one --------------------------------------------------------------------------------------------------
+
+    @property
+    def _current_id(self) -> str | None:
+        """The opened one, or the one under the cursor."""
+        if self.view == "whole":
+            return self._open_id
+        row: StoredSuggestion | None = self._list.row
+        return None if row is None else row.id
+
+    @property
+    def _targets(self) -> list[StoredSuggestion]:
+        """What an action is about: the opened one, the marked ones, or the one under the cursor."""
+        if self.view == "whole":
+            found = self._by_id(self._open_id)
+            return [] if found is None else [found]
+        return list(self._list.targets)
+
+    def _by_id(self, suggestion_id: str | None) -> StoredSuggestion | None:
+        if suggestion_id is not None and suggestion_id in self._wholes:
+            return self._wholes[suggestion_id].found
+        return next((found for found in self._all if found.id == suggestion_id), None)
+
+    def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
+        if event.table is self._list:
+            self.run_worker(self._described(), group="about", exclusive=True, exit_on_error=False)
+
+    async def _described(self) -> None:
+        try:
+            await self._describe()
+        except MeshagError as error:
+            self.shell.say(str(error), "error")
+
+    def on_table_marks_changed(self, event: Table.MarksChanged) -> None:
+        self._summarise()
+        self.shell.refresh_keys()
+
+    async def on_table_row_selected(self, event: Table.RowSelected) -> None:
+        if event.table is self._list:
+            self.open_suggestion(event.row.id)
+            return
+        await self.shell.go("queries")
+        pane = self.shell.pane("queries")
+        if pane is not None:
+            pane.open_query(event.row.id)  # type: ignore[attr-defined]
+
+    def open_suggestion(self, suggestion_id: str) -> None:
+        """Look at one suggestion alone."""
+        self._open_id = suggestion_id
+        if self.view == "whole":
+            self.refresh_soon()
+        else:
+            self.open_view("whole")
+
+    def back(self) -> bool:
+        if self.view == "list" and self._list.marks and self.filter_line is None:
+            self._list.clear_marks()
+            return True
+        return super().back()
+
+    # --- actions ----------------------------------------------------------------------------------------------------
+
+    def why_not(self, action_id: str) -> str | None:
+        if action_id == "ask-model":
+            return suggestions_model.why_not(self.bench.settings)
+        if action_id in ("filter", "sort", "sort-reverse", "suggestions-show") and self.view == "whole":
+            return "esc goes back to the list first"
+        if action_id in _ON_ONE:
+            targets = self._targets if self.is_mounted else []
+            return self._why_not_on(action_id, targets) if targets else "there is no advice here"
+        return super().why_not(action_id)
+
+    def _why_not_on(self, action_id: str, targets: Sequence[StoredSuggestion]) -> str | None:
+        found = targets[0]
+        if action_id in ("apply", "undo"):
+            if len(targets) > 1:
+                return f"{len(targets)} are marked, and each change is looked at by itself: esc takes the marks away"
+            if what := self._busy.get(found.id):
+                return f"{what} already"
+        match action_id:
+            case "apply":
+                if found.change is None:
+                    return "there is nothing to run: it is for the application, or a person to decide"
+                if found.status is SuggestionStatus.APPLIED:
+                    return "it is applied already"
+                return "it is not found any more" if found.resolved_at is not None else None
+            case "undo":
+                return None if self._undoable(found) else "nothing of it was applied that could be undone"
+            case "dismiss":
+                if all(each.status in (SuggestionStatus.DISMISSED, SuggestionStatus.APPLIED) for each in targets):
+                    return f"it is {found.status.lower()} already"
+            case "reviewed":
+                if not any(each.status in (SuggestionStatus.NEW, SuggestionStatus.DISMISSED) for each in targets):
+                    return f"it is {found.status.lower()} already"
+        return None
+
+    def _undoable(self, found: StoredSuggestion) -> bool:
+        whole = self._wholes.get(found.id)
+        if whole is None:
+            return found.status is SuggestionStatus.APPLIED
+        return any(row.state is ChangeState.DONE and row.undoes is None for row in whole.history)
+
+    def copy_text(self) -> tuple[str, str] | None:
+        found = self._by_id(self._current_id)
+        if found is None:
+            return None
+        return (found.sql, "statement") if found.sql else (f"{found.title}\n{found.text}", "advice")
+
+    def do_suggestions_show(self) -> None:
+        """Choose which are shown: by status, priority or type."""
+
+        def chosen(choice: str | None) -> None:
+            if choice is not None:
+                self.wanted = self.wanted.with_choice(choice)
+                self._list.action_first()
+                self.refresh_soon()
+
+        self.shell.push_screen(Chooser("Show", self.wanted.choices(self._all)), chosen)
+
+    async def do_reviewed(self) -> None:
+        """Mark as looked at; what was dismissed comes back."""
+        wanted = [
+            each for each in self._targets if each.status in (SuggestionStatus.NEW, SuggestionStatus.DISMISSED)
+        ]  # fmt: skip
+        for found in wanted:
+            await self.bench.mark_reviewed(found.id)
+        self._judged("Reviewed", wanted)
+
+    def do_dismiss(self) -> None:
+        wanted = [
+            each for each in self._targets if each.status in (SuggestionStatus.NEW, SuggestionStatus.REVIEWED)
+        ]  # fmt: skip
+        title = f"Dismiss: {wanted[0].title}" if len(wanted) == 1 else f"Dismiss {len(wanted)} suggestions"
+        reason = Field("reason", "Why", hint="kept with it; it is not proposed again", required=True)
+
+        def answered(values: dict[str, str] | None) -> None:
+            if values is not None:
+                self.shell.do(self._dismiss(wanted, values["reason"].strip()))
+
+        self.shell.push_screen(FormDialog(one_line(title, 90), [reason], verb="Dismiss"), answered)
+
+    async def _dismiss(self, wanted: Sequence[StoredSuggestion], reason: str) -> None:
+        for found in wanted:
+            await self.bench.dismiss(found.id, reason)
+        self._judged("Dismissed", wanted)
+
+    def _judged(self, what: str, wanted: Sequence[StoredSuggestion]) -> None:
+        self._list.clear_marks()
+        self.refresh_soon()
+        subject = wanted[0].title if len(wanted) == 1 else f"{len(wanted)} suggestions"
+        self.shell.say(f"{what}: {one_line(subject, 60)}")
+
+    # --- changing the database --------------------------------------------------------------------------------------
+
+    def do_apply(self) -> None:
+        """Show what would run, and run it after a second key."""
+        found = self._targets[0]
+        dialog = ApplyDialog(f"Apply: {one_line(found.title)}", partial(self.bench.review, found.id))
+        self.shell.push_screen(dialog, lambda agreed: self._begin_apply(found, agreed))
+
+    def _begin_apply(self, found: StoredSuggestion, agreed: str | None) -> None:
+        if agreed is not None:
+            self.shell.do(self._change(found, "applying", "Applied", self.bench.apply(found.id, agreed)))
+
+    def do_undo(self) -> None:
+        """Show what would put the last change back, and run it after a second key."""
+        found = self._targets[0]
+        change_ids: list[str] = []
+
+        async def ask() -> Review:
+            row, review = await self.bench.review_undo(found.id)
+            change_ids.append(row.id)
+            return review
+
+        def answered(agreed: str | None) -> None:
+            if agreed is not None:
+                self.shell.do(self._change(found, "undoing", "Undone", self.bench.undo(change_ids[-1], agreed)))
+
+        self.shell.push_screen(ApplyDialog(f"Undo: {one_line(found.title)}", ask, verb="Put it back"), answered)
+
+    async def _change(self, found: StoredSuggestion, doing: str, done: str, work: Awaitable[ChangeRow]) -> None:
+        """Carry out what was agreed to, and say what came of it."""
+        self._busy[found.id] = doing
+        self._summarise()
+        try:
+            row = await work
+        except MeshagError as error:
+            self._failed(f"Not {done.lower()}: {one_line(found.title)}", error)
+            return
+        finally:
+            self._busy.pop(found.id, None)
+            self._list.clear_marks()
+            self.refresh_soon()
+        undo = f"; {self.shell.actions['undo'].shown_key} undoes it" if done == "Applied" and row.undo_sql else ""
+        self.shell.say(f"{glyphs().ok} {done}, the catalogue confirms it: {one_line(row.sql, 80)}{undo}")
+
+    def _failed(self, title: str, error: MeshagError) -> None:
+        """Say it in full where somebody looks, in a line where a dialog would take the keys of another."""
+        alone = len(self.shell.screen_stack) == 1 and self.in_front
+        if alone:
+            self.shell.push_screen(error_dialog(title, str(error), getattr(error, "fix", None) or ""))
+        else:
+            self.shell.say(f"{title}: {error}", "error")
+
+    # --- looking for more -------------------------------------------------------------------------------------------
+
+    def do_suggest(self) -> None:
+        info = self.connection
+        if info is not None:
+            self.shell.do(self._suggest(info.id))
+
+    async def _suggest(self, connection_id: str) -> None:
+        self.shell.say("Looking for improvements")
+        await self.shell.suggest(connection_id)
+        self._notes = self.bench.advice_notes
+        self._summarise()
+
+    def do_ask_model(self) -> None:
+        """Show what would be sent to a model and where; ask it after a second key."""
+        info = self.connection
+        if info is not None:
+            self.shell.do(suggestions_model.ask(self, info))
+
+    def show_notes(self, notes: tuple[str, ...]) -> None:
+        """Keep what the last search could not see or did not believe in the line below the list."""
+        self._notes = notes
+        self._summarise()

@@ -1,0 +1,78 @@
+"""Asking a language model: first the exact text that would leave the machine and where to, then a deliberate yes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshag_tui.settings import LlmSettings, Settings
+from meshag_tui.text import exact, glyphs, one_line
+from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog
+from meshag_tui.widgets.page import Piece
+
+if TYPE_CHECKING:
+    from meshag_tui.screens.suggestions import SuggestionsPane
+    from meshag_tui.store.connections import ConnectionInfo
+    from meshag_tui.workflows.workbench import Preview
+
+
+@dataclass(frozen=True)
+class Sending(Confirmation):
+    """What would be sent, said with its size and where to, then the text itself."""
+
+    text: str = ""
+
+    def parts(self) -> list[Piece]:
+        said: list[Piece] = [("bold", f"{one_line(self.object_name)}\n"), ("", f"{self.effect}\n")]
+        said += [("warning", f"{glyphs().warning} {note}\n") for note in self.notes]
+        return [*said, ("dim", "\nExactly this is sent:\n"), ("", self.text)]
+
+
+def why_not(settings: Settings) -> str | None:
+    """Why no model can be asked, in one line; None if one can."""
+    ours = settings.llm.base_url == LlmSettings().base_url
+    if settings.llm_key() is None and ours:
+        return f"no key is set: put it into {settings.llm.api_key_env}, or another endpoint into config.toml [llm]"
+    return None
+
+
+def question(preview: Preview, connection: str) -> Sending:
+    """The dialog's content for a preview."""
+    return Sending(
+        title=f"Ask a model about {connection}",
+        object_name=f"{preview.model} at {preview.base_url}",
+        effect=f"{exact(preview.bytes)} bytes leave this machine. The answer is checked against the catalogue before "
+        "anything of it is shown, and nothing of it runs by itself.",
+        verb="Send it",
+        key="s",
+        notes=tuple(f"Left out to keep it small: {cut}" for cut in preview.cut),
+        text=preview.text,
+    )
+
+
+async def ask(pane: SuggestionsPane, info: ConnectionInfo) -> None:
+    """Show the preview; on yes remember the consent and ask."""
+    pane.shell.say("Preparing what a model would be sent")
+    preview = await pane.bench.model_preview(info.id)
+
+    def answered(yes: bool | None) -> None:
+        if yes:
+            pane.shell.do(_send(pane, info))
+        else:
+            pane.shell.say("Nothing was sent")
+
+    pane.shell.push_screen(ConfirmDialog(question(preview, info.name)), answered)
+
+
+async def _send(pane: SuggestionsPane, info: ConnectionInfo) -> None:
+    bench, shell = pane.bench, pane.shell
+    await bench.give_model_consent(info.id)
+    shell.say(f"Asking {bench.settings.llm.model}")
+    found = await bench.suggest(info.id, llm=True)
+    notes = bench.advice_notes
+    pane.show_notes(notes)
+    said = sum(one.origin == "llm" for one in found)
+    shell.say(f"{said} suggestions of the model are open" + (f", {len(notes)} notes" if notes else ""))
+    if notes and len(shell.screen_stack) == 1 and pane.in_front:
+        parts: list[Piece] = [("", f"{glyphs().gap} {note}\n") for note in notes]
+        shell.push_screen(TextDialog("What could not be seen, and what of the answer was not believed", parts))
