@@ -25,6 +25,7 @@ class CollectSettings:
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 15.0
     lock_timeout_ms: int = 500
+    objects_every_s: int = 300  # tables, indexes and schema at most this often, but for a sync asked for by hand
     texts_every_s: int = 600  # texts of unseen statements at most this often, but for a sync asked for by hand
     texts_per_sync: int = 5_000  # unseen texts read by one sync, the costliest statements first; the rest by the next
     text_limit_bytes: int = 65_536

@@ -13,7 +13,7 @@ from typing import Any
 from meshag_tui.settings import CollectSettings
 from meshag_tui.snapshot import Snapshot, StatementText
 from meshag_tui.snapshot import Statements as StatementRows
-from meshag_tui.store import bulk, database, deltas, models, readings, snapshots_objects
+from meshag_tui.store import bulk, database, deltas, digests, models, readings, snapshots_objects
 from meshag_tui.store.baselines import ABSENT
 from meshag_tui.store.documents import clean, document
 from meshag_tui.store.readings import LOSSLESS, Event, Reading, Span, event
@@ -84,12 +84,19 @@ def unread_texts(connection_id: str, keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key not in have]
 
 
+def objects_read_at(connection_id: str) -> int | None:
+    """When tables and indexes were last read, epoch ms of our clock; None: never."""
+    last = _reading(_state(connection_id)[0].get("objects"))
+    return None if last is None else last.taken_at
+
+
 def write(
     connection_id: str,
     snapshot: Snapshot,
     texts: Sequence[StatementText] = (),
     *,
     expected_ms: int | None = None,
+    objects_expected_ms: int = 0,
 ) -> SyncWritten:
     """Write one sync in one transaction.
 
@@ -97,6 +104,7 @@ def write(
         snapshot: what was read; a section that is None leaves what is known of it as it was.
         texts: texts read with it, for keys that `unread_texts` named.
         expected_ms: how long the interval was meant to be; None: the connection's own interval, or the default.
+        objects_expected_ms: the same for tables and indexes, where they are read less often.
 
     Raises:
         MeshagError: the connection is gone.
@@ -108,7 +116,9 @@ def write(
         now = Reading.of(snapshot.facts, snapshot.statements or StatementRows((), []), snapshot.taken_at)
         last = {part: _reading(state.get(part)) for part in ("statements", "objects")}
         _refuse_overtaken(last.values(), now)
-        objects = snapshots_objects.prepare(connection_id, snapshot, last["objects"], now, expected)
+        objects = snapshots_objects.prepare(
+            connection_id, snapshot, last["objects"], now, max(expected, objects_expected_ms)
+        )
         if snapshot.statements is None:
             statements = None
             unread = event("unread", "statement statistics could not be read")
@@ -127,6 +137,7 @@ def write(
         objects.write(interval_id)
         if snapshot.tables is not None or snapshot.indexes is not None:
             state["objects"] = now.as_document()
+        digests.follow(connection_id, span.end_at, state)
         schema_changed = snapshots_objects.write_schema(connection_id, snapshot, state)
         _remember(connection_id, state, snapshot.taken_at if texts else None)
     return SyncWritten(

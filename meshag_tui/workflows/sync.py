@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -98,7 +99,9 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
         reading_ms = run.phases.get("collect", 0.0) + run.phases.get("texts", 0.0)
         pace = pacing.after_success(interval_s, reading_ms, chance)
         warnings = (*snapshot.warnings, *_stretched(pace, interval_s, reading_ms))
-        return await run.complete(lambda: _write(connection, interval_s, snapshot, texts, warnings, pace.delay_ms))
+        return await run.complete(
+            lambda: _write(settings.collect, connection, interval_s, snapshot, texts, warnings, pace.delay_ms)
+        )
 
     return sync_database_stats
 
@@ -111,13 +114,23 @@ async def _read(
     async with AsyncExitStack() as stack:
         async with run.phase("connect"):
             session = await stack.enter_async_context(engine.connect(target, "sync", limits(settings.collect)))
+        objects = await _objects_due(run, store, settings, connection)
         async with run.phase("collect"):
-            snapshot = await session.collect()
+            snapshot = await session.collect(objects)
         texts: tuple[StatementText, ...] = ()
         if snapshot.statements is not None and _texts_due(run, settings, connection, snapshot):
             async with run.phase("texts"):
                 snapshot, texts = await _texts(store, session, connection, snapshot, settings.collect.texts_per_sync)
     return snapshot, texts
+
+
+async def _objects_due(run: Run, store: Store, settings: Settings, connection: ConnectionInfo) -> bool:
+    """Tables, indexes and schema change slowly, and on a small database cost more to read than the counters."""
+    last = await store(snapshots.objects_read_at, connection.id)
+    if run.input.get("by_hand") or last is None:
+        return True
+    # A second early is due: the next sync may be a whole interval away.
+    return not 0 <= time.time() * 1000 - last < settings.collect.objects_every_s * 1000 - 1000
 
 
 def _texts_due(run: Run, settings: Settings, connection: ConnectionInfo, snapshot: Snapshot) -> bool:
@@ -183,6 +196,7 @@ def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float) -> tuple[F
 
 
 def _write(
+    collect: CollectSettings,
     connection: ConnectionInfo,
     interval_s: int,
     snapshot: Snapshot,
@@ -194,7 +208,10 @@ def _write(
     expected_ms = interval_s * 1000
     if connection.next_sync_at is not None and connection.last_sync_at is not None:  # it may have been stretched
         expected_ms = max(expected_ms, connection.next_sync_at - connection.last_sync_at)
-    written = snapshots.write(connection.id, snapshot, texts, expected_ms=expected_ms)
+    objects_expected_ms = expected_ms + collect.objects_every_s * 1000
+    written = snapshots.write(
+        connection.id, snapshot, texts, expected_ms=expected_ms, objects_expected_ms=objects_expected_ms
+    )
     next_sync_at = database.now_ms() + delay_ms
     connections.synced(connection.id, snapshot.facts, warnings, next_sync_at)
     return {
