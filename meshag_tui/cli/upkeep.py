@@ -64,12 +64,11 @@ def migrate(args: argparse.Namespace, output: Output) -> None:
 
 
 def backup(args: argparse.Namespace, output: Output) -> None:
-    to = Path(args.file).expanduser().absolute()
-    if to.exists():
-        raise MeshagError(f"{to} exists: choose another name")
+    from meshag_tui.store import copies
+
     store = _open(args, migrate=False)
     try:
-        made = store.backup(to)
+        made = copies.backup(store, _path(args.file))
     finally:
         store.close()
     output.answer({"backup": str(made), "bytes": made.stat().st_size}, lambda: [f"Backup: {made}"])
@@ -77,45 +76,45 @@ def backup(args: argparse.Namespace, output: Output) -> None:
 
 def restore(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.cli.asking import confirm
-    from meshag_tui.store import place
+    from meshag_tui.store import copies
 
-    path = _sqlite(args)
-    source = Path(args.file).expanduser().absolute()
+    label, source = _label(args), _path(args.file)
     if not source.is_file():
         raise MeshagError(f"There is no backup {source}")
     if not args.yes:
-        confirm(f"Replace the store {path} by {source}?", output)
-    old = place.restore(path, source)
+        confirm(f"Replace the store {label} by {source}?", output)
+    kept = copies.restore(args.settings.store_url, source, args.settings.home)
     output.answer(
-        {"store": str(path), "restored": str(source), "old": None if old is None else str(old)},
-        lambda: [f"Restored {source}" + (f"; the old store is {old}" if old else "")],
+        {"store": label, "restored": str(source), "old": None if kept is None else str(kept)},
+        lambda: [f"Restored {source}{_kept(kept)}"],
     )
 
 
 def seed(args: argparse.Namespace, output: Output) -> None:
-    from meshag_tui.store import sample
+    from meshag_tui.store.seed import seed as fill
+    from meshag_tui.store.vault import Vault
 
+    vault = Vault.open(args.settings)
     store = _open(args)
     try:
-        made = store.run(sample.seed)
+        made = store.run(fill, vault)
         output.answer(made, lambda: ["Made " + ", ".join(f"{rows} {what}" for what, rows in made.items())])
     finally:
         store.close()
 
 
 def reset(args: argparse.Namespace, output: Output) -> None:
-    """Set an SQLite store aside and make a fresh one: what was stays readable under its dated name."""
+    """Start afresh; the store that was is kept beside it, or as a dump in MESHAG_HOME."""
     from meshag_tui.cli.asking import confirm_name
-    from meshag_tui.store import place
+    from meshag_tui.store import copies
 
-    path = _sqlite(args)
+    label = _label(args)
     if not args.yes:
-        confirm_name("The store will be emptied; monitored databases are not touched.", path.name, output)
-    old = place.set_aside(path, "before-reset")
-    _open(args).close()
+        name = label.rstrip("/").rpartition("/")[2]
+        confirm_name("The store will be emptied; monitored databases are not touched.", name, output)
+    kept = copies.reset(args.settings.store_url, args.settings.home)
     output.answer(
-        {"store": str(path), "old": None if old is None else str(old)},
-        lambda: ["The store is empty" + (f"; the old one is {old}" if old else "")],
+        {"store": label, "old": None if kept is None else str(kept)}, lambda: [f"The store is empty{_kept(kept)}"]
     )
 
 
@@ -135,13 +134,11 @@ def rotate_key(args: argparse.Namespace, output: Output) -> None:
 
 
 def paths(args: argparse.Namespace, output: Output) -> None:
-    from meshag_tui.store import place
-
     settings = args.settings
     known: dict[str, Any] = {
         "home": str(settings.home),
         "config": str(settings.home / "config.toml"),
-        "store": place.locate(settings.store_url).label,
+        "store": _label(args),
         "key": str(settings.key_file),
         "log": str(settings.log_file),
     }
@@ -154,11 +151,15 @@ def _open(args: argparse.Namespace, migrate: bool = True) -> Store:
     return Store.open(args.settings.store_url, migrate=migrate)
 
 
-def _sqlite(args: argparse.Namespace) -> Path:
-    """The store's file. MeshagError when it is PostgreSQL, which has tools of its own for this."""
+def _label(args: argparse.Namespace) -> str:
     from meshag_tui.store import place
 
-    path = place.locate(args.settings.store_url).path
-    if path is None:
-        raise MeshagError("A PostgreSQL store is backed up, restored and emptied by its own tools: pg_dump, psql")
-    return path
+    return place.locate(args.settings.store_url).label
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _kept(old: Path | None) -> str:
+    return f"; the old store is kept as {old}" if old else ""
