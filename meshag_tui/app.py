@@ -428,7 +428,7 @@ class MeshagApp(ActionApp):
 
     def why_not(self, action_id: str) -> str | None:
         """Why a general action cannot be done now."""
-        if self.bench is None and action_id not in ("quit", "help", "next-theme", "copy"):
+        if self.bench is None and action_id not in ("quit", "help", "theme", "copy"):
             return "the store is not open"
         needs_one = ("choose-connection", "choose-window", "earlier", "later", "sync-now", "suggest", "cancel")
         if action_id in needs_one and self.connection is None:
@@ -491,12 +491,6 @@ class MeshagApp(ActionApp):
             pane = self.front_pane()
             if pane is not None and pane.stale:
                 pane.refresh_soon()
-
-    def do_next_theme(self) -> None:
-        self.action_next_theme()
-
-    def do_redraw(self) -> None:
-        self.action_redraw()
 
     def do_choose_connection(self) -> None:
         choices = [

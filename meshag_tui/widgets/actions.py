@@ -215,9 +215,9 @@ class ActionApp(GuardedApp):
             ask = getattr(node, "why_not", None)
             if ask is not None and (reason := ask(action.id)) is not None:
                 return one_line(reason, 200)
-        if not any(hasattr(node, action.handler) for node in self._action_nodes()):
-            return "not on this screen"
-        return None
+            if hasattr(node, action.handler):  # it would be done here: who stands behind has no say
+                return None
+        return "not on this screen"
 
     def reasons(self) -> dict[str, str]:
         """For each action of this place that is off: why."""
