@@ -147,7 +147,8 @@ def _private(args: argparse.Namespace, folder: Path) -> Any:
     asked = args.store or os.environ.get("MESHAG_STORE")
     store_url = args.settings.store_url if asked else f"sqlite:///{folder / 'demo.db'}"
     home = args.settings.home if asked else folder
-    collect = replace(args.settings.collect, objects_every_s=2 * INTERVAL_S)
+    # A short life is watched closely.
+    collect = replace(args.settings.collect, objects_every_s=2 * INTERVAL_S, texts_every_s=2 * INTERVAL_S)
     return replace(args.settings, home=home, store_url=store_url, collect=collect)
 
 
