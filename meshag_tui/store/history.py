@@ -41,6 +41,7 @@ from meshag_tui.store.history_windows import (
     latest_window,
     load_series,
     series,
+    steps,
 )
 from meshag_tui.store.ids import query_uid
 from meshag_tui.types import MeshagError, Window
@@ -213,7 +214,7 @@ def query_series(query_id: int, window: Window, points: int = 120) -> Series:
     found = statement(query_id)
     within = intervals(found.connection_id, window)
     amounts = history_queries.amounts(found.connection_id, window, dict.fromkeys(_members(found), query_id))
-    return series(within, amounts.get(query_id, {}), window, points)
+    return series(steps(within, window, points), amounts.get(query_id, {}))
 
 
 def _members(found: Statement) -> tuple[int, ...]:
@@ -241,9 +242,11 @@ def _rows(
     before = history_queries.figures(connection_id, history_queries.before_of(window), shown) if compared else {}
     amounts = history_queries.amounts(connection_id, window, shown)
     texts = history_queries.texts(ids)
+    over = steps(found, window, SPARK_POINTS)
     rows = []
     for each in ids:
-        spark = series(found, amounts.get(each, {}), window, SPARK_POINTS).ms_per_s
+        spent = {interval_id: amount[1] for interval_id, amount in amounts.get(each, {}).items()}
+        spark = over.rates(over.spread(spent))
         rows.append(_row(figures[each], texts.get(each), total, _mean(before.get(each, {})), spark))
     return tuple(rows)
 

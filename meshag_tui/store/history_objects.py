@@ -256,4 +256,5 @@ def _trend(
     query = rows.select(rows.interval, *(getattr(rows, name) for name in columns))
     query = query.where((getattr(rows, key) == object_id) & rows.interval.in_(chosen))
     by_interval = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in listed(query)}
-    return history_windows.trend(found, by_interval, names, window, points)
+    over = history_windows.steps(found, window, points)
+    return history_windows.trend(over, found, by_interval, names)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meshag_tui.store import database, models
+from meshag_tui.store import database, digests, models
 from meshag_tui.store.retention import LEVELS
 from meshag_tui.types import UsageError, Window
 
@@ -82,14 +82,13 @@ def page(
     if sort not in SORTS:
         raise UsageError(f"Statements are sorted by one of {', '.join(SORTS)}")
     mark = models.database.param
-    arguments: list[Any] = [connection_id, window.start, window.end]
+    arguments: list[Any] = []
+    rows = digests.source(connection_id, window).rows_sql()
     earlier = join = ""
     if sort == "change":
-        before = before_of(window)
-        arguments += [connection_id, before.start, before.end]
+        before = digests.source(connection_id, before_of(window)).rows_sql()
         earlier = f"""earlier AS (
-            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM query_statistics
-            WHERE interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
+            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM ({before}) b GROUP BY query_id
         ),"""  # noqa: S608
         join = "LEFT JOIN earlier e ON e.query_id = s.query_id"
     matches = _matches(text, mark, arguments)
@@ -97,7 +96,7 @@ def page(
     statement = f"""
         WITH sums AS (
             SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms, {_OF_STATISTICS.get(sort, "NULL")} AS amount
-            FROM query_statistics WHERE interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
+            FROM ({rows}) r GROUP BY query_id
         ),
         {earlier}
         merged AS (
@@ -117,9 +116,9 @@ def page(
             SUM(CASE WHEN {hidden} THEN time_ms END), (SELECT SUM(time_ms) FROM sums) FROM matching
         ORDER BY 1, 2
     """  # noqa: S608
-    *rows, figures = _fetch(statement, arguments)
+    *places, figures = _fetch(statement, arguments)
     return Page(
-        ids=tuple(row[2] for row in rows),
+        ids=tuple(row[2] for row in places),
         matching=int(figures[2]),
         hidden=int(figures[3]),
         hidden_time_ms=float(figures[4] or 0.0),
@@ -136,20 +135,16 @@ def figures(connection_id: str, window: Window, shown: Mapping[int, int]) -> dic
     """What statements are and what they did in a window, merged as `shown` maps their ids; all counters by column."""
     if not shown:
         return {}
-    mark = models.database.param
+    rows = digests.source(connection_id, window).rows_sql()
     members = ", ".join(str(int(each)) for each in shown)
     sums = ", ".join(
         [f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _COUNTS] + [f"SUM({name}) AS {name}" for name in _TIMES]
     )
     columns = (*_COUNTS, *_TIMES)
     statement = f"""
-        SELECT query_id, {sums} FROM query_statistics
-        WHERE query_id IN ({members}) AND interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
+        SELECT query_id, {sums} FROM ({rows}) r WHERE query_id IN ({members}) GROUP BY query_id
     """  # noqa: S608
-    found = {
-        row[0]: dict(zip(columns, row[1:], strict=True))
-        for row in _fetch(statement, [connection_id, window.start, window.end])
-    }
+    found = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in _fetch(statement, [])}
     merged: dict[int, dict[str, Any]] = {}
     query = models.Query
     described: Any = query.select(*(getattr(query, name) for name in _WHAT)).where(query.id.in_(list(shown))).dicts()
@@ -181,10 +176,10 @@ def _of_known(choose: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
 def counts(connection_id: str, window: Window, slow_ms: float) -> tuple[int, int]:
     """How many statements ran, without internal ones, and how many of them were slow on average."""
     mark = models.database.param
+    rows = digests.source(connection_id, window).rows_sql()
     statement = f"""
         WITH sums AS (
-            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM query_statistics
-            WHERE interval_id IN ({intervals_sql(mark)}) GROUP BY query_id
+            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM ({rows}) r GROUP BY query_id
         ),
         merged AS (
             SELECT SUM(s.time_ms) / NULLIF(SUM(s.calls), 0) AS mean_ms
@@ -192,7 +187,7 @@ def counts(connection_id: str, window: Window, slow_ms: float) -> tuple[int, int
         )
         SELECT COUNT(*), COUNT(CASE WHEN mean_ms >= {mark} THEN 1 END) FROM merged
     """  # noqa: S608
-    ran, slow = _fetch(statement, [connection_id, window.start, window.end, slow_ms])[0]
+    ran, slow = _fetch(statement, [slow_ms])[0]
     return int(ran), int(slow)
 
 

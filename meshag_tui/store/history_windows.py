@@ -115,78 +115,79 @@ def latest_window(connection_id: str, span_ms: int) -> Window:
     return Window(end - span_ms, end)
 
 
-def load_series(connection_id: str, window: Window, points: int = 120) -> Series:
-    """What all statements of a connection did, those hidden from us too where the server counts them."""
-    found = intervals(connection_id, window)
-    return series(found, {each.id: (each.calls, each.time_ms) for each in found}, window, points)
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """A window in equal steps: their ends, their length, how long each was observed, and what goes into which."""
+
+    times: tuple[int, ...]
+    step_ms: int
+    seconds: tuple[float, ...]  # observed in each step; 0 is a gap
+    parts: Mapping[int, tuple[tuple[int, float], ...]]  # by interval id: (step, share of the interval)
+
+    def spread(self, amounts: Mapping[int, float]) -> list[float | None]:
+        """Amounts by interval id, laid over the steps; None in gaps. An observed interval without one is 0."""
+        found: list[float | None] = [0.0 if seconds else None for seconds in self.seconds]
+        for interval_id, amount in amounts.items():
+            for number, share in self.parts.get(interval_id, ()):
+                found[number] = (found[number] or 0.0) + amount * share
+        return found
+
+    def rates(self, spread: Sequence[float | None]) -> tuple[float | None, ...]:
+        """What was spread, per second."""
+        pairs = zip(spread, self.seconds, strict=True)
+        return tuple(None if amount is None else amount / seconds for amount, seconds in pairs)
 
 
-def series(
-    found: Sequence[Observed], amounts: Mapping[int, tuple[float, float]], window: Window, points: int
-) -> Series:
-    """Calls and time by interval id as rates over at most `points` steps; an observed interval without a row is 0."""
-    times, step, shares = _steps(found, window, points)
-    calls: list[float | None] = []
-    spent: list[float | None] = []
-    mean: list[float | None] = []
-    for share in shares:
-        if not share:
-            calls.append(None)
-            spent.append(None)
-            mean.append(None)
-            continue
-        seconds = sum(overlap for _, overlap in share) / 1000
-        number = sum(amounts.get(each.id, (0, 0))[0] * overlap / each.length_ms for each, overlap in share)
-        time = sum(amounts.get(each.id, (0, 0.0))[1] * overlap / each.length_ms for each, overlap in share)
-        calls.append(number / seconds)
-        spent.append(time / seconds)
-        mean.append(time / number if number else None)
-    return Series(times, step, tuple(calls), tuple(mean), tuple(spent))
-
-
-def trend(
-    found: Sequence[Observed], rows: Mapping[int, Mapping[str, Any]], names: Iterable[str], window: Window, points: int
-) -> Trend:
-    """Counters of one object by interval id as rates; the size is the last one known at each step."""
-    times, step, shares = _steps(found, window, points)
-    rates: dict[str, tuple[float | None, ...]] = {}
-    for name in names:
-        values: list[float | None] = []
-        for share in shares:
-            seconds = sum(overlap for _, overlap in share) / 1000
-            amount = sum((rows.get(each.id, {}).get(name) or 0) * overlap / each.length_ms for each, overlap in share)
-            values.append(amount / seconds if seconds else None)
-        rates[name] = tuple(values)
-    sizes: list[int | None] = []
-    known = sorted((each.end_at, rows[each.id].get("size_bytes")) for each in found if each.id in rows)
-    for end in times:
-        upto = [size for at, size in known if at <= end and size is not None]
-        sizes.append(upto[-1] if upto else None)
-    return Trend(times, step, rates, tuple(sizes))
-
-
-def _steps(
-    found: Sequence[Observed], window: Window, points: int
-) -> tuple[tuple[int, ...], int, list[list[tuple[Observed, int]]]]:
-    """Ends of equal steps, their length, and for each step the intervals that overlap it, with by how much, ms.
-
-    Steps are no shorter than most intervals: a point is never finer than what was measured.
-    """
+def steps(found: Sequence[Observed], window: Window, points: int) -> Steps:
+    """At most `points` steps, no shorter than most intervals: a point is never finer than what was measured."""
     timed = [each for each in found if each.timed and each.length_ms > 0]
     usual = median(each.length_ms for each in timed) if timed else window.span_ms
-    count = max(1, min(points, round(window.span_ms / usual)))
-    step = -(-window.span_ms // count)
+    count = max(1, min(points, round(window.span_ms / usual))) if usual else 1
+    step = max(1, -(-window.span_ms // count))
     edges = [window.end - step * (count - number) for number in range(count + 1)]
-    shares: list[list[tuple[Observed, int]]] = [[] for _ in range(count)]
+    observed = [0] * count
+    parts: dict[int, tuple[tuple[int, float], ...]] = {}
     for each in timed:
         start = each.end_at - each.length_ms
         first = max(0, (start - edges[0]) // step)
         last = min(count - 1, (each.end_at - 1 - edges[0]) // step)
+        shares = []
         for number in range(first, last + 1):
             overlap = min(each.end_at, edges[number + 1]) - max(start, edges[number])
-            if overlap > 0:
-                shares[number].append((each, overlap))
-    return tuple(edges[1:]), step, shares
+            observed[number] += overlap
+            shares.append((number, overlap / each.length_ms))
+        parts[each.id] = tuple(shares)
+    return Steps(tuple(edges[1:]), step, tuple(length / 1000 for length in observed), parts)
+
+
+def load_series(connection_id: str, window: Window, points: int = 120) -> Series:
+    """What all statements of a connection did, those hidden from us too where the server counts them."""
+    found = intervals(connection_id, window)
+    return series(steps(found, window, points), {each.id: (each.calls, each.time_ms) for each in found})
+
+
+def series(over: Steps, amounts: Mapping[int, tuple[float, float]]) -> Series:
+    """Calls and time by interval id as rates over steps."""
+    calls = over.spread({interval_id: amount[0] for interval_id, amount in amounts.items()})
+    times = over.spread({interval_id: amount[1] for interval_id, amount in amounts.items()})
+    means = tuple(
+        time / number if number and time is not None else None for number, time in zip(calls, times, strict=True)
+    )
+    return Series(over.times, over.step_ms, over.rates(calls), means, over.rates(times))
+
+
+def trend(over: Steps, found: Sequence[Observed], rows: Mapping[int, Mapping[str, Any]], names: Iterable[str]) -> Trend:
+    """Counters of one object by interval id as rates; the size is the last one known at each step."""
+    rates = {
+        name: over.rates(over.spread({interval_id: row[name] or 0 for interval_id, row in rows.items()}))
+        for name in names
+    }
+    known = [(each.end_at, rows[each.id]["size_bytes"]) for each in found if each.id in rows]
+    sizes: list[int | None] = []
+    for end in over.times:
+        upto = [size for at, size in known if at <= end and size is not None]
+        sizes.append(upto[-1] if upto else None)
+    return Trend(over.times, over.step_ms, rates, tuple(sizes))
 
 
 def events(found: Iterable[Observed]) -> tuple[Loss, ...]:

@@ -169,6 +169,38 @@ class QueryStatistics(Record):
         without_rowid = True
 
 
+class Digest(Record):
+    """A closed hour or day of a connection that is summed a second time: long windows are read through these."""
+
+    id = BigAutoField()
+    connection = ForeignKeyField(Connection, on_delete="CASCADE", index=False)
+    width_s = IntegerField()
+    end_at = BigIntegerField()
+
+    class Meta:
+        indexes = ((("connection", "width_s", "end_at"), True),)
+
+
+class QueryDigest(Record):
+    """What a query did in that hour or day: the same counts as in its intervals, a second time."""
+
+    digest = ForeignKeyField(Digest, on_delete="CASCADE", index=False)
+    query = ForeignKeyField(Query, on_delete="CASCADE", index=True)
+    calls = BigIntegerField()
+    time_ms = DoubleField()
+    rows = BigIntegerField(null=True)
+    shared_hit = BigIntegerField(null=True)
+    shared_read = BigIntegerField(null=True)
+    temp_read = BigIntegerField(null=True)
+    temp_written = BigIntegerField(null=True)
+    io_time_ms = DoubleField(null=True)
+    wal_bytes = BigIntegerField(null=True)
+
+    class Meta:
+        primary_key = CompositeKey("digest", "query")
+        without_rowid = True
+
+
 class Plan(Record):
     """A plan of a query, stored when its shape changed."""
 
@@ -400,6 +432,8 @@ MODELS: tuple[type[Record], ...] = (
     Query,
     QueryText,
     QueryStatistics,
+    Digest,
+    QueryDigest,
     Plan,
     MonitoredTable,
     TableAccess,

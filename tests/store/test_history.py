@@ -8,11 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from peewee import fn
 
 from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.settings import RetentionSettings
 from meshag_tui.snapshot import Column, Epoch, ForeignKey, IndexKey, Sequence
-from meshag_tui.store import bulk, connections, history, history_queries, ids, models, retention, snapshots
+from meshag_tui.store import (
+    bulk,
+    connections,
+    digests,
+    history,
+    history_queries,
+    history_windows,
+    ids,
+    models,
+    retention,
+    snapshots,
+)
 from meshag_tui.store.database import Store
 from meshag_tui.types import MeshagError, UsageError, Window
 from tests.store.readings import MINUTE, START, Watched, text
@@ -253,6 +265,56 @@ def test_the_latest_window_ends_with_the_last_sync(store: Store, connection: str
     assert store.run(history.latest_window, connection, 60_000) == Window(START + 2 * MINUTE, START + 3 * MINUTE)
     never = store.run(history.latest_window, "con_never", 60_000)
     assert abs(never.end - time.time() * 1000) < 10_000
+
+
+def windows_equal(connection_id: str, *windows: Window) -> None:
+    """Whatever a window is read through, it says what its intervals say."""
+    row, interval = models.QueryStatistics, models.Interval
+    for window in windows:
+        chosen = row.interval.in_(interval.select(interval.id).where(history_windows.within(connection_id, window)))
+        sums = row.select(row.query, fn.SUM(row.calls), fn.SUM(row.rows)).where(chosen).group_by(row.query).tuples()
+        page = history.queries(connection_id, window, internal=True, limit=1000)
+        assert {each.id: (each.calls, each.rows) for each in page.rows} == {
+            query: (int(calls), int(rows)) for query, calls, rows in sums
+        }, window
+
+
+def test_long_windows_are_read_through_hours_and_days(store: Store, connection: str) -> None:
+    hour = 60 * MINUTE
+    server = Watched(at=START // DAY * DAY - 7 * MINUTE)
+    store.run(snapshots.write, connection, server.run("a").run("b").snapshot())
+    for n in range(210):  # every 20 minutes for 70 hours, with a pause of 5 hours
+        server.run("a", n + 1).run("b" if n % 9 else "c", 2)
+        store.run(snapshots.write, connection, server.snapshot(after_ms=(300 if n == 100 else 20) * MINUTE))
+    end = server.at
+    windows = [Window(end - span, end) for span in (hour, 2 * hour, 5 * hour, 24 * hour, 31 * hour, 80 * hour)]
+    windows += [Window(end - 50 * hour + shift, end - 3 * hour - shift) for shift in (0, 1, MINUTE, 17 * MINUTE, hour)]
+    source = store.run(digests.source, connection, windows[-6])
+    assert len(source.digests) < 60 and len(source.intervals) < 10, "two days, the hours beside them, the edges"
+    store.run(windows_equal, connection, *windows)
+    # Rolled up, the intervals are others and the sums the same.
+    store.run(retention.roll_up, RetentionSettings(raw_days=1), end)
+    store.run(windows_equal, connection, *windows)
+    # A clock set back puts an interval into an hour that was summed already.
+    late = replace(server.run("a", 1000).snapshot(), taken_at=end - 10 * hour)
+    store.run(snapshots.write, connection, late)
+    store.run(windows_equal, connection, *windows)
+    server.run("a", 5)
+    store.run(snapshots.write, connection, server.snapshot(after_ms=hour))
+    store.run(windows_equal, connection, *windows)
+
+
+def test_digests_are_forgotten_in_time(store: Store, connection: str) -> None:
+    server = Watched(at=START // DAY * DAY + MINUTE)
+    for _ in range(24 * 12):
+        store.run(snapshots.write, connection, server.run("a").snapshot(after_ms=60 * MINUTE))
+
+    def widths() -> dict[int, int]:
+        row = models.Digest
+        return dict(row.select(row.width_s, fn.COUNT(row.id)).group_by(row.width_s).tuples())
+
+    found = store.run(widths)
+    assert 8 * 24 <= found[3600] <= 9 * 24 and found[86_400] >= 10
 
 
 # Tables, indexes, catalogue

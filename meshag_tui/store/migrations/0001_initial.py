@@ -143,6 +143,33 @@ class QueryStatistics(Record):
         primary_key = CompositeKey("interval", "query")
 
 
+class Digest(Record):
+    id = BigAutoField()
+    connection = ForeignKeyField(Connection, on_delete="CASCADE", index=False)
+    width_s = IntegerField()
+    end_at = BigIntegerField()
+
+    class Meta:
+        indexes = ((("connection", "width_s", "end_at"), True),)
+
+
+class QueryDigest(Record):
+    digest = ForeignKeyField(Digest, on_delete="CASCADE", index=False)
+    query = ForeignKeyField(Query, on_delete="CASCADE", index=True)
+    calls = BigIntegerField()
+    time_ms = DoubleField()
+    rows = BigIntegerField(null=True)
+    shared_hit = BigIntegerField(null=True)
+    shared_read = BigIntegerField(null=True)
+    temp_read = BigIntegerField(null=True)
+    temp_written = BigIntegerField(null=True)
+    io_time_ms = DoubleField(null=True)
+    wal_bytes = BigIntegerField(null=True)
+
+    class Meta:
+        primary_key = CompositeKey("digest", "query")
+
+
 class Plan(Record):
     id = AutoField()
     query = ForeignKeyField(Query, on_delete="CASCADE")
@@ -352,6 +379,8 @@ TABLES: tuple[type[Record], ...] = (
     Query,
     QueryText,
     QueryStatistics,
+    Digest,
+    QueryDigest,
     Plan,
     MonitoredTable,
     TableAccess,
@@ -370,7 +399,7 @@ TABLES: tuple[type[Record], ...] = (
 
 def up(migrator: Any, db: Any) -> None:
     sqlite = isinstance(db, SqliteDatabase)
-    rowless: tuple[type[Record], ...] = (QueryStatistics, TableAccess, IndexUsage)
+    rowless: tuple[type[Record], ...] = (QueryStatistics, QueryDigest, TableAccess, IndexUsage)
     for model in rowless:
         model._meta.without_rowid = sqlite  # PostgreSQL knows no such word
     db.bind(TABLES)

@@ -1,0 +1,133 @@
+"""Sums of closed hours and days, beside the intervals they are made from: what lets a window of a day or a week be read
+in a moment however often the database was synced.
+
+A digest holds what the intervals that end in its hour or day hold, whatever their resolution, and it can be made from
+them again. A window is read as the whole days in it, the whole hours beside them, and the intervals at its edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from meshag_tui.store import models
+from meshag_tui.store.history_windows import listed, within
+from meshag_tui.types import Window
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+KEPT_MS = {HOUR_MS: 8 * DAY_MS, DAY_MS: 400 * DAY_MS}
+COUNTERS = (
+    "calls",
+    "time_ms",
+    "rows",
+    "shared_hit",
+    "shared_read",
+    "temp_read",
+    "temp_written",
+    "io_time_ms",
+    "wal_bytes",
+)
+_AT_ONCE = 24  # digests made by one sync at most
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the counts of a window are: ids of intervals and of digests, which have nothing in common."""
+
+    intervals: tuple[int, ...]
+    digests: tuple[int, ...]
+
+    def rows_sql(self) -> str:
+        """A SELECT of query_id and `COUNTERS`, one row for each part a statement ran in."""
+        columns = ", ".join(COUNTERS)
+        parts = []
+        if self.intervals or not self.digests:
+            ids = ", ".join(map(str, self.intervals)) or "NULL"
+            parts.append(f"SELECT query_id, {columns} FROM query_statistics WHERE interval_id IN ({ids})")  # noqa: S608
+        if self.digests:
+            ids = ", ".join(map(str, self.digests))
+            parts.append(f"SELECT query_id, {columns} FROM query_digest WHERE digest_id IN ({ids})")  # noqa: S608
+        return " UNION ALL ".join(parts)
+
+
+def source(connection_id: str, window: Window) -> Source:
+    """Where the counts of the intervals that end in the window are to be read."""
+    chosen: list[tuple[int, int, int]] = []  # start, end, id
+    if window.span_ms >= 2 * HOUR_MS:
+        digest = models.Digest
+        inside = (digest.connection == connection_id) & (digest.end_at > window.start) & (digest.end_at <= window.end)
+        query = digest.select(digest.width_s, digest.end_at, digest.id).where(inside)
+        found = listed(query.order_by(digest.width_s.desc()))
+        days: set[int] = set()
+        for width_s, end_at, digest_id in found:
+            start = end_at - width_s * 1000
+            if start < window.start:
+                continue
+            if width_s * 1000 == DAY_MS:
+                days.add(end_at)
+            elif _ceiling(end_at, DAY_MS) in days:
+                continue
+            chosen.append((start, end_at, digest_id))
+    hours = {end for start, until, _ in chosen for end in range(start + HOUR_MS, until + 1, HOUR_MS)}
+    row = models.Interval
+    ids = listed(row.select(row.id, row.end_at).where(within(connection_id, window)))
+    return Source(
+        intervals=tuple(interval_id for interval_id, end_at in ids if _ceiling(end_at, HOUR_MS) not in hours),
+        digests=tuple(digest_id for _, _, digest_id in chosen),
+    )
+
+
+def follow(connection_id: str, end_at: int, state: MutableMapping[str, Any]) -> None:
+    """Called with each new interval's end: sums the hours that closed, and undoes what a late interval falls into.
+
+    `state` remembers (under "digested") the end of the last closed hour, so that most calls send nothing.
+    """
+    closed = end_at // HOUR_MS * HOUR_MS
+    last = state.get("digested")
+    state["digested"] = closed
+    if last is None or last == closed:
+        return
+    row, mine = models.Digest, models.Digest.connection == connection_id
+    stale = row.end_at.in_([_ceiling(end_at, HOUR_MS), _ceiling(end_at, DAY_MS)])  # a clock was set back: they lack it
+    for width, kept in KEPT_MS.items():
+        stale |= (row.width_s == width // 1000) & (row.end_at <= (closed - kept) // DAY_MS * DAY_MS)
+    row.delete().where(mine & stale).execute()
+    close(connection_id, closed)
+
+
+def close(connection_id: str, closed: int) -> None:
+    """Make what is missing of the hours that end by `closed`, and of the days, from the last hours back."""
+    row, interval = models.Digest, models.Interval
+    digests = row.select(row.width_s, row.end_at, row.id).where(row.connection == connection_id)
+    made = {(width_s * 1000, end): digest_id for width_s, end, digest_id in listed(digests)}
+    recent = within(connection_id, Window(closed - KEPT_MS[HOUR_MS], closed))
+    hours: dict[int, list[int]] = {}
+    for interval_id, end_at in listed(interval.select(interval.id, interval.end_at).where(recent)):
+        hours.setdefault(_ceiling(end_at, HOUR_MS), []).append(interval_id)
+    missing = sorted((end for end in hours if (HOUR_MS, end) not in made), reverse=True)
+    for end in missing[:_AT_ONCE]:
+        made[HOUR_MS, end] = _write(connection_id, HOUR_MS, end, Source(tuple(hours[end]), ()))
+    days: dict[int, list[int]] = {}
+    for end in hours:
+        days.setdefault(_ceiling(end, DAY_MS), []).append(end)
+    first = min(days, default=0)  # its beginning may lie before what was looked at
+    for day, ends in days.items():
+        complete = first < day <= closed and all((HOUR_MS, end) in made for end in ends)
+        if complete and (DAY_MS, day) not in made:
+            _write(connection_id, DAY_MS, day, Source((), tuple(made[HOUR_MS, end] for end in ends)))
+
+
+def _write(connection_id: str, width: int, end: int, parts: Source) -> int:
+    digest = int(models.Digest.insert(connection=connection_id, width_s=width // 1000, end_at=end).execute())
+    sums = ", ".join(f"SUM({name})" for name in COUNTERS)
+    models.database.execute_sql(
+        f"INSERT INTO query_digest(digest_id, query_id, {', '.join(COUNTERS)}) "  # noqa: S608
+        f"SELECT {digest}, query_id, {sums} FROM ({parts.rows_sql()}) parts GROUP BY query_id"
+    )
+    return digest
+
+
+def _ceiling(end_at: int, width: int) -> int:
+    """The end of the hour or day that a moment belongs to: a boundary belongs to what ends there."""
+    return -(-end_at // width) * width
