@@ -186,10 +186,8 @@ def _partial(
     """Conditions whose constant stands in the text (IS NULL, a boolean): an index on those rows only, when few."""
     schema, table = view.relation
     for one in predicates:
-        if one.column is None or one.kind != "eq" or rare_share(view, one) > FEW:
-            continue
-        where = condition_of(one)
-        if where is None:
+        where = condition_of(one) if one.kind == "eq" else None
+        if where is None or one.column is None or view.where_share(where) > FEW:
             continue
         names = [name for name in equal if name != one.column]
         sorted_by = [key for key in order.columns if key.name not in equal] if order is not None else []
@@ -198,15 +196,6 @@ def _partial(
         whole = [*keys, *more] or [IndexColumn(one.column)]
         spec = IndexSpec(schema, table, tuple(whole[:MOST_KEYS]), where=where)
         yield Candidate((spec,), len(names), "few rows")
-
-
-def rare_share(view: TableView, predicate: Predicate) -> float:
-    """Share of the rows that meet an IS NULL or a condition on a boolean."""
-    column = predicate.column or ""
-    operator = predicate.operator.upper()
-    if operator == "IS NULL":
-        return view.null_share(column)
-    return view.value_share(column, "t" if operator == "= TRUE" else "f")
 
 
 def condition_of(predicate: Predicate) -> str | None:

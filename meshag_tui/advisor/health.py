@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.snapshot import TableStats
 from meshag_tui.text import count, duration, exact, moment, percent, size
 from meshag_tui.types import (
     Analyze,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, TableRow
 
 FEW_ROWS = 1_000
+PAGE_BYTES = 8192
 STALE_SHARE = 0.25
 DEAD_SHARE = 0.30
 SEQUENCE_SHARE = 0.75
@@ -49,6 +51,7 @@ def _stale(table: TableRow) -> Iterator[Suggestion]:
     never = stats.rows_estimate < 0 and stats.last_analyze is None
     if modified is None or max(live, modified) < FEW_ROWS:
         return
+    modified = min(modified, _not_seen(stats, live))
     share = 1.0 if never else modified / max(live, 1)
     if share < STALE_SHARE:
         return
@@ -67,6 +70,21 @@ def _stale(table: TableRow) -> Iterator[Suggestion]:
         facts=[f"modified since analyze: {count(modified)}", f"live rows: {count(live)}"],
         change=Analyze(stats.schema, stats.name),
     )
+
+
+def _not_seen(stats: TableStats, live: int) -> int:
+    """Most rows that the last ANALYZE can have missed.
+
+    A session reports its rows up to seconds late, so that rows loaded and analysed at once are counted twice and as
+    modified since. A file that has not grown since ANALYZE holds no more rows; a later VACUUM counts pages anew, and
+    then nothing is known.
+    """
+    churn = sum(stats.counters.get(name) or 0 for name in ("updates", "deletes"))
+    recounted = stats.last_analyze is None or (stats.last_vacuum or 0) > stats.last_analyze + 60_000
+    if recounted or stats.pages <= 0 or stats.rows_estimate <= 0 or stats.size_bytes is None:
+        return live + churn
+    growth = stats.size_bytes / PAGE_BYTES / stats.pages - 1
+    return int(churn + max(0.0, min(live - stats.rows_estimate, growth * stats.rows_estimate)))
 
 
 def _bloat(table: TableRow) -> Iterator[Suggestion]:

@@ -225,8 +225,8 @@ def _pick(offers: Sequence[tuple[Choice, int]]) -> tuple[Choice, int]:
     return min(
         near,
         key=lambda offer: (
-            sum(len(spec.columns) + len(spec.include) for spec in offer[0].candidate.specs),
             offer[1],
+            sum(len(spec.columns) + len(spec.include) for spec in offer[0].candidate.specs),
             -_saved(offer[0]),
             repr(offer[0].candidate),
         ),

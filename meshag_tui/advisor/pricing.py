@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.candidates import Candidate, SortOrder, condition_of, extreme, rare_share, sort_order
+from meshag_tui.advisor.candidates import Candidate, SortOrder, condition_of, extreme, sort_order
 from meshag_tui.advisor.costs import Weighed, number_setting, weigh
 from meshag_tui.advisor.indexes import same_expression, serves
 from meshag_tui.advisor.statistics import Tables, TableView
@@ -319,7 +319,7 @@ class Reckoner:
             met = next((one for one in plain if condition_of(one) == spec.where), None)
             if met is None:
                 return 1.0, False, False
-            share, used = rare_share(view, met), True
+            share, used = view.where_share(spec.where), True
             plain.remove(met)
             left.discard(met.column or met.expression)
         for key in spec.columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ SMALL_PAGES = 8
 _UNKNOWN_DISTINCT = 200.0  # what PostgreSQL itself assumes
 _UNKNOWN_WIDTH = 8
 _PAGE = 8192
+_WHERE = re.compile(r'^(?P<not>NOT )?"(?P<column>(?:[^"]|"")+)"(?P<null> IS NULL)?$')
 _WRITES = ("inserts", "updates", "deletes")
 _NO_DEDUPLICATION = ("numeric", "float4", "float8", "real", "double precision", "jsonb", "interval")
 
@@ -76,6 +78,16 @@ class TableView:
         shares = dict(zip(known.common_values, known.common_frequencies, strict=False)) if known else {}
         return shares.get(value, self.equal_share(column) if not shares else 0.0)
 
+    def where_share(self, where: str | None) -> float:
+        """Share of the rows in a partial index, where its predicate is an IS NULL or a boolean; else 1."""
+        match = _WHERE.match(where or "")
+        if match is None:
+            return 1.0
+        column = match["column"].replace('""', '"')
+        if match["null"]:
+            return self.null_share(column)
+        return self.value_share(column, "f" if match["not"] else "t")
+
     def null_share(self, column: str) -> float:
         known = self.columns.get(column)
         return known.null_fraction if known else 0.005
@@ -92,18 +104,19 @@ class TableView:
         """Size an index would have. B-tree deduplication (13+) is counted, which HypoPG leaves out."""
         if spec.method == "brin":
             return 3 * _PAGE
+        rows = max(1.0, self.rows * self.where_share(spec.where))
         width, distinct, dedup = 0.0, 1.0, not spec.include
         for key in spec.columns:
             width += _UNKNOWN_WIDTH * 2 if key.is_expression else self.width(key.name)
-            distinct *= self.rows / 4 if key.is_expression else self.distinct(key.name)
+            distinct *= rows / 4 if key.is_expression else self.distinct(key.name)
             dedup = dedup and not self.types.get(key.name, "").startswith(_NO_DEDUPLICATION)
         width += sum(self.width(name) for name in spec.include)
         tuple_bytes = 8 * math.ceil((8 + width) / 8)
-        repeats = self.rows / min(distinct, self.rows)
+        repeats = rows / min(distinct, rows)
         if dedup and repeats >= 2:
-            entries = self.rows / min(repeats, 400.0) * (tuple_bytes + 4) + self.rows * 6
+            entries = rows / min(repeats, 400.0) * (tuple_bytes + 4) + rows * 6
         else:
-            entries = self.rows * (tuple_bytes + 4)
+            entries = rows * (tuple_bytes + 4)
         if spec.method == "gin":
             entries *= 1.5  # several entries a row, kept once each with a compressed list of rows
         return int(max(2 * _PAGE, entries / 0.9))

@@ -67,7 +67,7 @@ async def test_shares_add_up_to_the_whole(connect: Connect, pg18: Database) -> N
     pg18.execute(SCHEMA, "VACUUM ANALYZE")
     async with connect(pg18) as session:
         for statement in (
-            "SELECT o.id, c.name FROM orders o JOIN customers c ON c.id = o.customer_id WHERE o.total = 5 ORDER BY 2 LIMIT 3",
+            "SELECT name FROM orders o JOIN customers c ON c.id = o.customer_id WHERE total = 5 ORDER BY 1 LIMIT 3",
             "SELECT * FROM orders WHERE note = 'x' LIMIT 1",
             "SELECT c.name, (SELECT max(total) FROM orders o WHERE o.id = c.id) FROM customers c",
             "SELECT region, count(*) FROM customers c JOIN orders o ON o.customer_id = c.id GROUP BY 1 ORDER BY 2 DESC",
