@@ -330,11 +330,16 @@ class MeshagApp(ActionApp):
         if pane is not None and (changed or pane.wants_tick):
             pane.refresh_soon()
 
+    def _lines_root(self) -> Screen[Any] | None:
+        """The screen with the status line and the footer, while they are there."""
+        root = self.screen_stack[0] if self.screen_stack else None
+        return None if root is None or self._exit or root.query_one_optional(ActionBar) is None else root
+
     def _sync_lines(self) -> None:
         """Bring status line, places and footer up to date; what did not change writes nothing."""
-        if not self.screen_stack:
+        root = self._lines_root()
+        if root is None:
             return
-        root = self.screen_stack[0]
         info = self.connection
         self.may_write = not self.settings.read_only and not (info is not None and info.read_only)
         root.query_one(Tabs).show(self.place, "" if info is None else f"window {self.scope.said}")
@@ -368,9 +373,10 @@ class MeshagApp(ActionApp):
 
     def refresh_keys(self) -> None:
         """Bring the footer up to date."""
-        if not self.screen_stack:
+        root = self._lines_root()
+        if root is None:
             return
-        bar = self.screen_stack[0].query_one(ActionBar)
+        bar = root.query_one(ActionBar)
         footer = [action for action in self.actions.footer(self.place, self.may_write) if action.id != "help"]
         reasons = self.reasons()
         bar.set_actions(footer, {a.id: reasons[a.id] for a in footer if a.id in reasons}, self.actions["help"])
@@ -399,8 +405,9 @@ class MeshagApp(ActionApp):
 
     def say(self, message: str, severity: SeverityLevel = "information") -> None:
         """Say something in the status line, for a while."""
-        if self.screen_stack:
-            self.screen_stack[0].query_one(StatusLine).say(message, severity)
+        root = self._lines_root()
+        if root is not None:
+            root.query_one(StatusLine).say(message, severity)
 
     # --- doing ------------------------------------------------------------------------------------------------------
 

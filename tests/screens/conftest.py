@@ -66,6 +66,11 @@ class Desk:
     def screen(self) -> str:
         return shown(self.app)
 
+    @property
+    def words(self) -> str:
+        """The screen as one line of words, frames and line ends left out."""
+        return " ".join(self.screen.replace("│", " ").split())
+
     async def press(self, *keys: str) -> None:
         """Press keys and wait until what they led to is painted."""
         await self.pilot.press(*keys)
