@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from meshag_tui.engines.base import DdlSession, Engine, Gate, Limits, RenderedChange
-from meshag_tui.types import Change, DropIndex, MeshagError, Target
+from meshag_tui.types import Change, DropIndex, Target
 
 REVIEW_VALID_MS = 15 * 60 * 1000
 """A review left open longer than this must be made again: the server has moved on."""
 
 
-class ChangeRefused(MeshagError):
-    """The change may not or cannot run now; the text says which gate or rule and what to do."""
-
-
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What would run, where, what speaks against it, and what would put it back."""
+    """What would run, where, what speaks against it, and what would put it back.
+
+    Saying yes to it, by its `plan_hash`, accepts the gates in `warned_by`; whoever asks the question shows them first.
+    A warning that is not among them when the change is about to run stops it.
+    """
 
     connection_id: str
     target_label: str
@@ -36,7 +35,7 @@ class Review:
     catalogue: Mapping[str, Any]
     gates: tuple[Gate, ...]
     plan_hash: str
-    made_at: int  # epoch ms
+    made_at: int  # epoch ms of the store's clock, when looking began
     needs_name: str | None  # the object name to type before something is dropped
 
     @property
@@ -65,6 +64,7 @@ async def review(
     connection_id: str,
     change: Change,
     *,
+    made_at: int,
     estimated_bytes: int | None = None,
 ) -> Review:
     """Render `change` against the catalogue as it is now and ask every gate; nothing is run.
@@ -73,7 +73,7 @@ async def review(
         EngineError: the server cannot be reached, or the object is not as the change says.
     """
     async with engine.connect_for_change(target, limits) as hands:
-        reviewed, _ = await review_with(hands, engine, target, limits, connection_id, change, estimated_bytes)
+        reviewed, _ = await review_with(hands, engine, target, limits, connection_id, change, estimated_bytes, made_at)
     return reviewed
 
 
@@ -85,6 +85,7 @@ async def review_with(
     connection_id: str,
     change: Change,
     estimated_bytes: int | None,
+    made_at: int = 0,
 ) -> tuple[Review, RenderedChange]:
     """The same over a session already open, so that `apply` can check and run over one conversation."""
     async with engine.connect(target, "review", limits) as session:
@@ -100,7 +101,7 @@ async def review_with(
         catalogue=rendered.target,
         gates=gates,
         plan_hash=plan_hash(connection_id, identifier, rendered),
-        made_at=time.time_ns() // 1_000_000,
+        made_at=made_at,
         needs_name=change.name if isinstance(change, DropIndex) else None,
     )
     return reviewed, rendered

@@ -178,6 +178,7 @@ class Progress:
     phase: str
     share: float | None = None
     waiting_for: str | None = None
+    making: int | None = None  # oid of the index that is being made, once it is in the catalogue
 
 
 class DdlSession(Protocol):
@@ -193,8 +194,23 @@ class DdlSession(Protocol):
     async def run(self, change: Change, sql: str) -> None:
         """Run it once. `sql` must parse as one statement of the change's class. Raises EngineError; LockTimeout is transient."""
 
-    async def verify(self, change: Change, rendered: RenderedChange) -> Literal["done", "absent", "invalid", "running"]:
-        """What the catalogue says of the change's object now; never the command tag."""
+    async def adopt(self, backend_pid: int, backend_start: int, made: int | None) -> bool:
+        """Stand in for an earlier session of ours that began the change; True while that one is still at work.
+
+        One that does nothing any more is ended, so that it can begin nothing later; ask again until False. `made` is
+        the oid of the index it was seen making, the only one that `clean_up` then removes.
+        """
+
+    async def stop_adopted(self) -> None:
+        """End the session that was adopted, and the statement it runs."""
+
+    async def verify(
+        self, change: Change, rendered: RenderedChange
+    ) -> Literal["done", "partial", "absent", "invalid", "running"]:
+        """What the catalogue says of the change's object now; never the command tag.
+
+        "partial": a restored index is there, but not all that is said of it; running the change again completes it.
+        """
 
     async def clean_up(self, change: Change, rendered: RenderedChange) -> bool:
         """Remove an invalid leftover that this change made (same name, invalid, made after it began). True if removed."""

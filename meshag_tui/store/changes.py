@@ -138,6 +138,13 @@ def running() -> tuple[ChangeRow, ...]:
     return _rows(models.Change.select().where(models.Change.state.in_(states)).order_by(models.Change.id))
 
 
+def planned_before(time: int) -> tuple[ChangeRow, ...]:
+    """What was agreed to before `time` (epoch ms) and has not begun: the process that was told to is gone."""
+    row = models.Change
+    where = (row.state == ChangeState.PLANNED) & (row.created_at < time)
+    return _rows(row.select().where(where).order_by(row.id))
+
+
 def listing(
     connection_id: str | None = None, *, suggestion_id: str | None = None, limit: int = 500
 ) -> tuple[ChangeRow, ...]:

@@ -1,7 +1,8 @@
-"""The workflow `change_database`: carry out one agreed change and say what became of its suggestion.
+"""The workflow `change_database`: bring one agreed change to its end.
 
-The journal row is the truth of what was done to the server (see `changes/`); this workflow makes sure that it is
-brought to its end, also after a crash: a run taken over asks the server first and never issues a statement again.
+The journal row is the truth of what was done to the server, and `changes/` writes it; this workflow makes sure that
+somebody looks after it, also after a crash: what had begun is judged by asking the server and never issued again, what
+had not begun is not begun by another process than the one that was told to.
 """
 
 from __future__ import annotations
@@ -9,76 +10,92 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from meshag_tui.changes import apply
-from meshag_tui.changes.review import REVIEW_VALID_MS
 from meshag_tui.engines import engine_for
+from meshag_tui.engines.base import EngineError
 from meshag_tui.settings import Settings
-from meshag_tui.store import activity, changes, connections, database, suggestions
+from meshag_tui.store import changes, connections, database, executions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import ChangeState, MeshagError, SuggestionStatus
-from meshag_tui.workflows.durable import Run, Workflow
+from meshag_tui.types import ChangeState, ConnectionStatus, ExecutionState, MeshagError
+from meshag_tui.workflows.durable import Run, RunFailed, Workflow
+from meshag_tui.workflows.owner import is_dead
 from meshag_tui.workflows.sync import limits
 
 KIND = "change_database"
+LEFT = {"left": True}
+"""Input of a run that looks after what another process left."""
 _NOT_BEGUN = (ChangeState.PLANNED, ChangeState.GATED)
+_ON_ITS_WAY_MS = 60_000
 
 
 def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
     """The workflow function, bound to a store. Its key is the change's id."""
 
     async def change_database(run: Run) -> Mapping[str, Any]:
-        row = await store(_agreed, run.key, settings.read_only)
+        row = await store(changes.get, run.key)
+        protected = (await store(connections.get, row.connection_id)).read_only
+        if settings.read_only or protected:
+            whose = "the connection is marked" if protected else "MeshAG runs"
+            raise MeshagError(f"Nothing is done for {row.id}, which is {row.state}: {whose} read-only")
+        from meshag_tui.changes import apply, record
+
+        if row.state in _NOT_BEGUN and (run.attempt > 1 or run.input.get("left")):
+            why = "MeshAG was stopped before it began: nothing was run, look at the statement again"
+            await store(record.failed, row.id, why)
+            raise MeshagError(why)
         target = await store(connections.target, row.connection_id, vault)
 
         async def say(level: str, message: str) -> None:
             run.progress(message)
             await run.log(level, message)
 
+        async def stop_wanted() -> bool:
+            return await store(executions.cancel_requested, run.id)
+
         async with run.phase("apply"):
-            row = await apply.carry_out(
-                store, engine_for(target.db_type), target, limits(settings.collect), row.id, say
-            )
-        if row.state is not ChangeState.DONE:
+            try:
+                row = await apply.carry_out(
+                    store,
+                    engine_for(target.db_type),
+                    target,
+                    limits(settings.collect),
+                    row.id,
+                    say,
+                    stop_wanted,
+                )
+            except EngineError as error:
+                row = await store(changes.get, run.key)
+                if row.state is ChangeState.UNKNOWN and row.error and "not known" in row.error:
+                    raise  # worth asking the server again, soon
+                raise RunFailed(row.error or str(error), error.code, error.fix) from error
+        if row.state not in (ChangeState.DONE, ChangeState.UNDONE):
             raise MeshagError(row.error or f"The change {row.id} is {row.state}")
-        return await run.commit("record", lambda: _record(row))
+        return {"change": row.id, "state": str(row.state), "sql": row.sql, "undo_sql": row.undo_sql}
 
     return change_database
 
 
-def _agreed(change_id: str, read_only: bool) -> ChangeRow:
-    """The row, unless it must not be begun any more.
+def left_behind(connection_id: str | None = None, *, answering: bool = False) -> tuple[ChangeRow, ...]:
+    """Changes without an end that no living process works on (in the store's thread), oldest first.
 
-    A process may have died between the yes and the first step. Whoever finds that run soon after carries it out; a day
-    later nobody expects it.
+    Those of a process on another machine count when its lease has run out. `answering` leaves out connections that
+    fail now; those of connections that must not be changed are never among them.
     """
-    row = changes.get(change_id)
-    if row.state in _NOT_BEGUN:
-        too_old = database.now_ms() - row.created_at > REVIEW_VALID_MS
-        if too_old or read_only:
-            why = "MeshAG runs read-only" if read_only else "it was agreed to too long ago"
-            changes.move(change_id, _NOT_BEGUN, ChangeState.FAILED, error=f"Not run: {why}")
-            raise MeshagError(f"Not run: {why}; look at the statement again")
-    elif read_only:
-        raise MeshagError(f"The change {change_id} is {row.state}: start MeshAG without --read-only to look after it")
-    return row
+    now = database.now_ms()
+    open_runs = executions.listing(kind=KIND, states=(ExecutionState.READY, ExecutionState.RUNNING))
+    looked_after = {run.key for run in open_runs if _is_alive(run, now)}
+    rows = (*changes.running(), *changes.planned_before(now - _ON_ITS_WAY_MS))
+    wanted = []
+    for row in rows:
+        if row.id not in looked_after and (connection_id is None or row.connection_id == connection_id):
+            info = connections.get(row.connection_id)
+            if not info.read_only and not (answering and info.status is ConnectionStatus.ERROR):
+                wanted.append(row)
+    return tuple(wanted)
 
 
-def _record(row: ChangeRow) -> dict[str, Any]:
-    """Enter the outcome: the suggestion's status, the undone change, the activity log."""
-    undone = row.undoes is not None
-    if row.undoes is not None:
-        changes.move(row.undoes, ChangeState.DONE, ChangeState.UNDONE)
-    if row.suggestion_id is not None:
-        status = SuggestionStatus.REVIEWED if undone else SuggestionStatus.APPLIED
-        suggestions.set_status(row.suggestion_id, status, row.actor)
-    activity.record(
-        row.actor,
-        "change.undone" if undone else "change.applied",
-        row.sql,
-        connection=row.connection_id,
-        subject=row.id,
-        details={"suggestion": row.suggestion_id, "undoes": row.undoes},
-    )
-    return {"change": row.id, "state": str(row.state), "sql": row.sql, "undo_sql": row.undo_sql}
+def _is_alive(run: executions.ExecutionInfo, now: int) -> bool:
+    if run.state is ExecutionState.READY:
+        return True
+    return run.lease_until >= now and not (run.owner is not None and is_dead(run.owner))

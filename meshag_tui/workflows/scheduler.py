@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import changes, connections, database
+from meshag_tui.store import connections, database
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, StoreUnavailable
 from meshag_tui.types import ConnectionStatus
@@ -28,6 +28,8 @@ LOOK_EVERY_S = 5.0
 """How soon a change made by another process (a connection added, paused) is seen."""
 UPKEEP_EVERY_S = 3600.0
 RECOVER_EVERY_S = 15.0
+RECONCILE_EVERY_S = 60.0
+"""How often a change that nobody could judge, as its server was away, is asked about again."""
 _FIRST_SPREAD_S = 2.0
 _log = logging.getLogger("meshag.workflows")
 
@@ -195,8 +197,8 @@ class Scheduler:
             self._recover_at = now + RECOVER_EVERY_S
             await self._runner.recover()
         if now >= self._reconcile_at and not self._settings.read_only:
-            self._reconcile_at = now + UPKEEP_EVERY_S
-            for row in await self._store(changes.running):
+            self._reconcile_at = now + RECONCILE_EVERY_S
+            for row in await self._store(change.left_behind, answering=True):
                 self._begin(row.id, self._look_after(row.id, row.connection_id))
         if now >= self._upkeep_at:
             self._upkeep_at = now + UPKEEP_EVERY_S
@@ -204,7 +206,7 @@ class Scheduler:
 
     async def _look_after(self, change_id: str, connection_id: str) -> None:
         """A change whose outcome nobody knows (a lost server, a stopped process): ask the server what became of it."""
-        await self._runner.submit(change.KIND, change_id, connection_id=connection_id)
+        await self._runner.submit(change.KIND, change_id, connection_id=connection_id, input=change.LEFT)
         self._notices.publish(Changed("changes", connection_id))
         self._notices.publish(Changed("suggestions", connection_id))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines import engine_for
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import ServerFacts
-from meshag_tui.store import activity, changes, connections, executions, suggestions
+from meshag_tui.store import activity, connections, executions, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, now_ms
@@ -25,6 +25,7 @@ from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import ConnectionStatus, Finding, MeshagError, SuggestionStatus, Target
 from meshag_tui.workflows import change, model_advice, suggest, sync, upkeep
+from meshag_tui.workflows.agreement import Agreements
 from meshag_tui.workflows.durable import Outcome, Runner
 from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
 from meshag_tui.workflows.scheduler import Scheduler
@@ -83,7 +84,7 @@ class Workbench:
         self.runner.register(change.KIND, change.workflow(store, vault, settings))
         self.runner.register(upkeep.KIND, upkeep.workflow(store, settings))
         self.advice_notes: tuple[str, ...] = ()
-        self._reviews: dict[str, tuple[Review, float]] = {}
+        self._agreements = Agreements(store, vault, settings, self.runner, self.notices)
 
     @classmethod
     async def open(cls, settings: Settings) -> Workbench:
@@ -346,12 +347,7 @@ class Workbench:
         Raises:
             MeshagError: there is nothing to run, or this connection must not be changed.
         """
-        found = await self.store(suggestions.get, suggestion_id)
-        if found.change is None:
-            raise MeshagError("This suggestion is for the application or a person: there is no statement to run")
-        if found.status is SuggestionStatus.APPLIED:
-            raise MeshagError(f"{suggestion_id} is applied already: meshag undo {suggestion_id} puts it back")
-        return await self._review(found.connection_id, found.change, _estimated_bytes(found))
+        return await self._agreements.review(suggestion_id)
 
     async def apply(self, suggestion_id: str, plan_hash: str, actor: str | None = None) -> ChangeRow:
         """Run what `review` showed, by its hash. Returns the journal row, DONE.
@@ -359,26 +355,15 @@ class Workbench:
         Raises:
             RunFailed: a gate blocks, or the server failed it; nothing half-made is left, or the text says what is.
         """
-        found = await self.store(suggestions.get, suggestion_id)
-        if found.change is None:
-            raise MeshagError("This suggestion is for the application or a person: there is no statement to run")
-        reviewed = self._agreed(plan_hash)
-        return await self._carry_out(reviewed, actor, _estimated_bytes(found), suggestion_id, None)
+        return await self._agreements.apply(suggestion_id, plan_hash, actor or self.actor)
 
     async def review_undo(self, change_or_suggestion_id: str) -> tuple[ChangeRow, Review]:
         """What undoing would run: the change that would be put back, and its review."""
-        from meshag_tui.changes.undo import inverse
-
-        row = await self._change_of(change_or_suggestion_id)
-        return row, await self._review(row.connection_id, inverse(row), None)
+        return await self._agreements.review_undo(change_or_suggestion_id)
 
     async def undo(self, change_id: str, plan_hash: str | None = None, actor: str | None = None) -> ChangeRow:
         """Put back what a change did; with `plan_hash`, exactly what `review_undo` showed. Returns the new row."""
-        if plan_hash is None:
-            row, reviewed = await self.review_undo(change_id)
-        else:
-            row, reviewed = await self._change_of(change_id), self._agreed(plan_hash)
-        return await self._carry_out(reviewed, actor, None, row.suggestion_id, row.id)
+        return await self._agreements.undo(change_id, plan_hash, actor or self.actor)
 
     async def dismiss(self, suggestion_id: str, reason: str, actor: str | None = None) -> StoredSuggestion:
         """Put a suggestion aside for good: it is not proposed again."""
@@ -394,72 +379,6 @@ class Workbench:
         found = await self.store(suggestions.set_status, suggestion_id, status, actor or self.actor, reason)
         self.notices.publish(Changed("suggestions", found.connection_id))
         return found
-
-    async def _review(self, connection_id: str, wanted: Any, estimated_bytes: int | None) -> Review:
-        from meshag_tui.changes.review import REVIEW_VALID_MS, review
-
-        info = await self.store(connections.get, connection_id)
-        if self.settings.read_only:
-            raise MeshagError("MeshAG runs read-only: start it without --read-only to change a database")
-        if info.read_only:
-            raise MeshagError(f"{info.name} is marked read-only: meshag connections edit {info.name} --writable")
-        target = await self.store(connections.target, connection_id, self.vault)
-        made = await review(
-            engine_for(target.db_type),
-            target,
-            limits(self.settings.collect),
-            connection_id,
-            wanted,
-            estimated_bytes=estimated_bytes,
-        )
-        now = time.monotonic()
-        self._reviews = {key: kept for key, kept in self._reviews.items() if now - kept[1] < REVIEW_VALID_MS / 1000}
-        self._reviews[made.plan_hash] = (made, now)
-        return made
-
-    def _agreed(self, plan_hash: str) -> Review:
-        from meshag_tui.changes.review import REVIEW_VALID_MS
-
-        reviewed, made_at = self._reviews.get(plan_hash, (None, 0.0))
-        if reviewed is None or time.monotonic() - made_at > REVIEW_VALID_MS / 1000:
-            raise MeshagError("The review is too old: look at the statement again, the server has moved on")
-        return reviewed
-
-    async def _carry_out(
-        self,
-        reviewed: Review,
-        actor: str | None,
-        estimated_bytes: int | None,
-        suggestion_id: str | None,
-        undoes: str | None,
-    ) -> ChangeRow:
-        from meshag_tui.changes.apply import enter
-
-        row = await self.store(
-            enter,
-            reviewed.change,
-            reviewed,
-            actor=actor or self.actor,
-            estimated_bytes=estimated_bytes,
-            suggestion_id=suggestion_id,
-            undoes=undoes,
-        )
-        self._reviews.pop(reviewed.plan_hash, None)
-        outcome = await self.runner.submit(change.KIND, row.id, connection_id=row.connection_id)
-        for topic in ("changes", "suggestions"):
-            self.notices.publish(Changed(topic, row.connection_id))
-        outcome.value()
-        return await self.store(changes.get, row.id)
-
-    async def _change_of(self, change_or_suggestion_id: str) -> ChangeRow:
-        """The change of this id, or the last one done for this suggestion."""
-        if change_or_suggestion_id.startswith("chg_"):
-            return await self.store(changes.get, change_or_suggestion_id)
-        found = await self.store(changes.listing, suggestion_id=change_or_suggestion_id)
-        for row in found:
-            if row.undoes is None and row.state == "done":
-                return row
-        raise MeshagError(f"Nothing was applied for {change_or_suggestion_id} that could be undone")
 
     # ------------------------------------------------------------------ plans
 
@@ -489,8 +408,3 @@ class Workbench:
 
 def _same_database(info: ConnectionInfo, facts: ServerFacts) -> bool:
     return info.system_identifier == facts.epoch.system_identifier and info.database == facts.database
-
-
-def _estimated_bytes(found: StoredSuggestion) -> int | None:
-    size = found.evidence.get("size_bytes")
-    return int(size) if isinstance(size, (int, float)) else None

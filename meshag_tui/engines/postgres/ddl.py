@@ -21,8 +21,8 @@ from meshag_tui.engines.base import (
     Refused,
     RenderedChange,
 )
+from meshag_tui.engines.postgres import catalogue, dropping, parse, permitted, render
 from meshag_tui.engines.postgres import gates as gate_checks
-from meshag_tui.engines.postgres import parse, permitted, render
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.wire import Wire, marked
 from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, RestoreIndex, Target, Vacuum
@@ -34,11 +34,13 @@ if TYPE_CHECKING:
 
 APPLICATION_NAME = "meshag/apply"
 LOCK_TIMEOUT_MS = 2_000
+_DUPLICATE = "42P07"  # duplicate_table, which is also said of indexes
 _AS_LONG_AS_IT_TAKES_S = 30 * 24 * 3600.0
 _CANCEL_S = 5.0
 _STATISTICS_S = 2.0  # until version 14 the statistics of a table arrive with a delay
+_QUIET_S = 1.0  # a transaction that has used the table for longer would make a drop wait, and half done if it gives up
 
-State = Literal["done", "absent", "invalid", "running"]
+State = Literal["done", "partial", "absent", "invalid", "running"]
 
 
 def change_settings() -> dict[str, str]:
@@ -78,6 +80,9 @@ class PostgresDdlSession:
         self._wire = wire
         self._limits = limits
         self._ran_at: float | None = None  # epoch s of the server, when this session began to run its change
+        self._adopted: tuple[int, int] | None = None  # pid and start of the session that we stand in for
+        self._made: int | None = None  # oid of the index that one was seen making
+        self._taken = False  # the name was somebody else's before the server came to us
 
     @classmethod
     async def open(cls, target: Target, limits: Limits) -> PostgresDdlSession:
@@ -124,6 +129,8 @@ class PostgresDdlSession:
         if isinstance(change, CreateIndex) and self._ran_at is not None:
             await self._drop_own_leftover(change, sql)
         rest = await self._statements(change, sql)
+        if isinstance(change, DropIndex):
+            await self._wait_for_quiet(change)
         self._ran_at = (await self.fetch("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::float8"))[
             0
         ][0]
@@ -132,11 +139,39 @@ class PostgresDdlSession:
                 await self._run(statement)
             except LockTimeout as error:
                 raise LockTimeout(f"{error}{await self._blockers(change)}") from error
+            except EngineError as error:
+                self._taken = getattr(error.__cause__, "sqlstate", None) == _DUPLICATE
+                raise
+
+    async def adopt(self, backend_pid: int, backend_start: int, made: int | None) -> bool:
+        """Stand in for an earlier session of ours; True while it is at work.
+
+        One that is idle is ended: its process may only be stopped, and must not go on with what we judge meanwhile.
+        """
+        self._adopted, self._made = (backend_pid, backend_start), made
+        self._ran_at = backend_start / 1000
+        rows = await self.fetch(
+            "SELECT CASE WHEN a.state = 'idle' THEN pg_catalog.pg_terminate_backend(a.pid) END "
+            "FROM pg_catalog.pg_stat_activity a WHERE a.pid = %s "
+            "AND (pg_catalog.date_part('epoch', a.backend_start) * 1000)::bigint = %s",
+            self._adopted,
+        )
+        return bool(rows)
+
+    async def stop_adopted(self) -> None:
+        """End the adopted session with its statement; what it leaves is for `clean_up`."""
+        if self._adopted is not None:
+            await self.fetch(
+                "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM pg_catalog.pg_stat_activity a WHERE a.pid = %s "
+                "AND (pg_catalog.date_part('epoch', a.backend_start) * 1000)::bigint = %s",
+                self._adopted,
+            )
 
     async def verify(self, change: Change, rendered: RenderedChange) -> State:
         """What the catalogue says of the change now: "done" when its effect is there, "absent" when it is not.
 
-        "invalid": an index is there that nothing uses. For ANALYZE and VACUUM "done" means since this session ran it.
+        "invalid": an index is there that nothing uses; "partial": a restored one lacks its comment or the like. For
+        ANALYZE and VACUUM "done" means since this session, or the one it stands in for, began.
         """
         if await self._is_running(change, rendered):
             return "running"
@@ -147,9 +182,14 @@ class PostgresDdlSession:
             if found is None or found[0] != rendered.target.get("oid"):
                 return "done"
             return "absent" if found[2] else "invalid"
-        if found is None or found[1] != rendered.target["table_oid"]:
+        if found is None or not self._is_ours(found, rendered):
             return "absent"
-        return "done" if found[2] else "invalid"
+        if not found[2]:
+            return "invalid"
+        if isinstance(change, RestoreIndex):
+            said = await dropping.recreating(self, change.schema, change.name)
+            return "done" if said == change.statements else "partial"
+        return "done"
 
     async def clean_up(self, change: Change, rendered: RenderedChange) -> bool:
         """Remove the invalid index that a failed CREATE INDEX CONCURRENTLY of this change left. True if removed.
@@ -161,10 +201,10 @@ class PostgresDdlSession:
         if not isinstance(change, CreateIndex | RestoreIndex) or await self._is_running(change, rendered):
             return False
         found = await self._index(rendered)
-        if found is None or found[2] or found[1] != rendered.target["table_oid"]:
+        if found is None or found[2] or not self._is_ours(found, rendered):
             return False
-        if not _same_index(found[3], rendered.sql.split(";\n")[0]):
-            return False
+        if self._adopted is not None and found[0] != self._made:
+            return False  # like ours to a hair, but nobody saw our session make it
         try:
             await self._drop(rendered.target["schema"], rendered.target["index"])
         except LockTimeout:
@@ -176,6 +216,29 @@ class PostgresDdlSession:
         self._wire.close()
 
     # ------------------------------------------------------------------ how
+
+    def _is_ours(self, found: Sequence[Any], rendered: RenderedChange) -> bool:
+        """Whether an index of the change's name is what the change makes; if it is invalid, also made by it."""
+        oid, table_oid, valid, definition = found
+        if not valid and (self._taken or (self._made is not None and self._made != oid)):
+            return False
+        same_table = table_oid == rendered.target["table_oid"]
+        return same_table and _same_index(definition, rendered.sql.split(";\n")[0])
+
+    async def _wait_for_quiet(self, change: DropIndex) -> None:
+        """Wait, as long as for a lock, for transactions that have used the table for a while: before anything is done.
+
+        A DROP INDEX CONCURRENTLY that gives up waiting for them leaves the index there and useless.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + LOCK_TIMEOUT_MS / 1000
+        while True:
+            rows = await self.fetch(load("change_users"), (change.schema, change.table, _QUIET_S))
+            if not rows:
+                return
+            if loop.time() > end:
+                raise LockTimeout(f"The table is in use{await self._blockers(change)}")
+            await asyncio.sleep(0.1)
 
     async def _statements(self, change: Change, sql: str) -> list[str]:
         """What is left to run of a change whose text is still the one that rendering it gives."""
@@ -199,7 +262,7 @@ class PostgresDdlSession:
                 raise LockTimeout(f"{error}{await self._blockers(change)}") from error
 
     async def _drop(self, schema: str, index: str) -> None:
-        quoted = await render.quote(self, [schema, index])
+        quoted = await catalogue.quote(self, [schema, index])
         await self._run(f"DROP INDEX CONCURRENTLY {quoted[schema]}.{quoted[index]}")
 
     async def _run(self, statement: str) -> None:
@@ -299,9 +362,9 @@ async def progress(session: PostgresSession, backend_pid: int) -> Progress | Non
     rows = await session.fetch(load("change_progress"), (backend_pid,))
     if not rows or rows[0][0] is None:
         return None
-    phase, share, pid, user, application = rows[0]
+    phase, share, pid, user, application, making = rows[0]
     waiting = None if pid is None else f"pid {pid} ({', '.join(filter(None, (user, application))) or 'unknown'})"
-    return Progress(phase, None if share is None else min(1.0, max(0.0, share)), waiting)
+    return Progress(phase, None if share is None else min(1.0, max(0.0, share)), waiting, making)
 
 
 def _same_index(one: str, other: str) -> bool:

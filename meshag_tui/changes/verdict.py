@@ -1,0 +1,34 @@
+"""What the catalogue's answer means for the DBA when a change did not happen: what is there now, and what mends it."""
+
+from __future__ import annotations
+
+from meshag_tui.store.changes import ChangeRow
+from meshag_tui.types import CreateIndex, DropIndex, RestoreIndex
+
+
+def verdict(row: ChangeRow, found: str, reason: str | None) -> str:
+    """One line: why it is no success (`reason`, as far as we know), and the state the object was left in.
+
+    `found` is what the session's `verify` said: "absent" or "invalid".
+    """
+    change = row.change
+    if isinstance(change, DropIndex):
+        name = f"{change.schema}.{change.name}"
+        state = f"the index {name} is as before"
+        if found == "invalid":
+            state = (
+                f"the index {name} is half dropped: no query uses it, writes still pay for it; "
+                f"apply it again to finish, or REINDEX INDEX CONCURRENTLY brings it back"
+            )
+    elif isinstance(change, CreateIndex | RestoreIndex):
+        name = f"{change.schema if isinstance(change, RestoreIndex) else change.spec.schema}.{_index(row)}"
+        state = f"there is no index {name}"
+        if found == "invalid":
+            state = f"an invalid index {name} was left, which serves no query: {row.undo_sql} removes it"
+    else:
+        state = "its statistics were not renewed"
+    return f"{reason or 'The server did not make the change'}: {state}"
+
+
+def _index(row: ChangeRow) -> str:
+    return str(row.target["catalogue"].get("index", ""))

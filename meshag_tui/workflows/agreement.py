@@ -1,0 +1,165 @@
+"""From a review to a change: what was shown is what is agreed to, and what is agreed to is carried out.
+
+A review is kept for a quarter of an hour under its hash and what it is about. Only a hash that was shown for just that
+suggestion, or that undo, lets a change into the journal, from where the workflow `change_database` carries it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from meshag_tui.engines import engine_for
+from meshag_tui.settings import Settings
+from meshag_tui.store import changes, connections, suggestions
+from meshag_tui.store.changes import ChangeRow
+from meshag_tui.store.database import Store, now_ms
+from meshag_tui.store.suggestions import StoredSuggestion
+from meshag_tui.store.vault import Vault
+from meshag_tui.types import Change, ChangeState, MeshagError, SuggestionStatus
+from meshag_tui.workflows import change
+from meshag_tui.workflows.durable import Runner
+from meshag_tui.workflows.notices import Changed, Notices
+from meshag_tui.workflows.sync import limits
+
+if TYPE_CHECKING:
+    from meshag_tui.changes.review import Review
+
+
+_PATIENCE_S = 10.0
+
+
+class Agreements:
+    """Reviews made in this process, and the changes that come of them. See `Workbench` for what its methods promise."""
+
+    def __init__(self, store: Store, vault: Vault, settings: Settings, runner: Runner, notices: Notices) -> None:
+        self._store = store
+        self._vault = vault
+        self._settings = settings
+        self._runner = runner
+        self._notices = notices
+        self._shown: dict[tuple[str, str], tuple[Review, float]] = {}
+
+    async def review(self, suggestion_id: str) -> Review:
+        found, wanted = await self._applicable(suggestion_id)
+        return await self._review(found.connection_id, wanted, suggestion_id, _estimated_bytes(found))
+
+    async def apply(self, suggestion_id: str, plan_hash: str, actor: str) -> ChangeRow:
+        reviewed = self._agreed(suggestion_id, plan_hash)
+        found, wanted = await self._applicable(suggestion_id)
+        if reviewed.change != wanted:
+            raise MeshagError("The suggestion says something else by now: look at it again")
+        return await self._carry_out(reviewed, actor, suggestion_id, estimated_bytes=_estimated_bytes(found))
+
+    async def review_undo(self, change_or_suggestion_id: str) -> tuple[ChangeRow, Review]:
+        from meshag_tui.changes.undo import check_same, inverse
+
+        row = await self._change_of(change_or_suggestion_id)
+        reviewed = await self._review(row.connection_id, inverse(row), row.id, None)
+        check_same(row, reviewed)
+        return row, reviewed
+
+    async def undo(self, change_id: str, plan_hash: str | None, actor: str) -> ChangeRow:
+        if plan_hash is None:
+            row, reviewed = await self.review_undo(change_id)
+        else:
+            row = await self._change_of(change_id)
+            reviewed = self._agreed(row.id, plan_hash)
+        return await self._carry_out(reviewed, actor, row.suggestion_id, undoes=row.id)
+
+    async def _applicable(self, suggestion_id: str) -> tuple[StoredSuggestion, Change]:
+        found = await self._store(suggestions.get, suggestion_id)
+        if found.change is None:
+            raise MeshagError("This suggestion is for the application or a person: there is no statement to run")
+        if found.status is SuggestionStatus.APPLIED:
+            raise MeshagError(f"{suggestion_id} is applied already: meshag undo {suggestion_id} puts it back")
+        if found.status is SuggestionStatus.DISMISSED:
+            raise MeshagError(f"{suggestion_id} was dismissed: meshag review {suggestion_id} takes it up again")
+        return found, found.change
+
+    async def _review(self, connection_id: str, wanted: Change, about: str, estimated_bytes: int | None) -> Review:
+        from meshag_tui.changes.review import REVIEW_VALID_MS, review
+
+        await self._check_writable(connection_id)
+        await self._look_after(connection_id)
+        made_at = await self._store(now_ms)
+        target = await self._store(connections.target, connection_id, self._vault)
+        made = await review(
+            engine_for(target.db_type),
+            target,
+            limits(self._settings.collect),
+            connection_id,
+            wanted,
+            made_at=made_at,
+            estimated_bytes=estimated_bytes,
+        )
+        now = time.monotonic()
+        self._shown = {key: kept for key, kept in self._shown.items() if now - kept[1] < REVIEW_VALID_MS / 1000}
+        self._shown[about, made.plan_hash] = (made, now)
+        return made
+
+    async def _check_writable(self, connection_id: str) -> None:
+        if self._settings.read_only:
+            raise MeshagError("MeshAG runs read-only: start it without --read-only to change a database")
+        info = await self._store(connections.get, connection_id)
+        if info.read_only:
+            raise MeshagError(f"{info.name} is marked read-only: meshag connections edit {info.name} --writable")
+
+    async def _look_after(self, connection_id: str) -> None:
+        """Before anything new: what became of changes that another process left, or that nobody could judge yet."""
+        for row in await self._store(change.left_behind, connection_id):
+            asking = self._runner.submit(change.KIND, row.id, connection_id=connection_id, input=change.LEFT)
+            with contextlib.suppress(TimeoutError):  # it goes on without us: the server may be at it for hours
+                await asyncio.wait_for(asking, _PATIENCE_S)
+
+    def _agreed(self, about: str, plan_hash: str) -> Review:
+        from meshag_tui.changes.review import REVIEW_VALID_MS
+
+        reviewed, made_at = self._shown.get((about, plan_hash), (None, 0.0))
+        if reviewed is None or time.monotonic() - made_at > REVIEW_VALID_MS / 1000:
+            raise MeshagError("The review is too old: look at the statement again, the server has moved on")
+        return reviewed
+
+    async def _carry_out(
+        self,
+        reviewed: Review,
+        actor: str,
+        suggestion_id: str | None,
+        *,
+        estimated_bytes: int | None = None,
+        undoes: str | None = None,
+    ) -> ChangeRow:
+        from meshag_tui.changes.apply import enter
+
+        await self._check_writable(reviewed.connection_id)
+        row = await self._store(
+            enter,
+            reviewed.change,
+            reviewed,
+            actor=actor,
+            estimated_bytes=estimated_bytes,
+            suggestion_id=suggestion_id,
+            undoes=undoes,
+        )
+        self._shown = {key: kept for key, kept in self._shown.items() if key[1] != reviewed.plan_hash}
+        outcome = await self._runner.submit(change.KIND, row.id, connection_id=row.connection_id)
+        self._notices.publish(Changed("changes", row.connection_id))
+        self._notices.publish(Changed("suggestions", row.connection_id))
+        outcome.value()
+        return await self._store(changes.get, row.id)
+
+    async def _change_of(self, change_or_suggestion_id: str) -> ChangeRow:
+        """The change of this id, or the last one done for this suggestion."""
+        if change_or_suggestion_id.startswith("chg_"):
+            return await self._store(changes.get, change_or_suggestion_id)
+        for row in await self._store(changes.listing, suggestion_id=change_or_suggestion_id):
+            if row.undoes is None and row.state is ChangeState.DONE:
+                return row
+        raise MeshagError(f"Nothing was applied for {change_or_suggestion_id} that could be undone")
+
+
+def _estimated_bytes(found: StoredSuggestion) -> int | None:
+    size = found.evidence.get("size_bytes")
+    return int(size) if isinstance(size, (int, float)) else None
