@@ -40,6 +40,7 @@ from meshag_tui.store.history_windows import (
     intervals,
     latest_window,
     load_series,
+    observed_part,
     series,
     steps,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "intervals",
     "latest_window",
     "load_series",
+    "observed_part",
     "overview",
     "plans",
     "queries",
@@ -242,7 +244,7 @@ def _rows(
     before = history_queries.figures(connection_id, history_queries.before_of(window), shown) if compared else {}
     amounts = history_queries.amounts(connection_id, window, shown)
     texts = history_queries.texts(ids)
-    over = steps(found, window, SPARK_POINTS)
+    over = steps(found, observed_part(found, window), SPARK_POINTS)
     rows = []
     for each in ids:
         spent = {interval_id: amount[1] for interval_id, amount in amounts.get(each, {}).items()}

@@ -197,9 +197,9 @@ def _schema(structure: Mapping[str, Any]) -> SchemaSnapshot:
 
 def _sessions(connection_id: str) -> SessionStats | None:
     row = models.Interval
-    mine = (row.connection == connection_id) & (row.resolution_s == 0)
+    mine = (row.connection == connection_id) & (row.resolution_s == 0) & row.sessions.is_null(False)
     found = listed(row.select(row.sessions).where(mine).order_by(row.end_at.desc()).limit(1))
-    if not found or found[0][0] is None:
+    if not found:
         return None
     sessions = found[0][0]
     return _made(SessionStats, {**sessions, "idle_in_transaction": tuple(sessions["idle_in_transaction"])})
@@ -208,9 +208,8 @@ def _sessions(connection_id: str) -> SessionStats | None:
 def _observed(connection_id: str, window: Window) -> bool:
     """Whether anything was compared in the window: a baseline alone says nothing of what happened."""
     row = models.Interval
-    return bool(
-        row.select().where(history_windows.within(connection_id, window) & row.start_at.is_null(False)).exists()
-    )
+    compared = row.objects_since.is_null(False) | (row.resolution_s > 0)
+    return bool(row.select().where(history_windows.within(connection_id, window) & compared).exists())
 
 
 def _sums(
@@ -256,5 +255,5 @@ def _trend(
     query = rows.select(rows.interval, *(getattr(rows, name) for name in columns))
     query = query.where((getattr(rows, key) == object_id) & rows.interval.in_(chosen))
     by_interval = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in listed(query)}
-    over = history_windows.steps(found, window, points)
+    over = history_windows.steps(history_windows.of_objects(found), window, points)
     return history_windows.trend(over, found, by_interval, names)

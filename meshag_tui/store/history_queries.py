@@ -21,14 +21,21 @@ _OF_STATISTICS = {
     "temp": "SUM(COALESCE(temp_read, temp_written) + COALESCE(temp_written, temp_read))",
     "io": "SUM(io_time_ms)",
     "wal": "SUM(wal_bytes)",
+    "rows_per_call": "SUM(rows)",
+    "hit_ratio": "SUM(shared_hit) AS hit, SUM(shared_hit + shared_read)",
 }
 _OF_STATEMENT = {
     "mean": "SUM(s.time_ms) / NULLIF(SUM(s.calls), 0)",
     "max": "MAX(q.max_time_ms)",
     "last_seen": "MAX(q.last_seen_at)",
     "change": "SUM(s.time_ms) - SUM(s.calls) * (SUM(e.time_ms) / NULLIF(SUM(e.calls), 0))",
+    "rows_per_call": "SUM(s.amount) * 1.0 / NULLIF(SUM(s.calls), 0)",
+    "hit_ratio": "SUM(s.hit) * 1.0 / NULLIF(SUM(s.amount), 0)",
 }
-SORTS = ("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change")
+SORTS = (
+    *("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change"),
+    *("rows_per_call", "hit_ratio"),
+)
 """What a page can be sorted by. `change` is the time lost against the mean of the window before, ms."""
 
 _COUNTS = ("calls", "rows", "shared_hit", "shared_read", "temp_read", "temp_written", "wal_bytes")

@@ -7,7 +7,7 @@ rolled up, so neighbouring windows neither share nor miss a call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -40,6 +40,7 @@ class Observed:
     time_ms: float
     events: tuple[Loss, ...]
     timed: bool  # its length says something of a rate
+    objects_since: int | None  # start of what its table and index deltas are of; None: they were not read
 
     @property
     def length_ms(self) -> int:
@@ -87,13 +88,21 @@ def intervals(connection_id: str, window: Window) -> tuple[Observed, ...]:
     """The intervals of a window in the order of time."""
     row = models.Interval
     query = row.select(
-        row.id, row.start_at, row.end_at, row.complete, row.calls, row.time_ms, row.events, row.resolution_s
+        row.id,
+        row.start_at,
+        row.end_at,
+        row.complete,
+        row.calls,
+        row.time_ms,
+        row.events,
+        row.resolution_s,
+        row.objects_since,
     ).where(within(connection_id, window))
     return tuple(_observed(found) for found in listed(query.order_by(row.end_at, row.id)))
 
 
 def _observed(found: tuple[Any, ...]) -> Observed:
-    interval_id, start_at, end_at, complete, calls, time_ms, events, resolution = found
+    interval_id, start_at, end_at, complete, calls, time_ms, events, resolution, objects_since = found
     return Observed(
         id=interval_id,
         start_at=start_at,
@@ -103,7 +112,14 @@ def _observed(found: tuple[Any, ...]) -> Observed:
         time_ms=time_ms,
         events=tuple(Loss(end_at, event["kind"], event["detail"]) for event in events),
         timed=start_at is not None and (resolution > 0 or not any(event["kind"] in _UNTIMED for event in events)),
+        objects_since=start_at if resolution > 0 else objects_since,
     )
+
+
+def observed_part(found: Sequence[Observed], window: Window) -> Window:
+    """The window from where its first interval begins: the trend of an hour is not lost in the width of a month."""
+    starts = [each.start_at for each in found if each.start_at is not None]
+    return Window(min(max(window.start, min(starts, default=window.start)), window.end - 1), window.end)
 
 
 def latest_window(connection_id: str, span_ms: int) -> Window:
@@ -188,6 +204,13 @@ def trend(over: Steps, found: Sequence[Observed], rows: Mapping[int, Mapping[str
         upto = [size for at, size in known if at <= end and size is not None]
         sizes.append(upto[-1] if upto else None)
     return Trend(over.times, over.step_ms, rates, tuple(sizes))
+
+
+def of_objects(found: Iterable[Observed]) -> tuple[Observed, ...]:
+    """The same as seen by tables and indexes, which may be read at every few syncs only."""
+    return tuple(
+        replace(each, start_at=each.objects_since, timed=True) for each in found if each.objects_since is not None
+    )
 
 
 def events(found: Iterable[Observed]) -> tuple[Loss, ...]:

@@ -110,6 +110,7 @@ class Interval(Record):
     calls = BigIntegerField(default=0)  # all statements, hidden ones too
     time_ms = DoubleField(default=0)
     sessions = JSONField(null=True)  # SessionStats of the sync
+    objects_since = BigIntegerField(null=True)  # start of what its table and index deltas are of
 
     class Meta:
         indexes = ((("connection", "resolution_s", "end_at"), False),)

@@ -86,7 +86,9 @@ def unread_texts(connection_id: str, keys: Iterable[str]) -> list[str]:
 
 def objects_read_at(connection_id: str) -> int | None:
     """When tables and indexes were last read, epoch ms of our clock; None: never."""
-    last = _reading(_state(connection_id)[0].get("objects"))
+    found = models.Connection.select(models.Connection.reading).where(models.Connection.id == connection_id).tuples()
+    row = found.first()
+    last = None if row is None or row[0] is None else _reading(row[0].get("objects"))
     return None if last is None else last.taken_at
 
 
@@ -131,8 +133,7 @@ def write(
                 span = replace(span, start_at=None)  # nothing ties what is counted now to a moment before
             events = (*statements.found.events, *span.events, *objects.events)
             state["statements"] = now.as_document()
-        complete = all(each["kind"] in LOSSLESS for each in events)
-        interval_id = _interval(connection_id, span, snapshot, statements, events, complete)
+        interval_id = _interval(connection_id, span, snapshot, statements, events, objects.since)
         new = 0 if statements is None else _write_statements(connection_id, interval_id, statements, texts, snapshot)
         objects.write(interval_id)
         if snapshot.tables is not None or snapshot.indexes is not None:
@@ -149,8 +150,12 @@ def write(
         indexes=None if snapshot.indexes is None else len(snapshot.indexes),
         schema_changed=schema_changed,
         events=events,
-        complete=complete,
+        complete=_complete(events),
     )
+
+
+def _complete(events: Iterable[Event]) -> bool:
+    return all(each["kind"] in LOSSLESS for each in events)
 
 
 def _state(connection_id: str) -> tuple[dict[str, Any], int | None]:
@@ -198,7 +203,7 @@ def _interval(
     snapshot: Snapshot,
     statements: _Statements | None,
     events: Sequence[Event],
-    complete: bool,
+    objects_since: int | None,
 ) -> int:
     sessions = snapshot.sessions
     return int(
@@ -206,11 +211,12 @@ def _interval(
             connection=connection_id,
             start_at=span.start_at,
             end_at=span.end_at,
-            complete=complete,
+            complete=_complete(events),
             events=document(list(events)),
             calls=0 if statements is None else statements.found.calls,
             time_ms=0.0 if statements is None else statements.found.time_ms,
             sessions=None if sessions is None else document(asdict(sessions)),
+            objects_since=objects_since,
         ).execute()
     )
 

@@ -71,6 +71,7 @@ class Objects:
     new_indexes: list[tuple[Any, ...]] = field(default_factory=list)
     changed_indexes: list[tuple[Any, ...]] = field(default_factory=list)
     index_usage: list[tuple[Any, ...]] = field(default_factory=list)
+    since: int | None = None  # start of what the deltas are of, epoch ms; None: there is nothing to compare with
     observed_anew: bool = False
     observed_less_ms: int = 0  # how much of the time since the last reading was not observed; may be negative
 
@@ -126,9 +127,12 @@ def prepare(connection_id: str, snapshot: Snapshot, last: Reading | None, now: R
         parts.append(_indexes(objects, snapshot.indexes, tie, may_be_gone, derived))
     if not parts or last is None:
         return objects
+    span = readings.span(last, now, expected_ms)
+    if tie.state != "broken" and not span.events:
+        objects.since = span.start_at
     lost = deltas.observation_break(last, now.epoch, tie, parts)
     if lost is None:
-        lost = _unobserved(objects, last, now, readings.span(last, now, expected_ms))
+        lost = _unobserved(objects, last, now, span)
     if lost is not None:
         objects.observed_anew = True
         objects.events = (lost,)

@@ -101,6 +101,19 @@ def test_sorts(store: Store, connection: str, watched: Watched, window: Window, 
         assert keys(store.run(history.queries, connection, window, sort=sort, descending=False))[0] != first
 
 
+def test_sorts_by_ratios_and_shows_the_trend_of_the_observed_part(store: Store, connection: str) -> None:
+    server = Watched().run("wide").run("narrow")
+    store.run(snapshots.write, connection, server.snapshot(), [text("wide"), text("narrow", kind="insert")])
+    server.run("wide", 10, rows=90, shared_hit=10, shared_read=90).run("narrow", 50, rows=50, shared_hit=99)
+    store.run(snapshots.write, connection, server.snapshot())
+    day = Window(server.at - DAY, server.at)
+    for sort, first in (("rows_per_call", "wide"), ("hit_ratio", "narrow")):
+        page = store.run(history.queries, connection, day, sort=sort)
+        assert keys(page)[0] == first
+        assert keys(store.run(history.queries, connection, day, sort=sort, descending=False))[0] != first
+    assert None not in page.rows[0].spark, "not a point lost at the end of an empty day"
+
+
 def test_an_unknown_sort_is_an_error_of_usage(store: Store, connection: str, window: Window) -> None:
     with pytest.raises(UsageError, match="total_time"):
         store.run(history.queries, connection, window, sort="calls; DROP TABLE query")
@@ -344,6 +357,24 @@ def test_tables_and_indexes_in_a_window(store: Store, connection: str, window: W
     assert trend.rates["scans"] == (None, pytest.approx(0.1)) and trend.size_bytes == (None, 16_384)
     trend = store.run(history.table_series, found["orders"].id, Window(START, START + 2 * MINUTE))
     assert trend.rates["inserts"] == (None, pytest.approx(9 / 60))
+
+
+def test_objects_read_at_every_third_sync_have_true_rates(store: Store, connection: str) -> None:
+    server = Watched()
+    server.table("orders").index("i")
+    store.run(snapshots.write, connection, server.snapshot())
+    assert store.run(snapshots.objects_read_at, connection) == START + MINUTE
+    for n in range(1, 7):
+        server.index("i", 60)
+        left_out = {} if n % 3 == 0 else {"tables": None, "indexes": None, "sessions": None}
+        store.run(snapshots.write, connection, server.snapshot(**left_out), objects_expected_ms=4 * MINUTE)
+    window = Window(START + MINUTE, START + 7 * MINUTE)
+    (row,) = store.run(history.indexes, connection, window)
+    assert row.scans == 360 and row.observed_since == START + MINUTE
+    trend = store.run(history.index_series, row.id, window, 6)
+    assert trend.rates["scans"] == (pytest.approx(1.0),) * 2, "no finer than what was measured"
+    between = Window(window.end - 2 * MINUTE, window.end - MINUTE)
+    assert [each.scans for each in store.run(history.indexes, connection, between)] == [None]
 
 
 def test_the_catalog_is_what_was_read(store: Store, connection: str) -> None:

@@ -91,6 +91,7 @@ class Interval(Record):
     calls = BigIntegerField(default=0)
     time_ms = DoubleField(default=0)
     sessions = JSONField(null=True)
+    objects_since = BigIntegerField(null=True)
 
     class Meta:
         indexes = ((("connection", "resolution_s", "end_at"), False),)
