@@ -308,7 +308,7 @@ class MeshagApp(ActionApp):
             self._do(self.read_connections())
 
     def _progress(self, notice: Any) -> None:
-        words = f"{_WORK.get(notice.kind, notice.kind)}: {notice.phase.replace('_', ' ')}"
+        words = f"{_WORK.get(notice.kind, notice.kind.replace('_', ' '))}: {notice.phase.replace('_', ' ')}"
         if notice.done is not None and notice.total:
             words += f" {notice.done:,}/{notice.total:,}"
         self._work[notice.execution_id] = (notice.connection_id, words)

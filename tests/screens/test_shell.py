@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from meshag_tui.settings import Settings, UiSettings
 from meshag_tui.screens.scope import DAY_MS
+from meshag_tui.settings import Settings, UiSettings
 from meshag_tui.store import connections
 from meshag_tui.store.remembered import recall
 from meshag_tui.types import DbType, MeshagError, Target, UsageError

@@ -1,0 +1,101 @@
+"""What runs and what was done: live, with phases and log, cancelled by a key, marked when its process died."""
+
+from __future__ import annotations
+
+import asyncio
+
+from meshag_tui.store import executions
+from meshag_tui.store.executions import Claimed
+from meshag_tui.types import DbType, ExecutionState, MeshagError, Target
+from meshag_tui.workflows.durable import Ended, Run
+from meshag_tui.workflows.workbench import Workbench
+from tests.rig.postgres import Database
+from tests.screens.conftest import Open
+
+NOWHERE = Target(DbType.POSTGRES, "192.0.2.1", 5432, "shop", "watcher")
+
+
+async def test_a_sync_is_listed_with_its_phases_and_rows(bench: Workbench, at_desk: Open, pg18: Database) -> None:
+    pg18.execute("CREATE TABLE goods (id int PRIMARY KEY)")
+    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    async with at_desk(bench) as desk:
+        await desk.press("5")
+        await desk.until("nothing has run yet")
+        await bench.sync(info.id)
+        said = await desk.until("✓ done")
+        assert "sync" in said and "1 tables" in said
+        for phase in ("connect", "collect", "texts", "store"):
+            assert phase in said.split("phases", 1)[1]
+
+
+async def test_a_run_is_shown_while_it_works_and_cancelled_by_a_key(bench: Workbench, at_desk: Open) -> None:
+    info = await bench.add_connection("shop", NOWHERE)
+    at_work = asyncio.Event()
+
+    async def count_sheep(run: Run) -> Ended:
+        async with run.phase("counting"):
+            await run.log("info", "the first sheep is over")
+            run.progress("counting", 1, 4_000)
+            at_work.set()
+            await asyncio.sleep(30)
+        return await run.complete(lambda: {})
+
+    bench.runner.register("count_sheep", count_sheep)
+    async with at_desk(bench) as desk:
+        await desk.press("5")
+        work = asyncio.create_task(bench.runner.submit("count_sheep", info.id, connection_id=info.id))
+        await at_work.wait()
+        said = await desk.until("running")
+        assert "count sheep: counting 1/4,000" in said
+        await desk.until("the first sheep is over")
+        await desk.press("x")
+        await desk.until("– cancelled")
+        await work
+        await desk.press("x")
+        assert "this run has ended" in desk.screen
+
+
+async def test_what_failed_says_why_here_and_in_the_detail(bench: Workbench, at_desk: Open) -> None:
+    info = await bench.add_connection("shop", NOWHERE)
+
+    async def fail(run: Run) -> Ended:
+        await run.log("warning", "the disk is filling")
+        raise MeshagError("the disk is full")
+
+    bench.runner.register("fill_disk", fail)
+    await bench.runner.submit("fill_disk", info.id, connection_id=info.id)
+    async with at_desk(bench) as desk:
+        await desk.press("5", "enter")
+        said = await desk.until("warning: the disk is filling")
+        assert "✗ failed" in said and "✗ the disk is full" in said
+        await desk.press("escape")
+        await desk.until("Outcome")
+
+
+async def test_a_run_whose_process_died_is_marked(bench: Workbench, at_desk: Open) -> None:
+    info = await bench.add_connection("shop", NOWHERE)
+
+    def leave_behind() -> Claimed | None:
+        _, claimed = executions.begin("long_gone", info.id, None, "otherhost:1:abc", 1, connection=info.id)
+        return claimed
+
+    await bench.store(leave_behind)
+    await asyncio.sleep(0.05)
+    await bench.store(executions.mark_interrupted, ["long_gone"])
+    async with at_desk(bench) as desk:
+        await desk.press("5")
+        said = await desk.until("▲ interrupted")
+        assert "its process ended before it was done" in said
+        found = await bench.store(executions.listing)
+        assert found[0].state is ExecutionState.INTERRUPTED
+
+
+async def test_the_activity_log_names_who_did_what(bench: Workbench, at_desk: Open) -> None:
+    await bench.add_connection("shop", NOWHERE)
+    async with at_desk(bench) as desk:
+        await desk.press("7")
+        said = await desk.until("connection.added")
+        assert bench.actor in said and "watcher@192.0.2.1:5432/shop" in said
+        info = desk.app.connections[0]
+        await bench.edit_connection(info.id, interval_s=30)
+        await desk.until("connection.edited")
