@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,24 @@ from meshag_tui.types import (
 from meshag_tui.workflows.durable import RunFailed
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.postgres import Database
+
+SPEC = IndexSpec("public", "orders", (IndexColumn("customer"),), name="orders_customer")
+ADVICE = Suggestion(
+    rule="missing-index",
+    identity="missing-index:orders:customer",
+    type=SuggestionType.INDEX_OPTIMIZATION,
+    priority=SuggestionPriority.HIGH,
+    title="Index orders (customer)",
+    text="",
+    evidence_kind=EvidenceKind.STATED,
+    evidence={"kind": "stated", "facts": []},
+    confidence=0.5,
+    risk=Risk.LOW,
+    schema="public",
+    table="orders",
+    change=CreateIndex(SPEC),
+    sql="CREATE INDEX …",
+)
 
 # Applies a suggestion and says when the server has begun; killed there by the test.
 APPLIES = """
@@ -66,24 +85,7 @@ async def suggested(bench: Workbench, pg: Database) -> StoredSuggestion:
     pg.execute("CREATE TABLE orders AS SELECT g AS id, g % 100 AS customer FROM generate_series(1, 20000) g", "ANALYZE")
     info = await bench.add_connection("shop", Target.from_url(pg.url))
     await bench.sync(info.id)
-    spec = IndexSpec("public", "orders", (IndexColumn("customer"),), name="orders_customer")
-    advice = Suggestion(
-        rule="missing-index",
-        identity="missing-index:orders:customer",
-        type=SuggestionType.INDEX_OPTIMIZATION,
-        priority=SuggestionPriority.HIGH,
-        title="Index orders (customer)",
-        text="",
-        evidence_kind=EvidenceKind.STATED,
-        evidence={"kind": "stated", "facts": []},
-        confidence=0.5,
-        risk=Risk.LOW,
-        schema="public",
-        table="orders",
-        change=CreateIndex(spec),
-        sql="CREATE INDEX …",
-    )
-    saved = await bench.store(suggestions.save, info.id, [advice])
+    saved = await bench.store(suggestions.save, info.id, [ADVICE])
     return await bench.store(suggestions.get, saved.ids[0])
 
 
@@ -114,6 +116,10 @@ async def test_what_was_not_reviewed_is_not_run(bench: Workbench, pg18: Database
     with pytest.raises(MeshagError, match="too old"):
         await bench.apply(advice.id, "0" * 32)
     review = await bench.review(advice.id)
+    other = replace(ADVICE, identity="missing-index:other")
+    (other_id,) = (await bench.store(suggestions.save, advice.connection_id, [other])).ids
+    with pytest.raises(MeshagError, match="too old"):
+        await bench.apply(other_id, review.plan_hash)  # it was shown for another suggestion
     await bench.apply(advice.id, review.plan_hash)
     with pytest.raises(MeshagError, match="too old"):
         await bench.apply(advice.id, review.plan_hash)
@@ -176,13 +182,12 @@ async def test_a_change_left_by_kill_9_is_looked_after_and_never_run_twice(
     assert started[0][0] <= 1
 
 
-async def test_read_only_runs_nothing(settings: Settings, pg18: Database, bench: Workbench) -> None:
-    from dataclasses import replace
-
-    advice = await suggested(bench, pg18)
-    bench.settings = replace(settings, read_only=True)
-    with pytest.raises(MeshagError, match="read-only"):
-        await bench.review(advice.id)
+async def test_read_only_runs_nothing(settings: Settings, pg18: Database) -> None:
+    async with await Workbench.open(settings) as bench:
+        advice = await suggested(bench, pg18)
+    async with await Workbench.open(replace(settings, read_only=True)) as bench:
+        with pytest.raises(MeshagError, match="read-only"):
+            await bench.review(advice.id)
 
 
 async def test_a_blocked_change_fails_with_its_gate(bench: Workbench, pg18: Database) -> None:

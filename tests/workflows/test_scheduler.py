@@ -168,3 +168,60 @@ def test_back_off_doubles_from_a_second_to_a_minute_and_refusals_wait_longer() -
     assert max(pacing.after_failure(10, 9, True, chance).delay_ms for _ in range(50)) <= 20_000, "two intervals at most"
     refused = [pacing.after_failure(60, failures, False, chance).delay_ms for failures in (1, 2, 9)]
     assert refused[0] > 110_000 and refused[1] > 220_000 and refused[2] <= 1.05 * 900_000
+
+
+async def test_a_server_that_is_silent_costs_the_others_no_sample(bench: Workbench, pg18: Database) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    hole = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = hole.sockets[0].getsockname()[1]
+    await bench.add_connection("silent", Target.from_url(f"postgresql://u@127.0.0.1:{port}/d"), interval_s=1)
+    for number in range(3):
+        await add(bench, f"shop{number}", pg18, 1)
+    scheduler = bench.scheduler()
+    working = asyncio.create_task(scheduler.run())
+    await asyncio.sleep(7)
+    scheduler.stop()
+    await asyncio.wait_for(working, 8)
+    hole.close()
+    done = await runs(bench)
+    assert all(done[f"shop{number}"] >= 4 for number in range(3)), done
+    assert done["silent"] <= 2, "never two in flight"
+
+
+async def test_a_frozen_backend_is_given_up_and_the_next_sync_is_fine(
+    store_url: str, tmp_path: Path, pg18: Database
+) -> None:
+    """The server process of our session is stopped in the middle of a sync: the client's own deadline ends it."""
+    import os
+    import signal
+    import time
+
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    settings = Settings(home=home, store_url=store_url, collect=CollectSettings(statement_timeout_s=1.5))
+    frozen: list[int] = []
+
+    def freeze() -> None:
+        ours = (
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'meshag/sync' AND datname = current_database()"
+        )
+        found = pg18.fetch(ours)
+        if found and not frozen:
+            frozen.append(found[0][0])
+            os.kill(frozen[0], signal.SIGSTOP)
+
+    async with await Workbench.open(settings) as bench:
+        connection_id = await add(bench, "shop", pg18, 60)
+        bench.subscribe(lambda notice: freeze() if getattr(notice, "phase", "") == "collect" else None)
+        started = time.monotonic()
+        try:
+            await bench.sync(connection_id)  # the second attempt gets a session that answers
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        assert frozen and time.monotonic() - started < 8
+        (run,) = await bench.executions()
+        assert run.attempts == 2
