@@ -9,13 +9,15 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from meshag_tui.screens import indexes_facts, why_empty
+from meshag_tui.advisor import twins
+from meshag_tui.cli.reading import describe_index
+from meshag_tui.screens import export, indexes_facts, why_empty
 from meshag_tui.screens.index import IndexView
 from meshag_tui.screens.indexes_facts import SHOWN, Index
 from meshag_tui.screens.pane import Pane
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
-from meshag_tui.text import count, glyphs, size
+from meshag_tui.text import count, glyphs, moment, size
 from meshag_tui.widgets.chooser import Choice, Chooser
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.page import Page, PlainLine
@@ -24,8 +26,8 @@ from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Topic
 
 COLUMNS: tuple[Column, ...] = (
-    Column("table", "Table", 12, flex=2, keep=85),
-    Column("name", "Index", 18, flex=3, keep=100),
+    Column("table", "Table", 14, flex=2, keep=85),
+    Column("name", "Index", 22, flex=4, keep=100),
     Column(
         "size", "Size", 7, align="right", value=lambda row: row.row.stats.size_bytes, render=size, descending=True,
         keep=90,
@@ -36,14 +38,10 @@ COLUMNS: tuple[Column, ...] = (
         sort_key=lambda row: row.row.last_used_at or row.row.stats.last_scan or 0, render=indexes_facts.used, keep=70,
     ),
     Column(
-        "watched", "Watched", 8, align="right", value=lambda row: row.watched_ms, render=indexes_facts.span,
-        descending=True, keep=40,
-    ),
-    Column(
         "read", "Entries", 7, align="right", value=lambda row: row.row.rows_read, render=count, descending=True, keep=30
     ),
-    Column("flags", "What it is", 15, flex=3, value=lambda row: row.flags, tone=indexes_facts.flags_tone, keep=80),
-    Column("definition", "Definition", 24, flex=4, value=lambda row: row.row.stats.definition, prose=True, keep=20),
+    Column("flags", "What it is", 20, flex=4, value=lambda row: row.flags, tone=indexes_facts.flags_tone, keep=80),
+    Column("definition", "Definition", 40, flex=4, value=lambda row: row.row.stats.definition, prose=True, keep=20),
 )  # fmt: skip
 
 
@@ -153,8 +151,10 @@ class IndexesPane(Pane):
         in_detail = self.is_mounted and self.view == "index"
         if action_id == "index-metric" and not in_detail:
             return "enter opens an index first"
-        if action_id in ("filter", "sort", "sort-reverse", "indexes-show") and in_detail:
+        if action_id in ("filter", "sort", "sort-reverse", "indexes-show", "export") and in_detail:
             return "esc goes back to the list first"
+        if action_id == "export" and not (self.is_mounted and self._list.rows):
+            return "there is nothing to write"
         return super().why_not(action_id)
 
     def copy_text(self) -> tuple[str, str] | None:
@@ -172,6 +172,20 @@ class IndexesPane(Pane):
                 self.filtered()
 
         self.shell.push_screen(Chooser("Show", choices, self.wanted), chosen)
+
+    def do_export(self) -> None:
+        """Write the listed indexes to a file."""
+        rows: Sequence[Index] = self._list.rows
+        export.ask(self, "indexes", lambda: self._report(rows))
+
+    async def _report(self, rows: Sequence[Index]) -> export.Report:
+        window = await self.window()
+        every = [each.row for each in self._all]
+        duplicate_of, redundant_with = twins.duplicates(every), twins.redundant(every)
+        about = export.facts(self, window=f"{moment(window.start)} to {moment(window.end)}", shown=self.wanted)
+        return export.Report(
+            "Indexes", about, [describe_index(each.row, duplicate_of, redundant_with) for each in rows]
+        )  # fmt: skip
 
     def do_index_metric(self) -> None:
         self.shell.say(f"Trend: {self.detail.next_metric()}")

@@ -146,7 +146,8 @@ class Whole:
 
 def read_whole(row: IndexRow, connection_id: str, window: Window, days: float) -> Whole:
     """Read the past of an index and what speaks against dropping it, in the store's thread."""
-    trend = history.index_series(row.id, window)
+    seen = history.observed_part(history.intervals(connection_id, window), window)
+    trend = history.index_series(row.id, seen)
     try:
         catalog: Catalog = history.catalog(connection_id)
     except MeshagError:

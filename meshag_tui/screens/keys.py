@@ -50,10 +50,10 @@ _DOCTOR = (Action("examine", "T", "Ask again", "Ask the server again", ("doctor"
 _QUERIES = tuple(
     Action(name, key, title, said, screens=("queries",), group="Queries", footer=footer)
     for name, key, title, said, footer in (
-        ("explain", "P", "Plan", "Ask the planner how it would run the query now; nothing is run", 20),
-        ("next-metric", "m", "Figure", "Show another figure in the trend", 25),
+        ("explain", "P", "Plan", "Ask the planner how it would run the query now; nothing is run", 30),
+        ("next-metric", "m", "Figure", "Show another figure in the trend", 0),
         ("older-plan", "o", "Older plan", "Show the plan before", 0),
-        ("internal", "i", "Internal", "Show or hide catalogue, utility and own statements", 30),
+        ("internal", "i", "Internal", "Show or hide catalogue, utility and own statements", 20),
     )
 )
 
@@ -61,7 +61,7 @@ _INDEXES = tuple(
     Action(name, key, title, said, screens=("indexes",), group="Indexes", footer=footer)
     for name, key, title, said, footer in (
         ("indexes-show", "f", "Show", "Show all, or only unused, duplicate or invalid ones", 10),
-        ("index-metric", "m", "Figure", "Show scans or size in the trend", 20),
+        ("index-metric", "m", "Figure", "Show scans or size in the trend", 0),
     )
 )
 

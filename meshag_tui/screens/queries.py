@@ -9,13 +9,15 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from meshag_tui.screens import query, query_facts, why_empty
+from meshag_tui.cli.reading import describe_query
+from meshag_tui.screens import export, query, query_facts, why_empty
 from meshag_tui.screens.pane import Pane
 from meshag_tui.screens.queries_rows import BLOCK, PAGE, Listed, QueryRows, QueryTable, columns_for
 from meshag_tui.screens.query import QueryView
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import QueryPage
+from meshag_tui.text import moment
 from meshag_tui.types import MeshagError, Window
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.sql import SqlView
@@ -154,7 +156,7 @@ class QueriesPane(Pane):
         return State(
             Condition.EMPTY,
             "no statement ran in this window",
-            f"The server counted none.{hidden}",
+            f"Figures are of what happened between two syncs: after the first there are none yet.{hidden}",
             "w looks at a longer window, r reads the server now.",
         )
 
@@ -267,8 +269,10 @@ class QueriesPane(Pane):
             return "there is no other plan"
         if action_id == "explain" and self.detail.shown is not None and self.detail.shown.detail.statement.text is None:
             return "its text is not known"
-        if action_id in ("filter", "sort", "sort-reverse", "internal") and in_detail:
+        if action_id in ("filter", "sort", "sort-reverse", "internal", "export") and in_detail:
             return "esc goes back to the list first"
+        if action_id == "export" and not self._rows:
+            return "there is nothing to write"
         return super().why_not(action_id)
 
     def copy_text(self) -> tuple[str, str] | None:
@@ -284,6 +288,19 @@ class QueriesPane(Pane):
         """Show or hide catalogue, utility and own statements."""
         self.internal = not self.internal
         self.refresh_soon()
+
+    def do_export(self) -> None:
+        """Write all statements that match to a file, in the order of the list."""
+        asked = self._asked
+        if asked is not None:
+            export.ask(self, "queries", lambda: self._report(asked))
+
+    async def _report(self, asked: Question) -> export.Report:
+        page = await self.bench.store.read(asked.rows, export.MOST_ROWS)
+        window = f"{moment(asked.window.start)} to {moment(asked.window.end)}"
+        of = f"{len(page.rows):,} of {page.total_rows:,}, by {asked.sort.replace('_', ' ')}"
+        about = export.facts(self, window=window, statements=of, complete="yes" if page.complete else "no")
+        return export.Report("Queries", about, [describe_query(row) for row in page.rows])
 
     def do_next_metric(self) -> None:
         self.shell.say(f"Trend: {self.detail.next_metric()}")

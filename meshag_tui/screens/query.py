@@ -71,9 +71,10 @@ def read(query_id: int, window: Window) -> Shown:
             catalog = history.catalog(connection_id)
         except MeshagError:  # never synced whole: rules that need sizes stay silent
             catalog = None
+    seen = history.observed_part(history.intervals(connection_id, window), window)
     return Shown(
         detail=detail,
-        series=history.query_series(query_id, window),
+        series=history.query_series(query_id, seen),
         plans=tuple(kept),
         found=tuple(bottlenecks(stored.plan, catalog) for stored in kept),
         advice=tuple(one for one in suggestions.listing(connection_id) if set(one.query_ids) & set(detail.members)),
@@ -119,7 +120,8 @@ class QueryView(Vertical):
             yield Part("Statement", SqlView(id="query-sql"), id="part-sql")
             yield Part("Trend", TrendChart(id="query-trend"), id="part-trend")
             about = Page(id="query-plan-about", empty=State(Condition.READY, ""))
-            yield Part("Plan", PlanTree(id="query-plan", empty=_NO_PLAN), about, id="part-plan")
+            plan = Container(PlanTree(id="query-plan", empty=_NO_PLAN), about, id="query-plan-parts")
+            yield Part("Plan", plan, id="part-plan")
             advice = Table(ADVICE_COLUMNS, key=lambda row: row.id, id="query-advice", empty=_NO_ADVICE, markable=False)
             yield Part("Advice", advice, id="part-advice")
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
-from meshag_tui.screens import suggestions_model
+from meshag_tui.cli.advice import describe
+from meshag_tui.screens import export, suggestions_model
 from meshag_tui.screens.apply import ApplyDialog
 from meshag_tui.screens.pane import Pane
 from meshag_tui.screens.suggestions_facts import (
@@ -50,9 +51,9 @@ COLUMNS: tuple[Column, ...] = (
         "priority", "Priority", 8, value=lambda row: priority_word(row.priority), tone=priority_tone,
         sort_key=lambda said: [priority_word(each) for each in _PRIORITIES].index(said), keep=95,
     ),
-    Column("title", "Advice", 26, flex=3, value=lambda row: row.title, prose=True, keep=100),
+    Column("title", "Advice", 44, flex=3, value=lambda row: row.title, prose=True, keep=100),
     Column("rule", "Rule", 20, value=lambda row: row.rule, keep=60),
-    Column("table", "Table", 10, flex=1, value=on_table, keep=50),
+    Column("table", "Table", 16, flex=1, value=on_table, keep=50),
     Column("evidence", "Evidence", 8, value=lambda row: str(row.evidence_kind), keep=70),
     Column(
         "gain", "Gain", 9, align="right", value=lambda row: row.gain_ms_per_day, render=gain_word, descending=True,
@@ -110,6 +111,7 @@ class SuggestionsPane(Pane):
         self._wholes: dict[str, Whole] = {}  # what was read since the last load
         self._open_id: str | None = None
         self._busy: dict[str, str] = {}  # suggestion id -> what is being done with it
+        self._decided: set[str] = set()  # decided here: they stay in sight until others are asked for
         self._notes: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -140,9 +142,11 @@ class SuggestionsPane(Pane):
         self._all = await self.bench.store.read(suggestions.listing, info.id, resolved=True)
         self._wholes.clear()
         rows = [
-            found for found in self._all
-            if self.wanted.lets_through(found) and self.matches(f"{found.title} {found.rule} {on_table(found)}")
-        ]  # fmt: skip
+            found
+            for found in self._all
+            if (self.wanted.lets_through(found) or found.id in self._decided)
+            and self.matches(f"{found.title} {found.rule} {on_table(found)}")
+        ]
         self._list.set_rows(rows, READY if rows else self._nothing())
         self._summarise()
         await self._describe()
@@ -216,6 +220,7 @@ class SuggestionsPane(Pane):
     def connection_changed(self) -> None:
         super().connection_changed()
         self._all, self._notes = (), ()
+        self._decided.clear()
         self.query_one("#suggestions-about").display = False
         self.query_one("#suggestions-summary", PlainLine).set_text("")
 
@@ -284,8 +289,10 @@ class SuggestionsPane(Pane):
     def why_not(self, action_id: str) -> str | None:
         if action_id == "ask-model":
             return suggestions_model.why_not(self.bench.settings)
-        if action_id in ("filter", "sort", "sort-reverse", "suggestions-show") and self.view == "whole":
+        if action_id in ("filter", "sort", "sort-reverse", "suggestions-show", "export") and self.view == "whole":
             return "esc goes back to the list first"
+        if action_id == "export" and not (self.is_mounted and self._list.rows):
+            return "there is nothing to write"
         if action_id in _ON_ONE:
             targets = self._targets if self.is_mounted else []
             return self._why_not_on(action_id, targets) if targets else "there is no advice here"
@@ -333,10 +340,19 @@ class SuggestionsPane(Pane):
         def chosen(choice: str | None) -> None:
             if choice is not None:
                 self.wanted = self.wanted.with_choice(choice)
+                self._decided.clear()
                 self._list.action_first()
                 self.refresh_soon()
 
         self.shell.push_screen(Chooser("Show", self.wanted.choices(self._all)), chosen)
+
+    def do_export(self) -> None:
+        """Write the listed suggestions to a file."""
+        rows: Sequence[StoredSuggestion] = self._list.rows
+        export.ask(self, "suggestions", lambda: self._report(rows))
+
+    async def _report(self, rows: Sequence[StoredSuggestion]) -> export.Report:
+        return export.Report("Suggestions", export.facts(self, shown=self.wanted.said), [describe(row) for row in rows])
 
     async def do_reviewed(self) -> None:
         """Mark as looked at; what was dismissed comes back."""
@@ -366,6 +382,7 @@ class SuggestionsPane(Pane):
         self._judged("Dismissed", wanted)
 
     def _judged(self, what: str, wanted: Sequence[StoredSuggestion]) -> None:
+        self._decided.update(found.id for found in wanted)
         self._list.clear_marks()
         self.refresh_soon()
         subject = wanted[0].title if len(wanted) == 1 else f"{len(wanted)} suggestions"
@@ -402,6 +419,7 @@ class SuggestionsPane(Pane):
     async def _change(self, found: StoredSuggestion, doing: str, done: str, work: Awaitable[ChangeRow]) -> None:
         """Carry out what was agreed to, and say what came of it."""
         self._busy[found.id] = doing
+        self._decided.add(found.id)
         self._summarise()
         try:
             row = await work
@@ -412,8 +430,8 @@ class SuggestionsPane(Pane):
             self._busy.pop(found.id, None)
             self._list.clear_marks()
             self.refresh_soon()
-        undo = f"; {self.shell.actions['undo'].shown_key} undoes it" if done == "Applied" and row.undo_sql else ""
-        self.shell.say(f"{glyphs().ok} {done}, the catalogue confirms it: {one_line(row.sql, 80)}{undo}")
+        undo = f" ({self.shell.actions['undo'].shown_key} undoes it)" if done == "Applied" and row.undo_sql else ""
+        self.shell.say(f"{glyphs().ok} {done}{undo}: {one_line(row.sql)}")
 
     def _failed(self, title: str, error: MeshagError) -> None:
         """Say it in full where somebody looks, in a line where a dialog would take the keys of another."""

@@ -18,7 +18,7 @@ EVIDENCE = {
     EvidenceKind.MEASURED: "run and timed",
     EvidenceKind.PLANNED: "priced by the server's planner with the index as if it were there",
     EvidenceKind.COUNTED: "counted by the server, or read from its catalogue",
-    EvidenceKind.STATED: "stated, unchecked",
+    EvidenceKind.STATED: "reckoned or said by a model, not checked by the planner",
 }
 _RISK = {
     Risk.LOW: "it adds or reads, and blocks nobody",
@@ -56,7 +56,7 @@ def status_word(found: StoredSuggestion) -> str:
     if found.resolved_at is not None and found.status in (SuggestionStatus.NEW, SuggestionStatus.REVIEWED):
         return f"{drawn.none} gone"
     symbol = {
-        SuggestionStatus.NEW: drawn.gap,
+        SuggestionStatus.NEW: drawn.mark,
         SuggestionStatus.REVIEWED: drawn.arrow[-1],
         SuggestionStatus.APPLIED: drawn.ok,
         SuggestionStatus.DISMISSED: drawn.bad,
@@ -101,9 +101,9 @@ def _evidence(found: StoredSuggestion) -> list[Piece]:
     facts = found.evidence.get("facts")
     for fact in facts if isinstance(facts, Iterable) and not isinstance(facts, str) else ():
         said.append(("", f"  {glyphs().gap} {one_line(fact)}\n"))
-    for name, value in found.evidence.items():
-        if name not in ("kind", "facts") and (line := _figure(name, value)):
-            said.append(("dim", f"  {glyphs().gap} {line}\n"))
+    if len(said) == 2:  # no facts in words: the figures themselves
+        figures = (_figure(name, value) for name, value in found.evidence.items() if name != "kind")
+        said += [("", f"  {glyphs().gap} {line}\n") for line in figures if line]
     return said
 
 
