@@ -31,10 +31,10 @@ STATEMENT_COUNTERS = (
     "no_index_calls",
     "tmp_disk_tables",
 )
-"""Cumulative counters that become deltas; blocks are counted in server blocks, times in ms. Engines fill what they have."""
+"""Cumulative counters that become deltas, in server blocks, bytes and ms. Engines fill what they have."""
 
 STATEMENT_GAUGES = ("min_time_ms", "max_time_ms", "stats_since")
-"""Read with each row but not differenced: lifetime extremes (ms) and the entry's own start (epoch ms; PostgreSQL 17+)."""
+"""Read with each row but not differenced: lifetime extremes (ms), the entry's own start (epoch ms; PostgreSQL 17+)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Epoch:
     started_at: int  # server start, epoch ms
     stats_reset: int | None  # pg_stat_statements_info.stats_reset and like, epoch ms
     evictions: int | None = None  # pg_stat_statements_info.dealloc: an increase marks the interval incomplete
-    objects_reset: int | None = None  # pg_stat_database.stats_reset: of tables' and indexes' counters; NULL after a crash
+    objects_reset: int | None = None  # pg_stat_database.stats_reset: of tables and indexes; NULL after a crash
 
 
 @dataclass(frozen=True, slots=True)

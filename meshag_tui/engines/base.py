@@ -2,7 +2,8 @@
 
 An `Engine` knows a kind of server; a `Session` is one read-only conversation with one database of it. Sessions are
 read-only with statement, lock and idle time-outs set by the engine, carry an application name, and every call ends
-by a client deadline, also when the server is frozen. Only `DdlSession`, handed to `changes/` alone, can change anything.
+by a client deadline, also when the server is frozen. Only `DdlSession`, handed to `changes/` alone, can change a
+thing.
 """
 
 from __future__ import annotations
@@ -131,7 +132,7 @@ class Session(Protocol):
         """The doctor: one row for each capability, with the exact SQL or step that mends what is missing."""
 
     async def explain(self, statement: str, mode: PlanMode | None = None, search_path: str | None = None) -> Plan:
-        """The plan, without executing. None chooses: literal for texts without parameters, else custom samples, else generic.
+        """The plan, without executing. None chooses: literal without parameters, else custom samples, else generic.
 
         Raises:
             Refused: the text is not exactly one SELECT, INSERT, UPDATE, DELETE or MERGE.
@@ -146,7 +147,7 @@ class Session(Protocol):
         """The conditions of a plan by relation, with aliases, views and sub-queries resolved."""
 
     async def render(self, change: Change) -> RenderedChange:
-        """The exact SQL of a change and of its undo, from catalogue-checked names. Raises Refused when an object is not there."""
+        """The exact SQL of a change and its undo, from catalogue-checked names. Refused when an object is not there."""
 
     async def close(self) -> None: ...
 
@@ -192,7 +193,7 @@ class DdlSession(Protocol):
     ) -> tuple[Gate, ...]: ...
 
     async def run(self, change: Change, sql: str) -> None:
-        """Run it once. `sql` must parse as one statement of the change's class. Raises EngineError; LockTimeout is transient."""
+        """Run it once. `sql` must parse as one statement of the change's class. LockTimeout is worth another try."""
 
     async def adopt(self, backend_pid: int, backend_start: int, made: int | None) -> bool:
         """Stand in for an earlier session of ours that began the change; True while that one is still at work.
@@ -213,7 +214,7 @@ class DdlSession(Protocol):
         """
 
     async def clean_up(self, change: Change, rendered: RenderedChange) -> bool:
-        """Remove an invalid leftover that this change made (same name, invalid, made after it began). True if removed."""
+        """Remove an invalid leftover that this change made (same name, made after it began). True if removed."""
 
     async def close(self) -> None: ...
 

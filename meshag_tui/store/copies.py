@@ -134,7 +134,9 @@ def _load(source: Path) -> None:
     with database.durable():
         if sorted(_header(source)["migrations"]) != _migrations():
             raise MeshagError(f"{source} is of another version of the schema: restore it with the MeshAG that wrote it")
-        table, columns, encode, rows = "", [], _plain, []
+        table, rows = "", []
+        columns: list[str] = []
+        encode: Callable[[list[Any]], tuple[Any, ...]] = _plain
         for entry in _lines(source):
             if isinstance(entry, list):
                 rows.append(encode(entry))

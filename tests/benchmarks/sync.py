@@ -96,39 +96,42 @@ def floor(running: EmbeddedPostgres, path: Path) -> float:
 
 def statements(count: int) -> dict[str, Any]:
     """Syncs of `count` statements as ratios to the floor."""
-    with server(count + 2_000) as running, tempfile.TemporaryDirectory() as folder:
-        with psycopg.connect(running.dsn(), autocommit=True) as work:
-            run_statements(work, count)
+    with (
+        server(count + 2_000) as running,
+        tempfile.TemporaryDirectory() as folder,
+        psycopg.connect(running.dsn(), autocommit=True) as work,
+    ):
+        run_statements(work, count)
 
-            async def measure() -> dict[str, Any]:
-                async with Bench(running, Path(folder)) as bench:
-                    first, report = await bench.sync()
-                    await bench.sync()
-                    floors, active, some, idle = [], [], [], []
-                    for _ in range(ROUNDS):
-                        await asyncio.to_thread(run_statements, work, count)
-                        floors.append(await asyncio.to_thread(floor, running, Path(folder) / "floor.db"))
-                        active.append(await bench.scheduled_sync())
-                        await asyncio.to_thread(run_statements, work, count * 15 // 100)
-                        some.append(await bench.scheduled_sync())
-                        idle.append(await bench.scheduled_sync())
-                    base = statistics.median(floors)
-                    phases = (await bench.sync())[1].phases
-                    return {
-                        "statements_on_server": count,
-                        "statements_stored": report.statements,
-                        "truncated": report.statements < count,
-                        "floor_ms": round(base, 1),
-                        "first_ms": round(first, 1),
-                        "first_phases_ms": dict(report.phases),
-                        "all_active_ratio": round(statistics.median(active) / base, 2),
-                        "some_active_ratio": round(statistics.median(some) / base, 2),
-                        "idle_ratio": round(statistics.median(idle) / base, 2),
-                        "idle_phases_ms": dict(phases),
-                        "target": "ratios <= 2, truncated false",
-                    }
+        async def measure() -> dict[str, Any]:
+            async with Bench(running, Path(folder)) as bench:
+                first, report = await bench.sync()
+                await bench.sync()
+                floors, active, some, idle = [], [], [], []
+                for _ in range(ROUNDS):
+                    await asyncio.to_thread(run_statements, work, count)
+                    floors.append(await asyncio.to_thread(floor, running, Path(folder) / "floor.db"))
+                    active.append(await bench.scheduled_sync())
+                    await asyncio.to_thread(run_statements, work, count * 15 // 100)
+                    some.append(await bench.scheduled_sync())
+                    idle.append(await bench.scheduled_sync())
+                base = statistics.median(floors)
+                phases = (await bench.sync())[1].phases
+                return {
+                    "statements_on_server": count,
+                    "statements_stored": report.statements,
+                    "truncated": report.statements < count,
+                    "floor_ms": round(base, 1),
+                    "first_ms": round(first, 1),
+                    "first_phases_ms": dict(report.phases),
+                    "all_active_ratio": round(statistics.median(active) / base, 2),
+                    "some_active_ratio": round(statistics.median(some) / base, 2),
+                    "idle_ratio": round(statistics.median(idle) / base, 2),
+                    "idle_phases_ms": dict(phases),
+                    "target": "ratios <= 2, truncated false",
+                }
 
-            return asyncio.run(measure())
+        return asyncio.run(measure())
 
 
 def tables(count: int) -> dict[str, Any]:
