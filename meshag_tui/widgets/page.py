@@ -38,12 +38,20 @@ def folded(parts: Iterable[Piece], width: int) -> list[list[Piece]]:
                 cut = _cut(piece, room)
                 if cut == 0 and room == width:
                     cut = 1
+                elif 0 < cut and room < width and piece[cut - 1] not in " ,(" and _begins_with_a_word_of(piece, width):
+                    cut = 0  # the word has room on the next line
                 if cut:
                     lines[-1].append((part, piece[:cut]))
                 piece = piece[cut:]
                 lines.append([])
                 room = width
     return lines
+
+
+def _begins_with_a_word_of(text: str, width: int) -> bool:
+    """Whether the text begins with a word, and one that takes no more than `width` cells."""
+    word = text.split(" ", 1)[0]
+    return 0 < len(word) <= width and width_of(word) <= width
 
 
 def _cut(text: str, room: int) -> int:
