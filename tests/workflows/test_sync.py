@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from meshag_tui.settings import CollectSettings, Settings
-from meshag_tui.store import connections, executions
+from meshag_tui.store import connections, executions, models
 from meshag_tui.types import ConnectionStatus, ExecutionState, Secret, Target
 from meshag_tui.workflows.durable import RunFailed
 from meshag_tui.workflows.notices import Changed, Finished, Notice, Progress
@@ -81,6 +81,43 @@ async def test_texts_are_not_read_at_every_sync_but_by_hand(bench: Workbench, pg
     pg18.execute("SELECT 1 AS brand_new_statement")
     assert "texts" not in await scheduled()
     assert "texts" in (await bench.sync(added.id)).phases
+
+
+async def test_tables_and_indexes_are_not_read_at_every_sync_but_by_hand(bench: Workbench, pg18: Database) -> None:
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    assert (await bench.sync(added.id)).tables == 0
+    pg18.execute("CREATE TABLE late (id int PRIMARY KEY)")
+    outcome = await bench.runner.submit(
+        "sync_database_stats", added.id, connection_id=added.id, input={"by_hand": False}
+    )
+    assert outcome.value()["tables"] is None
+    assert (await bench.sync(added.id)).tables == 1
+
+
+async def test_a_first_sync_of_many_statements_reads_the_costliest_texts_first(
+    store_url: str, tmp_path: Path, pg18: Database
+) -> None:
+    columns = [f"c{number}" for number in range(12)]
+    pg18.execute(f"CREATE TABLE wide ({', '.join(f'{name} int' for name in columns)})")
+    for name in columns:
+        pg18.execute(f"SELECT {name} FROM wide")
+    pg18.execute("SELECT pg_sleep(0.3), * FROM wide LIMIT 1", "SELECT pg_sleep(0.3)")
+    collect = CollectSettings(texts_per_sync=3)
+    settings = Settings(home=tmp_path, store_url=store_url, collect=collect)
+    async with await Workbench.open(settings) as bench:
+        added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+        first = await bench.sync(added.id)
+        assert "texts-pending" in {finding.code for finding in first.warnings}
+        texts = await bench.store(lambda: {row.text for row in models.QueryText.select()})
+        assert len(texts) == 3 and any("pg_sleep" in text for text in texts)
+        for _ in range(30):
+            await bench.runner.submit(
+                "sync_database_stats", added.id, connection_id=added.id, input={"by_hand": False}
+            )
+            if not (await status_of(bench, added.id)).warnings:
+                break
+        texts = await bench.store(lambda: {row.text for row in models.QueryText.select()})
+        assert {f"SELECT {name} FROM wide" for name in columns} <= texts
 
 
 async def test_a_wrong_password_is_not_retried_and_recovers(bench: Workbench, pg18: Database) -> None:
