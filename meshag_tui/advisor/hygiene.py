@@ -162,7 +162,8 @@ def index_hygiene(
     copies = equal(catalog.indexes)
     dropped = copies.keys() - never
     shorter = prefixes(catalog.indexes, dropped)
-    gone = dropped | (shorter.keys() - never)
+    served = shorter.keys() - never - dropped
+    gone = dropped | served
     waits = {
         row.stats.key
         for row in catalog.indexes
@@ -172,7 +173,7 @@ def index_hygiene(
     return (
         *_invalid(catalog, around),
         *(_duplicate(row, copies[row.stats.key]) for row in catalog.indexes if row.stats.key in dropped),
-        *(_redundant(row, shorter[row.stats.key]) for row in catalog.indexes if row.stats.key in gone - dropped),
+        *(_redundant(row, shorter[row.stats.key]) for row in catalog.indexes if row.stats.key in served),
         *_unused(catalog, around, gone | leaned_on | waits, unused_days),
     )
 

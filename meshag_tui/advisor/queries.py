@@ -183,6 +183,8 @@ def _computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterato
                 table=predicate,
             )
             return
+        if predicate.kind == "range" and not (dates or indexed):
+            continue
         cure = (
             f"Write a half-open range on the bare column instead: {column} >= day AND {column} < next day."
             if dates

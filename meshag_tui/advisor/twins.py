@@ -35,8 +35,10 @@ def equal(rows: Iterable[IndexRow]) -> dict[str, IndexRow]:
             by_table.setdefault((row.stats.schema, row.stats.table), []).append(row)
     for left in by_table.values():
         while left:
-            group = [left[0], *(row for row in left[1:] if twins(left[0].stats, row.stats))]
-            left = [row for row in left if row not in group]
+            first, *others = left
+            same = [twins(first.stats, row.stats) for row in others]
+            group = [first, *(row for row, is_same in zip(others, same, strict=True) if is_same)]
+            left = [row for row, is_same in zip(others, same, strict=True) if not is_same]
             best, *rest = sorted(group, key=_worth_keeping)
             kept.update({row.stats.key: best for row in rest})
     return kept

@@ -1,0 +1,251 @@
+"""Indexes that may go, and sixty that look as if they might and must not."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from meshag_tui.advisor.generate import Advice
+from meshag_tui.advisor.hygiene import DAY_MS, index_hygiene, refusals
+from meshag_tui.advisor.twins import duplicates, redundant
+from meshag_tui.store.history import Catalog, IndexRow, Loss
+from meshag_tui.types import DropIndex
+from tests.advisor.conftest import Watch, Watched, by_rule
+from tests.rig.postgres import Database
+
+TRAPS = """
+CREATE EXTENSION btree_gin;
+CREATE TABLE parents (id int PRIMARY KEY, code text CONSTRAINT parents_code_key UNIQUE);
+CREATE TABLE t (
+    id int CONSTRAINT t_pkey PRIMARY KEY,
+    parent_id int REFERENCES parents (id),
+    a int NOT NULL, b int NOT NULL, c text NOT NULL, d timestamp NOT NULL, r int4range NOT NULL, p point,
+    CONSTRAINT t_no_overlap EXCLUDE USING gist (r WITH &&)
+);
+CREATE UNIQUE INDEX trap_unique ON t (a, id);
+CREATE INDEX trap_foreign_key ON t (parent_id);
+CREATE INDEX trap_partial ON t (b) WHERE a > 5;
+CREATE INDEX trap_expression ON t (lower(c));
+CREATE INDEX trap_brin ON t USING brin (d);
+CREATE INDEX trap_gist ON t USING gist (p);
+CREATE INDEX trap_spgist ON t USING spgist (c);
+CREATE INDEX trap_clustered ON t (d);
+ALTER TABLE t CLUSTER ON trap_clustered;
+CREATE TABLE identified (x int NOT NULL, y int);
+CREATE UNIQUE INDEX trap_identity ON identified (x);
+ALTER TABLE identified REPLICA IDENTITY USING INDEX trap_identity;
+CREATE TABLE parted (k int NOT NULL, v int) PARTITION BY RANGE (k);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (100000);
+CREATE INDEX trap_parted ON parted (v);
+CREATE TABLE waiting (k int NOT NULL, v int) PARTITION BY RANGE (k);
+CREATE TABLE waiting_1 PARTITION OF waiting FOR VALUES FROM (0) TO (100000);
+CREATE INDEX trap_waiting ON ONLY waiting (v);
+INSERT INTO t (id, a, b, c, d, r) SELECT g, g % 100, g % 90, 'c' || g, timestamp '2024-01-01' + g * interval '1 min',
+    int4range(g * 10, g * 10 + 5) FROM generate_series(1, 2000) g;
+INSERT INTO parted SELECT g, g FROM generate_series(1, 2000) g;
+INSERT INTO identified SELECT g, g FROM generate_series(1, 2000) g;
+CREATE INDEX really_unused ON t (b, a);
+CREATE INDEX used_once ON t (c);
+"""
+"""Many-sided enough that with its variants below every reason of the list is met."""
+
+
+def aged(catalog: Catalog, days: float) -> Catalog:
+    """The same catalogue as if it had been watched without a break for so long."""
+    since = catalog.facts.observed_at - int(days * DAY_MS)
+    rows = tuple(replace(row, observed_since=since, first_seen_at=since) for row in catalog.indexes)
+    return replace(catalog, indexes=rows)
+
+
+def dropped(catalog: Catalog, days: float = 30) -> set[str]:
+    return {one.change.name for one in index_hygiene(catalog, days) if isinstance(one.change, DropIndex)}
+
+
+def row(catalog: Catalog, name: str) -> IndexRow:
+    return next(each for each in catalog.indexes if each.stats.name == name)
+
+
+async def trapped(watch: Watch, database: Database) -> Watched:
+    database.execute(TRAPS, "VACUUM ANALYZE")
+    shop = watch(database)
+    await shop.work("UPDATE t SET b = b + 0 WHERE id = 5", times=3)
+    return shop
+
+
+async def test_no_needed_index_is_ever_proposed(watch: Watch, pg: Database) -> None:
+    catalog = aged((await trapped(watch, pg)).catalog(), 40)
+    assert dropped(catalog) == {"really_unused", "used_once"}
+    for each in catalog.indexes:
+        if each.stats.name not in ("really_unused", "used_once"):
+            assert refusals(each, catalog), each.stats.name
+    says = {each.stats.name: " ".join(refusals(each, catalog)) for each in catalog.indexes}
+    assert "primary key" in says["t_pkey"]
+    assert "constraint parents_code_key" in says["parents_code_key"]
+    assert "constraint t_no_overlap" in says["t_no_overlap"]
+    assert "unique" in says["trap_unique"]
+    assert "foreign key" in says["trap_foreign_key"]
+    assert "partial" in says["trap_partial"]
+    assert "expression" in says["trap_expression"]
+    assert "brin" in says["trap_brin"] and "gist" in says["trap_gist"] and "spgist" in says["trap_spgist"]
+    assert "clustered" in says["trap_clustered"]
+    assert "replication" in says["trap_identity"]
+    assert "partitioned" in says["trap_parted"] and "part of" in says["parted_1_v_idx"]
+    assert "partitioned" in says["trap_waiting"]
+
+
+async def test_every_circumstance_keeps_the_unused_one_too(watch: Watch, pg18: Database) -> None:
+    catalog = aged((await trapped(watch, pg18)).catalog(), 40)
+    index = row(catalog, "really_unused")
+    facts = catalog.facts
+    reasons = {
+        "standby": refusals(index, replace(catalog, facts=replace(facts, in_recovery=True))),
+        "unknown replicas: 2": refusals(index, replace(catalog, facts=replace(facts, replicas=2))),
+        "seen it used": refusals(replace(index, last_used_at=1), catalog),
+        "not counted": refusals(replace(index, stats=replace(index.stats, scans=None)), catalog),
+        "before we watched": refusals(replace(index, stats=replace(index.stats, scans=7)), catalog),
+        "used lately": refusals(
+            replace(index, stats=replace(index.stats, last_scan=facts.observed_at - 5 * DAY_MS)), catalog
+        ),
+        "12 of 30 days": refusals(replace(index, observed_since=facts.observed_at - 12 * DAY_MS), catalog),
+        "3 of 30 days": refusals(
+            replace(index, stats=replace(index.stats, created_at=facts.observed_at - 3 * DAY_MS)), catalog
+        ),
+        "not valid": refusals(replace(index, stats=replace(index.stats, valid=False)), catalog),
+        "being built": refusals(replace(index, stats=replace(index.stats, building=True)), catalog),
+        "extension": refusals(replace(index, stats=replace(index.stats, owned_by_extension=True)), catalog),
+        "foreign keys could not": refusals(index, replace(catalog, foreign_keys=None)),
+        "hardly been used": refusals(index, replace(catalog, tables=())),
+    }
+    for words, found in reasons.items():
+        assert len(found) == 1 and words in found[0], (words, found)
+
+
+async def test_watching_is_said_before_dropping_is_proposed(watch: Watch, pg18: Database) -> None:
+    catalog = (await trapped(watch, pg18)).catalog()
+    assert index_hygiene(aged(catalog, 3), 30) == ()
+    early = index_hygiene(aged(catalog, 14), 30)
+    assert {one.identity for one in early} == {
+        "unused-index-watch:public.really_unused",
+        "unused-index-watch:public.used_once",
+    }
+    assert all(one.sql is None and one.change is None and one.priority == "LOW" for one in early)
+    reset = replace(
+        aged(catalog, 14), events=(Loss(catalog.facts.observed_at - 2 * DAY_MS, "reset", "counters were reset"),)
+    )
+    assert index_hygiene(reset, 30) == ()
+
+
+TWINS = """
+CREATE TABLE d (id int PRIMARY KEY, a text NOT NULL, b int NOT NULL, c int NOT NULL);
+INSERT INTO d SELECT x, 'a' || x, x, x % 7 FROM generate_series(1, 3000) x;
+CREATE INDEX d_a ON d (a);
+"""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "ON d (a text_pattern_ops)",
+        'ON d (a COLLATE "C")',
+        "ON d (a DESC)",
+        "ON d (a NULLS FIRST)",
+        "ON d (a) WHERE b > 10",
+        "ON d USING hash (a)",
+        "ON d (lower(a))",
+        "ON d (b, a)",
+    ],
+)
+async def test_what_differs_in_anything_is_no_duplicate(watch: Watch, pg: Database, other: str) -> None:
+    pg.execute(TWINS, f"CREATE INDEX d_other {other}", "VACUUM ANALYZE")
+    shop = watch(pg)
+    await shop.sync()
+    catalog = shop.catalog()
+    assert duplicates(catalog.indexes) == {} and redundant(catalog.indexes) == {}
+    assert dropped(catalog) == set()
+
+
+@pytest.mark.parametrize(
+    ("made", "goes", "rule"),
+    [
+        ("CREATE INDEX d_twin ON d (a)", "d_twin", "duplicate-index"),
+        ("CREATE INDEX d_twin ON d (a); CREATE INDEX d_third ON d (a)", "d_twin d_third", "duplicate-index"),
+        ("CREATE INDEX d_long ON d (a, b)", "d_a", "redundant-index"),
+        ("CREATE INDEX d_long ON d (a, b); CREATE INDEX d_longest ON d (a, b, c)", "d_a d_long", "redundant-index"),
+        ("CREATE INDEX d_with ON d (a) INCLUDE (b)", "d_a", "redundant-index"),
+        ("ALTER TABLE d ADD CONSTRAINT d_a_key UNIQUE (a)", "d_a", "redundant-index"),
+        ("CREATE UNIQUE INDEX d_once ON d (a)", "d_a", "redundant-index"),
+        ("CREATE UNIQUE INDEX d_again ON d (id)", "", ""),
+        ("CREATE INDEX d_include ON d (a) INCLUDE (c); CREATE INDEX d_long ON d (a, b)", "d_a", "redundant-index"),
+    ],
+)
+async def test_of_equal_indexes_one_stays(watch: Watch, pg18: Database, made: str, goes: str, rule: str) -> None:
+    pg18.execute(TWINS, made, "VACUUM ANALYZE")
+    shop = watch(pg18)
+    await shop.sync()
+    catalog = shop.catalog()
+    assert dropped(catalog) == set(goes.split())
+    advice = await shop.advice()
+    assert {one.rule for one in advice.suggestions} == ({rule} if rule else set())
+    for one in advice.suggestions:
+        assert one.sql and one.sql.startswith("DROP INDEX CONCURRENTLY ")
+        assert one.undo_sql and one.undo_sql.startswith("CREATE INDEX CONCURRENTLY ")
+        kept = str(one.evidence["kept"]).split(".")[1]
+        assert kept not in dropped(catalog)  # what a suggestion leans on is never itself to go
+
+
+async def test_the_used_one_of_two_stays(watch: Watch, pg18: Database) -> None:
+    pg18.execute(TWINS, "CREATE INDEX a_twin ON d (b)", "CREATE INDEX b_twin ON d (b)", "VACUUM ANALYZE")
+    shop = watch(pg18)
+    await shop.sync()
+    catalog = shop.catalog()
+    busy = replace(
+        catalog,
+        indexes=tuple(
+            replace(each, stats=replace(each.stats, scans=500)) if each.stats.name == "b_twin" else each
+            for each in catalog.indexes
+        ),
+    )
+    assert dropped(busy) == {"a_twin"}
+
+
+async def test_a_failed_build_is_cleared_away(watch: Watch, pg: Database) -> None:
+    pg.execute(
+        "CREATE TABLE coupons (id int PRIMARY KEY, code int); INSERT INTO coupons SELECT g, g % 50 "
+        "FROM generate_series(1, 2000) g",
+        "VACUUM ANALYZE",
+    )
+    with pytest.raises(Exception, match="could not create unique index"):
+        pg.execute("CREATE UNIQUE INDEX CONCURRENTLY coupons_once ON coupons (code)")
+    shop = watch(pg)
+    await shop.sync()
+    advice: Advice = await shop.advice()
+    (one,) = by_rule(advice, "invalid-index")
+    assert one.sql == "DROP INDEX CONCURRENTLY public.coupons_once" and "repeated values" in one.text
+    catalog = shop.catalog()
+    building = replace(
+        catalog, indexes=tuple(replace(each, stats=replace(each.stats, building=True)) for each in catalog.indexes)
+    )
+    assert index_hygiene(building, 30) == ()
+
+
+async def test_fifty_thousand_indexes_take_seconds(watch: Watch, pg18: Database) -> None:
+    pg18.execute(TWINS, "CREATE INDEX d_twin ON d (a)", "VACUUM ANALYZE")
+    shop = watch(pg18)
+    await shop.sync()
+    catalog = shop.catalog()
+    many_tables = tuple(
+        replace(catalog.tables[0], stats=replace(catalog.tables[0].stats, name=f"t{n}")) for n in range(10_000)
+    )
+    many = tuple(
+        replace(
+            each,
+            stats=replace(each.stats, key=f"{n}{each.stats.key}", table=f"t{n % 10_000}", name=f"{each.stats.name}{n}"),
+        )
+        for n in range(17_000)
+        for each in catalog.indexes
+    )
+    started = time.perf_counter()
+    index_hygiene(replace(catalog, tables=many_tables, indexes=many), 30)
+    assert time.perf_counter() - started < 8

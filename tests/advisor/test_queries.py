@@ -1,0 +1,103 @@
+"""What statements do wrong, from measured figures and real plans; and statements that look alike and are fine."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.advisor.conftest import Watch, by_rule
+from tests.rig.postgres import Database
+
+BOOKS = """
+CREATE TABLE authors (id int PRIMARY KEY, name text NOT NULL);
+CREATE TABLE books (id int PRIMARY KEY, author_id int NOT NULL, shelf int NOT NULL, title text NOT NULL,
+    created_at timestamp NOT NULL, code bigint NOT NULL UNIQUE);
+INSERT INTO authors SELECT g, 'a' || g FROM generate_series(1, 10000) g;
+INSERT INTO books SELECT g, g * 7919 % 10000 + 1, g % 400, 'b' || md5(g::text),
+    timestamp '2024-01-01' + g * interval '4 min', g * 3 FROM generate_series(1, 40000) g;
+CREATE INDEX books_shelf ON books (shelf);
+CREATE INDEX books_created ON books (created_at);
+"""
+
+TROUBLES = {
+    "offset-pagination": "SELECT id, title FROM books ORDER BY id LIMIT 20 OFFSET 30000",
+    "function-on-column": "SELECT id FROM books WHERE date(created_at) = '2024-02-02'",
+    "implicit-cast": "SELECT title FROM books WHERE code = 33.0",
+    "leading-wildcard": "SELECT id FROM books WHERE title LIKE '%abc%'",
+    "order-by-random": "SELECT name FROM authors ORDER BY random() LIMIT 1",
+    "not-in-subquery": "SELECT count(*) FROM authors WHERE id NOT IN (SELECT author_id FROM books)",
+    "correlated-subquery": "SELECT count(*) FROM books b WHERE length(title) > "
+    "(SELECT avg(length(title)) FROM books x WHERE x.shelf = b.shelf) AND b.id < 600",
+    "long-in-list": f"SELECT name FROM authors WHERE id IN ({', '.join(str(n * 7) for n in range(1, 300))})",
+}
+
+
+@pytest.mark.parametrize("rule", TROUBLES)
+async def test_each_trouble_is_named(watch: Watch, pg15: Database, rule: str) -> None:
+    pg15.execute(BOOKS, "VACUUM ANALYZE")
+    shop = watch(pg15)
+    await shop.work(TROUBLES[rule], times=5)
+    advice = await shop.advice()
+    (one,) = by_rule(advice, rule)
+    assert one.sql is None and one.change is None and len(one.query_ids) == 1
+    assert one.type == "QUERY_OPTIMIZATION" and one.evidence["facts"]
+    assert [other.rule for other in advice.suggestions] == [rule]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT id, title FROM books ORDER BY id LIMIT 20 OFFSET 40",
+        "SELECT id FROM books WHERE created_at >= '2024-02-02' AND created_at < '2024-02-03'",
+        "SELECT title FROM books WHERE code = 33",
+        "SELECT name FROM authors WHERE id IN (1, 2, 3)",
+        "SELECT a.name FROM authors a WHERE EXISTS (SELECT 1 FROM books b WHERE b.id = a.id AND b.shelf = 7)",
+        "SELECT * FROM authors WHERE id = 5",
+    ],
+)
+async def test_what_looks_alike_and_is_fine_gets_nothing(watch: Watch, pg: Database, statement: str) -> None:
+    pg.execute(BOOKS, "VACUUM ANALYZE")
+    shop = watch(pg)
+    await shop.work(statement)
+    assert (await shop.advice()).suggestions == ()
+
+
+async def test_a_list_and_then_a_look_up_for_each_row(watch: Watch, pg: Database) -> None:
+    pg.execute(BOOKS, "VACUUM ANALYZE")
+    shop = watch(pg)
+    await shop.sync()
+    with pg.connect() as connection:
+        for shelf in range(4):
+            for (author,) in connection.execute("SELECT author_id FROM books WHERE shelf = %s", (shelf,)).fetchall():
+                connection.execute("SELECT id, name FROM authors WHERE id = %s", (author,))
+    await shop.sync()
+    (one,) = (await shop.advice()).suggestions
+    assert one.rule == "n-plus-one" and one.table == "authors" and "400 calls" in one.title
+
+
+async def test_many_look_ups_that_follow_no_list_are_no_n_plus_one(watch: Watch, pg18: Database) -> None:
+    pg18.execute(BOOKS, "VACUUM ANALYZE")
+    shop = watch(pg18)
+    await shop.work("SELECT id, name FROM authors WHERE id = 9", times=400)
+    assert (await shop.advice()).suggestions == ()
+
+
+async def test_a_report_that_does_not_fit_in_memory(watch: Watch, pg18: Database) -> None:
+    pg18.execute(BOOKS, "VACUUM ANALYZE", f"ALTER DATABASE \"{pg18.name}\" SET work_mem = '256kB'")
+    shop = watch(pg18)
+    await shop.work("SELECT title, count(*) FROM books GROUP BY 1 ORDER BY 2 DESC, 1 DESC OFFSET 39000", times=3)
+    (one,) = by_rule(await shop.advice(), "work-mem-spill")
+    assert "temporary files" in one.title and "SET LOCAL work_mem" in one.text
+
+
+async def test_wide_rows_fetched_whole(watch: Watch, pg18: Database) -> None:
+    pg18.execute(
+        "CREATE TABLE wide (id int PRIMARY KEY, owner int NOT NULL, body text)",
+        "ALTER TABLE wide ALTER body SET STORAGE EXTERNAL",
+        "INSERT INTO wide SELECT g, g % 100, repeat(md5(g::text), 120) FROM generate_series(1, 4000) g",
+        "CREATE INDEX wide_owner ON wide (owner)",
+    )
+    pg18.execute("VACUUM ANALYZE")
+    shop = watch(pg18)
+    await shop.work("SELECT * FROM wide WHERE owner = 7")
+    (one,) = (await shop.advice()).suggestions
+    assert one.rule == "select-star" and one.table == "wide"
