@@ -87,7 +87,7 @@ async def ask(
         NoKey: there is no key and the endpoint is elsewhere.
         LlmError: refused, unreachable, too slow, too long, or no answer that fits.
     """
-    if key is None and not _on_this_machine(settings.base_url):
+    if key is None and not on_this_machine(settings.base_url):
         raise NoKey(f"No key for {settings.base_url}: set {settings.api_key_env}, or base_url to a model of your own")
     openai = await asyncio.to_thread(importlib.import_module, "openai")
     started = time.monotonic()
@@ -130,7 +130,8 @@ class _ShapeRefused(Exception):
         self.attempts = attempts
 
 
-def _on_this_machine(base_url: str) -> bool:
+def on_this_machine(base_url: str) -> bool:
+    """Whether an endpoint is one of our own, that asks for no key."""
     host = base_url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
     return host.startswith(("localhost", "127.", "[::1]"))
 

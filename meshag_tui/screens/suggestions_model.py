@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshag_tui.settings import LlmSettings, Settings
+from meshag_tui.agents.provider import on_this_machine
+from meshag_tui.settings import Settings
 from meshag_tui.text import exact, glyphs, one_line
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog
 from meshag_tui.widgets.page import Piece
@@ -30,9 +31,8 @@ class Sending(Confirmation):
 
 def why_not(settings: Settings) -> str | None:
     """Why no model can be asked, in one line; None if one can."""
-    ours = settings.llm.base_url == LlmSettings().base_url
-    if settings.llm_key() is None and ours:
-        return f"no key is set: put it into {settings.llm.api_key_env}, or another endpoint into config.toml [llm]"
+    if settings.llm_key() is None and not on_this_machine(settings.llm.base_url):
+        return f"no key is set: put it into {settings.llm.api_key_env}, or a model of your own into config.toml [llm]"
     return None
 
 

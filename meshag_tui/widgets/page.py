@@ -38,7 +38,7 @@ def folded(parts: Iterable[Piece], width: int) -> list[list[Piece]]:
                 cut = _cut(piece, room)
                 if cut == 0 and room == width:
                     cut = 1
-                elif 0 < cut and room < width and piece[cut - 1] not in " ,(" and _begins_with_a_word_of(piece, width):
+                elif cut > 0 and room < width and piece[cut - 1] not in " ,(" and _begins_with_a_word_of(piece, width):
                     cut = 0  # the word has room on the next line
                 if cut:
                     lines[-1].append((part, piece[:cut]))

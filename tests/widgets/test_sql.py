@@ -154,7 +154,12 @@ def test_a_very_deep_plan_does_not_stop_it() -> None:
 
 
 def test_a_name_goes_whole_to_the_next_line() -> None:
-    parts = [("", "date_trunc($2, o.placed_at) "), ("keyword", "AS "), ("", "month, sum("), ("", "customer_identifier)")]
+    parts = [
+        ("", "date_trunc($2, o.placed_at) "),
+        ("keyword", "AS "),
+        ("", "month, sum("),
+        ("", "customer_identifier)"),
+    ]
     lines = ["".join(text for _, text in line) for line in folded(parts, 44)]
     assert lines == ["date_trunc($2, o.placed_at) AS month, sum(", "customer_identifier)"]
     assert [len("".join(text for _, text in line)) for line in folded([("", "x" * 100)], 44)] == [44, 44, 12]
