@@ -11,7 +11,21 @@ from typing import Any, NoReturn
 from meshag_tui import __version__
 from meshag_tui.cli import values
 
-SORTS = ("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change")
+SORTS = (
+    "total_time",
+    "mean",
+    "calls",
+    "rows",
+    "rows_per_call",
+    "shared_read",
+    "hit_ratio",
+    "temp",
+    "io",
+    "wal",
+    "max",
+    "last_seen",
+    "change",
+)
 """What `store.history` can sort statements by, written again because that module is not loaded for --help."""
 
 _DAY = 86_400_000

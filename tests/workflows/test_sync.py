@@ -111,9 +111,7 @@ async def test_a_first_sync_of_many_statements_reads_the_costliest_texts_first(
         texts = await bench.store(lambda: {row.text for row in models.QueryText.select()})
         assert len(texts) == 3 and any("pg_sleep" in text for text in texts)
         for _ in range(30):
-            await bench.runner.submit(
-                "sync_database_stats", added.id, connection_id=added.id, input={"by_hand": False}
-            )
+            await bench.runner.submit("sync_database_stats", added.id, connection_id=added.id, input={"by_hand": False})
             if not (await status_of(bench, added.id)).warnings:
                 break
         texts = await bench.store(lambda: {row.text for row in models.QueryText.select()})
