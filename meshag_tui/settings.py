@@ -132,7 +132,8 @@ def load(
         sections[name] = _section(config, name, kind, document.pop(name, {}))
     store_url = store or environment.get("MESHAG_STORE") or document.pop("store", None)
     document.pop("store", None)
-    level = str(document.pop("log_level", environment.get("MESHAG_LOG", "INFO"))).upper()
+    level = str(environment.get("MESHAG_LOG") or document.get("log_level", "INFO")).upper()
+    document.pop("log_level", None)
     read_only = read_only or bool(document.pop("read_only", False))
     if document:
         raise UsageError(f"{config}: unknown key {sorted(document)[0]!r}")

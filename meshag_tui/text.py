@@ -286,8 +286,11 @@ def fit(text: str, width: int, align: Align = "left") -> str:
 # --- Secrets in messages -------------------------------------------------------------------------------------------
 
 _URL_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s]*@(?=[^\s@]*)", re.IGNORECASE)
+_ENCODED_PASSWORD = re.compile(
+    r"(\b[a-z][a-z0-9+.-]*%3A%2F%2F(?:(?!%3A)[^\s&])*%3A)(?:(?!%40)[^\s&])*(?=%40)", re.IGNORECASE
+)
 _PASSWORD_SETTING = re.compile(
-    r"(?i)\b(password|passwd|pwd|secret|token|api[_-]?key)(\s*[=:]\s*(?:'(?:[^']|'')*'|\"[^\"]*\"|\S+)|\s+'(?:[^']|'')*')"
+    r"(?i)(?<![a-z0-9])(password|passwd|pwd|secret|token|api[_-]?key)(\s*[=:]\s*(?:'(?:[^']|'')*'|\"[^\"]*\"|\S+)|\s+'(?:[^']|'')*')"
 )
 _BEARER = re.compile(r"(?i)\b(bearer\s+|sk-)[\w.\-]{8,}")
 
@@ -298,6 +301,7 @@ def mask_secrets(text: str) -> str:
     The last net under an error message or a crash report, not a reason to put secrets into either.
     """
     masked = _URL_PASSWORD.sub(r"\1:***@", text)
+    masked = _ENCODED_PASSWORD.sub(r"\1***", masked)  # a URL within a URL, as a proxy is
     masked = _BEARER.sub(r"\1***", masked)
     return _PASSWORD_SETTING.sub(r"\1 ***", masked)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 
 class MeshagError(Exception):
@@ -137,6 +137,12 @@ class Secret:
         raise TypeError("a secret cannot be pickled")
 
 
+def _options(query: str) -> dict[str, str]:
+    """The options of a URL, read as libpq reads them: a plus is a plus, as passwords may hold one."""
+    pairs = (option.partition("=") for option in query.split("&") if option)
+    return {unquote(name): unquote(value) for name, _, value in pairs}
+
+
 DEFAULT_PORTS: Mapping[DbType, int] = {DbType.POSTGRES: 5432, DbType.MYSQL: 3306}
 _SCHEMES: Mapping[str, DbType] = {
     "postgresql": DbType.POSTGRES,
@@ -158,7 +164,7 @@ class Target:
     password: Secret | None = None
     tls: TlsMode = TlsMode.PREFER
     tls_ca: str | None = None
-    proxy: str | None = None  # socks5://[user:password@]host:port
+    proxy: str | None = field(default=None, repr=False)  # socks5://[user:password@]host:port
 
     @property
     def label(self) -> str:
@@ -178,7 +184,7 @@ class Target:
         try:
             parts = urlsplit(url)
             port = parts.port
-            options = dict(parse_qsl(parts.query, keep_blank_values=True))
+            options = _options(parts.query)
         except ValueError:
             raise UsageError("The URL cannot be read: write postgresql://user@host:5432/database") from None
         db_type = _SCHEMES.get(parts.scheme)
@@ -303,7 +309,7 @@ class Suggestion:
 
     `identity` says what it is about (rule and object), so that the same advice is stored once.
     `sql` and `undo_sql` are exactly what would run and what would put it back; both None for advice to the application.
-    `evidence` is a JSON document; its "kind" is an EvidenceKind, its "facts" a list of one-line statements with figures.
+    `evidence` is a JSON document; its "kind" is an EvidenceKind, its "facts" a list of lines with figures.
     """
 
     rule: str

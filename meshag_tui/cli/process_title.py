@@ -10,6 +10,7 @@ import re
 
 _USERINFO = re.compile(rb"(://[^\s:/@\0]*:)([^\0]*)(@[^@\0]*)")
 _OPTION = re.compile(rb"([?&]password=)([^&\0]*)()")
+_PROXY = re.compile(rb"([?&]proxy=[a-z0-9]+%3A%2F%2F(?:(?!%3A)[^&\0])*%3A)((?:(?!%40)[^&\0])*)(%40)", re.IGNORECASE)
 
 
 def hide_passwords() -> bool:
@@ -21,7 +22,7 @@ def hide_passwords() -> bool:
         with open("/proc/self/mem", "r+b", buffering=0) as memory:
             memory.seek(start)
             given = memory.read(end - start)
-            hidden = _OPTION.sub(_stars, _USERINFO.sub(_stars, given))
+            hidden = _PROXY.sub(_stars, _OPTION.sub(_stars, _USERINFO.sub(_stars, given)))
             if hidden == given or len(hidden) != len(given):
                 return False
             memory.seek(start)

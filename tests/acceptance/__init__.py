@@ -1,0 +1,1 @@
+"""Promises that no single room can keep alone: each test goes through the command line to real servers."""
