@@ -56,7 +56,9 @@ async def look(store: Store, connection_id: str, window_ms: int | None) -> Seen:
     window = await store.read(history.latest_window, connection_id, window_ms or WINDOW_MS)
     catalog = await store.read(history.catalog, connection_id)
     page = await store.read(history.queries, connection_id, window, limit=MOST_QUERIES)
-    return Seen(connection, window, catalog, tuple(page.rows))
+    intervals = await store.read(history.intervals, connection_id, window)
+    # Figures per day are of the time that was watched: an hour of history is not a day.
+    return Seen(connection, history.observed_part(intervals, window), catalog, tuple(page.rows))
 
 
 def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:

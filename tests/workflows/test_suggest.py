@@ -1,0 +1,41 @@
+"""Advice as a workflow: what it weighs, and that its figures are of the time that was watched."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from meshag_tui.settings import Settings
+from meshag_tui.store import history
+from meshag_tui.types import Target
+from meshag_tui.workflows.workbench import Workbench
+from tests.rig.postgres import Database
+
+
+@pytest.fixture
+async def bench(store_url: str, tmp_path: Path) -> AsyncIterator[Workbench]:
+    """A workbench on an empty store, on either database in turn."""
+    async with await Workbench.open(Settings(home=tmp_path, store_url=store_url)) as bench:
+        yield bench
+
+
+async def test_a_gain_per_day_is_of_the_time_watched_not_of_the_window(bench: Workbench, pg18: Database) -> None:
+    pg18.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, customer_id int, note text)",
+        "INSERT INTO orders SELECT n, n % 9000, repeat('x', 50) FROM generate_series(1, 100000) n",
+    )
+    pg18.execute("VACUUM ANALYZE orders")
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    await bench.sync(added.id)
+    for customer in range(12):
+        pg18.execute(f"SELECT note FROM orders WHERE customer_id = {customer}")
+    await bench.sync(added.id)
+    found = [one for one in await bench.suggest(added.id) if one.rule == "missing-index"]
+    assert [one.table for one in found] == ["orders"]
+    window = await bench.store(history.latest_window, added.id, 86_400_000)
+    page = await bench.store(history.queries, added.id, window)
+    spent = next(row.total_time_ms for row in page.rows if row.id in found[0].query_ids)
+    # Watched for some seconds: a day of it costs thousands of times as much, less what the index leaves.
+    assert found[0].gain_ms_per_day is not None and found[0].gain_ms_per_day > 100 * spent
