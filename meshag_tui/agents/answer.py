@@ -38,8 +38,8 @@ class Proposal(_Closed):
     include: list[str] = Field(max_length=MOST_COLUMNS)
     where: Where | None
     index: str | None = Field(max_length=200)
-    title: str = Field(max_length=300)
-    why: str = Field(max_length=4_000)
+    title: str  # of these two only the beginning is ever used
+    why: str
     query_ids: list[str] = Field(max_length=50)
 
 
@@ -51,8 +51,8 @@ class Reply(_Closed):
 
 def schema() -> dict[str, Any]:
     """JSON schema of `Reply` in the strict subset: all fields required, no extras, no limits the subset lacks."""
-    plain = Reply.model_json_schema()
-    return {key: _strict(value) for key, value in plain.items()}
+    strict: dict[str, Any] = _strict(Reply.model_json_schema())
+    return strict
 
 
 def _strict(node: Any) -> Any:
