@@ -97,7 +97,7 @@ class IndexesPane(Pane):
         if state is READY and not rows:
             state = self._nothing()
         self._list.set_rows(rows, state)
-        text = summary(rows, self._all, self.wanted, self.shell.actions["indexes-show"].shown_key)
+        text = summary(rows, self._all, self.wanted)
         self.query_one("#indexes-summary", PlainLine).set_text(text)
         self._preview()
 
@@ -191,12 +191,15 @@ class IndexesPane(Pane):
         self.shell.say(f"Trend: {self.detail.next_metric()}")
 
 
-def summary(rows: Sequence[Index], found: Sequence[Index], wanted: str, key: str) -> str:
+def summary(rows: Sequence[Index], found: Sequence[Index], wanted: str) -> str:
     """The line below the list: how many there are, what they take, and what is wrong with some."""
-    taken = sum(each.row.stats.size_bytes or 0 for each in rows)
-    said = [f"{len(rows):,} of {len(found):,} indexes, {size(taken)}", f"{wanted} ({key} shows others)"]
+    said = [f"{len(rows):,} of {len(found):,} shown ({wanted}), {_taken(rows)}"]
     for name in ("unused", "duplicate", "invalid"):
         some = [each for each in found if each.is_shown(name)]
         if some:
-            said.append(f"{len(some):,} {name}, {size(sum(each.row.stats.size_bytes or 0 for each in some))}")
+            said.append(f"{len(some):,} {name} {_taken(some)}")
     return glyphs().separator.join(said)
+
+
+def _taken(rows: Sequence[Index]) -> str:
+    return size(sum(each.row.stats.size_bytes or 0 for each in rows))

@@ -78,6 +78,11 @@ class Pane(Vertical):
     def in_front(self) -> bool:
         return self.shell.front_pane() is self
 
+    @property
+    def loading_now(self) -> bool:
+        """Whether it is reading."""
+        return self._loading is not None or self._soon is not None
+
     async def window(self) -> Window:
         """The window that is looked at, ending at the newest data or where `[` and `]` moved it."""
         return await self.shell.window_of(self.connection)
@@ -202,9 +207,9 @@ class Pane(Vertical):
             self.refresh_soon()
 
     def back(self) -> bool:
-        """Go back one level: out of the filter, then out of the detail. False at the top."""
+        """Go back one level: out of the detail, then out of the filter. False at the top."""
         line = self.filter_line
-        if line is not None and (line.display or self.filter_text):
+        if line is not None and not self.depth and (line.display or self.filter_text):
             line.value = ""
             line.display = False
             self._filter("")
@@ -221,7 +226,9 @@ class Pane(Vertical):
     def _show_view(self) -> None:
         with self.app.batch_update():
             for child in self.children:
-                if not isinstance(child, FilterLine):
+                if isinstance(child, FilterLine):  # it is about the rows of the first view
+                    child.display = not self.depth and bool(self.filter_text)
+                else:
                     child.display = child.id == self.view
         self.shell.refresh_keys()
 

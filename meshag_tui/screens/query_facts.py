@@ -71,7 +71,7 @@ def head_pieces(detail: QueryDetail, slow_ms: float, now_ms: float, block: int =
         said += [
             ("", f"{percent(row.share)} of the time{between}{duration(row.total_time_ms)} in {exact(row.calls)} calls"),
             (mean_look, f"{between}mean {duration(row.mean_time_ms)}{slow}"),
-            ("", f"{between}max {duration(row.max_time_ms)}{between}{count(rows_per_call(row))} rows a call"),
+            ("", f"{between}max {duration(row.max_time_ms)}{between}{count(rows_per_call(row))} rows/call"),
             ("", f"{between}hits {percent(hit_ratio(row))}{between}temp {_bytes(temp_blocks(row), block)}"),
             ("", f"{between}I/O {duration(row.io_time_ms)}{between}WAL {size(row.wal_bytes)}\n"),
         ]

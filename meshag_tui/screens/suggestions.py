@@ -56,7 +56,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("table", "Table", 16, flex=1, value=on_table, keep=50),
     Column("evidence", "Evidence", 8, value=lambda row: str(row.evidence_kind), keep=70),
     Column(
-        "gain", "Gain", 9, align="right", value=lambda row: row.gain_ms_per_day, render=gain_word, descending=True,
+        "gain", "Gain", 11, align="right", value=lambda row: row.gain_ms_per_day, render=gain_word, descending=True,
         keep=65,
     ),
     Column("status", "Status", 11, value=status_word, keep=80),
