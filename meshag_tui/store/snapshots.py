@@ -39,7 +39,7 @@ _NEW_QUERY = (
     "db_name",
     "db_user",
 )
-_CHANGED = ("baseline", "min_time_ms", "max_time_ms", "last_seen_at")
+_CHANGED = ("last_seen_at", "min_time_ms", "max_time_ms", "baseline")
 _TEXT = ("text_state", "fingerprint", "kind", "internal", "db_name", "db_user")
 _NO_TEXT = (None,) * len(_TEXT)
 _UNREAD = ("unread", None, "other", False, None, None)
@@ -254,7 +254,7 @@ def _changed(statements: _Statements, at: int) -> Iterator[tuple[Any, ...]]:
     known, found = statements.known, statements.found
     for key, baseline in found.baselines.items():
         if key in known:
-            yield (known[key], baseline, *found.extremes[key], at)
+            yield (known[key], at, *found.extremes[key], baseline)
 
 
 def _described(statements: _Statements, read: Mapping[str, tuple[Any, ...]], at: int) -> Iterator[tuple[Any, ...]]:
@@ -262,10 +262,10 @@ def _described(statements: _Statements, read: Mapping[str, tuple[Any, ...]], at:
     known, found = statements.known, statements.found
     for key, baseline in found.baselines.items():
         if key in known:
-            seen = (*found.extremes[key], at) if key in found.extremes else (None, None, None)
-            yield (known[key], baseline, *seen, *read.get(key, _NO_TEXT))
+            seen = (at, *found.extremes[key]) if key in found.extremes else (None, None, None)
+            yield (known[key], *seen, baseline, *read.get(key, _NO_TEXT))
     for key in found.vanished:
-        yield (known[key], ABSENT, None, None, None, *read.get(key, _NO_TEXT))
+        yield (known[key], None, None, None, ABSENT, *read.get(key, _NO_TEXT))
     touched = found.baselines.keys() | set(found.vanished)
     for key, description in read.items():
         if key in known and key not in touched:
