@@ -342,13 +342,16 @@ class MeshagApp(ActionApp):
             return
         info = self.connection
         self.may_write = not self.settings.read_only and not (info is not None and info.read_only)
-        root.query_one(Tabs).show(self.place, "" if info is None else f"window {self.scope.said}")
+        window = "" if info is None else f"window {self.scope.said}"
+        wide = self.size.width >= 100
+        root.query_one(Tabs).show(self.place, window if wide else "")
         root.query_one(StatusLine).change(
             connection="MeshAG" if info is None else info.name,
             server="" if info is None else " ".join(filter(None, (_engine(info.engine), info.version))),
             read_only=not self.may_write,
             freshness=("", "") if info is None else self._freshness(info),
             work=self._work_words(),
+            place="" if wide else window,
         )
         self.refresh_keys()
 
@@ -501,7 +504,7 @@ class MeshagApp(ActionApp):
 
     def do_choose_connection(self) -> None:
         choices = [
-            Choice(info.id, info.name, f"{info.status.lower()} {info.host}:{info.port}/{info.database}")
+            Choice(info.id, f"{info.name}  {info.host}:{info.port}/{info.database}", info.status.lower())
             for info in self.connections
         ]
 

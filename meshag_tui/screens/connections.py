@@ -109,6 +109,10 @@ class ConnectionsPane(Pane):
     ConnectionsPane #about { height: 40%; max-height: 14; border-top: solid $primary; padding: 0 1; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._placed = False  # whether the cursor was put on the connection that is looked at
+
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
             yield Table(COLUMNS, key=lambda row: row.id, empty=_EMPTY, sort=("name", False))
@@ -119,6 +123,8 @@ class ConnectionsPane(Pane):
         rows = [Row(info, now, info.id == here) for info in self.shell.connections]
         shown = [row for row in rows if self.matches(" ".join((row.info.name, row.info.label, row.status)))]
         self._table.set_rows(shown)
+        if not self._placed and here is not None:
+            self._placed = self._table.move_to(here)
         self._describe()
 
     @property

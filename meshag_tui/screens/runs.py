@@ -98,14 +98,22 @@ def outcome(result: Any) -> str:
     if not isinstance(result, Mapping):
         return ""
     named = ("statements", "new_statements", "tables", "indexes", "new", "updated", "resolved", "planner_calls")
-    counted = [(name.replace("_", " "), result[name]) for name in named if isinstance(result.get(name), int)]
-    parts = [f"{count(value)} {name}" for name, value in counted if value or (name, value) == counted[0]]
+    counted = [(name, result[name]) for name in named if isinstance(result.get(name), int)]
+    parts = [_counted(value, name) for name, value in counted if value or (name, value) == counted[0]]
     if result.get("complete") is False:
         parts.append("incomplete")
     warnings = result.get("warnings")
     if isinstance(warnings, list) and warnings:
-        parts.append(f"{len(warnings)} warnings")
+        parts.append(_counted(len(warnings), "warnings"))
     return ", ".join(parts)
+
+
+def _counted(value: int, name: str) -> str:
+    """ "1 new statement", "12 indexes"."""
+    words = name.replace("_", " ")
+    if value == 1:
+        words = {"indexes": "index"}.get(words, words.removesuffix("s"))
+    return f"{count(value)} {words}"
 
 
 COLUMNS = (

@@ -106,6 +106,10 @@ class Chooser(ModalScreen[str | None]):
             table.move_to(self._current)
         self.query_one(QuietInput).focus()
 
+    def on_resize(self) -> None:
+        """The choices take what the frame leaves: margin, frame, title, field and the line for a problem."""
+        self.query_one(Table).styles.max_height = max(3, min(20, self.size.height * 95 // 100 - 7))
+
     def on_input_changed(self, event: Input.Changed) -> None:
         table = self.query_one(Table)
         table.set_rows(fitting(event.value, self._choices))

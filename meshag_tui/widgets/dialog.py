@@ -250,6 +250,10 @@ class TextDialog(ModalScreen[None]):
     def on_mount(self) -> None:
         self.query_one(Page).focus()
 
+    def on_resize(self) -> None:
+        """All the height there is, less frame, title and hint: Textual 8.2 reckons a frame without its text's limit."""
+        self.query_one(Page).styles.max_height = max(3, self.size.height * 95 // 100 - 4)
+
     def action_leave(self) -> None:
         self.dismiss(None)
 

@@ -130,12 +130,11 @@ class GuardedApp(App[None]):
             return 130
         return self.guard.code or self.return_code or 0
 
-    async def run_async(self, *, headless: bool = False, **options: Any) -> None:
+    async def run_async(self, *, headless: bool = False, **options: Any) -> Any:
         if headless:
-            await super().run_async(headless=True, **options)
-            return
+            return await super().run_async(headless=True, **options)
         with self.guard:
-            await super().run_async(headless=False, **options)
+            return await super().run_async(headless=False, **options)
 
     def get_driver_class(self) -> type[Driver]:
         wanted = super().get_driver_class()

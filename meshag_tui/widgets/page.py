@@ -21,6 +21,9 @@ Piece = tuple[str, str]
 """A look ("" for plain, "bold", "dim", "good", "warning", "critical", "accent", …) and its text."""
 
 
+_UNFOLDED = (-1, -1)
+
+
 def folded(parts: Iterable[Piece], width: int) -> list[list[Piece]]:
     """Lines of at most `width` cells, broken at blanks where there are some; the texts must be sanitised."""
     lines: list[list[Piece]] = [[]]
@@ -116,7 +119,7 @@ class Page(ScrollView, can_focus=True):
         self._given: list[Piece] = []
         self._shown: list[Piece] | None = None
         self._empty = empty or State(Condition.EMPTY)
-        self._folded: tuple[int, list[list[Piece]]] = (-1, [])
+        self._folded: tuple[tuple[int, int], list[list[Piece]]] = (_UNFOLDED, [])
         self._given = list(parts)
 
     def set_parts(self, parts: Sequence[Piece], state: State = READY, *, keep_place: bool = False) -> None:
@@ -156,7 +159,7 @@ class Page(ScrollView, can_focus=True):
 
     def _changed(self, keep_place: bool) -> None:
         self._shown = None
-        self._folded = (-1, [])
+        self._folded = (_UNFOLDED, [])
         self._fold()
         if not keep_place:
             self.scroll_to(y=0, animate=False, force=True, immediate=True)
@@ -166,12 +169,17 @@ class Page(ScrollView, can_focus=True):
         self._fold()
 
     def _fold(self) -> None:
-        width = self.size.width
-        if width > 0 and self._folded[0] != width:
-            state = self._said_instead()
-            lines = folded(self._parts(), width) if state is None else [[line[::-1]] for line in state.lines(width)]
-            self._folded = (width, lines)
+        width, height = self.size
+        if width > 0 and self._folded[0] != (width, height):
+            lines = self._lines(width)
+            if 0 < height < len(lines):
+                lines = self._lines(width - 1)  # the scroll bar stands in the last column
+            self._folded = ((width, height), lines)
             self.virtual_size = Size(1, len(lines))
+
+    def _lines(self, width: int) -> list[list[Piece]]:
+        state = self._said_instead()
+        return folded(self._parts(), width) if state is None else [[line[::-1]] for line in state.lines(width)]
 
     def _said_instead(self) -> State | None:
         if self.state.condition is not Condition.READY:

@@ -365,7 +365,8 @@ class Table(ScrollView, can_focus=True):
         return next((column for column in self.columns if column.key == self.sort[0]), None)
 
     def _fitting(self) -> list[tuple[Column, int]]:
-        width = self.size.width - _GUTTER
+        scrolls = len(self.rows) > self._body_height  # then the scroll bar stands in the last column
+        width = self.size.width - _GUTTER - scrolls
         if self._layout[0] != width:
             self._layout = (width, layout(self.columns, width))
         return self._layout[1]
