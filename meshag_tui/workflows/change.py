@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshag_tui.engines import engine_for
-from meshag_tui.engines.base import EngineError
+from meshag_tui.engines.base import CannotConnect, EngineError, LockTimeout
 from meshag_tui.settings import Settings
 from meshag_tui.store import changes, connections, database, executions
 from meshag_tui.store.changes import ChangeRow
@@ -66,9 +66,10 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
                 )
             except EngineError as error:
                 row = await store(changes.get, run.key)
-                if row.state is ChangeState.UNKNOWN and row.error and "not known" in row.error:
-                    raise  # worth asking the server again, soon
-                raise RunFailed(row.error or str(error), error.code, error.fix) from error
+                said = row.error or str(error)
+                if row.state is ChangeState.UNKNOWN and error.code != LockTimeout.code:
+                    raise CannotConnect(said, error.fix) from error  # worth asking the server again, soon
+                raise RunFailed(said, error.code, error.fix) from error
         if row.state not in (ChangeState.DONE, ChangeState.UNDONE):
             raise MeshagError(row.error or f"The change {row.id} is {row.state}")
         return {"change": row.id, "state": str(row.state), "sql": row.sql, "undo_sql": row.undo_sql}
