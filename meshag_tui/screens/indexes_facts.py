@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from meshag_tui.advisor import hygiene, twins
+from meshag_tui.screens.query_facts import rate
 from meshag_tui.store import history
 from meshag_tui.store.history import Catalog, IndexRow
 from meshag_tui.text import ago, count, exact, glyphs, moment, one_line, size
@@ -212,7 +213,8 @@ def trend_of(trend: history.Trend, metric: str) -> Trend:
         values: tuple[float | None, ...] = trend.size_bytes
         title, unit = "size", size
     else:
-        values, title, unit = trend.rates["scans"], "scans per second", count
+        title, values = rate("scans", trend.rates["scans"])
+        unit = count
     return Trend(
         title=title,
         start=trend.times[0] - trend.step_ms if trend.times else 0,

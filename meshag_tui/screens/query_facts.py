@@ -115,6 +115,8 @@ def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:
     """A metric of a statement as a chart shows it."""
     name, title, unit = METRICS[metric]
     values: tuple[float | None, ...] = getattr(series, name)
+    if name == "calls_per_s":
+        title, values = rate("calls", values)
     return Trend(
         title=title,
         start=series.times[0] - series.step_ms if series.times else 0,
@@ -124,6 +126,13 @@ def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:
         unit=unit,
         events=tuple(Event(event.at, event.kind) for event in events),
     )
+
+
+def rate(what: str, per_s: Sequence[float | None]) -> tuple[str, tuple[float | None, ...]]:
+    """Counts per second with their title, of what is rare per minute or hour: no figure is lost in rounding."""
+    most = max((value for value in per_s if value is not None), default=0.0)
+    word, factor = ("second", 1) if most >= 1 or not most else ("minute", 60) if most * 60 >= 1 else ("hour", 3_600)
+    return f"{what} per {word}", tuple(None if value is None else value * factor for value in per_s)
 
 
 def text_state(state: str, user: str) -> State:

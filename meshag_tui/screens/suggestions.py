@@ -311,6 +311,8 @@ class SuggestionsPane(Pane):
                     return "there is nothing to run: it is for the application, or a person to decide"
                 if found.status is SuggestionStatus.APPLIED:
                     return "it is applied already"
+                if found.status is SuggestionStatus.DISMISSED:
+                    return f"it is dismissed: {self.shell.actions['reviewed'].shown_key} takes it up again"
                 return "it is not found any more" if found.resolved_at is not None else None
             case "undo":
                 return None if self._undoable(found) else "nothing of it was applied that could be undone"
