@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import sys
 
 from meshag_tui.cli.output import Output
 from meshag_tui.types import UsageError
@@ -21,9 +20,10 @@ def open_screens(args: argparse.Namespace, output: Output) -> int:
 
 
 def refuse_unfit_terminal() -> None:
-    """Raise UsageError where there is no terminal, or one that cannot place a cursor."""
-    for stream, name in ((sys.stdin, "standard input"), (sys.stdout, "standard output")):
-        if stream is None or not stream.isatty():
-            raise UsageError(f"The screens need a terminal, and {name} is none: see meshag --help for commands")
-    if os.environ.get("TERM", "") in ("", "dumb", "unknown"):
-        raise UsageError("The screens need a terminal that can move its cursor (TERM): see meshag --help for commands")
+    """Raise UsageError where there is no terminal, or one that cannot draw screens."""
+    from meshag_tui.widgets.terminal import why_not_interactive
+
+    if reason := why_not_interactive():
+        raise UsageError(reason)
+    # Textual waits this many ms, 100 by default, for what may follow an escape; read when it is imported.
+    os.environ.setdefault("ESCDELAY", "40")
