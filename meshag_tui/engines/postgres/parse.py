@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from meshag_tui.engines.base import Refused
 from meshag_tui.engines.postgres import libpg
+from meshag_tui.engines.postgres.catalogue_names import is_catalogue
 from meshag_tui.engines.postgres.lexer import Token, tokens, without_comments
 
 SHOWN_BYTES = 32 * 1024  # of a text too large to parse, this much is kept
@@ -352,7 +353,7 @@ def _says_internal(text: str) -> bool:
 
 def _is_system(relation: Relation) -> bool:
     if relation.schema is None:
-        return relation.name.startswith("pg_")
+        return is_catalogue(relation.name)
     return relation.schema in ("pg_catalog", "information_schema", "pg_toast") or relation.name.startswith("pg_stat_")
 
 

@@ -146,6 +146,8 @@ def test_kinds(text: str, kind: str) -> None:
         ("select * from orders /* meshag/sync */", True),
         ("select * from orders", False),
         ("select * from pg_class, orders", False),
+        ("select * from pg_orders", False),
+        ("select * from pg_index join pg_statio_user_tables on true", True),
         ("with pg_x as (select * from orders) select * from pg_x", False),
         ("select charge_customer($1)", False),
         ("select pg_sleep($1)", False),
