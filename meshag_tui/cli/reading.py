@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.cli import caveats
 from meshag_tui.cli.output import Column, Output, table
 from meshag_tui.text import bar, count, duration, one_line, percent, size
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 async def queries(args: argparse.Namespace, output: Output) -> None:
-    from meshag_tui.store import connections, history
+    from meshag_tui.store import connections, database, history
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
@@ -32,6 +33,7 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
             text=args.text,
             internal=args.internal,
         )
+        now = await bench.store(database.now_ms)
     columns = (
         Column("ID", lambda row: row.uid),
         Column("SHARE", lambda row: f"{bar(row.share, 8)} {percent(row.share):>6}"),
@@ -41,9 +43,14 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
         Column("ROWS", lambda row: count(row.rows), "right"),
         Column("QUERY", lambda row: row.text if row.text is not None else f"<{row.text_state}>"),
     )
-    nothing = [f"No statement ran on {info.name} in this window; meshag sync {info.name} reads anew"]
+    none = f"No statement ran on {info.name} in this window; meshag sync {info.name} reads anew"
+    if args.text and page.calls:
+        none = f"No statement of {info.name} in this window contains {args.text!r}"
+    nothing = caveats.instead_of_rows(info, caveats.STATEMENTS, none)
     documents = [describe_query(row) for row in page.rows]
     output.answer(documents, lambda: table(columns, page.rows) if page.rows else nothing)
+    caveats.tell(info, caveats.STATEMENTS, output, now, bool(page.rows))
+    caveats.tell_losses(page, output)
     if page.rows and page.total_rows > args.offset + len(page.rows):
         output.note(f"{len(page.rows)} of {page.total_rows} statements: --limit and --offset show more")
 
@@ -77,13 +84,14 @@ def describe_query(row: QueryRow) -> dict[str, Any]:
 
 async def indexes(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.advisor import twins
-    from meshag_tui.store import connections, history
+    from meshag_tui.store import connections, database, history
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
         info = await bench.store(connections.find, args.name)
         window = await bench.store(history.latest_window, info.id, args.window)
         rows = await bench.store(history.indexes, info.id, window)
+        now = await bench.store(database.now_ms)
     duplicate_of, redundant_with = twins.duplicates(rows), twins.redundant(rows)
     documents = [describe_index(row, duplicate_of, redundant_with) for row in rows]
     if args.unused:
@@ -97,8 +105,10 @@ async def indexes(args: argparse.Namespace, output: Output) -> None:
         Column("NOTES", _index_notes),
         Column("DEFINITION", lambda row: row["definition"]),
     )
-    nothing = [f"No index is known of {info.name}; meshag sync {info.name} reads them"]
+    none = f"No index of {info.name} is unused" if args.unused else f"{info.name} has no index"
+    nothing = caveats.instead_of_rows(info, caveats.INDEXES, none)
     output.answer(documents, lambda: table(columns, documents) if documents else nothing)
+    caveats.tell(info, caveats.INDEXES, output, now, bool(documents))
 
 
 def describe_index(row: IndexRow, duplicate_of: Mapping[str, str], redundant_with: Mapping[str, str]) -> dict[str, Any]:
@@ -142,13 +152,14 @@ def _index_notes(row: dict[str, Any]) -> str:
 
 
 async def tables(args: argparse.Namespace, output: Output) -> None:
-    from meshag_tui.store import connections, history
+    from meshag_tui.store import connections, database, history
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
         info = await bench.store(connections.find, args.name)
         window = await bench.store(history.latest_window, info.id, args.window)
         rows = await bench.store(history.tables, info.id, window)
+        now = await bench.store(database.now_ms)
     columns = (
         Column("SCHEMA", lambda row: row.stats.schema),
         Column("TABLE", lambda row: row.stats.name),
@@ -159,8 +170,9 @@ async def tables(args: argparse.Namespace, output: Output) -> None:
         Column("INDEX SCANS", lambda row: count(row.index_scan), "right"),
         Column("DEAD", lambda row: count(row.stats.dead_rows), "right"),
     )
-    nothing = [f"No table is known of {info.name}; meshag sync {info.name} reads them"]
+    nothing = caveats.instead_of_rows(info, caveats.TABLES, f"{info.name} has no table")
     output.answer([_table(row) for row in rows], lambda: table(columns, rows) if rows else nothing)
+    caveats.tell(info, caveats.TABLES, output, now, bool(rows))
 
 
 def _table(row: TableRow) -> dict[str, Any]:

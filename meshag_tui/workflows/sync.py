@@ -19,7 +19,7 @@ from meshag_tui.engines import engine_for
 from meshag_tui.engines.base import EngineError, Limits, Session
 from meshag_tui.settings import CollectSettings, Settings
 from meshag_tui.snapshot import Snapshot, Statements, StatementText
-from meshag_tui.store import connections, database, snapshots
+from meshag_tui.store import connections, database, losses, snapshots
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
@@ -29,6 +29,9 @@ from meshag_tui.workflows.durable import Ended, Run, Workflow
 
 KIND = "sync_database_stats"
 _PENDING = "texts-pending"
+RESET_OFTEN = "pgss-reset-often"
+_OFTEN = 3  # resets a day from which somebody must be doing it
+_DAY_MS = 86_400_000
 _log = logging.getLogger("meshag.workflows")
 
 
@@ -212,7 +215,11 @@ def _write(
     written = snapshots.write(
         connection.id, snapshot, texts, expected_ms=expected_ms, objects_expected_ms=objects_expected_ms
     )
-    next_sync_at = database.now_ms() + delay_ms
+    now = database.now_ms()
+    next_sync_at = now + delay_ms
+    reset = any(event["kind"] == "reset" for event in written.events)
+    if reset or any(finding.code == RESET_OFTEN for finding in connection.warnings):
+        warnings = (*warnings, *_reset_often(losses.resets(connection.id, now - _DAY_MS)))
     connections.synced(connection.id, snapshot.facts, warnings, next_sync_at)
     return {
         "statements": written.statements,
@@ -227,6 +234,22 @@ def _write(
         "next_sync_at": next_sync_at,
         "server_statements": snapshot.server_statements,
     }
+
+
+def _reset_often(times: int) -> tuple[Finding, ...]:
+    if times < _OFTEN:
+        return ()
+    return (
+        Finding(
+            code=RESET_OFTEN,
+            severity="degraded",
+            title=f"Statement statistics were reset {times} times in the last 24 hours",
+            detail="What ran between our last reading and each reset is lost to everybody: totals are lower bounds",
+            fix="Find what calls pg_stat_statements_reset() (another monitoring tool, a cron job), or what makes the "
+            "server crash",
+            facts={"resets": times},
+        ),
+    )
 
 
 def _failed(connection_id: str, error: str, delay_ms: int) -> None:
