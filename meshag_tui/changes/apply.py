@@ -250,14 +250,15 @@ class _Work:
         """A process died while this ran: adopt what the server is still doing, then judge. Nothing is issued again."""
         found = f"Found {row.state} from an earlier session (backend {row.backend_pid}): asking the server"
         await self.say("warning", found)
-        rendered = _rendered(row)
         row = await self.store(record.verifying, row.id, found)
-        if row.backend_pid is not None and row.backend_start is not None:
-            await self._adopt(row, row.backend_pid, row.backend_start)
-        return await self._judge(row, rendered, "MeshAG was stopped while it ran")
+        await self._adopt(row)
+        return await self._judge(row, _rendered(row), "MeshAG was stopped while it ran")
 
-    async def _adopt(self, row: ChangeRow, backend_pid: int, backend_start: int) -> None:
-        """Wait for an earlier session of ours to end what it does; from then on ours stands in for it."""
+    async def _adopt(self, row: ChangeRow, stop: bool = False) -> None:
+        """Wait for an earlier session of ours to end what it does, or `stop` it; from then on ours stands in for it."""
+        if row.backend_pid is None or row.backend_start is None:
+            return
+        backend_pid, backend_start = row.backend_pid, row.backend_start
         making: int | None = row.target.get("making")
 
         async def seen(oid: int) -> None:
@@ -266,6 +267,8 @@ class _Work:
             await self.store(record.making, row.id, oid)
 
         if await self.hands.adopt(backend_pid, backend_start, making):
+            if stop:
+                await self.hands.stop_adopted()
             async with watched(self.engine, self.target, self.limits, backend_pid, row.change, self.say, seen):
                 while True:
                     await asyncio.sleep(POLL_S)
@@ -279,12 +282,18 @@ class _Work:
         row = await self.store(journal.get, change_id)
         if row.state not in record.BEGUN or self.detached or not await self.stop_wanted():
             return
+        if row.state is not ChangeState.VERIFYING:
+            row = await self.store(record.verifying, change_id, "Cancelled: asking the catalogue")
         try:
-            if row.backend_pid != self.hands.backend_pid:
-                await self.hands.stop_adopted()
-            if row.state is not ChangeState.VERIFYING:
-                row = await self.store(record.verifying, change_id, "Cancelled: asking the catalogue")
-            await self._judge(row, _rendered(row), "Cancelled")
+            try:
+                if row.backend_pid != self.hands.backend_pid:
+                    await self._adopt(row, stop=True)
+                await self._judge(row, _rendered(row), "Cancelled")
+            except EngineError:
+                # What was cancelled was a look at the catalogue, and the session went with the answer.
+                async with self.engine.connect_for_change(self.target, self.limits) as self.hands:
+                    await self._adopt(row, stop=True)
+                    await self._judge(row, _rendered(row), "Cancelled")
         except EngineError as error:
             await _note_failure(self.store, change_id, error)
 

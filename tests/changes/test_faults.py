@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from meshag_tui.changes import apply
+from meshag_tui.changes import apply, record
 from meshag_tui.engines.postgres import ddl
 from meshag_tui.store import changes, executions, suggestions
 from meshag_tui.types import (
@@ -26,6 +26,7 @@ from meshag_tui.types import (
     RestoreIndex,
     SuggestionStatus,
 )
+from meshag_tui.workflows import change as workflow
 from meshag_tui.workflows.durable import RunCancelled, RunFailed
 from meshag_tui.workflows.workbench import Workbench
 from tests.changes.conftest import BY_CUSTOMER, SHOP, Desk, catalogue, invalid
@@ -341,9 +342,6 @@ async def test_killed_and_then_failed_on_the_server_the_next_one_removes_what_wa
 
 
 async def test_an_invalid_index_that_nobody_saw_us_make_is_reported_and_left(desk: Desk, shop18: Database) -> None:
-    from meshag_tui.changes import record
-    from meshag_tui.workflows import change as workflow
-
     advice = await desk.suggest(shop18, BY_CUSTOMER)
     review = await desk.bench.review(advice.id)
     row = await desk.bench.store(apply.enter, review.change, review, actor="ada", suggestion_id=advice.id)
@@ -378,8 +376,11 @@ async def test_two_processes_apply_the_same_suggestion_and_one_executes(
 
 
 @pytest.mark.soak
-async def test_killed_at_any_moment(desk: Desk, logged: Logged, another: Another) -> None:
+async def test_killed_at_any_moment(
+    desk: Desk, logged: Logged, another: Another, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Forty kills: never begun twice, nothing invalid unreported, always an end."""
+    monkeypatch.setattr(workflow, "_ON_ITS_WAY_MS", 0)
     before = catalogue(logged.database)
     for round_ in range(40):
         begun = len(logged.ddl)
