@@ -119,7 +119,8 @@ def statements(
         else:
             fresh.append((key, values))
         baselines[key] = baseline
-        extremes[key] = measured(values[_MIN]), measured(values[_MAX])
+        low, high = values[_MIN], values[_MAX]
+        extremes[key] = (low if low == low else None), (high if high == high else None)  # NaN is not measured
     vanished: list[str] = []
     if matched < len(known):
         present = {row[0] for row in read.rows}
@@ -161,9 +162,11 @@ def _changes(
     doubtful: set[int] = set()
     for column in columns[:_COUNTERS]:
         doubtful.update(_below_zero(column))
-    doubtful.update(number for number, moved in enumerate(columns[_SINCE]) if moved)
+    if any(columns[_SINCE]):
+        doubtful.update(number for number, moved in enumerate(columns[_SINCE]) if moved)
     # Within one life a minimum cannot rise nor a maximum fall, once there was a call.
-    doubtful.update(_below_zero([None if rise is None else -rise for rise in columns[_MIN]]))
+    if max(filter(None, columns[_MIN]), default=0) > 0:
+        doubtful.update(number for number, rise in enumerate(columns[_MIN]) if rise is not None and rise > 0)
     doubtful.update(_below_zero(columns[_MAX]))
     for number, (_, values, text) in enumerate(changed):
         if text[0] == UNSEEN:
@@ -172,6 +175,8 @@ def _changes(
     rows = _stored(columns)
     # Across a restart that kept the statistics a fall may also mean a copy of the server, with a past of its own.
     fall_proves = not tie.restarted or tie.state == "reset"
+    if not doubtful:
+        return [(entry[0], row) for entry, row in zip(changed, rows, strict=True) if any(row)]
     active = []
     for number, (key, values, _) in enumerate(changed):
         row: tuple[Any, ...] | None = rows[number]

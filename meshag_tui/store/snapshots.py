@@ -6,7 +6,9 @@ tables and indexes write nothing. A failure anywhere leaves the store as it was.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -112,7 +114,7 @@ def write(
         MeshagError: the connection is gone.
         Overtaken: a later reading was written meanwhile.
     """
-    with database.atomic():
+    with database.atomic(), _uncollected():
         state, interval_s = _state(connection_id)
         expected = expected_ms or 1000 * (interval_s or CollectSettings().interval_s)
         now = Reading.of(snapshot.facts, snapshot.statements or StatementRows((), []), snapshot.taken_at)
@@ -152,6 +154,22 @@ def write(
         events=events,
         complete=_complete(events),
     )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection: hundreds of thousands of tuples are made and none of them is garbage yet.
+
+    Each pass over them would hold up every thread of the process, the screen's too.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _complete(events: Iterable[Event]) -> bool:
