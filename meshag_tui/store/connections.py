@@ -16,6 +16,7 @@ import peewee
 from meshag_tui.snapshot import ServerFacts
 from meshag_tui.store import database, ids, models
 from meshag_tui.store.documents import clean, document
+from meshag_tui.store.snapshots_objects import sequences_key
 from meshag_tui.store.vault import Vault, join_proxy, split_proxy
 from meshag_tui.types import (
     ChangeState,
@@ -224,6 +225,7 @@ def remove(connection_id: str) -> dict[str, int]:
             raise MeshagError("A change is being applied there: wait until it is done, or cancel it")
         counts = contents(connection_id)
         models.Connection.delete().where(models.Connection.id == connection_id).execute()
+        models.Setting.delete().where(models.Setting.key == sequences_key(connection_id)).execute()
     return counts
 
 

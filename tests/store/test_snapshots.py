@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from meshag_tui.snapshot import Column, Epoch, Sequence
-from meshag_tui.store import bulk, models, snapshots
+from meshag_tui.store import bulk, connections, models, snapshots
 from meshag_tui.store.database import Store
 from meshag_tui.types import Finding, MeshagError
 from tests.store.readings import MINUTE, START, Watched, text
@@ -252,6 +252,8 @@ def test_sequences_nearest_their_limit_are_kept(store: Store, connection: str) -
     store.run(snapshots.write, con, server.snapshot())
     kept = store.run(lambda: models.Setting.get().value)
     assert len(kept) == 500 and kept[0]["name"] == "s599"
+    store.run(connections.remove, con)
+    assert store.run(lambda: models.Setting.select().count()) == 0
 
 
 def test_a_failure_in_the_middle_leaves_everything_as_it_was(store: Store, connection: str) -> None:
