@@ -26,7 +26,7 @@ from textual.widgets import ContentSwitcher, Input
 
 from meshag_tui.screens.keys import ACTIONS
 from meshag_tui.screens.places import PLACES, START, place_named
-from meshag_tui.screens.scope import SPANS, Scope, span_name
+from meshag_tui.screens.scope import SPANS, Scope, span_from, span_name
 from meshag_tui.screens.tabs import Tabs
 from meshag_tui.settings import Settings
 from meshag_tui.text import count, duration, one_line, use_ascii
@@ -34,6 +34,7 @@ from meshag_tui.types import ConnectionStatus, MeshagError, Window
 from meshag_tui.widgets.actions import ActionApp, Actions
 from meshag_tui.widgets.chooser import Choice, Chooser
 from meshag_tui.widgets.dialog import TextDialog
+from meshag_tui.widgets.form import Field, FormDialog
 from meshag_tui.widgets.guarded import crash_report
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.states import LOADING, Condition, State
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("meshag.screens")
 _OPENING = "opening"
 _PROGRESS_EVERY_S = 0.5
+_QUIT_AGAIN_S = 10.0
 _REMEMBERED = "screens.scope"
 _WORK = {
     "sync_database_stats": "syncing",
@@ -57,6 +59,17 @@ _WORK = {
     "change_database": "applying",
     "keep_store": "tidying",
 }
+
+
+def _span_problem(text: str) -> str | None:
+    try:
+        span_from(text)
+    except MeshagError as error:
+        return str(error)
+    return None
+
+
+_SPAN_FIELD = Field("span", "Span", hint="90m, 36h, 3d, 2w", check=_span_problem, required=True)
 
 
 def run(settings: Settings) -> int:
@@ -101,6 +114,7 @@ class MeshagApp(ActionApp):
         self._panes: dict[str, Pane] = {}
         self._work: dict[str, tuple[str | None, str]] = {}  # execution id -> connection id, words
         self._work_said_at = 0.0
+        self._quit_asked_at = -_QUIT_AGAIN_S
         self._unsubscribe: Callable[[], None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -519,9 +533,17 @@ class MeshagApp(ActionApp):
         if self.scope.span_ms not in dict(SPANS):
             choices.insert(0, Choice(str(self.scope.span_ms), span_name(self.scope.span_ms)))
 
+        choices.append(Choice("other", "another span"))
+
         def chosen(span: str | None) -> None:
-            if span is not None:
+            if span == "other":
+                self.push_screen(FormDialog("Window", [_SPAN_FIELD], "Look"), typed)
+            elif span is not None:
                 self.look_at(replace(self.scope, span_ms=int(span)))
+
+        def typed(values: dict[str, str] | None) -> None:
+            if values is not None:
+                self.look_at(replace(self.scope, span_ms=span_from(values["span"])))
 
         self.push_screen(Chooser("Window", choices, str(self.scope.span_ms)), chosen)
 
@@ -575,8 +597,15 @@ class MeshagApp(ActionApp):
         pane = self.front_pane()
         if pane is not None and pane.depth:
             pane.back()
+        elif self._changing() and time.monotonic() - self._quit_asked_at > _QUIT_AGAIN_S:
+            self._quit_asked_at = time.monotonic()
+            key = self.actions["quit"].shown_key
+            self.say(f"A change is being applied. {key} again leaves; the next start looks how it ended", "warning")
         else:
             self.exit()
+
+    def _changing(self) -> bool:
+        return any(words.startswith(_WORK["change_database"]) for _, words in self._work.values())
 
     # --- when a pane fails ------------------------------------------------------------------------------------------
 

@@ -202,6 +202,21 @@ async def test_connection_and_window_are_remembered(bench: Workbench, at_desk: O
         assert said.startswith(" stock") and "window 7 d to" not in said
 
 
+async def test_any_span_can_be_looked_at(bench: Workbench, at_desk: Open) -> None:
+    await bench.add_connection("shop", NOWHERE)
+    async with at_desk(bench) as desk:
+        await desk.press("w")
+        await desk.type("another")
+        await desk.press("enter")
+        await desk.type("soon")
+        await desk.press("enter")
+        await desk.until("A window is a number and a unit")
+        await desk.press(*["backspace"] * 4)
+        await desk.type("36h")
+        await desk.press("enter")
+        await desk.until("window 36 h")
+
+
 async def test_a_filter_narrows_inverts_and_is_cleared(bench: Workbench, at_desk: Open) -> None:
     for name in ("sales", "stock", "billing"):
         await bench.add_connection(name, NOWHERE)
