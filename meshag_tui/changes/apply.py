@@ -98,7 +98,7 @@ async def carry_out(
                 await asyncio.shield(work.after_cancel(change_id))
                 raise
     except asyncio.CancelledError:
-        await asyncio.shield(_never_begun(store, change_id))
+        await asyncio.shield(store(record.never_begun, change_id))
         raise
     except (EngineError, ChangeRefused, MovedElsewhere) as error:
         await _note_failure(store, change_id, error)
@@ -308,13 +308,6 @@ def refusal(now: Review, agreed_hash: str, accepted: tuple[str, ...]) -> str | N
         said = f"Not run: {gate.name} is {gate.value}, {must} {gate.limit}. {gate.detail}".rstrip()
         return said if gate.state == "block" else f"{said}; that was not so when it was reviewed: look again"
     return None
-
-
-async def _never_begun(store: Store, change_id: str) -> None:
-    """Cancelled before anything was sent: nobody is to carry it out later."""
-    row = await store(journal.get, change_id)
-    if row.state in record.OPEN:
-        await store(record.failed, change_id, "Cancelled before it began: nothing was run")
 
 
 async def _note_failure(store: Store, change_id: str, error: Exception) -> None:

@@ -135,6 +135,13 @@ def failed(change_id: str, error: str, gates: Sequence[Mapping[str, Any]] | None
     return row
 
 
+def never_begun(change_id: str) -> None:
+    """It was cancelled: if nothing was sent so far, nobody is to carry it out later."""
+    with database.durable():
+        if journal.get(change_id).state in OPEN:
+            failed(change_id, "Cancelled before it began: nothing was run")
+
+
 def unknown(change_id: str, error: str) -> ChangeRow:
     """The server cannot say now, or what is left cannot be removed yet: to be looked at again."""
     with database.durable():

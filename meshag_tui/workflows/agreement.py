@@ -18,7 +18,7 @@ from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.database import Store, now_ms
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import Change, ChangeState, MeshagError, SuggestionStatus
+from meshag_tui.types import Change, ChangeState, ExecutionState, MeshagError, SuggestionStatus
 from meshag_tui.workflows import change
 from meshag_tui.workflows.durable import Runner
 from meshag_tui.workflows.notices import Changed, Notices
@@ -132,6 +132,7 @@ class Agreements:
         undoes: str | None = None,
     ) -> ChangeRow:
         from meshag_tui.changes.apply import enter
+        from meshag_tui.changes.record import never_begun
 
         await self._check_writable(reviewed.connection_id)
         row = await self._store(
@@ -145,6 +146,8 @@ class Agreements:
         )
         self._shown = {key: kept for key, kept in self._shown.items() if key[1] != reviewed.plan_hash}
         outcome = await self._runner.submit(change.KIND, row.id, connection_id=row.connection_id)
+        if outcome.state is not ExecutionState.DONE:
+            await self._store(never_begun, row.id)
         self._notices.publish(Changed("changes", row.connection_id))
         self._notices.publish(Changed("suggestions", row.connection_id))
         outcome.value()

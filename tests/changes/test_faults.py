@@ -404,3 +404,24 @@ async def test_killed_at_any_moment(
 
 def _making(desk: Desk) -> bool:
     return any(row.target.get("making") for row in desk.bench.store.run(changes.listing))
+
+
+@pytest.mark.soak
+async def test_cancelled_at_any_moment(desk: Desk, logged: Logged) -> None:
+    """Forty cancellations: all of it there or nothing, and always an end."""
+    before = catalogue(logged.database)
+    for round_ in range(40):
+        advice = await desk.suggest(logged.database, BY_CUSTOMER)
+        review = await desk.bench.review(advice.id)
+        applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+        await asyncio.sleep(0.008 * round_)
+        for execution_id in desk.bench.runner.running:
+            await desk.bench.cancel(execution_id)
+        await asyncio.gather(applying, return_exceptions=True)
+        (row,) = [row for row in await desk.journal() if row.suggestion_id == advice.id]
+        assert row.state in (ChangeState.DONE, ChangeState.FAILED), row
+        assert invalid(logged.database) == []
+        if row.state is ChangeState.DONE:
+            await desk.bench.undo(row.id)
+        assert catalogue(logged.database) == before
+        assert sessions(logged.database) == []
