@@ -22,9 +22,9 @@ from meshag_tui.advisor.missing_index import suggestions as index_suggestions
 from meshag_tui.advisor.pricing import PLANNABLE, Planner, Pricer, Reckoner, Statement
 from meshag_tui.advisor.queries import query_advice
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
-from meshag_tui.engines.base import EngineError, Session
+from meshag_tui.engines.base import EngineError, Refused, Session
 from meshag_tui.settings import Settings
-from meshag_tui.types import CreateIndex, Suggestion, Window
+from meshag_tui.types import CreateIndex, Risk, Suggestion, Window
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, QueryRow
@@ -217,12 +217,24 @@ async def _rendered(
             if error.fix is None:
                 notes.append(f"{one.title}: left out, {error}")
                 continue
-            # It can be done, by hand: the advice stays and says how, without anything to apply.
-            steps = f"{one.text} This is not done for you: {error}. By hand: {error.fix}."
-            ready.append(replace(one, text=steps, change=None))
+            ready.append(_by_hand(one, error))
             continue
         ready.append(replace(one, sql=rendered.sql, undo_sql=rendered.undo_sql))
     return ready
+
+
+def _by_hand(one: Suggestion, error: EngineError) -> Suggestion:
+    """The advice stays, with nothing for us to apply: the statement a person could run, and the gentler steps."""
+    sql, undo = (error.by_hand if isinstance(error, Refused) else None) or (None, None)
+    shown = "The statement shown makes writers wait while it runs. " if sql is not None else ""
+    return replace(
+        one,
+        text=f"{one.text} This is not done for you: {error}. {shown}Without that, by hand: {error.fix}.",
+        change=None,
+        sql=sql,
+        undo_sql=undo,
+        risk=Risk.HIGH,
+    )
 
 
 def _once(made: Iterable[Suggestion]) -> list[Suggestion]:

@@ -66,9 +66,16 @@ class ServerFault(EngineError):
 
 
 class Refused(EngineError):
-    """We refused: the text is not one statement of an allowed class."""
+    """We refused: the text is not one statement of an allowed class, or what it does is not for us to do.
+
+    `by_hand` is the statement, and the one that puts it back, that a person could run who knows what it does to others.
+    """
 
     code = "refused"
+
+    def __init__(self, text: str, fix: str | None = None, by_hand: tuple[str, str] | None = None) -> None:
+        super().__init__(text, fix)
+        self.by_hand = by_hand
 
 
 @dataclass(frozen=True, slots=True)

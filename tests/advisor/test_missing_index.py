@@ -208,8 +208,10 @@ async def test_a_partitioned_table_is_advised_as_a_whole(watch: Watch, pg: Datab
     await shop.work("SELECT at, v FROM readings WHERE device = 7")
     (one,) = by_rule(await shop.advice(), "missing-index")
     assert one.table == "readings"
-    assert one.sql is None and one.change is None  # it cannot be done without blocking writers
-    assert "ATTACH PARTITION" in one.text
+    assert one.change is None and one.risk == "HIGH"  # it cannot be done without blocking writers: not by us
+    assert one.sql == "CREATE INDEX readings_device_idx ON public.readings USING btree (device)"
+    assert one.undo_sql == "DROP INDEX public.readings_device_idx"
+    assert "makes writers wait" in one.text and "ATTACH PARTITION" in one.text
 
 
 async def test_one_statement_that_cannot_be_planned_does_not_stop_the_others(watch: Watch, pg18: Database) -> None:

@@ -71,6 +71,10 @@ async def _create(session: Reader, spec: IndexSpec) -> RenderedChange:
         raise Refused(
             f"{table.schema}.{table.name} is partitioned: PostgreSQL makes no index on it without blocking its writers",
             fix=_partitioned_steps(checked, name, quoted),
+            by_hand=(
+                create_index_sql(checked, name, quoted, concurrently=False),
+                f"DROP INDEX {quoted[table.schema]}.{quoted[name]}",
+            ),
         )
     text = create_index_sql(checked, name, quoted, concurrently=True)
     return RenderedChange(
