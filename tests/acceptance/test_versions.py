@@ -1,0 +1,140 @@
+"""The same work looks the same on every version, in every encoding and under every name."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+import pytest_asyncio
+from psycopg import sql
+
+from meshag_tui.settings import Settings
+from meshag_tui.store import history
+from meshag_tui.types import Target
+from meshag_tui.workflows.workbench import Workbench
+from tests.acceptance.conftest import Must
+from tests.cli.conftest import Meshag
+from tests.rig.postgres import Database
+
+
+@pytest_asyncio.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Workbench]:
+    """A workbench on an empty SQLite store."""
+    async with await Workbench.open(Settings(home=tmp_path, store_url=f"sqlite:///{tmp_path}/store.db")) as bench:
+        yield bench
+
+
+async def shown(bench: Workbench, connection_id: str, sort: str = "total_time") -> tuple[history.QueryRow, ...]:
+    window = await bench.store(history.latest_window, connection_id, 3_600_000)
+    return (await bench.store(history.queries, connection_id, window, sort=sort)).rows
+
+
+TOP = "SELECT count(*) FROM orders o JOIN orders p ON o.customer = p.customer WHERE o.id <= $1 AND p.total > $2"
+
+
+async def test_the_same_work_has_the_same_first_query_everywhere(bench: Workbench, pg_all: Database) -> None:
+    pg_all.execute(
+        "CREATE TABLE orders AS SELECT i AS id, i % 100 AS customer, i AS total FROM generate_series(1, 3000) i"
+    )
+    added = await bench.add_connection("shop", Target.from_url(pg_all.monitor_url))
+    await bench.sync(added.id)
+    with pg_all.connect() as connection:
+        for number in range(11):
+            connection.execute(TOP.replace("$1", "2900").replace("$2", str(number)))
+            connection.execute(f"SELECT * FROM orders WHERE id = {number}")
+    report = await bench.sync(added.id)
+    assert report.complete and not report.warnings
+    rows = await shown(bench, added.id)
+    assert (rows[0].text, rows[0].calls, rows[0].rows) == (TOP, 11, 11)
+    assert rows[0].fingerprint == "7c2425be616b87fb", "the identity of a statement outlives an upgrade"
+    assert (await shown(bench, added.id, "calls"))[0].calls == 11
+    assert rows[0].mean_time_ms == pytest.approx(rows[0].total_time_ms / 11)
+    plan = await bench.explain(rows[0].id)
+    assert plan.plan.mode in ("generic", "custom")
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP", "SQL_ASCII", "WIN1252"])
+async def test_databases_of_other_encodings_are_read(
+    bench: Workbench, private_pg: Callable[..., Database], encoding: str
+) -> None:
+    """On a server of its own: bytes of one encoding in the common file of texts are no text in another."""
+    pg = private_pg(18)
+    name = f"{pg.name}_{encoding.lower()}"
+    word = {"LATIN1": "größe", "EUC_JP": "注文", "SQL_ASCII": "größe", "WIN1252": "preis€"}[encoding]
+    with pg.connect() as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE 'C'").format(
+                sql.Identifier(name), sql.Literal(encoding)
+            )
+        )
+    target = replace(Target.from_url(pg.monitor_url), database=name)
+    try:
+        with psycopg.connect(pg.server.dsn(name), autocommit=True, client_encoding="UTF8") as connection:
+            connection.execute("CREATE EXTENSION pg_stat_statements")
+            connection.execute(sql.SQL("CREATE TABLE {} (id int PRIMARY KEY)").format(sql.Identifier(word)))
+            connection.execute(sql.SQL("SELECT id FROM {} WHERE id = 1").format(sql.Identifier(word)))
+        added = await bench.add_connection("other", target)
+        report = await bench.sync(added.id)
+        assert report.tables == 1 and report.statements > 0
+        tables = await bench.store(history.tables, added.id, await bench.store(history.latest_window, added.id, 1000))
+        assert [row.stats.name for row in tables] == [word]
+        with psycopg.connect(pg.server.dsn(name), autocommit=True, client_encoding="UTF8") as connection:
+            connection.execute(sql.SQL("SELECT id FROM {} WHERE id = 2").format(sql.Identifier(word)))
+        await bench.sync(added.id)
+        assert [row.text for row in await shown(bench, added.id)] == [f'SELECT id FROM "{word}" WHERE id = $1']
+    finally:
+        pg.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["postgres' OR 1=1--", "100%", "a/b?c#d", "[b]bold[/b]", "host=evil user=x", 'qu"ote', "spa ce", "ü@:1", "\x1b[2J"],
+)
+async def test_any_name_of_a_database_is_only_a_name(bench: Workbench, pg18: Database, name: str) -> None:
+    with pg18.connect() as connection:
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier("blank"))
+        )
+    try:
+        with psycopg.connect(pg18.server.dsn(name), autocommit=True) as connection:
+            connection.execute("CREATE TABLE here (id int PRIMARY KEY)")
+        base, _, _ = pg18.monitor_url.rpartition("/")
+        target = Target.from_url(f"{base}/{quote(name, safe='')}")
+        assert (await bench.test(target)).facts.database == name
+        added = await bench.add_connection("odd", target)
+        assert (await bench.sync(added.id)).tables == 1
+        await bench.doctor(added.id)
+    finally:
+        with pg18.connect() as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def test_a_server_under_other_addresses_is_reached_and_recognised(
+    private_pg: Callable[..., Database], meshag: Meshag, must: Must
+) -> None:
+    database = private_pg(18, settings={"listen_addresses": "127.0.0.1" + (",::1" if has_ipv6() else "")})
+    must("connections", "add", "first", database.monitor_url)
+    must("sync", "first")
+    addresses = [database.socket_url, database.monitor_url.replace("127.0.0.1", "localhost")]
+    if has_ipv6():
+        addresses.append(database.monitor_url.replace("127.0.0.1", "[::1]"))
+    for number, url in enumerate(addresses):
+        answer = meshag("connections", "add", f"again{number}", url, "--json")
+        assert answer.document["test"]["same_as"] == ["first"]
+        assert "monitored already as first" in answer.err
+    assert ("[::1]" in meshag("connections", "list").out) == has_ipv6()
+
+
+def has_ipv6() -> bool:
+    """Whether this machine has an IPv6 loopback: containers often do not."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
