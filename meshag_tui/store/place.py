@@ -310,6 +310,8 @@ def _refuse_foreign(path: Path, real: Path) -> None:
         if is_damage(error):
             raise StoreDamaged(_damaged(path, str(error))) from error
         return  # whatever it is, opening it will say
+    except UnicodeDecodeError as error:
+        raise StoreDamaged(_damaged(path, "a name in its schema is no text")) from error
     finally:
         connection.close()
     if tables and "schema_migration" not in tables:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
@@ -230,7 +229,8 @@ async def test_a_failed_build_is_cleared_away(watch: Watch, pg: Database) -> Non
     assert index_hygiene(building, 30) == ()
 
 
-async def test_fifty_thousand_indexes_take_seconds(watch: Watch, pg18: Database) -> None:
+@pytest.mark.timeout(60)
+async def test_fifty_thousand_indexes_are_not_compared_pair_by_pair(watch: Watch, pg18: Database) -> None:
     pg18.execute(TWINS, "CREATE INDEX d_twin ON d (a)", "VACUUM ANALYZE")
     shop = watch(pg18)
     await shop.sync()
@@ -246,6 +246,4 @@ async def test_fifty_thousand_indexes_take_seconds(watch: Watch, pg18: Database)
         for n in range(17_000)
         for each in catalog.indexes
     )
-    started = time.perf_counter()
-    index_hygiene(replace(catalog, tables=many_tables, indexes=many), 30)
-    assert time.perf_counter() - started < 8
+    index_hygiene(replace(catalog, tables=many_tables, indexes=many), 30)  # 1.3 billion pairs would take an hour
