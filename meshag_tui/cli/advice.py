@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+import asyncio
+import signal
+from collections.abc import Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.naming import expect
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from meshag_tui.changes.review import Review
     from meshag_tui.store.changes import ChangeRow
     from meshag_tui.store.suggestions import StoredSuggestion
+    from meshag_tui.workflows.workbench import Workbench
 
 
 async def suggest(args: argparse.Namespace, output: Output) -> None:
@@ -99,8 +102,7 @@ def describe(row: StoredSuggestion) -> dict[str, Any]:
 
 
 async def apply(args: argparse.Namespace, output: Output) -> None:
-    """Show, ask, run."""
-    from meshag_tui.cli.asking import confirm, confirm_name
+    """Show, ask, run. `--yes` is a yes to the statement and to every warning shown with it; what blocks, blocks."""
     from meshag_tui.workflows.workbench import Workbench
 
     expect(args.id, "sug", "apply")
@@ -114,17 +116,14 @@ async def apply(args: argparse.Namespace, output: Output) -> None:
             return
         _refuse_blocked(review)
         if not args.yes:
-            if review.needs_name is not None:
-                confirm_name("It will be dropped.", review.needs_name, output)
-            else:
-                confirm("Run it?", output)
-        row = await bench.apply(args.id, review.plan_hash)
-        output.answer(_change(row), lambda: [f"Done ({row.id}); meshag undo {row.id} puts it back"])
+            _ask(review, output)
+        row = await _carried_out(bench, output, bench.apply(args.id, review.plan_hash))
+        undo = "" if row.undo_sql is None else f"; meshag undo {row.id} puts it back"
+        output.answer(_change(row), lambda: [f"Done ({row.id}){undo}"])
 
 
 async def undo(args: argparse.Namespace, output: Output) -> None:
-    """Show, ask, run."""
-    from meshag_tui.cli.asking import confirm, confirm_name
+    """Show, ask, run; `--yes` as for `apply`."""
     from meshag_tui.workflows.workbench import Workbench
 
     expect(args.id, "chg", "undo", "sug")
@@ -134,11 +133,8 @@ async def undo(args: argparse.Namespace, output: Output) -> None:
             output.line(line)
         _refuse_blocked(review)
         if not args.yes:
-            if review.needs_name is not None:
-                confirm_name("It will be dropped.", review.needs_name, output)
-            else:
-                confirm("Run it?", output)
-        row = await bench.undo(undone.id, review.plan_hash)
+            _ask(review, output)
+        row = await _carried_out(bench, output, bench.undo(undone.id, review.plan_hash))
         output.answer(_change(row), lambda: [f"Undone: {undone.id} ({row.id})"])
 
 
@@ -173,6 +169,43 @@ def _refuse_blocked(review: Review) -> None:
     if review.blocked_by:
         gate = review.blocked_by[0]
         raise MeshagError(f"Not run: {gate.name} is {gate.value}, must be {gate.limit}. {gate.detail}".rstrip())
+
+
+def _ask(review: Review, output: Output) -> None:
+    from meshag_tui.cli.asking import confirm, confirm_name
+
+    warned = ", ".join(gate.name for gate in review.warned_by)
+    despite = f" despite the warning: {warned}" if warned else ""
+    if review.needs_name is not None:
+        confirm_name(f"It will be dropped{despite}.", review.needs_name, output)
+    else:
+        confirm(f"Run it{despite}?", output)
+
+
+async def _carried_out(bench: Workbench, output: Output, work: Coroutine[Any, Any, ChangeRow]) -> ChangeRow:
+    """Wait for a change and say where the server is with it; ctrl+c cancels it there, instead of leaving it alone."""
+    from meshag_tui.workflows import change
+    from meshag_tui.workflows.notices import Notice, Progress
+
+    loop = asyncio.get_running_loop()
+    cancelling: list[asyncio.Task[bool]] = []
+
+    def tell(notice: Notice) -> None:
+        if isinstance(notice, Progress) and notice.kind == change.KIND and not output.as_json:
+            output.note(f"meshag: {notice.phase}")
+
+    def cancel() -> None:
+        output.note("meshag: cancelling it on the server")
+        cancelling.extend(loop.create_task(bench.cancel(run)) for run in bench.runner.running)
+
+    unsubscribe = bench.subscribe(tell)
+    loop.add_signal_handler(signal.SIGINT, cancel)
+    try:
+        return await work
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+        unsubscribe()
+        await asyncio.gather(*cancelling, return_exceptions=True)
 
 
 def _review(review: Review) -> dict[str, Any]:

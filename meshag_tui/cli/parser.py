@@ -228,7 +228,7 @@ def _advice(commands: Any) -> None:
     apply = _add(commands, "apply", "advice:apply", "show a suggestion's statement, gates and undo, then run it")
     apply.add_argument("id", metavar="ID", help="sug_…")
     apply.add_argument("--dry-run", action="store_true", help="show, and run nothing")
-    apply.add_argument("--yes", action="store_true", help="run it without asking")
+    apply.add_argument("--yes", action="store_true", help="run it without asking, whatever the gates warn of")
 
     dismiss = _add(commands, "dismiss", "advice:dismiss", "put a suggestion aside, with the reason")
     dismiss.add_argument("id", metavar="ID", help="sug_…")
@@ -239,7 +239,7 @@ def _advice(commands: Any) -> None:
 
     undo = _add(commands, "undo", "advice:undo", "put back what an applied suggestion changed")
     undo.add_argument("id", metavar="ID", help="sug_… or chg_…")
-    undo.add_argument("--yes", action="store_true", help="run it without asking")
+    undo.add_argument("--yes", action="store_true", help="run it without asking, whatever the gates warn of")
 
 
 def _upkeep(commands: Any) -> None:
