@@ -23,7 +23,7 @@ async def test_a_sync_is_listed_with_its_phases_and_rows(bench: Workbench, at_de
         await desk.until("nothing has run yet")
         await bench.sync(info.id)
         said = await desk.until("✓ done")
-        assert "sync" in said and "1 tables" in said
+        assert "sync" in said and "1 table" in said
         for phase in ("connect", "collect", "texts", "store"):
             assert phase in said.split("phases", 1)[1]
 
