@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import subprocess
 import sys
@@ -64,6 +65,15 @@ def invalid(database: Database) -> list[str]:
     """Names of indexes that are there and serve nobody."""
     query = "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT (indisvalid AND indisready AND indislive)"
     return [name for (name,) in database.fetch(query)]
+
+
+async def until(true: Callable[[], Any], within_s: float = 20.0) -> None:
+    """Wait until something is so, looking from another thread."""
+    async with asyncio.timeout(within_s):
+        while True:
+            if await asyncio.to_thread(true):
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

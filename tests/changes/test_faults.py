@@ -29,7 +29,7 @@ from meshag_tui.types import (
 from meshag_tui.workflows import change as workflow
 from meshag_tui.workflows.durable import RunCancelled, RunFailed
 from meshag_tui.workflows.workbench import Workbench
-from tests.changes.conftest import BY_CUSTOMER, SHOP, Desk, catalogue, invalid
+from tests.changes.conftest import BY_CUSTOMER, SHOP, Desk, catalogue, invalid, until
 from tests.rig.postgres import Database
 
 Reopened = Callable[[], Awaitable[Workbench]]
@@ -58,15 +58,6 @@ def writing(database: Database, name: str = "a writer") -> psycopg.Connection[tu
     connection = psycopg.connect(database.socket_url, application_name=name)
     connection.execute("UPDATE public.orders SET total = total + 1 WHERE id = 1")
     return connection
-
-
-async def until(true: Callable[[], Any], within_s: float = 20.0) -> None:
-    """Wait until something is so, looking from another thread."""
-    async with asyncio.timeout(within_s):
-        while True:
-            if await asyncio.to_thread(true):
-                return
-            await asyncio.sleep(0.02)
 
 
 def building(database: Database) -> bool:
