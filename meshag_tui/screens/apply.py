@@ -17,7 +17,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from meshag_tui.text import duration, glyphs, one_line
+from meshag_tui.text import glyphs, one_line
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.dialog import Answer, QuietInput, dialog_css, sql_parts
 from meshag_tui.widgets.page import Page, Piece, PlainLine
@@ -111,7 +111,6 @@ class ApplyDialog(ModalScreen[str | None]):
         self.run_worker(self._look(), exit_on_error=False)
 
     async def _look(self) -> None:
-        started = time.monotonic()
         try:
             review = await self._ask()
         except MeshagError as error:
@@ -120,8 +119,7 @@ class ApplyDialog(ModalScreen[str | None]):
             self._tell(f"{glyphs().bad} Nothing was run")
             return
         self.review, self._until = review, time.monotonic() + VALID_S
-        took = f"Asked the server in {duration((time.monotonic() - started) * 1000)}.\n"
-        self.query_one("#plan", Page).set_parts([*review_pieces(review), ("dim", took)])
+        self.query_one("#plan", Page).set_parts(review_pieces(review))
         self._show_next()
 
     def _show_next(self) -> None:

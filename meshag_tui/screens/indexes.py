@@ -40,8 +40,8 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "read", "Entries", 7, align="right", value=lambda row: row.row.rows_read, render=count, descending=True, keep=30
     ),
-    Column("flags", "What it is", 20, flex=4, value=lambda row: row.flags, tone=indexes_facts.flags_tone, keep=80),
-    Column("definition", "Definition", 40, flex=4, value=lambda row: row.row.stats.definition, prose=True, keep=20),
+    Column("flags", "What it is", 20, flex=12, value=lambda row: row.flags, tone=indexes_facts.flags_tone, keep=80),
+    Column("definition", "Definition", 30, flex=4, value=lambda row: row.row.stats.definition, prose=True, keep=20),
 )  # fmt: skip
 
 
@@ -144,6 +144,11 @@ class IndexesPane(Pane):
         if self.connection is not None:
             self._list.action_first()
             self._show(self.connection)
+
+    def on_page_copied(self, event: Page.Copied) -> None:
+        """`y` is for the definition, wherever the focus is."""
+        event.stop()
+        self.do_copy()
 
     # --- actions ----------------------------------------------------------------------------------------------------
 

@@ -270,6 +270,11 @@ class SuggestionsPane(Pane):
         if pane is not None:
             pane.open_query(event.row.id)  # type: ignore[attr-defined]
 
+    def on_page_copied(self, event: Page.Copied) -> None:
+        """`y` is for the statement, wherever the focus is."""
+        event.stop()
+        self.do_copy()
+
     def open_suggestion(self, suggestion_id: str) -> None:
         """Look at one suggestion alone."""
         self._open_id = suggestion_id

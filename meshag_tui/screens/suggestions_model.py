@@ -72,7 +72,8 @@ async def _send(pane: SuggestionsPane, info: ConnectionInfo) -> None:
     notes = bench.advice_notes
     pane.show_notes(notes)
     said = sum(one.origin == "llm" for one in found)
-    shell.say(f"{said} suggestions of the model are open" + (f", {len(notes)} notes" if notes else ""))
+    open_now = "suggestion of the model is open" if said == 1 else "suggestions of the model are open"
+    shell.say(f"{said} {open_now}" + (f", {len(notes)} notes" if notes else ""))
     if notes and len(shell.screen_stack) == 1 and pane.in_front:
         parts: list[Piece] = [("", f"{glyphs().gap} {note}\n") for note in notes]
         shell.push_screen(TextDialog("What could not be seen, and what of the answer was not believed", parts))

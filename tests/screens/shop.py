@@ -1,0 +1,184 @@
+"""A watched shop in a store, the same every time: an hour of statements, indexes of every kind, advice, a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from meshag_tui.plan import Plan, PlanNode
+from meshag_tui.settings import Settings
+from meshag_tui.snapshot import IndexKey, StatementText
+from meshag_tui.store import connections, history, models, snapshots, suggestions
+from meshag_tui.store.database import Store
+from meshag_tui.store.vault import Vault
+from meshag_tui.types import (
+    Analyze,
+    CreateIndex,
+    DropIndex,
+    EvidenceKind,
+    Finding,
+    IndexColumn,
+    IndexSpec,
+    Risk,
+    Suggestion,
+    SuggestionPriority,
+    SuggestionStatus,
+    SuggestionType,
+    Target,
+    Window,
+)
+from tests.screens.picture import AT, DAY, HOUR, MINUTE
+from tests.store.readings import Watched, text
+
+HOSTILE = "SELECT '[bold]no[/bold] [@click=app.quit]' \x1b[2J\x07, \u202eevil\u202c FROM \"x\ny\""
+STATEMENTS = {
+    "orders": "SELECT id, status, total_cents, placed_at FROM shop.orders WHERE customer_id = $1",
+    "report": "SELECT c.name, date_trunc($2, o.placed_at) AS month, sum(i.quantity * i.price_cents) AS cents FROM "
+    "shop.orders o JOIN shop.order_items i ON i.order_id = o.id JOIN shop.categories c ON c.id = i.category_id "
+    "WHERE o.placed_at > now() - make_interval(days => $1) GROUP BY c.name, month ORDER BY month DESC",
+    "events": "SELECT id, session_id, payload FROM shop.events WHERE kind = $1 ORDER BY occurred_at DESC LIMIT $2",
+    "basket": "UPDATE shop.carts SET updated_at = now() WHERE session_id = $1",
+    "hostile": HOSTILE,
+}
+_KINDS = {"basket": "update"}
+_FEW = {"orders": (40, 26.0), "report": (1, 640.0), "events": (9, 58.0), "basket": (120, 0.08), "hostile": (3, 1.2)}
+PGSS_MISSING = Finding(
+    "pgss-missing",
+    "missing",
+    "pg_stat_statements is not set up",
+    "The server counts no statements, because the library is not in shared_preload_libraries",
+    "shared_preload_libraries = 'pg_stat_statements'  -- in postgresql.conf, then restart",
+)
+
+
+def fill(settings: Settings, *, read_only: bool = False, warnings: tuple[Finding, ...] = ()) -> str:
+    """Make the store and fill it; the id of its connection "shop"."""
+    vault = Vault.open(settings)
+    store = Store.open(settings.store_url)
+    try:
+        return store.run(fill_open, vault, read_only, warnings)
+    finally:
+        store.close()
+
+
+def fill_open(vault: Vault, read_only: bool = False, warnings: tuple[Finding, ...] = ()) -> str:
+    """The same in the thread of a store that is open."""
+    target = Target.from_url("postgresql://watcher@db1.example.org/shop")
+    shop = connections.add("shop", target, vault, read_only=read_only).id
+    server = Watched(at=AT - 61 * MINUTE - 12_000)
+    _objects(server)
+    for key in _FEW:
+        server.run(key)
+    server.run("secret").run("own")
+    snapshots.write(shop, server.snapshot(), _texts())
+    for minute in range(60):
+        _work(server, minute)
+        snapshot = server.snapshot()
+        snapshots.write(shop, snapshot, ())
+    connections.synced(shop, snapshot.facts, warnings, AT + 48_000)
+    models.Connection.update(
+        last_sync_at=AT - 12_000, created_at=AT - 9 * DAY, updated_at=AT, warnings=[asdict(each) for each in warnings]
+    ).where(models.Connection.id == shop).execute()
+    _advise(shop)
+    _plan(shop)
+    return shop
+
+
+def _texts() -> list[StatementText]:
+    found = [text(key, sql, fingerprint=key, kind=_KINDS.get(key, "select")) for key, sql in STATEMENTS.items()]
+    found.append(text("own", "SELECT * FROM pg_stat_activity", fingerprint="own", internal=True))
+    return [*found, StatementText("secret", None, "forbidden", None, "other", "shop", "boss")]
+
+
+def _work(server: Watched, minute: int) -> None:
+    for key, (calls, ms) in _FEW.items():
+        busy = calls + (minute * 7 + len(key)) % (calls // 2 + 1)
+        server.run(key, busy, ms * (1 + minute // 20 * 0.3), rows=busy * 3, shared_hit=busy * 90, shared_read=busy * 9)
+    server.run("secret", 2, 30.0).run("own", 1, 0.5)
+    server.index("orders_pkey", scans=40).index("orders_status_idx", scans=3)
+
+
+def _objects(server: Watched) -> None:
+    for name, size in (("orders", 90_000_000), ("events", 40_000_000), ("carts", 9_000_000)):
+        server.table(name, schema="shop", size_bytes=size, index_bytes=size // 3, live_rows=size // 600, seq_scan=9)
+    server.tables = {
+        name: replace(stats, rows_estimate=150_000.0, pages=11_000) for name, stats in server.tables.items()
+    }
+    key = IndexKey("status", None, "text_ops", None, False, False)
+    shop = {"schema": "shop", "keys": (key,)}
+    server.index(
+        "orders_pkey", 9, unique=True, primary=True, constraint="orders_pkey", size_bytes=3_400_000, schema="shop"
+    )
+    server.index("orders_status_idx", 2, size_bytes=1_900_000, **shop)
+    server.index("orders_status_copy", 0, size_bytes=1_900_000, **shop)
+    updated = (replace(key, column="updated_at"),)
+    server.index("orders_updated_at_idx", 0, size_bytes=5_200_000, schema="shop", keys=updated)
+    server.index("events_kind_idx", 0, table="events", valid=False, size_bytes=8_192, schema="shop")
+    server.index("[bold]carts[/]\x1b[2J", 0, table="carts", size_bytes=16_384, schema="shop", keys=updated)
+
+
+def advice(ids: Mapping[str, int]) -> list[Suggestion]:
+    """What is advised: to make, to drop, to analyse, and something for the application."""
+    spec = IndexSpec("shop", "orders", (IndexColumn("customer_id"),))
+    common = {"schema": "shop", "table": "orders", "evidence_kind": EvidenceKind.COUNTED, "confidence": 0.9}
+    index, query = SuggestionType.INDEX_OPTIMIZATION, SuggestionType.QUERY_OPTIMIZATION
+    return [
+        Suggestion(
+            rule="missing-index", identity="a", type=index, priority=SuggestionPriority.HIGH,
+            title="Index orders (customer_id): about 27 % of all query time",
+            text="It takes 34 ms a call. With an index on orders (customer_id) it should cost 99 % less.",
+            **(common | {"evidence_kind": EvidenceKind.PLANNED}),
+            evidence={"kind": "planned", "facts": ["cost 3,646 → 20 (99 % less)", "estimated size 1.8 MB"]},
+            risk=Risk.LOW, change=CreateIndex(spec), query_ids=(ids["orders"], ids["report"]),
+            gain_ms_per_day=2_500_000.0,
+            sql="CREATE INDEX CONCURRENTLY orders_customer_id_idx ON shop.orders USING btree (customer_id)",
+            undo_sql="DROP INDEX CONCURRENTLY shop.orders_customer_id_idx",
+        ),
+        Suggestion(
+            rule="duplicate-index", identity="b", type=index, priority=SuggestionPriority.MEDIUM,
+            title="Drop orders_status_copy: the same index as orders_status_idx", text="They are the same.",
+            **common, evidence={"kind": "counted", "facts": ["keep: orders_status_idx"], "size_bytes": 1_900_000},
+            risk=Risk.HIGH, change=DropIndex("shop", "orders", "orders_status_copy"),
+            sql="DROP INDEX CONCURRENTLY shop.orders_status_copy",
+            undo_sql="CREATE INDEX CONCURRENTLY orders_status_copy ON shop.orders USING btree (status)",
+        ),
+        Suggestion(
+            rule="stale-statistics", identity="c", type=SuggestionType.SCHEMA_OPTIMIZATION,
+            priority=SuggestionPriority.MEDIUM, title="Analyze orders: its statistics are 9 d old",
+            text="Half of its rows are newer than what the planner knows.",
+            **common, evidence={"kind": "counted", "modified_rows": 75_000}, risk=Risk.LOW,
+            change=Analyze("shop", "orders"), sql="ANALYZE shop.orders",
+        ),
+        Suggestion(
+            rule="offset-pagination", identity="d", type=query, priority=SuggestionPriority.LOW,
+            title="events is paged by OFFSET [bold]hostile[/] \x1b[2J", text="Remember the last row instead.",
+            **common, evidence={"kind": "counted", "facts": []}, risk=Risk.LOW, query_ids=(ids["events"],),
+        ),
+    ]  # fmt: skip
+
+
+def _advise(shop: str) -> None:
+    page = history.queries(shop, Window(AT - 2 * HOUR, AT), internal=True)
+    saved = suggestions.save(shop, advice({row.key: row.id for row in page.rows}))
+    row = models.Suggestion
+    for number, made in enumerate(saved.ids, start=1):
+        known = {"id": f"sug_{number:016d}", "created_at": AT - 3 * HOUR, "last_found_at": AT - HOUR}
+        row.update(**known).where(row.id == made).execute()
+    suggestions.set_status(f"sug_{3:016d}", SuggestionStatus.REVIEWED, "mira")
+    row.update(updated_at=AT - HOUR, reviewed_at=AT - HOUR).execute()
+
+
+def _plan(shop: str) -> None:
+    page = history.queries(shop, Window(AT - 2 * HOUR, AT), internal=True)
+    report = next(row.id for row in page.rows if row.key == "report")
+    scan = PlanNode(
+        "0.0.0", "Seq Scan", 0.0, 3_517.0, 204.0, 24, schema="shop", table="orders", alias="o",
+        conditions={"Filter": "(o.placed_at > (now() - '1 day'::interval))"},
+    )  # fmt: skip
+    other = PlanNode(
+        "0.0.1", "Index Scan", 0.3, 3_000.0, 2.0, 16, schema="shop", table="order_items", alias="i", index="i_pkey"
+    )
+    loop = PlanNode("0.0", "Nested Loop", 0.3, 6_600.0, 408.0, 40, (scan, other))
+    top = PlanNode("0", "Aggregate", 6_700.0, 6_785.0, 69.0, 40, (loop,), group_keys=("c.name", "month"))
+    history.save_plan(report, Plan(top, "custom", "h", {}, STATEMENTS["report"], ("30", "month")))
+    models.Plan.update(taken_at=AT - 2 * HOUR, last_seen_at=AT - HOUR).execute()

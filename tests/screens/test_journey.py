@@ -1,0 +1,217 @@
+"""From launch to an applied change and back, by keys alone, on a real server; the catalogue is the judge."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from meshag_tui.settings import LlmSettings, Settings
+from meshag_tui.store import changes, history, suggestions
+from meshag_tui.types import ChangeState, SuggestionStatus, Target
+from meshag_tui.workflows.workbench import Workbench
+from tests.rig.llm import FakeLlm, Reply
+from tests.rig.postgres import Database
+from tests.screens.conftest import Desk, Open
+
+SCHEMA = """
+CREATE TABLE orders (id bigint PRIMARY KEY, customer_id bigint NOT NULL, status text NOT NULL, note text);
+INSERT INTO orders SELECT n, n % 5000, 'open', repeat('x', 60) FROM generate_series(1, 60000) n;
+CREATE INDEX orders_status_idx ON orders (status);
+CREATE INDEX orders_status_copy ON orders (status);
+ANALYZE orders;
+"""
+NEW_INDEX = "orders_customer_id_idx"
+
+
+def indexes(database: Database) -> set[str]:
+    """Names of the valid indexes there are."""
+    rows = database.fetch(
+        "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+        "WHERE i.indrelid = 'orders'::regclass AND i.indisvalid"
+    )
+    return {name for (name,) in rows}
+
+
+def ddl(database: Database) -> int:
+    """How many statements that change a schema this database has ever run."""
+    query = (
+        "SELECT coalesce(sum(calls), 0) FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid "
+        "WHERE d.datname = current_database() AND query ~* '^\\s*(create|drop|alter|vacuum|analyze)'"
+    )
+    return int(database.fetch(query)[0][0])
+
+
+async def prepared(bench: Workbench, database: Database) -> str:
+    """A connection that was synced twice around some work, and advised on."""
+    database.execute(SCHEMA)
+    info = await bench.add_connection("shop", Target.from_url(database.url))
+    await bench.sync(info.id)
+    with database.connect(prepare_threshold=None) as connection:
+        for number in range(300):
+            connection.execute("SELECT id, note FROM orders WHERE customer_id = %s", (number,))
+    await bench.sync(info.id)
+    await bench.suggest(info.id)
+    return info.id
+
+
+async def choose(desk: Desk, title: str) -> None:
+    """Put the cursor on the advice that begins like this."""
+    await desk.press("g")
+    for _ in range(30):
+        if any(line.lstrip(" ▸●").find(title) >= 0 and line.startswith("▸") for line in desk.screen.splitlines()):
+            return
+        await desk.press("j")
+    raise AssertionError(f"there is no {title!r}:\n{desk.screen}")
+
+
+async def test_three_keys_apply_and_two_undo(bench: Workbench, at_desk: Open, pg18: Database) -> None:
+    connection_id = await prepared(bench, pg18)
+    before = ddl(pg18)
+    async with at_desk(bench, size=(80, 24)) as desk:
+        await desk.press("4")
+        await desk.until("Index orders (customer_id)")
+        await choose(desk, "Index orders (customer_id)")
+        await desk.press("a")
+        await desk.until("Run it")
+        await desk.until("✓ ok")
+        assert "CREATE INDEX CONCURRENTLY" in desk.screen and pg18.name in desk.screen
+        await desk.press("escape", "a")
+        await desk.until("✓ ok")
+        assert NEW_INDEX not in indexes(pg18) and ddl(pg18) == before, "looking changes nothing"
+        if "w accepts" in desk.screen:
+            await desk.press("w")
+        await desk.press("r")
+        await desk.until("✓ Applied (u undoes it)", 30)
+        assert NEW_INDEX in indexes(pg18)
+        row = bench.store.run(changes.listing, connection_id)[0]
+        assert (row.state, row.undoes) == (ChangeState.DONE, None)
+        assert bench.store.run(suggestions.get, row.suggestion_id or "").status is SuggestionStatus.APPLIED
+        await desk.until("✓ applied")
+        await desk.press("u")
+        await desk.until("Undo: Index orders")
+        await desk.until("✓ ok")
+        if "w accepts" in desk.screen:
+            await desk.press("w")
+        if "Type " in desk.screen:
+            await desk.type(NEW_INDEX)
+            await desk.press("enter")
+        else:
+            await desk.press("r")
+        await desk.until("✓ Undone", 30)
+        assert NEW_INDEX not in indexes(pg18)
+        await desk.press("enter")
+        await desk.until("Queries it is about")
+        await desk.press("G")
+        said = await desk.until("undo: done")
+        assert "apply: done, and undone since" in said
+
+
+async def test_what_is_dropped_must_be_named_and_comes_back(bench: Workbench, at_desk: Open, pg18: Database) -> None:
+    await prepared(bench, pg18)
+    definition = pg18.fetch("SELECT pg_get_indexdef('orders_status_copy'::regclass)")
+    async with at_desk(bench, size=(120, 40)) as desk:
+        await desk.press("4")
+        await desk.until("Drop orders_status_copy")
+        await choose(desk, "Drop orders_status_copy")
+        await desk.press("a")
+        await desk.until("✓ ok")
+        if "w accepts" in desk.screen:
+            await desk.press("w")
+        await desk.until("Type orders_status_copy")
+        await desk.press("enter")
+        assert "That is not the name" in desk.screen and "orders_status_copy" in indexes(pg18)
+        await desk.type("orders_status_copy")
+        await desk.press("enter")
+        await desk.until("✓ Applied", 30)
+        assert "orders_status_copy" not in indexes(pg18) and "orders_status_idx" in indexes(pg18)
+        await desk.until("✓ applied")
+        await desk.press("u")
+        await desk.until("Put it back")
+        await desk.until("✓ ok")
+        if "w accepts" in desk.screen:
+            await desk.press("w")
+        await desk.press("r")
+        await desk.until("✓ Undone", 30)
+        assert pg18.fetch("SELECT pg_get_indexdef('orders_status_copy'::regclass)") == definition
+
+
+async def test_a_walk_through_every_screen_changes_nothing(bench: Workbench, at_desk: Open, pg18: Database) -> None:
+    await prepared(bench, pg18)
+    before, objects = ddl(pg18), indexes(pg18)
+    async with at_desk(bench, size=(120, 40)) as desk:
+        await desk.until("Share")
+        for keys in (
+            "2 enter P m o escape",
+            "3 enter m escape",
+            "4 enter escape a",
+            "escape d",
+            "escape",
+            "5",
+            "6",
+            "7",
+        ):
+            await desk.press(*keys.split())
+            await desk.pilot.pause(0.2)
+        await desk.press("4")
+        for _ in range(12):
+            await desk.press("j", "a")
+            await desk.pilot.pause(0.5)
+            await desk.press("enter" if len(desk.app.screen_stack) > 1 else "v")
+    assert (ddl(pg18), indexes(pg18)) == (before, objects)
+
+
+async def test_the_planner_is_asked_by_a_key(bench: Workbench, at_desk: Open, pg18: Database) -> None:
+    await prepared(bench, pg18)
+    async with at_desk(bench, size=(120, 40)) as desk:
+        await desk.press("2")
+        await desk.until("SELECT id, note FROM orders")
+        await desk.press("slash")
+        await desk.type("note from")
+        await desk.press("enter")
+        await desk.until("matching note from")
+        await desk.press("enter")
+        await desk.until("no plan was asked for yet")
+        await desk.press("P")
+        said = await desk.until("Seq Scan on orders")
+        assert "◆ high" in said and "keeps about" in said
+        await desk.until("plan was read")
+        await desk.press("P")
+        await desk.until("The plan is the same as before")
+
+
+async def test_a_model_is_asked_only_after_its_prompt_was_shown(
+    settings: Settings, at_desk: Open, pg18: Database, fake_llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-real-key")
+    asked = replace(settings, llm=LlmSettings(base_url=fake_llm.base_url, model="tester"))
+    async with await Workbench.open(asked) as bench:
+        connection_id = await prepared(bench, pg18)
+        window = bench.store.run(history.latest_window, connection_id, 10**9)
+        page = bench.store.run(history.queries, connection_id, window)
+        query = next(row.uid for row in page.rows if row.text and "note FROM orders" in row.text)
+        proposal = {
+            **{"kind": "query_advice", "table": "orders", "columns": [], "order": [], "method": None, "include": []},
+            **{"where": None, "index": None, "title": "Ask for [bold]less[/bold]", "why": "Nobody reads the note"},
+            "query_ids": [query],
+        }
+        fake_llm.script = [Reply(json.dumps({"proposals": [proposal]}))]
+        async with at_desk(bench, size=(120, 40)) as desk:
+            await desk.press("4")
+            await desk.until("Index orders (customer_id)")
+            await desk.press("N")
+            said = await desk.until("Exactly this is sent")
+            assert "tester at http://127.0.0.1" in said and "bytes leave this machine" in said
+            await desk.press("enter")
+            await desk.until("Nothing was sent")
+            assert not fake_llm.requests
+            await desk.press("N")
+            await desk.until("Exactly this is sent")
+            await desk.press("s")
+            await desk.until("1 suggestion of the model is open", 30)
+            assert len(fake_llm.requests) == 1
+            if len(desk.app.screen_stack) > 1:  # what of the answer was not believed
+                await desk.press("escape")
+            await desk.until("Ask for [bold]less[/bold]")
+            assert "sk-not-a-real-key" not in desk.screen

@@ -1,0 +1,242 @@
+"""Slow queries by keys alone: order, filter, window, what is slow, what cannot be read, ten thousand of them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from meshag_tui.screens.queries import QueriesPane
+from meshag_tui.store import connections, history, models, snapshots
+from meshag_tui.store.history import SORTS
+from meshag_tui.types import Window
+from meshag_tui.workflows.workbench import Workbench
+from tests.screens import shop
+from tests.screens.conftest import AT, Desk, Open
+from tests.screens.picture import HOUR, MINUTE
+from tests.store.readings import Watched, text
+
+DAY = Window(AT - 12_000 - 24 * HOUR, AT - 12_000)
+
+
+@pytest.fixture
+def shop_id(bench: Workbench) -> str:
+    return bench.store.run(shop.fill_open, bench.vault)
+
+
+@asynccontextmanager
+async def at_queries(
+    at_desk: Open, bench: Workbench, size: tuple[int, int] = (200, 50)
+) -> AsyncIterator[tuple[Desk, QueriesPane]]:
+    async with at_desk(bench, size=size, clock=lambda: AT / 1000) as desk:
+        await desk.until("Share")
+        pane = desk.app.pane("queries")
+        assert isinstance(pane, QueriesPane)
+        await until_read(desk, pane)
+        yield desk, pane
+
+
+async def until_read(desk: Desk, pane: QueriesPane) -> None:
+    for _ in range(500):
+        await desk.pilot.pause(0.02)
+        if not pane.stale and not pane.loading_now and not pane._rows.wanted:
+            return
+    raise AssertionError(f"it never read to the end:\n{desk.screen}")
+
+
+def listed(pane: QueriesPane) -> list[str]:
+    return [row.row.key if row.row else "unread" for row in pane._rows]
+
+
+async def test_the_dearest_come_first_with_the_store_s_own_figures(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    page = bench.store.run(history.queries, shop_id, DAY)
+    async with at_queries(at_desk, bench) as (desk, pane):
+        assert listed(pane) == [row.key for row in page.rows]
+        lines = [line for line in desk.screen.splitlines() if "SELECT id, status" in line]
+        top = page.rows[0]
+        assert f"{top.share * 100:.0f} %" in lines[0] and f"{top.calls:,}" in lines[0]
+        assert f"{page.total_rows} statements" in desk.screen and f"{page.calls:,} calls" in desk.screen
+
+
+async def test_every_column_with_figures_is_sorted_by(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_queries(at_desk, bench) as (desk, pane):
+        seen = []
+        for _ in range(12):
+            await desk.press("s")
+            await until_read(desk, pane)
+            sort, descending = pane._list.sort or ("", False)
+            page = bench.store.run(history.queries, shop_id, DAY, sort=sort, descending=descending)
+            assert descending and listed(pane) == [row.key for row in page.rows], sort
+            seen.append(sort)
+        assert set(seen) == set(SORTS) - {"rows", "shared_read", "wal", "last_seen"}
+        await desk.press("S")
+        await until_read(desk, pane)
+        page = bench.store.run(history.queries, shop_id, DAY, sort=seen[-1], descending=False)
+        assert listed(pane) == [row.key for row in page.rows]
+
+
+async def test_a_mean_above_the_limit_is_slow_and_a_cheap_frequent_one_is_not(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_queries(at_desk, bench) as (desk, pane):
+        assert [row.row.key for row in pane._rows if row.row and row.slow] == ["report"]
+        assert desk.screen.count("▲ slow") == 1
+    bench.store.run(connections.edit, shop_id, vault=bench.vault, slow_ms=50.0)
+    async with at_queries(at_desk, bench) as (desk, pane):
+        assert {row.row.key for row in pane._rows if row.row and row.slow} == {"report", "events"}
+
+
+async def test_the_filter_takes_part_of_a_text_and_turns_round(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_queries(at_desk, bench) as (desk, pane):
+        await desk.press("slash")
+        await desk.type("events")
+        await desk.until("matching events")
+        await until_read(desk, pane)
+        assert listed(pane) == ["events"]
+        await desk.press("home")
+        await desk.type("!")
+        await desk.until("matching !events")
+        await until_read(desk, pane)
+        assert "events" not in listed(pane) and len(listed(pane)) == 5
+        await desk.press("enter", "escape")
+        await until_read(desk, pane)
+        assert len(listed(pane)) == 6, "esc takes the filter away"
+
+
+async def test_internal_ones_are_counted_and_shown_by_a_key(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_queries(at_desk, bench) as (desk, pane):
+        assert "1 internal hidden (i shows)" in desk.screen and "own" not in listed(pane)
+        await desk.press("i")
+        await desk.until("internal ones shown")
+        await until_read(desk, pane)
+        assert "own" in listed(pane)
+
+
+async def test_nothing_of_the_text_of_others_reaches_the_terminal_or_is_markup(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_queries(at_desk, bench) as (desk, _):
+        await desk.press("G")
+        said = await desk.until("[bold]no[/bold]")
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", said)
+        await desk.press("enter")
+        said = await desk.until("Statement")
+        assert "[@click=app.quit]" in said and "\\u202e" in said and "\x1b" not in said
+        await desk.press("y")
+        assert desk.app.clipboard == shop.HOSTILE, "what is copied is the statement itself"
+
+
+async def test_enter_opens_the_text_the_trend_the_plan_and_its_advice(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_queries(at_desk, bench, (120, 40)) as (desk, _):
+        await desk.press("j", "enter")
+        said = await desk.until("custom: planned with sample values")
+        assert "JOIN shop.order_items i" in said and "first seen 2026-09-21" in said
+        assert "Seq Scan on shop.orders" in said and "52 %" in said
+        await desk.until("time spent in each second")
+        await desk.press("m")
+        await desk.until("calls per minute ·  max 1")
+        await desk.press("tab", "tab", "tab", "tab", "enter")
+        said = await desk.until("Queries it is about")
+        assert "Index orders (customer_id)" in said
+        await desk.press("enter")
+        await desk.until("Queries it is about")
+
+
+async def test_where_there_is_little_room_the_part_with_the_focus_is_open(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_queries(at_desk, bench, (80, 24)) as (desk, _):
+        assert "SELECT id, status" in desk.screen, "the text is the last to go"
+        await desk.press("j", "enter")
+        await desk.until("ORDER BY month DESC")
+        await desk.press("tab", "tab")
+        said = await desk.until("Nested Loop")
+        assert "ORDER BY month" not in said and "Plan [custom" in said
+        await desk.press("q")
+        await desk.until("6 statements")
+
+
+async def test_a_text_that_cannot_be_read_says_why_and_what_mends_it(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_queries(at_desk, bench) as (desk, pane):
+        assert "<text hidden from our role: GRANT pg_read_all_stats>" in desk.screen
+        pane._list.move_to(next(row.key for row in pane._rows if row.row and row.row.key == "secret"))
+        await desk.press("enter")
+        await desk.until('GRANT pg_read_all_stats TO "watcher";')
+        await desk.press("P")
+        assert "its text is not known" in desk.screen
+
+
+async def test_a_missing_extension_is_not_an_empty_list(bench: Workbench, at_desk: Open) -> None:
+    bench.store.run(shop.fill_open, bench.vault, False, (shop.PGSS_MISSING,))
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        said = await desk.until("pg_stat_statements is not set up")
+        assert "SELECT id, status" in said, "what was read before stays in sight"
+        await desk.press("[", "[")
+        said = await desk.until("shared_preload_libraries = 'pg_stat_statements'")
+        assert "Nothing here" not in said
+
+
+async def test_losses_are_said(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    def reset() -> None:
+        newest = models.Interval.select().order_by(models.Interval.end_at.desc()).first()
+        events = [{"kind": "reset", "detail": "statement statistics were reset"}]
+        models.Interval.update(complete=False, events=events).where(models.Interval.id == newest.id).execute()
+
+    bench.store.run(reset)
+    async with at_queries(at_desk, bench) as (desk, _):
+        assert "▲ incomplete: 21 Sep 14:13 statement statistics were reset" in desk.screen
+        await desk.press("enter")
+        await desk.until("▲ 14:13 reset")  # in the chart as well
+
+
+async def test_three_milliards_of_calls(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    def much() -> None:
+        newest = models.Interval.select(models.Interval.id).order_by(models.Interval.end_at.desc()).scalar()
+        row = models.QueryStatistics
+        row.update(calls=3_000_000_000, time_ms=9e12, rows=2**62).where(row.interval == newest).execute()
+
+    bench.store.run(much)
+    async with at_queries(at_desk, bench) as (desk, _):
+        assert "3.00 G" in desk.screen
+        await desk.press("enter")
+        await desk.until("Statement")
+
+
+async def test_of_ten_thousand_only_what_is_seen_is_read(bench: Workbench, at_desk: Open) -> None:
+    def many() -> None:
+        target = shop.Target.from_url("postgresql://watcher@db1.example.org/shop")
+        made = connections.add("many", target, bench.vault).id
+        server = Watched(at=AT - 5 * MINUTE)
+        names = [f"s{number:05}" for number in range(10_000)]
+        for name in names:
+            server.run(name)
+        snapshots.write(made, server.snapshot(), [text(name, f"SELECT {name} FROM t") for name in names])
+        for number, name in enumerate(names):
+            server.run(name, 10_000 - number)
+        snapshot = server.snapshot()
+        snapshots.write(made, snapshot, ())
+        connections.synced(made, snapshot.facts, (), AT)
+        models.Connection.update(last_sync_at=snapshot.taken_at).execute()
+
+    bench.store.run(many)
+    async with at_queries(at_desk, bench, (120, 40)) as (desk, pane):
+        assert "SELECT s00000 FROM t" in desk.screen and len(pane._rows) == 10_000
+        assert pane._rows.known == 100
+        await desk.press("G")
+        await desk.until("SELECT s09999 FROM t")
+        await desk.press("k", "k")
+        assert pane._rows.known <= 300
+        await desk.press("g")
+        await desk.until("SELECT s00000 FROM t")
+        started = asyncio.get_running_loop().time()
+        await desk.press(*["j"] * 50)
+        assert asyncio.get_running_loop().time() - started < 10

@@ -1,0 +1,92 @@
+"""Queries, indexes and suggestions as they were agreed to look; `pytest --snapshot-update` agrees to a new look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshag_tui.screens.apply import ApplyDialog
+from meshag_tui.types import Finding
+from tests.screens import picture, shop
+from tests.screens.test_apply_dialog import REVIEW, asked
+from tests.screens.test_pictures import SIZES, the_same_everywhere
+
+__all__ = ["the_same_everywhere"]
+
+SCREENS = {
+    "queries": ("2",),
+    "queries-second": ("2", "j", "S", "i"),
+    "queries-filtered": ("2", "slash", "o", "r", "d", "e", "r", "enter"),
+    "query": ("2", "enter"),
+    "query-trend": ("2", "enter", "tab", "m"),
+    "query-plan": ("2", "j", "enter", "tab", "tab"),
+    "query-secret": ("2", "slash", "exclamation_mark", "e", "enter", "enter"),
+    "indexes": ("3",),
+    "indexes-sorted": ("3", "s", "s", "S", "G"),
+    "index": ("3", "enter"),
+    "suggestions": ("4",),
+    "suggestions-marked": ("4", "space", "space"),
+    "suggestion": ("4", "enter"),
+    "suggestions-show": ("4", "f"),
+    "dismiss": ("4", "d"),
+    "export": ("2", "e"),
+    "help": ("4", "question_mark"),
+}
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", SCREENS)
+def test_screen(snap_compare: Any, tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    settings = picture.settings_in(tmp_path / "home")
+    shop.fill(settings)
+    app = picture.application(settings)
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: picture.press(pilot, *SCREENS[name]))
+
+
+@pytest.mark.parametrize("size", [*SIZES, (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("kind", ["create", "warned", "blocked", "drop"])
+def test_review(snap_compare: Any, tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
+    settings = picture.settings_in(tmp_path / "home")
+    shop.fill(settings)
+    app = picture.application(settings)
+
+    async def open_it(pilot: Any) -> None:
+        await picture.press(pilot, "4")
+        app.push_screen(ApplyDialog("Apply: Index orders (customer_id)", asked(REVIEW[kind])))
+        await pilot.pause(0.1)
+
+    assert snap_compare(app, terminal_size=size, run_before=open_it)
+
+
+FORBIDDEN = Finding(
+    "pgss-no-privilege",
+    "missing",
+    "No privilege on pg_stat_statements",
+    "watcher may not use schema monitoring or the function in it",
+    'GRANT USAGE ON SCHEMA "monitoring" TO "watcher";',
+)
+
+
+@pytest.mark.parametrize("finding", [shop.PGSS_MISSING, FORBIDDEN], ids=lambda finding: finding.code)
+def test_what_cannot_be_read(snap_compare: Any, tmp_path: Path, finding: Finding) -> None:
+    settings = picture.settings_in(tmp_path / "home")
+    shop.fill(settings, warnings=(finding,))
+    app = picture.application(settings)
+    earlier = ("2", "left_square_bracket", "left_square_bracket")  # a window in which nothing was read
+    assert snap_compare(app, terminal_size=(80, 24), run_before=lambda pilot: picture.press(pilot, *earlier))
+
+
+@pytest.mark.parametrize("theme", ["light", "high-contrast"])
+@pytest.mark.parametrize("place", ["2", "4"])
+def test_theme(snap_compare: Any, tmp_path: Path, theme: str, place: str) -> None:
+    settings = picture.settings_in(tmp_path / "home", theme)
+    shop.fill(settings)
+    app = picture.application(settings)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=lambda pilot: picture.press(pilot, place))

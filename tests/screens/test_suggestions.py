@@ -1,0 +1,147 @@
+"""Advice by keys alone: looked at, put aside with a reason, taken up again, several at once, filtered."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshag_tui.screens.suggestions import SuggestionsPane
+from meshag_tui.store import activity, connections, suggestions
+from meshag_tui.types import SuggestionStatus
+from meshag_tui.workflows.workbench import Workbench
+from tests.screens import shop
+from tests.screens.conftest import AT, Desk, Open
+
+
+@pytest.fixture
+def shop_id(bench: Workbench) -> str:
+    return bench.store.run(shop.fill_open, bench.vault)
+
+
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+
+
+def statuses(bench: Workbench) -> list[str]:
+    found = bench.store.run(suggestions.listing, resolved=True)
+    return [each.status for each in sorted(found, key=lambda each: each.id)]
+
+
+async def at_advice(desk: Desk) -> SuggestionsPane:
+    await desk.press("4")
+    await desk.until("4 of 4")
+    pane = desk.app.pane("suggestions")
+    assert isinstance(pane, SuggestionsPane)
+    return pane
+
+
+async def test_reviewed_dismissed_with_a_reason_and_taken_up_again(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await at_advice(desk)
+        await desk.press("v")
+        await desk.until("Reviewed: Index orders")
+        assert statuses(bench)[0] == SuggestionStatus.REVIEWED
+        await desk.press("d")
+        await desk.until("Why")
+        await desk.press("enter")
+        assert "needed" in desk.screen and statuses(bench)[0] == SuggestionStatus.REVIEWED, "not without a reason"
+        await desk.type("we know")
+        await desk.press("enter")
+        await desk.until("✗ dismissed")
+        found = bench.store.run(suggestions.get, "sug_0000000000000001")
+        assert (found.status, found.dismiss_reason) == (SuggestionStatus.DISMISSED, "we know")
+        await desk.until("Dismissed  ")
+        await desk.press("a")
+        assert "it is dismissed: v takes it up again" in desk.screen
+        await desk.press("v")
+        await desk.until("→ reviewed")
+        assert statuses(bench)[0] == SuggestionStatus.REVIEWED
+        said = [entry.message for entry in bench.store.run(activity.recent, 5)]
+        assert any("we know" in message for message in said)
+
+
+async def test_marks_are_dismissed_together_but_never_applied_together(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await at_advice(desk)
+        await desk.press("space", "space")
+        await desk.until("2 marked")
+        await desk.press("a")
+        assert "2 are marked, and each change is looked at by itself" in desk.screen
+        await desk.press("d")
+        await desk.until("Dismiss 2 suggestions")
+        await desk.type("later")
+        await desk.press("enter")
+        await desk.until("Dismissed: 2 suggestions")
+        assert statuses(bench) == ["DISMISSED", "DISMISSED", "REVIEWED", "NEW"]
+        await desk.press("space")
+        await desk.until("1 marked")
+        await desk.press("escape")
+        await desk.gone("marked")
+
+
+async def test_filters_by_status_priority_and_type(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        pane = await at_advice(desk)
+        for typed, titles in (
+            ("status reviewed", ["Analyze orders: its statistics are 9 d old"]),
+            ("status all", None),
+            ("priority medium", ["Drop orders_status_copy: the same index as orders_status_idx", "Analyze orders"]),
+            ("about schema", ["Analyze orders"]),
+        ):
+            await desk.press("f")
+            await desk.type(typed)
+            await desk.press("enter")
+            await desk.until(typed.split()[1])
+            for _ in range(100):
+                await desk.pilot.pause(0.02)
+                if not pane.stale and not pane.loading_now:
+                    break
+            rows = [row.title for row in pane._list.rows]
+            if titles is not None:
+                assert len(rows) == len(titles) and all(a.startswith(b) for a, b in zip(rows, titles, strict=True))
+
+
+async def test_a_read_only_connection_has_no_such_keys(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    bench.store.run(connections.edit, shop_id, vault=bench.vault, read_only=True)
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await at_advice(desk)
+        assert "a Apply" not in desk.screen and "u Undo" not in desk.screen and "read-only" in desk.screen
+        before = desk.screen
+        await desk.press("a", "u")
+        assert desk.screen == before, "there is no such key"
+        await desk.press("question_mark")
+        await desk.until("Keys: Suggestions")
+        assert "a second key runs it" not in desk.screen
+
+
+async def test_advice_for_people_has_nothing_to_run(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await at_advice(desk)
+        await desk.press("G")
+        said = await desk.until("Nothing to run")
+        assert "events is paged by OFFSET [bold]hostile[/] ␛[2J" in said
+        await desk.press("a")
+        assert "there is nothing to run" in desk.screen
+        await desk.press("u")
+        assert "nothing of it was applied" in desk.screen
+
+
+async def test_enter_leads_to_its_query(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await at_advice(desk)
+        await desk.press("enter")
+        await desk.until("Queries it is about")
+        await desk.press("tab", "enter")
+        said = await desk.until("Statement")
+        assert "WHERE customer_id = $1" in said
+
+
+async def test_without_a_key_no_model_is_asked(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await at_advice(desk)
+        await desk.press("N")
+        assert "no key is set: put it into OPENAI_API_KEY" in desk.screen
