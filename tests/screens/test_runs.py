@@ -49,7 +49,7 @@ async def test_a_run_is_shown_while_it_works_and_cancelled_by_a_key(bench: Workb
         assert "count sheep: counting 1/4,000" in said
         await desk.until("the first sheep is over")
         await desk.press("x")
-        await desk.until("– cancelled")
+        await desk.until(lambda screen: "– cancelled" in screen.splitlines()[3])
         await work
         await desk.press("x")
         assert "this run has ended" in desk.screen
