@@ -18,6 +18,9 @@ from meshag_tui.types import Window
 _UNTIMED = frozenset({"gap", "clock", "unread"})
 """Events after which an interval's counts say nothing of a rate: it is a gap in every series."""
 
+_AHEAD_MS = 60_000
+"""How far the clocks of two machines may differ before one of them is wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loss:
@@ -123,11 +126,18 @@ def observed_part(found: Sequence[Observed], window: Window) -> Window:
 
 
 def latest_window(connection_id: str, span_ms: int) -> Window:
-    """The window of this length that ends with the last sync; with now, if there was none."""
+    """The window of this length that ends with the last sync; with now, if there was none.
+
+    A sync made while the clock was ahead ends in a future that may be years away: then the last written one counts.
+    """
     row = models.Interval
     mine = (row.connection == connection_id) & row.resolution_s.in_(LEVELS)
     found = listed(row.select(row.end_at).where(mine).order_by(row.end_at.desc()).limit(1))
-    end = int(found[0][0]) if found else database.now_ms()
+    now = database.now_ms()
+    if found and found[0][0] > now + _AHEAD_MS:
+        raw = (row.connection == connection_id) & (row.resolution_s == 0)
+        found = listed(row.select(row.end_at).where(raw).order_by(row.id.desc()).limit(1)) or found
+    end = int(found[0][0]) if found else now
     return Window(end - span_ms, end)
 
 
