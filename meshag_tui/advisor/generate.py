@@ -17,10 +17,13 @@ from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
 from meshag_tui.advisor.health import sequences, sessions, table_health
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.indexes import serves_spec
-from meshag_tui.advisor.missing_index import Choice, already_suggested, search
+from meshag_tui.advisor.missing_index import already_suggested
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
-from meshag_tui.advisor.pricing import PLANNABLE, Planner, Pricer, Reckoner, Statement
+from meshag_tui.advisor.planner import Planner
+from meshag_tui.advisor.pricing import PLANNABLE, Pricer, Statement
 from meshag_tui.advisor.queries import query_advice
+from meshag_tui.advisor.reckoner import Reckoner
+from meshag_tui.advisor.search import Choice, search
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.engines.base import EngineError, Refused, Session
 from meshag_tui.settings import Settings

@@ -10,10 +10,12 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from meshag_tui.advisor.conditions import computed, computed_in_text, index_not_used, pattern
 from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.text import count, duration, percent, size
-from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
+from meshag_tui.types import Suggestion
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
@@ -22,20 +24,11 @@ NOTABLE_SHARE = 0.02
 FAR_OFFSET_BLOCKS = 50.0
 LONG_LIST = 100
 SPILL_BLOCKS = 32.0
-FEW_ROWS = 10.0
 WIDE_ROW_BYTES = 1_000.0
-_DATES = re.compile(r"^\(*(date|date_trunc|date_part|extract|to_char|timezone)\(|::date\b", re.IGNORECASE)
-_CAST = re.compile(r'^\(*"?[A-Za-z_]\w*"?\)*::[a-z]')
 _OFFSET = re.compile(r"\bOFFSET\s+(\$\d+|\d+)", re.IGNORECASE)
 _NOT_IN = re.compile(r"\bNOT\s+IN\s*\(\s*SELECT\b", re.IGNORECASE)
 _RANDOM = re.compile(r"\bORDER\s+BY\s+random\s*\(\s*\)", re.IGNORECASE)
 _LIST = re.compile(r"\bIN\s*\(((?:\s*\$\d+\s*,)+\s*\$\d+)\s*\)", re.IGNORECASE)
-_FUNCTION_IN_TEXT = re.compile(
-    r"\bWHERE\b.*?\b(?P<function>date|date_trunc|to_char|lower|upper|trim|substr|substring|abs|coalesce)\s*\("
-    r"(?:\s*\$\d+\s*,)?\s*(?:\w+\.)?(?P<column>[A-Za-z_]\w*)\s*(?:,\s*\$\d+\s*)*\)\s*(?:=|<|>|IN\b|BETWEEN\b)",
-    re.IGNORECASE,
-)
-_WORD = re.compile(r"[A-Za-z_]\w*")
 _STAR = re.compile(r"^\s*SELECT\s+(?:\w+\.)?\*\s+FROM\b", re.IGNORECASE)
 
 
@@ -58,10 +51,10 @@ def query_advice(
         yield from _not_in(one)
         yield from _random(one)
         yield from _long_list(one)
-        yield from _computed(one, tables, helped)
-        yield from _computed_in_text(one, tables)
-        yield from _index_not_used(one, catalog, tables)
-        yield from _pattern(one, tables, helped)
+        yield from computed(one, tables, helped)
+        yield from computed_in_text(one, tables)
+        yield from index_not_used(one, catalog, tables)
+        yield from pattern(one, tables, helped)
         yield from _correlated(one)
         yield from _wide(one, tables)
     yield from _one_by_one(examined, catalog)
@@ -74,7 +67,7 @@ def _spill(one: Examined, catalog: Catalog, helped: Collection[int]) -> Iterator
     each = written / calls * catalog.facts.block_size
     have = catalog.facts.settings.get("work_mem", "unknown")
     wanted = max(4, 2 ** (int(each * 2.5) // 1024**2).bit_length())
-    yield _advice(
+    yield advice(
         "work-mem-spill",
         one,
         f"{one.query.uid} writes {size(each)} of temporary files a call",
@@ -92,7 +85,7 @@ def _offset(one: Examined, helped: Collection[int]) -> Iterator[Suggestion]:
         return
     if blocks < FAR_OFFSET_BLOCKS or blocks < 3 * rows:
         return
-    yield _advice(
+    yield advice(
         "offset-pagination",
         one,
         f"{one.query.uid} pages with OFFSET and throws most of what it reads away",
@@ -107,7 +100,7 @@ def _offset(one: Examined, helped: Collection[int]) -> Iterator[Suggestion]:
 def _not_in(one: Examined) -> Iterator[Suggestion]:
     if not _NOT_IN.search(one.words):
         return
-    yield _advice(
+    yield advice(
         "not-in-subquery",
         one,
         f"{one.query.uid}: write NOT EXISTS instead of NOT IN (SELECT …)",
@@ -121,7 +114,7 @@ def _not_in(one: Examined) -> Iterator[Suggestion]:
 def _random(one: Examined) -> Iterator[Suggestion]:
     if not _RANDOM.search(one.words):
         return
-    yield _advice(
+    yield advice(
         "order-by-random",
         one,
         f"{one.query.uid} sorts by random(): every row is read and sorted for a few",
@@ -136,7 +129,7 @@ def _long_list(one: Examined) -> Iterator[Suggestion]:
     longest = max((match.group(1).count(",") + 1 for match in _LIST.finditer(one.words)), default=0)
     if longest < LONG_LIST:
         return
-    yield _advice(
+    yield advice(
         "long-in-list",
         one,
         f"{one.query.uid} passes {count(longest)} values in an IN list",
@@ -145,157 +138,6 @@ def _long_list(one: Examined) -> Iterator[Suggestion]:
         [f"{count(longest)} parameters in one list"],
         0.7,
     )
-
-
-def _computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterator[Suggestion]:
-    """A function or a cast around a column hides the column's index."""
-    if one.query.id in helped or one.plan is None:
-        return
-    scanned = {
-        node.alias
-        for node in one.plan.root.walk()
-        if node.table is not None and ("Filter" in node.conditions or node.kind == "Seq Scan")
-    }
-    for predicate in one.predicates:
-        view = tables.view(predicate.schema, predicate.table)
-        if predicate.column is not None or predicate.alias not in scanned or view is None or view.small:
-            continue
-        if predicate.kind not in ("eq", "range", "join", "contains"):
-            continue
-        named = [name for name in view.types if re.search(rf'(?<![\w"]){re.escape(name)}(?!\w)', predicate.expression)]
-        if len(named) != 1:
-            continue
-        column, expression = named[0], predicate.expression
-        indexed = any(index.keys and index.keys[0].column == column for index in view.indexes)
-        hidden = f" and hides the index on {column}" if indexed else ""
-        dates = _DATES.search(expression) is not None
-        if _CAST.match(expression) and not dates:
-            if predicate.kind != "eq" and not indexed:
-                continue
-            yield _advice(
-                "implicit-cast",
-                one,
-                f"{one.query.uid} compares {view.stats.name}.{column} after a cast: {expression}",
-                f"The value compared with {column} ({view.types[column]}) has another data type, so the column is "
-                f"converted for every row{hidden}. Pass the value in the column's own type.",
-                [f"condition on {expression}, column of type {view.types[column]}"],
-                0.75,
-                table=predicate,
-            )
-            return
-        if predicate.kind == "range" and not (dates or indexed):
-            continue
-        cure = (
-            f"Write a half-open range on the bare column instead: {column} >= day AND {column} < next day."
-            if dates
-            else "Compare the bare column, or index the expression."
-        )
-        yield _advice(
-            "function-on-column",
-            one,
-            f"{one.query.uid} applies a function to {view.stats.name}.{column} in its condition",
-            f"{expression} is computed for every row{hidden}. {cure}",
-            [f"condition on {expression}", f"{count(view.rows)} rows in {view.stats.name}"],
-            0.75,
-            table=predicate,
-        )
-        return
-
-
-def _index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[Suggestion]:
-    """The plan uses an index, and the calls read the whole table: the value they pass must be of another type.
-
-    Normalised texts do not keep a literal's type, so the plan we can make is not the one that ran. The proof is in the
-    figures: blocks of a whole table for a row or two, and as many sequential scans of it as there were calls.
-    """
-    blocks, rows = one.blocks_per_call, one.rows_per_call
-    if one.plan is None or blocks is None or rows is None or rows > FEW_ROWS:
-        return
-    scanned = {(row.stats.schema, row.stats.name): row.seq_scan for row in catalog.tables}
-    for node in one.plan.root.walk():
-        if node.kind not in ("Index Scan", "Index Only Scan") or "Index Cond" not in node.conditions:
-            continue
-        view = tables.views.get((node.schema or "", node.table or ""))
-        if view is None or view.small or node.rows > FEW_ROWS or blocks < 0.5 * view.pages or blocks < 100:
-            continue
-        if (scanned.get(view.relation) or 0) < 0.5 * one.query.calls:
-            continue
-        columns = [each.column for each in one.predicates if each.alias == node.alias and each.kind == "eq"]
-        index = next((each for each in view.indexes if each.name == node.index), None)
-        keys = [key.column for key in index.keys] if index is not None else []
-        column = next((name for name in keys if name in columns), None)
-        if column is None:
-            continue
-        yield _advice(
-            "implicit-cast",
-            one,
-            f"{one.query.uid} does not use {node.index}, though its condition on {view.stats.name}.{column} could",
-            f"For {count(rows)} rows a call it touches {count(blocks)} blocks, the whole of {view.stats.name}, while "
-            f"the index {node.index} would find them in a few. Most likely the value is passed in another data type "
-            f"than {column} has ({view.types.get(column, 'unknown')}), so the column is converted for every row: pass "
-            "it in the column's own type. An old prepared statement would look the same.",
-            [
-                f"{count(blocks)} blocks and {count(rows)} rows a call",
-                f"{count(scanned.get(view.relation))} sequential scans of {view.stats.name}",
-            ],
-            0.7,
-            schema=view.stats.schema,
-            name=view.stats.name,
-        )
-        return
-
-
-def _computed_in_text(one: Examined, tables: Tables) -> Iterator[Suggestion]:
-    """The same where there is no plan to read: a function around one column of one table, and nothing else in it."""
-    if one.plan is not None:
-        return
-    match = _FUNCTION_IN_TEXT.search(one.words)
-    if match is None:
-        return
-    function, column = match["function"].lower(), match["column"].lower()
-    named = {word.lower() for word in _WORD.findall(one.words)}
-    homes = [view for view in tables.views.values() if view.stats.name in named and column in view.types]
-    if len(homes) != 1 or homes[0].small:
-        return
-    view = homes[0]
-    indexed = any(index.keys and index.keys[0].column == column for index in view.indexes)
-    hidden = f" and hides the index on {column}" if indexed else ""
-    cure = (
-        f"Write a half-open range on the bare column instead: {column} >= day AND {column} < next day."
-        if function.startswith(("date", "to_char"))
-        else "Compare the bare column, or index the expression."
-    )
-    yield _advice(
-        "function-on-column",
-        one,
-        f"{one.query.uid} applies {function}() to {view.stats.name}.{column} in its condition",
-        f"{function}({column}) is computed for every row{hidden}. {cure}",
-        [f"condition on {function}({column}), read from the text: this statement could not be explained"],
-        0.6,
-        schema=view.stats.schema,
-        name=view.stats.name,
-    )
-
-
-def _pattern(one: Examined, tables: Tables, helped: Collection[int]) -> Iterator[Suggestion]:
-    if one.query.id in helped or one.plan is None:
-        return
-    for predicate in one.predicates:
-        view = tables.view(predicate.schema, predicate.table)
-        if predicate.kind != "like" or view is None or view.small or not predicate.operator.startswith("~"):
-            continue
-        yield _advice(
-            "leading-wildcard",
-            one,
-            f"{one.query.uid} searches {view.stats.name}.{predicate.column or predicate.expression} for a pattern",
-            "A pattern that begins with a wildcard cannot use a B-tree, so the whole table is read. A trigram index "
-            "(extension pg_trgm, USING gin (… gin_trgm_ops)) finds such patterns; for words, full-text search. If the "
-            "patterns only ever begin with fixed characters, a B-tree with text_pattern_ops is enough.",
-            [f"{count(view.rows)} rows in {view.stats.name}", f"{count(one.query.calls)} calls"],
-            0.65,
-            table=predicate,
-        )
-        return
 
 
 def _correlated(one: Examined) -> Iterator[Suggestion]:
@@ -312,7 +154,7 @@ def _correlated(one: Examined) -> Iterator[Suggestion]:
             again = _rows_in(node)
             if again < 100 or child.total_cost * again < 0.3 * one.plan.cost:
                 continue
-            yield _advice(
+            yield advice(
                 "correlated-subquery",
                 one,
                 f"{one.query.uid} runs a sub-query again for each of {count(again)} rows",
@@ -343,7 +185,7 @@ def _wide(one: Examined, tables: Tables) -> Iterator[Suggestion]:
             continue
         each = view.stats.size_bytes / view.rows
         if each >= WIDE_ROW_BYTES:
-            yield _advice(
+            yield advice(
                 "select-star",
                 one,
                 f"{one.query.uid} fetches every column of {view.stats.name}, {size(each)} a row",
@@ -386,7 +228,7 @@ def _one_by_one(examined: Sequence[Examined], catalog: Catalog) -> Iterator[Sugg
             if lists
             else ""
         )
-        yield _advice(
+        yield advice(
             "n-plus-one",
             one,
             f"{one.query.uid} reads {node.table} one row at a time, {count(one.query.calls)} calls",
@@ -401,42 +243,3 @@ def _one_by_one(examined: Sequence[Examined], catalog: Catalog) -> Iterator[Sugg
             schema=node.schema,
             name=node.table,
         )
-
-
-def _advice(
-    rule: str,
-    one: Examined,
-    title: str,
-    text: str,
-    facts: list[str],
-    confidence: float,
-    table: object = None,
-    schema: str | None = None,
-    name: str | None = None,
-) -> Suggestion:
-    node_schema, node_name = _first_table(one)
-    return Suggestion(
-        rule=rule,
-        identity=f"{rule}:{one.query.fingerprint or one.query.key}",
-        type=SuggestionType.QUERY_OPTIMIZATION,
-        priority=SuggestionPriority.HIGH if one.share >= 0.3 else SuggestionPriority.MEDIUM,
-        title=title,
-        text=text,
-        evidence_kind=EvidenceKind.COUNTED,
-        evidence={
-            "kind": EvidenceKind.COUNTED.value,
-            "facts": [*facts, f"{duration(one.query.total_time_ms)} in all, {percent(one.share)} of all query time"],
-        },
-        confidence=confidence,
-        risk=Risk.LOW,
-        schema=getattr(table, "schema", None) or schema or node_schema,
-        table=getattr(table, "table", None) or name or node_name,
-        query_ids=(one.query.id,),
-    )
-
-
-def _first_table(one: Examined) -> tuple[str | None, str | None]:
-    for node in one.plan.root.walk() if one.plan is not None else ():
-        if node.table is not None:
-            return node.schema, node.table
-    return None, None

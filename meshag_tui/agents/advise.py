@@ -14,7 +14,10 @@ from meshag_tui.advisor import missing_index
 from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.candidates import Candidate, describe
 from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
-from meshag_tui.advisor.pricing import Planner, Pricer, Reckoner, Statement
+from meshag_tui.advisor.planner import Planner
+from meshag_tui.advisor.pricing import Pricer, Statement
+from meshag_tui.advisor.reckoner import Reckoner
+from meshag_tui.advisor.search import search
 from meshag_tui.advisor.statistics import Tables, tables_of
 from meshag_tui.agents import answer as answers
 from meshag_tui.agents import provider
@@ -268,7 +271,7 @@ class _Judge:
             for one in reading
             if one.plan is not None
         ]
-        found = await missing_index.search(
+        found = await search(
             statements,
             self._pricer,
             self.context.tables,
