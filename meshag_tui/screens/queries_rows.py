@@ -13,6 +13,8 @@ from meshag_tui.widgets.table import Table
 
 PAGE = 100
 """Rows read at once; several screens full."""
+MOST_PAGES = 20
+"""Pages kept at once; those farthest from where one looks are forgotten, and read again when one comes back."""
 BLOCK = 8192
 """Bytes of a block of PostgreSQL as it is nearly always built."""
 
@@ -71,6 +73,8 @@ class QueryRows(Sequence[Listed]):
         """Take over page `number` (from 0)."""
         self._pages[number] = page.rows
         self.wanted.discard(number)
+        while len(self._pages) > MOST_PAGES:
+            del self._pages[max(self._pages, key=lambda known: abs(known - number))]
 
     @property
     def known(self) -> int:
@@ -100,8 +104,12 @@ class QueryRows(Sequence[Listed]):
         return self._at(index)
 
     def __iter__(self) -> Iterator[Listed]:
-        """All lines, without asking for those not known."""
-        return (self._at(index) for index in range(self.total))
+        """All lines, without asking for those not known; one stands for all of these."""
+        unread = Listed(-1, None, self._slow_ms, self._block)
+        for first in range(0, self.total, PAGE):
+            page = self._pages.get(first // PAGE, ())
+            for place in range(min(PAGE, self.total - first)):
+                yield self._at(first + place) if place < len(page) else unread
 
     def _at(self, index: int) -> Listed:
         number, place = divmod(index, PAGE)

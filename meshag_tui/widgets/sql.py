@@ -50,7 +50,8 @@ def pieces(sql: str, dialect: str = "postgres") -> list[Piece]:
     head, tail = sql[:HIGHLIGHTED], sql[HIGHLIGHTED:]
     found: list[Piece] = []
     for token, text in _lexer(dialect).get_tokens(head):
-        part = next((name for kind, name in kinds if token in kind), "")
+        # Pygments 2.19 takes the dot of schema.table for a number.
+        part = "" if text == "." else next((name for kind, name in kinds if token in kind), "")
         if found and found[-1][0] == part:
             found[-1] = (part, found[-1][1] + text)
         else:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from meshag_tui.screens.queries import QueriesPane
+from meshag_tui.screens.queries_rows import PAGE, QueryRows
 from meshag_tui.store import connections, history, models, snapshots
 from meshag_tui.store.history import SORTS
 from meshag_tui.types import Window
@@ -240,3 +241,16 @@ async def test_of_ten_thousand_only_what_is_seen_is_read(bench: Workbench, at_de
         started = asyncio.get_running_loop().time()
         await desk.press(*["j"] * 50)
         assert asyncio.get_running_loop().time() - started < 10
+
+
+def test_at_most_two_thousand_rows_are_kept() -> None:
+    asked: list[bool] = []
+    rows = QueryRows(100_000, 100.0, ask=lambda: asked.append(True))
+    page = history.QueryPage((), DAY, 100_000, 0, 0.0, 0.0, 0, None, True, ())
+    for number in range(1_000):
+        rows[number * PAGE]
+        rows.add(number, page)
+    assert len(asked) == 1_000 and not rows.wanted
+    assert len(rows._pages) <= 20 and 999 in rows._pages
+    assert sum(1 for _ in rows) == 100_000 and not rows.wanted, "looking for a row reads nothing"
+    assert rows[0].row is None and rows.wanted == {0}, "it is asked for again when one comes back"

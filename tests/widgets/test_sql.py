@@ -163,3 +163,8 @@ def test_a_name_goes_whole_to_the_next_line() -> None:
     lines = ["".join(text for _, text in line) for line in folded(parts, 44)]
     assert lines == ["date_trunc($2, o.placed_at) AS month, sum(", "customer_identifier)"]
     assert [len("".join(text for _, text in line)) for line in folded([("", "x" * 100)], 44)] == [44, 44, 12]
+
+
+def test_the_dot_of_a_name_is_no_number() -> None:
+    found = pieces("SELECT o.id, 1.5 FROM shop.orders o")
+    assert [text for part, text in found if part == "number"] == ["1.5"]
