@@ -1,4 +1,6 @@
-"""What wins: flags over the environment over config.toml; what is mistyped is named, what holds a password is private."""
+"""What wins: flags over the environment over config.toml; what is mistyped is named, what holds a password is
+private.
+"""
 
 from __future__ import annotations
 
