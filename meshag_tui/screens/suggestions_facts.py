@@ -125,7 +125,10 @@ def _statement(found: StoredSuggestion, apply_key: str | None) -> list[Piece]:
     if found.sql is None:
         return [("accent", "\nNothing to run  "), ("", "This is for the application, or for a person to decide.\n")]
     may = f"  ({apply_key} shows it again with its gates, before anything runs)" if apply_key else ""
-    said: list[Piece] = [("accent", "\nThis would run"), ("dim", f"{may}\n"), *sql_parts(found.sql.strip())]
+    title = "\nThis would run"
+    if found.change is None:
+        title, may = "\nBy hand, at a quiet time", "  (MeshAG does not run it: it blocks writes)"
+    said: list[Piece] = [("accent", title), ("dim", f"{may}\n"), *sql_parts(found.sql.strip())]
     said += [("accent", "\n\nThis puts it back\n")]
     said += sql_parts(found.undo_sql.strip()) if found.undo_sql else [("dim", "nothing to put back")]
     return [*said, ("", "\n")]

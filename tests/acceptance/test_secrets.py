@@ -52,9 +52,10 @@ def guarded(pg18: Database) -> Database:
 
 
 class Watcher:
-    """Reads the arguments of all our processes, as any user's `ps` can, until it is stopped."""
+    """Reads the arguments of the processes with this home, as any user's `ps` can, until it is stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path) -> None:
+        self._mark = b"MESHAG_HOME=" + bytes(home)
         self.seen: set[bytes] = set()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -67,7 +68,8 @@ class Watcher:
                 if int(place.name) == own:
                     continue
                 try:
-                    self.seen.add((place / "cmdline").read_bytes())
+                    if self._mark in (place / "environ").read_bytes():  # not those of tests beside this one
+                        self.seen.add((place / "cmdline").read_bytes())
                 except OSError:
                     continue
             self._stopped.wait(0.02)
@@ -100,7 +102,7 @@ def test_every_way_to_give_a_password_works_and_none_leaves_it(
 
     do("connections", "add", "userinfo", address(guarded, f"{ROLE}:{encoded}"))
     do("connections", "add", "query", address(guarded, ROLE, f"?password={plus}"))
-    watcher = Watcher()  # what is typed into the command line can be seen for a moment; these never
+    watcher = Watcher(meshag.home)  # what is typed into the command line can be seen for a moment; these never
     do("connections", "add", "stdin", bare, "--password-stdin", stdin=AWKWARD + "\n")
     do("connections", "add", "environment", bare, environment={"MESHAG_PASSWORD": AWKWARD})
     do("sync", "stdin")
@@ -125,7 +127,9 @@ def test_every_way_to_give_a_password_works_and_none_leaves_it(
     (meshag.home / "key").rename(tmp_path / "key")
     do("sync", "stdin", code=1)
     do("connections", "edit", "stdin", "--password-stdin", stdin=AWKWARD + "\n", code=1)
-    none_in("the process list", watcher.stop())
+    listed = watcher.stop()
+    assert b"connections\0add" in listed, "it was watched"
+    none_in("the process list", listed)
     for answer in answers:
         none_in("the output", (answer.out + answer.err).encode())
     none_in("the files", said_by(meshag.home))
