@@ -106,7 +106,7 @@ def prepare(path: Path) -> tuple[str, ...]:
         raise StoreRefused(f"The store {path} or its folder is read-only: mend its permissions or choose another")
     _refuse_foreign(path, real)
     for file in (real, *(real.with_name(real.name + suffix) for suffix in _SIDE_FILES)):
-        if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        if _mode(file) & 0o077:
             file.chmod(0o600)
     return warnings
 
@@ -297,6 +297,14 @@ def _check_header(path: Path, real: Path, size: int) -> None:
         if any(real.with_name(real.name + suffix).exists() for suffix in _SIDE_FILES) or real.suffix == ".db":
             raise StoreDamaged(_damaged(path, "it does not begin as an SQLite file"))
         raise StoreRefused(f"{path} is not a store of MeshAG: choose another file")
+
+
+def _mode(file: Path) -> int:
+    """Its permissions; 0 if it is not there: another process may remove a side file at any time."""
+    try:
+        return stat.S_IMODE(file.stat().st_mode)
+    except FileNotFoundError:
+        return 0
 
 
 def _refuse_foreign(path: Path, real: Path) -> None:

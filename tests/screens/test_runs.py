@@ -22,6 +22,7 @@ async def test_a_sync_is_listed_with_its_phases_and_rows(bench: Workbench, at_de
         await desk.press("5")
         await desk.until("nothing has run yet")
         await bench.sync(info.id)
+        await desk.until("✓ done")
         said = await desk.until("phases")
         assert "✓ done" in said and "1 table" in said
         for phase in ("connect", "collect", "texts", "store"):
