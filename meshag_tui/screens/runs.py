@@ -167,7 +167,8 @@ class RunsPane(Pane):
 
     @property
     def wants_tick(self) -> bool:
-        return bool(self.query_one(Table).rows)  # ages, and what other processes run
+        # Ages, and what other processes run. While the app is closing the table may be gone before the pane.
+        return any(table.rows for table in self.query(Table))
 
     def concerns(self, notice: Notice) -> bool:
         return type(notice).__name__ in ("Progress", "Finished") or super().concerns(notice)

@@ -8,6 +8,8 @@ is kept, and a difference refuses the store rather than guess.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +23,7 @@ from meshag_tui.types import MeshagError
 DIRECTORY = Path(__file__).parent / "migrations"
 _HISTORY = "schema_migration"  # the name playhouse.migrations gives it
 _CHECKSUMS = "schema_checksum"
+_TURN = int.from_bytes(b"meshag", "big")  # the key of the advisory lock that one migrating process holds
 
 
 class SchemaRefused(MeshagError):
@@ -87,7 +90,8 @@ def refuse_foreign(database: Any, label: str) -> None:
 def apply(database: Any) -> tuple[str, ...]:
     """Apply what is pending, each in its own transaction; returns the names.
 
-    Two processes may do this at once: the loser's transaction fails, and it finds nothing pending when it looks again.
+    Several processes may do this at once. On PostgreSQL they take turns: there even CREATE TABLE IF NOT EXISTS fails
+    beside another's. On SQLite a loser's transaction fails, and it finds nothing pending when it looks again.
     """
     from playhouse.migrations import Runner
 
@@ -104,10 +108,28 @@ def apply(database: Any) -> tuple[str, ...]:
 
             super()._run(name, SimpleNamespace(up=up, atomic=True), direction, fake)
 
+    with _turn(database):
+        return _run(CheckedRunner(database, directory=str(DIRECTORY)), database)
+
+
+@contextmanager
+def _turn(database: Any) -> Iterator[None]:
+    """Hold the store's migration lock; on SQLite its write lock is enough."""
+    if isinstance(database, peewee.SqliteDatabase):
+        yield
+        return
+    database.execute_sql("SELECT pg_advisory_lock(%s)", (_TURN,))
+    try:
+        yield
+    finally:
+        database.execute_sql("SELECT pg_advisory_unlock(%s)", (_TURN,))
+
+
+def _run(runner: Any, database: Any) -> tuple[str, ...]:
     pending = _pending(database)
     while pending:
         try:
-            return tuple(CheckedRunner(database, directory=str(DIRECTORY)).up())
+            return tuple(runner.up())
         except (peewee.OperationalError, peewee.ProgrammingError, peewee.IntegrityError):
             left = _pending(database)
             if left == pending:
