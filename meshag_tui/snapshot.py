@@ -29,12 +29,15 @@ STATEMENT_COUNTERS = (
     "wal_bytes",
     "rows_examined",
     "no_index_calls",
+    "tmp_tables",
     "tmp_disk_tables",
+    "sort_merge_passes",
 )
 """Cumulative counters that become deltas, in server blocks, bytes and ms. Engines fill what they have."""
 
 STATEMENT_GAUGES = ("min_time_ms", "max_time_ms", "stats_since")
-"""Read with each row but not differenced: lifetime extremes (ms), the entry's own start (epoch ms; PostgreSQL 17+)."""
+"""Read with each row but not differenced: lifetime extremes (ms), the entry's own start (epoch ms; PostgreSQL 17+, and
+FIRST_SEEN of MySQL and MariaDB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,17 @@ class Epoch:
     stats_reset: int | None  # pg_stat_statements_info.stats_reset and like, epoch ms
     evictions: int | None = None  # pg_stat_statements_info.dealloc: an increase marks the interval incomplete
     objects_reset: int | None = None  # pg_stat_database.stats_reset: of tables and indexes; NULL after a crash
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """What the server's planner reckons with, in its own units; the defaults are PostgreSQL's."""
+
+    random_page: float = 4.0
+    sequential_page: float = 1.0
+    row: float = 0.01
+    index_entry: float = 0.005
+    operator: float = 0.0025
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +83,9 @@ class ServerFacts:
     extensions: Mapping[str, str] = field(default_factory=dict)  # installed name -> version
     settings: Mapping[str, str] = field(default_factory=dict)  # the server settings advice depends on
     block_size: int = 8192
-    replicas: int = 0  # rows in pg_stat_replication we may see
+    replicas: int = 0  # replicas reading from this server, as far as we may see them
+    costs: CostModel = CostModel()
+    hides_indexes: bool = False  # an index can be kept out of plans before it is dropped (INVISIBLE, IGNORED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +157,7 @@ class IndexKey:
 
     column: str | None
     expression: str | None
-    opclass: str
+    opclass: str  # MySQL: the length of a prefix as "(10)", else ""
     collation: str | None
     descending: bool
     nulls_first: bool
@@ -170,7 +186,7 @@ class IndexStats:
     parent: str | None  # schema.name of the partitioned index it is attached to
     size_bytes: int | None
     rows_estimate: float
-    scans: int | None
+    scans: int | None  # MySQL and MariaDB count no scans but the rows read by it: see Words.index_uses
     rows_read: int | None
     rows_fetched: int | None
     last_scan: int | None  # epoch ms; PostgreSQL 16+
@@ -178,6 +194,8 @@ class IndexStats:
     owned_by_extension: bool = False
     building: bool = False  # a build is in progress now (pg_stat_progress_create_index)
     nulls_not_distinct: bool = False
+    hidden: bool = False  # kept out of plans (INVISIBLE, IGNORED)
+    hidden_since: int | None = None  # since when we have seen it hidden, epoch ms of our clock; the store fills it
 
 
 INDEX_COUNTERS = ("scans", "rows_read", "rows_fetched")

@@ -299,7 +299,36 @@ class Vacuum:
     kind: Literal["vacuum"] = "vacuum"
 
 
-Change = CreateIndex | DropIndex | RestoreIndex | Analyze | Vacuum
+@dataclass(frozen=True, slots=True)
+class HideIndex:
+    """Keep an index up to date but out of every plan (MySQL INVISIBLE, MariaDB IGNORED): the trial before a drop."""
+
+    schema: str
+    table: str
+    name: str
+    kind: Literal["hide-index"] = "hide-index"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowIndex:
+    """Let plans use a hidden index again."""
+
+    schema: str
+    table: str
+    name: str
+    kind: Literal["show-index"] = "show-index"
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Write a table anew beside itself, without the space that deleted rows left (MySQL, MariaDB)."""
+
+    schema: str
+    table: str
+    kind: Literal["rebuild"] = "rebuild"
+
+
+Change = CreateIndex | DropIndex | RestoreIndex | HideIndex | ShowIndex | Analyze | Vacuum | Rebuild
 """What can be applied. A change is data; only an engine turns it into SQL, from catalogue names."""
 
 

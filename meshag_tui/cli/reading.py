@@ -77,6 +77,11 @@ def describe_query(row: QueryRow) -> dict[str, Any]:
         "temp_written": row.temp_written,
         "io_time_ms": row.io_time_ms,
         "wal_bytes": row.wal_bytes,
+        "rows_examined": row.rows_examined,
+        "no_index_calls": row.no_index_calls,
+        "tmp_tables": row.tmp_tables,
+        "tmp_disk_tables": row.tmp_disk_tables,
+        "sort_merge_passes": row.sort_merge_passes,
         "first_seen_at": row.first_seen_at,
         "last_seen_at": row.last_seen_at,
     }

@@ -121,10 +121,28 @@ class ColumnStatistics:
     correlation: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How an engine says what all have: for the screens, the command line and the advisor's texts.
+
+    `remedies` are by rule ("stale-statistics", "idle-in-transaction", …): what to do about it here, in a sentence.
+    """
+
+    name: str  # "PostgreSQL", "MySQL or MariaDB"
+    dialect: Literal["postgres", "mysql"]  # for highlighting
+    url: str  # an example
+    counters: str  # where the figures of statements come from
+    index_uses: str  # what an index's `scans` count, for the head of a column: "scans", "row reads"
+    text_forbidden: str  # what lets us see the texts of other users' statements
+    no_what_if: str  # why no index can be tried without making it
+    remedies: Mapping[str, str]
+
+
 class Session(Protocol):
     """One read-only conversation. Every method may raise EngineError."""
 
     facts: ServerFacts
+    words: Words
 
     async def collect(self, objects: bool = True) -> Snapshot:
         """Counters, tables, indexes, schema: one sync's reading in a constant number of statements, no statement texts.
@@ -235,6 +253,8 @@ class LockTimeout(EngineError):
 
 class Engine(Protocol):
     """A kind of server."""
+
+    words: Words
 
     def connect(self, target: Target, purpose: str, limits: Limits) -> AbstractAsyncContextManager[Session]:
         """Open a read-only session. `purpose` goes into the application name: meshag/<purpose>."""

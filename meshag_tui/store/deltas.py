@@ -56,7 +56,9 @@ DELTA_COLUMNS = (
     "wal_bytes",
     "rows_examined",
     "no_index_calls",
+    "tmp_tables",
     "tmp_disk_tables",
+    "sort_merge_passes",
 )
 
 _COUNTERS = len(STATEMENT_COUNTERS)

@@ -27,6 +27,11 @@ COUNTERS = (
     "temp_written",
     "io_time_ms",
     "wal_bytes",
+    "rows_examined",
+    "no_index_calls",
+    "tmp_tables",
+    "tmp_disk_tables",
+    "sort_merge_passes",
 )
 _AT_ONCE = 24  # digests made by one sync at most
 

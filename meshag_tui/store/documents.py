@@ -12,10 +12,13 @@ from meshag_tui.types import (
     Change,
     CreateIndex,
     DropIndex,
+    HideIndex,
     IndexColumn,
     IndexSpec,
     MeshagError,
+    Rebuild,
     RestoreIndex,
+    ShowIndex,
     Vacuum,
 )
 
@@ -56,10 +59,16 @@ def change_from(found: Mapping[str, Any]) -> Change:
                 return DropIndex(found["schema"], found["table"], found["name"])
             case "restore-index":
                 return RestoreIndex(found["schema"], found["table"], found["name"], tuple(found["statements"]))
+            case "hide-index":
+                return HideIndex(found["schema"], found["table"], found["name"])
+            case "show-index":
+                return ShowIndex(found["schema"], found["table"], found["name"])
             case "analyze":
                 return Analyze(found["schema"], found["table"])
             case "vacuum":
                 return Vacuum(found["schema"], found["table"])
+            case "rebuild":
+                return Rebuild(found["schema"], found["table"])
     except (KeyError, TypeError) as error:
         raise MeshagError(f"A stored change cannot be read: {error!r}") from error
     raise MeshagError(f"A stored change is of a kind this MeshAG does not know: {found['kind']!r}")

@@ -12,6 +12,7 @@ from meshag_tui.snapshot import (
     INDEX_COUNTERS,
     TABLE_COUNTERS,
     Column,
+    CostModel,
     Epoch,
     ForeignKey,
     IndexKey,
@@ -168,7 +169,8 @@ def index_stats(document: Mapping[str, Any]) -> IndexStats:
 
 def server_facts(document: Mapping[str, Any]) -> ServerFacts:
     """The stored facts of a server."""
-    return _made(ServerFacts, {**document, "epoch": _made(Epoch, document["epoch"])})
+    costs = _made(CostModel, document.get("costs", {}))
+    return _made(ServerFacts, {**document, "epoch": _made(Epoch, document["epoch"]), "costs": costs})
 
 
 def _made(kind: type[T], document: Mapping[str, Any]) -> T:

@@ -21,6 +21,9 @@ _OF_STATISTICS = {
     "temp": "SUM(COALESCE(temp_read, temp_written) + COALESCE(temp_written, temp_read))",
     "io": "SUM(io_time_ms)",
     "wal": "SUM(wal_bytes)",
+    "rows_examined": "SUM(rows_examined)",
+    "no_index": "SUM(no_index_calls)",
+    "tmp_disk_tables": "SUM(tmp_disk_tables)",
     "rows_per_call": "SUM(rows)",
     "hit_ratio": "SUM(shared_hit) AS hit, SUM(shared_hit + shared_read)",
 }
@@ -34,11 +37,14 @@ _OF_STATEMENT = {
 }
 SORTS = (
     *("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change"),
-    *("rows_per_call", "hit_ratio"),
+    *("rows_per_call", "hit_ratio", "rows_examined", "no_index", "tmp_disk_tables"),
 )
 """What a page can be sorted by. `change` is the time lost against the mean of the window before, ms."""
 
-_COUNTS = ("calls", "rows", "shared_hit", "shared_read", "temp_read", "temp_written", "wal_bytes")
+_COUNTS = (
+    *("calls", "rows", "shared_hit", "shared_read", "temp_read", "temp_written", "wal_bytes"),
+    *("rows_examined", "no_index_calls", "tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
+)
 _TIMES = ("time_ms", "io_time_ms")
 _WHAT = (
     "id",

@@ -38,6 +38,11 @@ class QueryRow:
     temp_written: int | None
     io_time_ms: float | None
     wal_bytes: int | None
+    rows_examined: int | None
+    no_index_calls: int | None  # calls in which a table was read without an index
+    tmp_tables: int | None
+    tmp_disk_tables: int | None
+    sort_merge_passes: int | None
     first_seen_at: int
     last_seen_at: int
     spark: tuple[float | None, ...] = ()  # ms in each second over the window, None where nothing was observed

@@ -163,7 +163,9 @@ class QueryStatistics(Record):
     wal_bytes = BigIntegerField(null=True)
     rows_examined = BigIntegerField(null=True)
     no_index_calls = BigIntegerField(null=True)
+    tmp_tables = BigIntegerField(null=True)
     tmp_disk_tables = BigIntegerField(null=True)
+    sort_merge_passes = BigIntegerField(null=True)
 
     class Meta:
         primary_key = CompositeKey("interval", "query")
@@ -196,6 +198,11 @@ class QueryDigest(Record):
     temp_written = BigIntegerField(null=True)
     io_time_ms = DoubleField(null=True)
     wal_bytes = BigIntegerField(null=True)
+    rows_examined = BigIntegerField(null=True)
+    no_index_calls = BigIntegerField(null=True)
+    tmp_tables = BigIntegerField(null=True)
+    tmp_disk_tables = BigIntegerField(null=True)
+    sort_merge_passes = BigIntegerField(null=True)
 
     class Meta:
         primary_key = CompositeKey("digest", "query")

@@ -8,11 +8,14 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 
 from meshag_tui.engines.base import DdlSession, Limits, Progress, Session
+from meshag_tui.engines.postgres.words import WORDS
 from meshag_tui.types import Target
 
 
 class PostgresEngine:
     """The engine of PostgreSQL; see `engines.base.Engine`. Drivers and parsers are loaded when first needed."""
+
+    words = WORDS
 
     def connect(self, target: Target, purpose: str, limits: Limits) -> AbstractAsyncContextManager[Session]:
         from meshag_tui.engines.postgres import session

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines.base import ColumnStatistics, Limits, RenderedChange, WhatIf
 from meshag_tui.engines.postgres import facts as facts_of
 from meshag_tui.engines.postgres.wire import Wire
+from meshag_tui.engines.postgres.words import WORDS
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, Finding, Target
@@ -51,6 +52,8 @@ async def connect(target: Target, purpose: str, limits: Limits) -> AsyncIterator
 
 class PostgresSession:
     """One conversation with one database. `server` is what only this engine needs to know, `facts` what all may."""
+
+    words = WORDS
 
     def __init__(self, wire: Wire, server: facts_of.Server) -> None:
         self.wire = wire
