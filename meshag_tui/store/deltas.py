@@ -366,6 +366,7 @@ def observation_break(
 
     A crash zeroes table and index counters, and of all clocks only the statements' reset time shows it; the same time
     moves when somebody resets the statements alone. It was no crash if an object that had counted stands unchanged.
+    A time that became known and lies before the last reading is that of the first count in a new database (up to 14).
     """
     if previous is None or tie.state == "first":
         return None
@@ -375,7 +376,8 @@ def observation_break(
     fell = sum(len(part.fell) for part in parts)
     if fell:
         return event("decrease", f"counters of {fell} tables and indexes fell: index use is observed anew")
-    if epoch.objects_reset != previous.epoch.objects_reset:
+    began = previous.epoch.objects_reset is None and (epoch.objects_reset or 0) <= previous.observed_at
+    if epoch.objects_reset != previous.epoch.objects_reset and not began:
         return event("reset", "table and index counters were reset: index use is observed anew")
     if tie.state == "reset" and not any(part.survived for part in parts):
         return event("reset", "table and index counters may have been lost: index use is observed anew")

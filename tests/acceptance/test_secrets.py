@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -94,8 +95,8 @@ def test_every_way_to_give_a_password_works_and_none_leaves_it(
     plus = quote(AWKWARD, safe="+")  # libpq takes a plus for a plus
     answers: list[Answer] = []
 
-    def do(*arguments: str, code: int = 0, **more: object) -> Answer:
-        answer = meshag(*arguments, **more)  # type: ignore[arg-type]
+    def do(*arguments: str, code: int = 0, run: Callable[..., Answer] = meshag, **more: object) -> Answer:
+        answer = run(*arguments, **more)
         answers.append(answer)
         assert answer.code == code, (arguments[:2], answer.err, meshag.log[-1000:])
         return answer
@@ -103,12 +104,12 @@ def test_every_way_to_give_a_password_works_and_none_leaves_it(
     do("connections", "add", "userinfo", address(guarded, f"{ROLE}:{encoded}"))
     do("connections", "add", "query", address(guarded, ROLE, f"?password={plus}"))
     watcher = Watcher(meshag.home)  # what is typed into the command line can be seen for a moment; these never
-    do("connections", "add", "stdin", bare, "--password-stdin", stdin=AWKWARD + "\n")
-    do("connections", "add", "environment", bare, environment={"MESHAG_PASSWORD": AWKWARD})
-    do("sync", "stdin")
+    do("connections", "add", "stdin", bare, "--password-stdin", stdin=AWKWARD + "\n", run=meshag.fresh)
+    do("connections", "add", "environment", bare, environment={"MESHAG_PASSWORD": AWKWARD}, run=meshag.fresh)
+    do("sync", "stdin", run=meshag.fresh)
     work(guarded)
     do("sync", "stdin", "--json")
-    do("doctor", "stdin")
+    do("doctor", "stdin", run=meshag.fresh)
     fake_llm.script = [Reply('{"proposals": []}')]
     do("suggest", "stdin", "--preview")
     do("suggest", "stdin", "--consent", "--json")
@@ -120,7 +121,7 @@ def test_every_way_to_give_a_password_works_and_none_leaves_it(
     do("store", "backup", str(tmp_path / "backup.db"))
     # Now everything fails, with the password in reach.
     guarded.execute(f"ALTER ROLE {ROLE} PASSWORD 'another'")
-    do("sync", "stdin", "--json", code=1)
+    do("sync", "stdin", "--json", code=1, run=meshag.fresh)
     do("connections", "test", "userinfo", code=1)
     guarded.execute(f"ALTER ROLE {ROLE} NOLOGIN")
     do("sync", "environment", code=1)

@@ -121,10 +121,11 @@ def test_names_beyond_ascii_are_printed_in_any_locale(
     must("connections", "add", "läden", pg18.monitor_url)
     must("sync", "läden")
     for command in (["tables", "läden"], ["indexes", "läden"], ["connections", "list"]):
-        answer = meshag(*command, environment=environment)
+        answer = meshag.fresh(*command, environment=environment)
         assert answer.code == 0 and "Traceback" not in answer.err, (command, answer.err)
         assert "UnicodeEncodeError" not in answer.err + meshag.log
-    assert meshag("tables", "läden", "--json", environment=environment).document[0]["table"] == "größe_注文_🐘"
+    tables = meshag.fresh("tables", "läden", "--json", environment=environment)
+    assert tables.document[0]["table"] == "größe_注文_🐘"
     with Terminal(meshag.command(), 100, 30, meshag.environment | environment | {"TERM": "xterm"}) as terminal:
         terminal.wait_for("Queries", 20)
         terminal.settle(0.5)

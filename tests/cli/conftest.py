@@ -6,12 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.rig.commands import Commands
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,14 +36,16 @@ class Answer:
 class Meshag:
     """Runs the command: `meshag("sync", "shop", "--json")`. `environment` is what its processes see."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, commands: Commands) -> None:
         self.home = home
+        self._commands = commands
         self.environment: dict[str, str] = {
             "PATH": os.environ["PATH"],
             "HOME": str(home.parent),
             "MESHAG_HOME": str(home),
             "PYTHONPATH": str(ROOT),
             "LANG": "C.UTF-8",
+            "TMPDIR": tempfile.gettempdir(),
         }
 
     def command(self, *arguments: str) -> list[str]:
@@ -49,6 +54,14 @@ class Meshag:
     def __call__(
         self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None, timeout_s: float = 60
     ) -> Answer:
+        """Run a command to its end, forked from a process that has it loaded."""
+        seen = self.environment | dict(environment or {})
+        return Answer(*self._commands.run(arguments, seen, stdin, timeout_s))
+
+    def fresh(
+        self, *arguments: str, stdin: str = "", environment: Mapping[str, str] | None = None, timeout_s: float = 60
+    ) -> Answer:
+        """Run a command from the very start of its interpreter, with its own arguments in the process list."""
         done = subprocess.run(
             self.command(*arguments),
             env=self.environment | dict(environment or {}),
@@ -79,9 +92,9 @@ class Meshag:
 
 
 @pytest.fixture
-def meshag(tmp_path: Path) -> Meshag:
+def meshag(tmp_path: Path, commands: Commands) -> Meshag:
     """The command with an empty home and a SQLite store in it."""
-    return Meshag(tmp_path / "meshag")
+    return Meshag(tmp_path / "meshag", commands)
 
 
 @pytest.fixture

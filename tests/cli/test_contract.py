@@ -36,7 +36,7 @@ def test_version_and_help_are_quick_and_load_nothing_heavy(meshag: Meshag) -> No
         )
         assert (done.returncode, done.stderr.strip()) == (0, "[]"), arguments
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    answer = meshag("--version")
+    answer = meshag.fresh("--version")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert answer.out == f"meshag {__version__}\n"
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.2, "100 ms unloaded"
@@ -142,7 +142,7 @@ def test_a_closed_stdout_is_refused(meshag: Meshag) -> None:
     "environment", [{"LANG": "C", "LC_ALL": "POSIX"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONUTF8": "0", "LC_ALL": "C"}]
 )
 def test_a_terminal_without_unicode_is_survived(meshag: Meshag, environment: dict[str, str]) -> None:
-    answer = meshag("doctor", environment=environment)
+    answer = meshag.fresh("doctor", environment=environment)
     assert answer.code == 0 and "Traceback" not in answer.err
 
 

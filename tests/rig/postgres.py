@@ -107,8 +107,11 @@ class Servers:
         server, extensions = self.get(major)
         name = f"t{next(_names)}"
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
+            strategy = sql.SQL("STRATEGY file_copy" if major >= 15 else "")  # a third of the work of the default
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(BLANK))
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(
+                    sql.Identifier(name), sql.Identifier(BLANK), strategy
+                )
             )
             yield Database(server, name, major, extensions)
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

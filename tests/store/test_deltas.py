@@ -380,6 +380,15 @@ def test_a_reset_of_object_counters_ends_the_observation_though_nothing_fell() -
     assert deltas.observation_break(before, after, tie, [deltas.objects(tie, {}, {})]) is not None
 
 
+@pytest.mark.parametrize(("became", "broken"), [(8, False), (15, True)])
+def test_the_first_count_in_a_new_database_is_no_reset(became: int, broken: bool) -> None:
+    before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
+    after = Epoch("1", "primary", 1, 5, 0, objects_reset=became)
+    tie = readings.continuity(before, after)
+    event = deltas.observation_break(before, after, tie, [deltas.objects(tie, {}, {})])
+    assert (event is not None) == broken
+
+
 def test_dropping_a_partition_is_not_a_reset_of_its_parent() -> None:
     found = deltas.objects(same(), {"p": {"seq_scan": 90}}, {"p": {"seq_scan": 40}}, derived={"p"})
     assert found.active == {} and not found.fell
