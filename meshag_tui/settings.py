@@ -47,6 +47,7 @@ class AdviceSettings:
     """When something is worth a suggestion."""
 
     unused_index_days: float = 30  # continuous observed history without a scan
+    hidden_index_days: float = 7  # an index that was hidden (MySQL, MariaDB) is proposed for dropping after this time
     minimum_gain: float = 0.20  # a smaller share saved is not a suggestion
     slow_ms: float = 100.0  # mean time from which a query is shown as slow
     storage_budget_bytes: int | None = None

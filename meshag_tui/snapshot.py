@@ -64,6 +64,24 @@ class CostModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Traits:
+    """What rules must know of a kind of server beside its costs: what an index may be there, and what figures mean.
+
+    The defaults are PostgreSQL's.
+    """
+
+    index_methods: tuple[str, ...] = ("btree", "gin", "gist", "brin", "hash")
+    index_includes: bool = True  # columns that are stored and not ordered by
+    index_conditions: bool = True  # an index on some rows only
+    index_expressions: bool = True
+    pattern_classes: bool = True  # LIKE 'x%' needs an operator class; False: any B-tree of the column serves it
+    key_bytes: int | None = None  # of a longer column only a prefix can be a key; None: there are no prefixes
+    shares_repeats: bool = True  # an index keeps a value that repeats once (B-tree deduplication)
+    counts_late: bool = True  # rows changed are reported up to seconds after they were, an ANALYZE between them
+    foreign_keys_keep_index: bool = False  # each must have an index of its columns in their order, on both sides
+
+
+@dataclass(frozen=True, slots=True)
 class ServerFacts:
     """What the server is. `observed_at` is the server's own clock, epoch ms, read before the counters are."""
 
@@ -86,6 +104,7 @@ class ServerFacts:
     replicas: int = 0  # replicas reading from this server, as far as we may see them
     costs: CostModel = CostModel()
     hides_indexes: bool = False  # an index can be kept out of plans before it is dropped (INVISIBLE, IGNORED)
+    traits: Traits = Traits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +154,9 @@ class TableStats:
     options: Mapping[str, str] = field(default_factory=dict)  # reloptions such as autovacuum_enabled
     has_primary_key: bool = True
     frozen_age: int | None = None
+    free_bytes: int | None = (
+        None  # in the table's own file, of no use to others; None: not known, or the file is shared
+    )
 
 
 TABLE_COUNTERS = (
@@ -196,6 +218,7 @@ class IndexStats:
     nulls_not_distinct: bool = False
     hidden: bool = False  # kept out of plans (INVISIBLE, IGNORED)
     hidden_since: int | None = None  # since when we have seen it hidden, epoch ms of our clock; the store fills it
+    suffix: tuple[str, ...] = ()  # columns the server adds to the keys by itself (InnoDB: those of the primary key)
 
 
 INDEX_COUNTERS = ("scans", "rows_read", "rows_fetched")

@@ -148,7 +148,7 @@ async def _missing(
     statements = [one for one in statements if one.candidates and (one.observed_share(tables) or 0.0) <= BROAD]
     if not statements:
         return [], True
-    reckoner = Reckoner(tables, catalog.facts.settings)
+    reckoner = Reckoner(tables, catalog.facts)
     what_if = await session.what_if()
     pricer: Pricer = Planner(what_if, tables, budget, reckoner) if what_if is not None else reckoner
     found = await search(statements, pricer, tables, settings.advice, room)

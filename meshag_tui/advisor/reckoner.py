@@ -7,16 +7,17 @@ reckoned is priced as before.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from meshag_tui.advisor.candidates import condition_of
-from meshag_tui.advisor.costs import Weighed, number_setting, weigh
+from meshag_tui.advisor.costs import Weighed, weigh
 from meshag_tui.advisor.indexes import same_expression, serves
 from meshag_tui.advisor.pricing import Price, Statement
 from meshag_tui.advisor.statistics import Tables, TableView
 from meshag_tui.advisor.wanted import SortOrder, extreme, sort_order
 from meshag_tui.plan import Predicate
+from meshag_tui.snapshot import ServerFacts
 from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
 
 _MANY_VALUES = 1_000  # from which a column's correlation says something of one value's rows
@@ -28,13 +29,10 @@ class Reckoner:
 
     calls = 0
 
-    def __init__(self, tables: Tables, settings: Mapping[str, str]) -> None:
+    def __init__(self, tables: Tables, facts: ServerFacts) -> None:
         self._tables = tables
-        self._random = number_setting(settings, "random_page_cost", 4.0)
-        self._sequential = number_setting(settings, "seq_page_cost", 1.0)
-        self._row = number_setting(settings, "cpu_tuple_cost", 0.01)
-        self._entry = number_setting(settings, "cpu_index_tuple_cost", 0.005)
-        self._operator = number_setting(settings, "cpu_operator_cost", 0.0025)
+        self._costs = facts.costs
+        self._block_size = facts.block_size
 
     def size(self, spec: IndexSpec) -> int:
         view = self._tables.view(spec.schema, spec.table)
@@ -160,7 +158,7 @@ class Reckoner:
         share = math.prod((view.equal_share(key.name) for key in spec.columns[:led]), start=1.0)
         kept = max(scan.node.rows, 1.0)  # rows that pass all conditions
         part = min(1.0, limit / kept)
-        cost = self._access(view, spec, share) * part + self._random
+        cost = self._access(view, spec, share) * part + self._costs.random_page
         sorting = sum(one.cost for one in nodes if one.node.path == order.path and one.node.kind != scan.node.kind)
         return max(0.0, now + sorting - cost)
 
@@ -239,9 +237,10 @@ class Reckoner:
 
     def _access(self, view: TableView, spec: IndexSpec, share: float, warm: bool = False) -> float:
         """Cost of fetching this share of a table through an index. `warm`: one of many look-ups, upper pages cached."""
+        costs = self._costs
         if spec.method == "brin":
             pages = min(view.pages, view.pages * share + 2 * _BRIN_RANGE)
-            return self._random + pages * self._sequential + view.rows * pages / view.pages * self._row
+            return costs.random_page + pages * costs.sequential_page + view.rows * pages / view.pages * costs.row
         rows = max(1.0, view.rows * share)
         scattered = view.pages * (1 - math.exp(-rows / view.pages))
         ordered = max(1.0, view.pages * share)
@@ -249,11 +248,12 @@ class Reckoner:
         spread = not first.is_expression and view.distinct(first.name) >= _MANY_VALUES
         correlation = view.correlation(first.name) if spread else 0.0
         along = correlation * correlation if len(spec.columns) == 1 else 0.0
-        heap = self._random * scattered * (1 - along) + self._sequential * ordered * along
-        leaves = math.ceil(view.index_bytes(spec) / 8192 * share) * (self._sequential if warm else self._random)
-        descent = self._operator * math.log2(max(2.0, view.rows)) + 150 * self._operator
+        heap = costs.random_page * scattered * (1 - along) + costs.sequential_page * ordered * along
+        leaf = costs.sequential_page if warm else costs.random_page
+        leaves = math.ceil(view.index_bytes(spec) / self._block_size * share) * leaf
+        descent = costs.operator * math.log2(max(2.0, view.rows)) + 150 * costs.operator
         checks = 3.0 if spec.method == "gin" else 1.0  # rows found by hash are compared again
-        return descent + leaves + heap + rows * (self._entry + self._row + self._operator * checks)
+        return descent + leaves + heap + rows * (costs.index_entry + costs.row + costs.operator * checks)
 
 
 def _level(predicate: Predicate) -> Predicate:

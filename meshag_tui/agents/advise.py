@@ -190,7 +190,7 @@ class _Judge:
         self._model = model
         self._window = window
         self._what_if = what_if
-        reckoner = Reckoner(question.tables, question.catalog.facts.settings)
+        reckoner = Reckoner(question.tables, question.catalog.facts)
         budget = Budget(PLANNER_CALLS, SECONDS)
         self._pricer: Pricer = reckoner if what_if is None else Planner(what_if, question.tables, budget, reckoner)
         self.context = Context(

@@ -125,7 +125,8 @@ class ColumnStatistics:
 class Words:
     """How an engine says what all have: for the screens, the command line and the advisor's texts.
 
-    `remedies` are by rule ("stale-statistics", "idle-in-transaction", …): what to do about it here, in a sentence.
+    `remedies` are by rule ("stale-statistics", "idle-in-transaction", …): what to do about it here, in a sentence or
+    two; names in braces in it are filled in by the rule.
     """
 
     name: str  # "PostgreSQL", "MySQL or MariaDB"
@@ -135,6 +136,12 @@ class Words:
     index_uses: str  # what an index's `scans` count, for the head of a column: "scans", "row reads"
     text_forbidden: str  # what lets us see the texts of other users' statements
     no_what_if: str  # why no index can be tried without making it
+    figures: tuple[str, ...]  # columns of the list of statements that this server can fill, beside those all have
+    statement_findings: tuple[str, ...]  # beginnings of the codes of findings about statements
+    replicas: str  # where the server shows who reads from it
+    session_id: str  # what the number of a session is called
+    keyless: str  # what lets us in where no password is given
+    whole_server: bool  # the database may be left empty: then all are watched
     remedies: Mapping[str, str]
 
 

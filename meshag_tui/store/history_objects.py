@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import peewee
@@ -22,6 +22,7 @@ from meshag_tui.snapshot import (
     ServerFacts,
     SessionStats,
     TableStats,
+    Traits,
 )
 from meshag_tui.store import history_windows, models
 from meshag_tui.store.history_windows import Loss, Trend, listed
@@ -164,13 +165,16 @@ def table_stats(document: Mapping[str, Any]) -> TableStats:
 def index_stats(document: Mapping[str, Any]) -> IndexStats:
     """The stored statistics of an index."""
     keys = tuple(_made(IndexKey, key) for key in document["keys"])
-    return _made(IndexStats, {**document, "keys": keys, "include": tuple(document["include"])})
+    columns = {"include": tuple(document["include"]), "suffix": tuple(document.get("suffix", ()))}
+    return _made(IndexStats, {**document, "keys": keys, **columns})
 
 
 def server_facts(document: Mapping[str, Any]) -> ServerFacts:
     """The stored facts of a server."""
-    costs = _made(CostModel, document.get("costs", {}))
-    return _made(ServerFacts, {**document, "epoch": _made(Epoch, document["epoch"]), "costs": costs})
+    costs, traits = _made(CostModel, document.get("costs", {})), _made(Traits, document.get("traits", {}))
+    traits = replace(traits, index_methods=tuple(traits.index_methods))
+    parts = {"epoch": _made(Epoch, document["epoch"]), "costs": costs, "traits": traits}
+    return _made(ServerFacts, {**document, **parts})
 
 
 def _made(kind: type[T], document: Mapping[str, Any]) -> T:

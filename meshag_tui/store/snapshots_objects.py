@@ -207,6 +207,10 @@ def _indexes(
         .iterator()
     }
     now = {each.key: _index_document(each) for each in indexes}
+    for key, stats in now.items():
+        if stats["hidden"]:
+            known = stored[key][2] if key in stored and stored[key][5] is None else {}
+            stats["hidden_since"] = known.get("hidden_since") or at
     found = deltas.objects(
         tie,
         {key: _index_counters(row[2]) for key, row in stored.items()},
@@ -224,7 +228,7 @@ def _indexes(
             used_at = at
         if gone_at is None and before == stats:
             continue
-        if before["definition"] != stats["definition"]:
+        if before["definition"] != stats["definition"] and before.get("hidden") == stats["hidden"]:
             since = at  # another index under the same key
         objects.changed_indexes.append((index_id, *names, stats, at, used_at, since, None))
     if may_be_gone:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from meshag_tui.engines.base import CannotConnect, PermissionDenied
 from meshag_tui.engines.postgres.sql import load
-from meshag_tui.snapshot import Epoch, ServerFacts
+from meshag_tui.snapshot import CostModel, Epoch, ServerFacts
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.wire import Wire
@@ -116,6 +116,7 @@ async def read(wire: Wire) -> Server:
         settings={name: value for name, value in settings.items() if name not in _OF_THE_SESSION},
         block_size=int(settings.get("block_size", "8192")),
         replicas=row["replicas"],
+        costs=costs(settings),
     )
     return Server(
         facts=facts,
@@ -127,6 +128,25 @@ async def read(wire: Wire) -> Server:
         statement_columns=columns,
         has_statement_info="pg_stat_statements_info" in functions,
         provider=next((name for sign, name in _PROVIDERS.items() if sign in (row["signs"] or ())), "local"),
+    )
+
+
+def costs(settings: Mapping[str, str]) -> CostModel:
+    """What the planner reckons with, from its settings; its own defaults for those we may not see."""
+    usual = CostModel()
+
+    def cost(name: str, otherwise: float) -> float:
+        try:
+            return float(settings[name])
+        except (KeyError, ValueError):
+            return otherwise
+
+    return CostModel(
+        random_page=cost("random_page_cost", usual.random_page),
+        sequential_page=cost("seq_page_cost", usual.sequential_page),
+        row=cost("cpu_tuple_cost", usual.row),
+        index_entry=cost("cpu_index_tuple_cost", usual.index_entry),
+        operator=cost("cpu_operator_cost", usual.operator),
     )
 
 

@@ -12,5 +12,41 @@ WORDS = Words(
     index_uses="scans",
     text_forbidden="GRANT pg_read_all_stats",
     no_what_if="there are no hypothetical indexes here (CREATE EXTENSION hypopg would give them)",
-    remedies={},
+    figures=("hit_ratio", "temp", "io"),
+    statement_findings=("pgss-", "query-id-off", "section-statement-statistics"),
+    replicas="pg_stat_replication",
+    session_id="pid",
+    keyless=".pgpass, peer or trust",
+    whole_server=False,
+    remedies={
+        "stale-statistics": "Wrong row counts make it choose wrong joins and scans. ANALYZE reads a sample and takes "
+        "seconds.",
+        "table-bloat": "scans read them and new rows find no room. VACUUM makes their space usable again; it does not "
+        "make the file smaller.",
+        "autovacuum-off": "If there is no reason left for it: ALTER TABLE {table} RESET (autovacuum_enabled).",
+        "no-primary-key": "rows cannot be told apart, duplicates are not kept out, and logical replication refuses its "
+        "updates.",
+        "sequence-exhaustion": "Plan the move to bigint: a new column filled in the background and swapped in, since "
+        "changing the type rewrites the table under a lock.",
+        "idle-in-transaction": "An open transaction keeps its locks and keeps VACUUM from removing any row that died "
+        "since it began. Find where the application does not commit, and set idle_in_transaction_session_timeout as a "
+        "net",
+        "connection-saturation": "When the last one is taken, new sessions are refused. Put a connection pooler in "
+        "front or lower the pools of the applications; raising max_connections costs memory for each of them.",
+        "work-mem-spill": "Sort or keep fewer rows, or give this report more memory: SET LOCAL work_mem = '{wanted}' "
+        "in its transaction. Raising work_mem for all multiplies by every session.",
+        "offset-pagination": "WHERE (sort columns) > (last values) ORDER BY … LIMIT n.",
+        "not-in-subquery": "it cannot be planned as an anti-join: the sub-query's result is searched for each row.",
+        "order-by-random": "Take a random key from the range of the primary key and read from there, or use "
+        "TABLESAMPLE.",
+        "long-in-list": "Each length of list is a statement of its own to parse, plan and count. Pass one array and "
+        "write = ANY ($1), or join unnest($1).",
+        "leading-wildcard": "A trigram index (extension pg_trgm, USING gin (… gin_trgm_ops)) finds such patterns; for "
+        "words, full-text search. If the patterns only ever begin with fixed characters, a B-tree with "
+        "text_pattern_ops is enough.",
+        "function-on-column": "Compare the bare column, or index the expression.",
+        "correlated-subquery": "Compute it once for all rows (a join with a grouped sub-query, or a window function) "
+        "or look rows up with LATERAL and an index.",
+        "n-plus-one": "a join, or WHERE key = ANY ($1).",
+    },
 )

@@ -1,0 +1,51 @@
+"""How MySQL and MariaDB say what all engines have; see `engines.base.Words`."""
+
+from __future__ import annotations
+
+from meshag_tui.engines.base import Words
+
+WORDS = Words(
+    name="MySQL or MariaDB",
+    dialect="mysql",
+    url="mysql://user@host:3306/database",
+    counters="performance_schema",
+    index_uses="row reads",
+    text_forbidden="GRANT SELECT ON performance_schema.*",
+    no_what_if="this server has no hypothetical indexes",
+    figures=("rows_examined", "no_index", "tmp_disk_tables"),
+    statement_findings=("performance-schema-", "digest", "section-statement-statistics"),
+    replicas="its list of replicas",
+    session_id="connection",
+    keyless="auth_socket or none",
+    whole_server=True,
+    remedies={
+        "stale-statistics": "Wrong row counts make it choose wrong joins and scans. ANALYZE TABLE reads a few pages of "
+        "each index and takes seconds.",
+        "table-bloat": "Deleted rows left it: scans read it, the cache keeps it, and no other table can use it. The "
+        "table is written anew beside itself while it is read and written, which takes its size on disk again until "
+        "the end.",
+        "no-primary-key": "rows cannot be told apart, a replica reads the whole table for each row that is changed, "
+        "and group replication refuses it.",
+        "sequence-exhaustion": "Plan the move to BIGINT UNSIGNED, with the columns that refer to it: changing the type "
+        "copies the table and keeps writers out, so do it with gh-ost or pt-online-schema-change, or on a replica "
+        "first.",
+        "idle-in-transaction": "An open transaction keeps its row and metadata locks and keeps the purge from removing "
+        "any row version since it began. Find where the application does not commit, and lower wait_timeout (MariaDB: "
+        "idle_transaction_timeout) as a net",
+        "connection-saturation": "When the last one is taken, new sessions are refused. Lower the pools of the "
+        "applications or put a proxy in front; raising max_connections costs memory for each of them.",
+        "work-mem-spill": "Sort or group fewer rows, leave out long columns, or give this report more memory: SET "
+        "SESSION {setting} before it. Raising it for all multiplies by every session.",
+        "offset-pagination": "WHERE (a > ? OR (a = ? AND id > ?)) ORDER BY a, id LIMIT n.",
+        "not-in-subquery": "unless neither side can be NULL, the sub-query's result is searched for each row.",
+        "order-by-random": "Take a random key from the range of the primary key and read from there.",
+        "long-in-list": "A list longer than eq_range_index_dive_limit is planned from averages. Write the values into "
+        "a temporary table and join it.",
+        "leading-wildcard": "For words, a FULLTEXT index and MATCH … AGAINST; for parts of words one with an n-gram "
+        "parser (MySQL). If the patterns only ever begin with fixed characters, an index on the column is enough.",
+        "function-on-column": "Compare the bare column, or index a generated column of the expression.",
+        "correlated-subquery": "Compute it once for all rows (a join with a grouped derived table, or a window "
+        "function).",
+        "n-plus-one": "a join, or WHERE key IN (…).",
+    },
+)
