@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from meshag_tui.engines.base import Engine
-from meshag_tui.types import DbType, MeshagError
+from meshag_tui.types import DbType
 
 
 def engine_for(db_type: DbType) -> Engine:
-    """The engine of a kind of database. Raises MeshagError for a kind this build cannot reach."""
-    if db_type is DbType.POSTGRES:
-        from meshag_tui.engines.postgres import PostgresEngine
+    """The engine of a kind of database."""
+    if db_type is DbType.MYSQL:
+        from meshag_tui.engines.mysql import MysqlEngine
 
-        return PostgresEngine()
-    raise MeshagError(f"This build cannot reach {db_type} yet: only POSTGRES")
+        return MysqlEngine()
+    from meshag_tui.engines.postgres import PostgresEngine
+
+    return PostgresEngine()

@@ -1,1 +1,39 @@
-"""MySQL 8.0 to 9 and MariaDB 10.11 and later: everything MeshAG reads from such a server, and what would change one."""
+"""MySQL 8.0 to 9 and MariaDB from 10.11: everything MeshAG reads from such a server, and what would change one.
+
+`MysqlEngine` is what the rooms above use; sessions are made in `session`, and each of their methods has its room.
+MariaDB is a flavour: what differs is decided by `Server.flavour` in the room that it concerns.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from meshag_tui.engines.base import DdlSession, Limits, Progress, Refused, Session
+from meshag_tui.engines.mysql.words import WORDS
+from meshag_tui.types import Target
+
+
+class MysqlEngine:
+    """The engine of MySQL and MariaDB; see `engines.base.Engine`. Drivers and parsers are loaded when first needed."""
+
+    words = WORDS
+
+    def connect(self, target: Target, purpose: str, limits: Limits) -> AbstractAsyncContextManager[Session]:
+        from meshag_tui.engines.mysql import session
+
+        return session.connect(target, purpose, limits)
+
+    def connect_for_change(self, target: Target, limits: Limits) -> AbstractAsyncContextManager[DdlSession]:
+        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+
+    async def progress(self, session: Session, backend_pid: int) -> Progress | None:
+        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+
+    def setup_sql(self, user: str, database: str) -> str:
+        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+
+    def normalise(self, text: str) -> str:
+        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+
+    def fingerprint(self, text: str) -> str | None:
+        raise Refused("This build cannot do that for MySQL and MariaDB yet")

@@ -21,10 +21,11 @@ from meshag_tui.engines.base import (
     Refused,
     RenderedChange,
 )
+from meshag_tui.engines.marker import marked
 from meshag_tui.engines.postgres import catalogue, dropping, parse, permitted, render
 from meshag_tui.engines.postgres import gates as gate_checks
 from meshag_tui.engines.postgres.sql import load
-from meshag_tui.engines.postgres.wire import Wire, marked
+from meshag_tui.engines.postgres.wire import Wire
 from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, RestoreIndex, Target, Vacuum
 
 if TYPE_CHECKING:

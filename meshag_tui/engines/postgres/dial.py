@@ -10,29 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import CannotConnect, EngineError, TlsFailed
+from meshag_tui.engines.address import VERIFYING, addresses, check, no_answer, system_ca_file
+from meshag_tui.engines.base import CannotConnect, EngineError
 from meshag_tui.engines.postgres.certificate import why_untrusted
 from meshag_tui.engines.postgres.errors import connect_error
-from meshag_tui.engines.postgres.proxy import Relay
-from meshag_tui.types import Target, TlsMode, UsageError
+from meshag_tui.engines.proxy import Relay
+from meshag_tui.types import Target, TlsMode
 
 if TYPE_CHECKING:
     import psycopg
     from psycopg.pq.abc import PGconn
-
-_CA_FILES = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-)
 
 
 async def dial(
@@ -47,7 +39,7 @@ async def dial(
         EngineError: CannotConnect, AuthenticationFailed, TlsFailed, NoSuchDatabase, PermissionDenied.
         UsageError: the proxy's URL cannot be read, or a proxy is asked for a Unix socket.
     """
-    _check(target)
+    check(target)
     end = time.monotonic() + seconds
     relay: Relay | None = None
     try:
@@ -56,7 +48,7 @@ async def dial(
                 relay = Relay(target.proxy, target.host, target.port)
                 places = [("127.0.0.1", await relay.open())]
             else:
-                places = [(address, target.port) for address in await _addresses(target)]
+                places = [(address, target.port) for address in await addresses(target)]
         try:
             pgconn = await _first(target, places, _options(settings), application_name, end)
             took = True
@@ -76,43 +68,8 @@ async def dial(
     return await _wrap(pgconn), relay, took
 
 
-def no_answer(target: Target, seconds: float) -> CannotConnect:
-    """The error for a server that took the connection, or did not, and said nothing in time."""
-    way = f" through the proxy {target.proxy.rpartition('@')[2].rpartition('/')[2]}" if target.proxy else ""
-    return CannotConnect(
-        f"No answer from {target.host}:{target.port}{way} within {seconds:g} s",
-        "Check that the host is up and that no firewall drops the packets",
-    )
-
-
 class _OptionsRefused(Exception):
     """A pooler does not take start-up options."""
-
-
-def _check(target: Target) -> None:
-    if target.proxy and target.host.startswith("/"):
-        raise UsageError("A proxy needs a host name, not the folder of a Unix socket")
-    if "\0" in f"{target.host}{target.user}{target.database}" or "," in target.host:
-        raise CannotConnect(f"{target.host!r} cannot be the name of a host")
-    if target.tls_ca and target.tls in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL):
-        try:
-            Path(target.tls_ca).read_bytes()
-        except OSError as error:
-            raise TlsFailed(
-                f"The CA file {target.tls_ca} cannot be read: {error.strerror}", "Give the path of the server's CA file"
-            ) from None
-
-
-async def _addresses(target: Target) -> list[str]:
-    """The addresses of the host, in the resolver's order; a socket folder is its own."""
-    if target.host.startswith("/"):
-        return [target.host]
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise CannotConnect(f"The host name {target.host} is not known", "Check the host's name") from None
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 async def _first(
@@ -219,10 +176,9 @@ def _parameters(
 
 def _trusted(mode: TlsMode) -> str | None:
     """Whom to trust when the connection names no CA file: libpq's own file of the user, else the system's bundle."""
-    if mode not in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL) or (Path.home() / ".postgresql" / "root.crt").exists():
+    if mode not in VERIFYING or (Path.home() / ".postgresql" / "root.crt").exists():
         return None
-    known = ssl.get_default_verify_paths().cafile
-    return next((path for path in (known, *_CA_FILES) if path and os.path.exists(path)), None)
+    return system_ca_file()
 
 
 def _options(settings: Mapping[str, str]) -> str:

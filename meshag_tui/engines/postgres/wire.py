@@ -2,7 +2,8 @@
 
 A frozen backend answers neither a query nor a cancel, and the server's own time-outs do not fire, so the deadline is
 ours: the socket is shut down, which ends the waiting task at once, and the conversation is over. Statements go by the
-extended protocol (the server then takes one statement only), carry a marker comment, and are counted.
+extended protocol (the server then takes one statement only), carry our marker, which the statistics of the server
+keep, so that our own statements are known as ours, and are counted.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import socket
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import CannotConnect, DeadlinePassed, EngineError, Limits
+from meshag_tui.engines.marker import MARKER, marked
 from meshag_tui.engines.postgres.dial import dial
 from meshag_tui.engines.postgres.errors import statement_error
 from meshag_tui.types import Target
@@ -24,12 +25,8 @@ if TYPE_CHECKING:
     import psycopg
     from psycopg import sql
 
-    from meshag_tui.engines.postgres.proxy import Relay
+    from meshag_tui.engines.proxy import Relay
 
-MARKER = "/* meshag */"
-"""In every statement we send: the statistics of the server keep it, so that our own statements are known as ours."""
-
-_FIRST_WORD = re.compile(rb"\s*(?:--[^\n]*\n\s*)*[A-Za-z]+")
 _CHUNK = 250  # rows turned into Python values before the event loop gets its turn
 
 T = TypeVar("T")
@@ -245,15 +242,6 @@ class _Transaction:
                 await wire.fetch("ROLLBACK")
         finally:
             wire._in_transaction = False
-
-
-def marked(text: bytes) -> bytes:
-    """The statement with our marker after its first word: comments before the first word are not always kept."""
-    mark = MARKER.encode()
-    if mark in text[:200]:
-        return text
-    found = _FIRST_WORD.match(text)
-    return text if found is None else text[: found.end()] + b" " + mark + text[found.end() :]
 
 
 def _forget(task: asyncio.Task[list[Any]]) -> None:

@@ -14,8 +14,8 @@ from meshag_tui.engines.base import AuthenticationFailed, CannotConnect, Deadlin
 from meshag_tui.types import Secret, TlsMode, UsageError
 from tests.engines.postgres.certificates import authority, install, only_tls
 from tests.engines.postgres.conftest import Open
-from tests.engines.postgres.socks import SocksServer
 from tests.rig.postgres import Database
+from tests.rig.socks import SocksServer
 
 HIDDEN = "database.behind.example"
 NAMES = {HIDDEN: "127.0.0.1"}

@@ -23,7 +23,7 @@ from meshag_tui.engines.base import (
     PermissionDenied,
     ServerFault,
 )
-from meshag_tui.engines.postgres.wire import MARKER, marked
+from meshag_tui.engines.marker import MARKER, marked
 from meshag_tui.types import Secret
 from tests.engines.postgres.conftest import Open
 from tests.rig.postgres import MONITOR, Database

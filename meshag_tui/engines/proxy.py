@@ -1,8 +1,9 @@
-"""A way through a SOCKS5 proxy for a client library that can only dial by itself.
+"""A way through a SOCKS5 proxy: `reach` for a client library that takes a socket, `Relay` for one that dials itself.
 
-libpq takes no socket, so a relay listens on a port of 127.0.0.1 for the time of one session: libpq dials that address
-while its `host` stays the database's name, so that TLS verifies the database and not the relay. Names are resolved by
-the proxy. What comes in: a proxy URL and the database's host and port. What goes out: a local port to dial.
+Names are resolved by the proxy. What comes in: a proxy URL and the database's host and port. What goes out: a connected
+socket, or a local port to dial: libpq takes no socket, so a relay listens on a port of 127.0.0.1 for the time of one
+session, and libpq dials that address while its `host` stays the database's name, so that TLS verifies the database and
+not the relay.
 """
 
 from __future__ import annotations
@@ -22,6 +23,29 @@ if TYPE_CHECKING:
 _CHUNK = 65_536
 
 
+async def reach(url: str, host: str, port: int) -> socket.socket:
+    """A socket connected to the database through the proxy. The caller sets the deadline.
+
+    Raises:
+        CannotConnect: the proxy is not there, refuses us, or cannot reach the database.
+        UsageError: the URL cannot be read.
+    """
+    from python_socks import ProxyError
+
+    proxy, label = _proxy(url)
+    try:
+        return await proxy.connect(dest_host=host, dest_port=port)
+    except ProxyError as error:
+        raise CannotConnect(
+            f"The SOCKS5 proxy {label} does not let us through to {host}:{port}: {error}",
+            "Check the proxy's user, password and rules",
+        ) from None
+    except OSError as error:
+        raise CannotConnect(
+            f"The SOCKS5 proxy {label} cannot be reached: {error.strerror or error}", "Check the proxy's address"
+        ) from None
+
+
 class Relay:
     """Carries the bytes of one session between libpq and the database, through the proxy.
 
@@ -32,8 +56,8 @@ class Relay:
     def __init__(self, url: str, host: str, port: int) -> None:
         self.failure: EngineError | None = None
         self.port = 0
-        self._proxy, self._label = _proxy(url)
-        self._host, self._port = host, port
+        _proxy(url)  # a URL that cannot be read is said before anything is dialled
+        self._url, self._host, self._port = url, host, port
         self._ready: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._pumps: set[asyncio.Task[None]] = set()
@@ -45,7 +69,7 @@ class Relay:
         Raises:
             CannotConnect: the proxy is not there, refuses us, or cannot reach the database.
         """
-        self._ready = await self._dial()
+        self._ready = await reach(self._url, self._host, self._port)
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self.port
@@ -66,26 +90,10 @@ class Relay:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def _dial(self) -> socket.socket:
-        from python_socks import ProxyError
-
-        try:
-            return await self._proxy.connect(dest_host=self._host, dest_port=self._port)
-        except ProxyError as error:
-            raise CannotConnect(
-                f"The SOCKS5 proxy {self._label} does not let us through to {self._host}:{self._port}: {error}",
-                "Check the proxy's user, password and rules",
-            ) from None
-        except OSError as error:
-            raise CannotConnect(
-                f"The SOCKS5 proxy {self._label} cannot be reached: {error.strerror or error}",
-                "Check the proxy's address",
-            ) from None
-
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            line, self._ready = self._ready or await self._dial(), None
+            line, self._ready = self._ready or await reach(self._url, self._host, self._port), None
             far_reader, far_writer = await asyncio.open_connection(sock=line)
         except EngineError as error:
             self.failure = error

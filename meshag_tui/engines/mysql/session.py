@@ -1,0 +1,144 @@
+"""A read-only session with a MySQL or MariaDB server: opening it, and its methods.
+
+The methods themselves live in the rooms they are named for (collect, texts, doctor, explain, render, …) and are
+imported when first called, so that a session that only counts loads no parser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from meshag_tui.engines.base import ColumnStatistics, Limits, Refused, RenderedChange, WhatIf
+from meshag_tui.engines.mysql import facts as facts_of
+from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
+from meshag_tui.engines.mysql.words import WORDS
+from meshag_tui.plan import Plan, PlanMode, Predicate
+from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
+from meshag_tui.types import Change, Finding, Target
+
+NOT_YET = "This build cannot do that for MySQL and MariaDB yet"
+
+
+def common_settings(limits: Limits) -> dict[str, str | float]:
+    """What every session of ours starts with, whatever the server's defaults are.
+
+    `sql_mode` is known and without ANSI_QUOTES, so that our SQL means the same everywhere; times are in UTC; an idle
+    session that we lost is ended by the server.
+    """
+    return {
+        "autocommit": 1,
+        "sql_mode": "",
+        "time_zone": "+00:00",
+        "character_set_client": "utf8mb4",
+        "character_set_connection": "utf8mb4",
+        "character_set_results": "utf8mb4",
+        "lock_wait_timeout": max(1, limits.lock_ms // 1000),
+        "innodb_lock_wait_timeout": max(1, limits.lock_ms // 1000),
+        "wait_timeout": 600,
+        "group_concat_max_len": 1_048_576,
+        "sql_select_limit": 2**64 - 1,
+        "sql_big_selects": 1,
+        "sql_safe_updates": 0,
+    }
+
+
+def read_only_settings(limits: Limits) -> SessionSettings:
+    """The settings of a read-only session. The server's own time-outs are shorter than ours, so they speak first."""
+
+    def settings(flavour: Flavour) -> Mapping[str, str | float]:
+        deadline_ms = max(500, int(limits.call_s * 900))
+        own: dict[str, str | float]
+        if flavour == "MySQL":
+            own = {
+                "transaction_read_only": 1,
+                "max_execution_time": deadline_ms,
+                "information_schema_stats_expiry": 0,
+            }
+        else:
+            own = {"tx_read_only": 1, "max_statement_time": deadline_ms / 1000}
+        return common_settings(limits) | own
+
+    return settings
+
+
+@asynccontextmanager
+async def connect(target: Target, purpose: str, limits: Limits) -> AsyncIterator[MysqlSession]:
+    """Open a read-only session as meshag/<purpose>, closed at the end without waiting for the server.
+
+    Raises:
+        EngineError: the server cannot be reached, or does not let us in; each cause has its class and its words.
+    """
+    session = await MysqlSession.open(target, purpose, limits)
+    try:
+        yield session
+    finally:
+        session.wire.close()
+
+
+class MysqlSession:
+    """One conversation with one server. `server` is what only this engine needs to know, `facts` what all may."""
+
+    words = WORDS
+
+    def __init__(self, wire: Wire, server: facts_of.Server) -> None:
+        self.wire = wire
+        self.server = server
+        self.facts: ServerFacts = server.facts
+        self.collected = False  # whether `facts` belong to a reading already
+
+    @classmethod
+    async def open(cls, target: Target, purpose: str, limits: Limits) -> MysqlSession:
+        """Connect and read the facts."""
+        wire = await Wire.open(target, purpose, read_only_settings(limits), limits)
+        try:
+            server = await facts_of.read(wire)
+        except BaseException:
+            wire.close()
+            raise
+        return cls(wire, server)
+
+    async def fetch(
+        self,
+        query: str,
+        params: Sequence[Any] | Mapping[str, Any] | None = None,
+        *,
+        deadline_s: float | None = None,
+        shape: Callable[[list[tuple[Any, ...]]], list[Any]] | None = None,
+    ) -> list[Any]:
+        """Run one statement and return its rows as tuples; see `Wire.fetch`."""
+        return await self.wire.fetch(query, params, deadline_s=deadline_s, shape=shape)
+
+    async def refresh(self) -> None:
+        """Read the facts anew."""
+        self.server = await facts_of.read(self.wire)
+        self.facts = self.server.facts
+
+    async def collect(self, objects: bool = True) -> Snapshot:
+        raise Refused(NOT_YET)
+
+    async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
+        raise Refused(NOT_YET)
+
+    async def findings(self) -> tuple[Finding, ...]:
+        raise Refused(NOT_YET)
+
+    async def explain(self, statement: str, mode: PlanMode | None = None, search_path: str | None = None) -> Plan:
+        raise Refused(NOT_YET)
+
+    async def what_if(self) -> WhatIf | None:
+        """None: neither flavour can price an index that is not made."""
+        return None
+
+    async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
+        raise Refused(NOT_YET)
+
+    def predicates(self, plan: Plan) -> tuple[Predicate, ...]:
+        raise Refused(NOT_YET)
+
+    async def render(self, change: Change) -> RenderedChange:
+        raise Refused(NOT_YET)
+
+    async def close(self) -> None:
+        self.wire.close()
