@@ -105,9 +105,13 @@ class MeshagApp(GeneralApp):
             await self._recall()
             await self.read_connections()
             await self.go(self.start_place())
+            self.set_interval(self.settings.ui.refresh_s, self._tick)
+            # What reads servers is loaded and started once the first data is on the screen.
+            if (pane := self.front_pane()) is not None:
+                await pane.shown_once()
+            await self.bench.load_rest()
             if self._collect:
                 self._do(self.bench.scheduler().run())
-            self.set_interval(self.settings.ui.refresh_s, self._tick)
         except MeshagError as error:
             self._opening(State(Condition.ERROR, str(error), remedy=getattr(error, "fix", None) or "q leaves"))
         except Exception as error:  # said on the screen, and the log has it all

@@ -19,7 +19,8 @@ from textual.widgets import Input
 
 from meshag_tui.text import glyphs, one_line
 from meshag_tui.types import MeshagError
-from meshag_tui.widgets.dialog import Answer, QuietInput, dialog_css, sql_parts
+from meshag_tui.widgets.dialog import Answer, dialog_css, sql_parts
+from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import Page, Piece, PlainLine
 from meshag_tui.widgets.states import Condition, State
 

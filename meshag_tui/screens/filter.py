@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from meshag_tui.widgets.dialog import QuietInput
+from meshag_tui.widgets.entry import QuietInput
 
 Matcher = Callable[[str], bool]
 

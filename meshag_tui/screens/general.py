@@ -13,9 +13,6 @@ from meshag_tui.screens.places import PLACES
 from meshag_tui.screens.scope import SPANS, span_from, span_name
 from meshag_tui.text import count, duration
 from meshag_tui.types import MeshagError
-from meshag_tui.widgets.chooser import Choice, Chooser
-from meshag_tui.widgets.dialog import TextDialog
-from meshag_tui.widgets.form import Field, FormDialog
 
 _QUIT_AGAIN_S = 10.0
 
@@ -26,9 +23,6 @@ def _span_problem(text: str) -> str | None:
     except MeshagError as error:
         return str(error)
     return None
-
-
-_SPAN_FIELD = Field("span", "Span", hint="90m, 36h, 3d, 2w", check=_span_problem, required=True)
 
 
 class GeneralApp(LookingApp):
@@ -105,6 +99,8 @@ class GeneralApp(LookingApp):
                 pane.refresh_soon()
 
     def do_choose_connection(self) -> None:
+        from meshag_tui.widgets.chooser import Choice, Chooser
+
         choices = [
             Choice(info.id, f"{info.name}  {info.host}:{info.port}/{info.database}", info.status.lower())
             for info in self.connections
@@ -117,6 +113,9 @@ class GeneralApp(LookingApp):
         self.push_screen(Chooser("Connection", choices, self.scope.connection_id), chosen)
 
     def do_choose_window(self) -> None:
+        from meshag_tui.widgets.chooser import Choice, Chooser
+        from meshag_tui.widgets.form import Field, FormDialog
+
         choices = [Choice(str(span), name) for span, name in SPANS]
         if self.scope.span_ms not in dict(SPANS):
             choices.insert(0, Choice(str(self.scope.span_ms), span_name(self.scope.span_ms)))
@@ -125,7 +124,8 @@ class GeneralApp(LookingApp):
 
         def chosen(span: str | None) -> None:
             if span == "other":
-                self.push_screen(FormDialog("Window", [_SPAN_FIELD], "Look"), typed)
+                field = Field("span", "Span", hint="90m, 36h, 3d, 2w", check=_span_problem, required=True)
+                self.push_screen(FormDialog("Window", [field], "Look"), typed)
             elif span is not None:
                 self.look_at(replace(self.scope, span_ms=int(span)))
 
@@ -148,6 +148,8 @@ class GeneralApp(LookingApp):
 
     def do_palette(self) -> None:
         """Find an action, a place or a connection by a few letters."""
+        from meshag_tui.widgets.chooser import Choice, Chooser
+
         reasons = self.reasons()
         choices = [
             Choice(f"do {action.id}", action.help, action.shown_key, reasons.get(action.id, ""))
@@ -172,6 +174,8 @@ class GeneralApp(LookingApp):
         await self.perform(action_id)
 
     def do_help(self) -> None:
+        from meshag_tui.widgets.dialog import TextDialog
+
         title = next((place.title for place in PLACES if place.name == self.place), "MeshAG")
         parts = self.actions.help_text(self.place, self.reasons(), self.may_write)
         self.push_screen(TextDialog(f"Keys: {title}", parts))

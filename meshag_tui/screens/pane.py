@@ -8,6 +8,7 @@ at the same time and only while the pane is in front.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -19,7 +20,6 @@ from textual.worker import Worker
 
 from meshag_tui.screens.filter import FilterLine, Matcher, matcher
 from meshag_tui.types import MeshagError, Window
-from meshag_tui.widgets.chart import Chart
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.states import LOADING, Condition, State
 from meshag_tui.widgets.table import Table
@@ -54,6 +54,7 @@ class Pane(Vertical):
         self._loading: Worker[None] | None = None
         self._again = False
         self._soon: Timer | None = None
+        self._shown_once = asyncio.Event()
 
     # --- what a pane knows ------------------------------------------------------------------------------------------
 
@@ -94,6 +95,8 @@ class Pane(Vertical):
 
     def show_state(self, state: State) -> None:
         """Say something instead of, or above, what is shown. By default in all tables, pages and charts."""
+        from meshag_tui.widgets.chart import Chart
+
         for widget in self.query(Widget):
             if isinstance(widget, Table | Page):
                 widget.set_state(state)
@@ -161,6 +164,17 @@ class Pane(Vertical):
         if self.in_front and self._loading is None:
             self._loading = self.run_worker(self._load(), group="load", exit_on_error=False)
 
+    async def painted(self) -> None:
+        """Wait until what was set so far is on the terminal."""
+        done = asyncio.Event()
+        self.call_after_refresh(done.set)
+        await done.wait()
+
+    async def shown_once(self) -> None:
+        """Wait until it has read and shown something, be it an error."""
+        await self._shown_once.wait()
+        await self.painted()
+
     async def _load(self) -> None:
         try:
             self._again, self.stale = False, False
@@ -176,6 +190,7 @@ class Pane(Vertical):
             self.show_state(self.shell.failure_state(error))
         finally:
             self._loading = None
+            self._shown_once.set()
             self.shell.refresh_keys()
             if self._again:
                 self.refresh_soon(_SETTLE_S)

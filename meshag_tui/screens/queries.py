@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
-from meshag_tui.cli.reading import describe_query
-from meshag_tui.screens import export, query, query_facts, why_empty
+from meshag_tui.screens import query_facts, why_empty
 from meshag_tui.screens.pane import Pane
 from meshag_tui.screens.queries_rows import BLOCK, PAGE, Listed, QueryRows, QueryTable, columns_for
-from meshag_tui.screens.query import QueryView
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import QueryPage
 from meshag_tui.text import moment
 from meshag_tui.types import MeshagError, Window
 from meshag_tui.widgets.page import Page, PlainLine
-from meshag_tui.widgets.sql import SqlView
+from meshag_tui.widgets.sql import SqlView, highlighter_is_loaded, load_highlighter
 from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Topic
+
+if TYPE_CHECKING:
+    from meshag_tui.screens.export import Report
+    from meshag_tui.screens.query import QueryView
 
 _FILTER_WAIT_S = 0.2
 
@@ -68,6 +71,7 @@ class QueriesPane(Pane):
         self._asked: Question | None = None
         self._rows = QueryRows(0, 0.0)
         self._page: QueryPage | None = None
+        self._detail: QueryView | None = None
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
@@ -79,7 +83,6 @@ class QueriesPane(Pane):
             with Horizontal(id="queries-preview"):
                 yield SqlView(id="preview-sql")
                 yield Page(id="preview-figures")
-        yield QueryView(id="query", classes="view")
 
     def on_mount(self) -> None:
         super().on_mount()
@@ -95,8 +98,18 @@ class QueriesPane(Pane):
 
     @property
     def detail(self) -> QueryView:
-        """The view of one statement."""
-        return self.query_one(QueryView)
+        """The view of one statement, made when the first is opened; there is one while it is in front."""
+        assert self._detail is not None, "no statement was opened yet"  # noqa: S101
+        return self._detail
+
+    async def _made_detail(self) -> QueryView:
+        if self._detail is None:
+            from meshag_tui.screens.query import QueryView
+
+            self._detail = QueryView(id="query", classes="view")
+            self._detail.display = False
+            await self.mount(self._detail)
+        return self._detail
 
     def slow_ms(self, info: ConnectionInfo) -> float:
         """From which mean a statement of this connection counts as slow, ms."""
@@ -146,6 +159,9 @@ class QueriesPane(Pane):
         line = self.query_one("#queries-summary", PlainLine)
         line.set_text(text)
         line.set_class(warns, "-warns")
+        if not highlighter_is_loaded():  # the list first
+            await self.painted()
+            await asyncio.to_thread(load_highlighter)
         self._preview()
 
     def _nothing(self, page: QueryPage) -> State:
@@ -186,7 +202,9 @@ class QueriesPane(Pane):
         wanted = self.detail.query_id
         if wanted is None:
             return
-        shown = await self.bench.store.read(query.read, wanted, await self.window())
+        from meshag_tui.screens.query import read
+
+        shown = await self.bench.store.read(read, wanted, await self.window())
         if wanted == self.detail.query_id:
             self.detail.set_shown(shown, info, self.slow_ms(info), self.shell.now_ms())
 
@@ -211,7 +229,7 @@ class QueriesPane(Pane):
     def _preview(self) -> None:
         chosen, info = self._chosen, self.connection
         self.query_one("#queries-preview").set_class(chosen is None, "-empty")
-        if chosen is None or chosen.row is None or info is None:
+        if chosen is None or chosen.row is None or info is None or not highlighter_is_loaded():
             return
         sql = self.query_one("#preview-sql", SqlView)
         text = chosen.row.text
@@ -230,14 +248,14 @@ class QueriesPane(Pane):
         self._list.action_first()
         self.refresh_soon()
 
-    def on_table_row_selected(self, event: Table.RowSelected) -> None:
+    async def on_table_row_selected(self, event: Table.RowSelected) -> None:
         chosen = self._chosen
         if chosen is not None and chosen.row is not None:
-            self.open_query(chosen.row.id)
+            await self.open_query(chosen.row.id)
 
-    def open_query(self, query_id: int) -> None:
+    async def open_query(self, query_id: int) -> None:
         """Look at one statement."""
-        self.detail.open(query_id)
+        (await self._made_detail()).open(query_id)
         if self.view == "query":
             self.refresh_soon()
         else:
@@ -291,11 +309,16 @@ class QueriesPane(Pane):
 
     def do_export(self) -> None:
         """Write all statements that match to a file, in the order of the list."""
+        from meshag_tui.screens import export
+
         asked = self._asked
         if asked is not None:
             export.ask(self, "queries", lambda: self._report(asked))
 
-    async def _report(self, asked: Question) -> export.Report:
+    async def _report(self, asked: Question) -> Report:
+        from meshag_tui.cli.reading import describe_query
+        from meshag_tui.screens import export
+
         page = await self.bench.store.read(asked.rows, export.MOST_ROWS)
         window = f"{moment(asked.window.start)} to {moment(asked.window.end)}"
         of = f"{len(page.rows):,} of {page.total_rows:,}, by {asked.sort.replace('_', ' ')}"

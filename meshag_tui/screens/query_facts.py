@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from meshag_tui.screens.queries_rows import BLOCK, hit_ratio, no_text, rows_per_call, temp_blocks
 from meshag_tui.store.history import Loss, QueryDetail, QueryPage, QueryRow, Series
 from meshag_tui.text import ago, count, duration, exact, glyphs, moment, one_line, percent, size
-from meshag_tui.widgets.chart import Event, Trend
-from meshag_tui.widgets.chart import Series as Line
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.states import Condition, State
+
+if TYPE_CHECKING:
+    from meshag_tui.widgets.chart import Trend
 
 METRICS = (
     ("ms_per_s", "time spent in each second", duration),
@@ -113,6 +115,9 @@ def summary(page: QueryPage, internal: bool, filter_text: str, internal_key: str
 
 def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:
     """A metric of a statement as a chart shows it."""
+    from meshag_tui.widgets.chart import Event, Trend
+    from meshag_tui.widgets.chart import Series as Line
+
     name, title, unit = METRICS[metric]
     values: tuple[float | None, ...] = getattr(series, name)
     if name == "calls_per_s":

@@ -268,7 +268,7 @@ class SuggestionsPane(Pane):
         await self.shell.go("queries")
         pane = self.shell.pane("queries")
         if pane is not None:
-            pane.open_query(event.row.id)  # type: ignore[attr-defined]
+            await pane.open_query(event.row.id)  # type: ignore[attr-defined]
 
     def on_page_copied(self, event: Page.Copied) -> None:
         """`y` is for the statement, wherever the focus is."""

@@ -3,3 +3,7 @@
 Every function of this package is plain and synchronous and works on the store that is bound; `database.Store` runs it
 in the store's own thread. Nothing here talks to a monitored database.
 """
+
+from meshag_tui.store.drivers import import_peewee
+
+import_peewee()

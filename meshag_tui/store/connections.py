@@ -9,14 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import peewee
 
-from meshag_tui.snapshot import ServerFacts
 from meshag_tui.store import database, ids, models
 from meshag_tui.store.documents import clean, document
-from meshag_tui.store.snapshots_objects import sequences_key
 from meshag_tui.store.vault import Vault, join_proxy, split_proxy
 from meshag_tui.types import (
     ChangeState,
@@ -30,6 +28,9 @@ from meshag_tui.types import (
     TlsMode,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from meshag_tui.snapshot import ServerFacts
 
 DEFAULT_PROJECT = "Default"
 BUSY = (ChangeState.GATED, ChangeState.RUNNING, ChangeState.VERIFYING)
@@ -219,6 +220,8 @@ def remove(connection_id: str) -> dict[str, int]:
     Raises:
         MeshagError: a change is being applied there.
     """
+    from meshag_tui.store.snapshots_objects import sequences_key
+
     with database.atomic():
         running = (models.Change.connection == connection_id) & models.Change.state.in_(BUSY)
         if models.Change.select().where(running).exists():

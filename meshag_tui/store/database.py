@@ -17,7 +17,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 
 import peewee
 
-from meshag_tui.store import models, place, schema
+from meshag_tui.store import drivers, models, place, schema
 from meshag_tui.store.thread import StoreThread
 from meshag_tui.types import MeshagError
 
@@ -235,6 +235,7 @@ class Store:
                 lock_type="IMMEDIATE",
                 pragmas=_SQLITE_PRAGMAS,
             )
+        drivers.hand_over_psycopg()
         from playhouse.postgres_ext import Psycopg3Database
 
         return Psycopg3Database(

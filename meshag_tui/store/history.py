@@ -3,33 +3,18 @@
 Sums are plain SUMs over the intervals that end in the window, means are Σtime/Σcalls, and None is what was not
 measured. Statements with one fingerprint, run by one user in one database, are one row: a table made anew, or a list
 of another length, gives a statement another key on the server, not another meaning.
+
+Tables, indexes, plans and schemas are in rooms of their own, opened when they are first asked for: the statements are
+what is on the screen first, and need none of them.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshag_tui.store import history_queries, history_windows, models
-from meshag_tui.store.history_objects import (
-    Catalog,
-    IndexRow,
-    TableRow,
-    catalog,
-    index_series,
-    indexes,
-    table_series,
-    tables,
-)
-from meshag_tui.store.history_plans import (
-    SchemaChange,
-    SchemaVersion,
-    StoredPlan,
-    plans,
-    save_plan,
-    schema_diff,
-    schema_versions,
-)
 from meshag_tui.store.history_queries import SORTS
 from meshag_tui.store.history_rows import Overview, QueryDetail, QueryPage, QueryRow, Statement
 from meshag_tui.store.history_windows import (
@@ -46,6 +31,27 @@ from meshag_tui.store.history_windows import (
 )
 from meshag_tui.store.ids import query_uid
 from meshag_tui.types import MeshagError, Window
+
+if TYPE_CHECKING:
+    from meshag_tui.store.history_objects import (
+        Catalog,
+        IndexRow,
+        TableRow,
+        catalog,
+        index_series,
+        indexes,
+        table_series,
+        tables,
+    )
+    from meshag_tui.store.history_plans import (
+        SchemaChange,
+        SchemaVersion,
+        StoredPlan,
+        plans,
+        save_plan,
+        schema_diff,
+        schema_versions,
+    )
 
 __all__ = [
     "SORTS",
@@ -85,6 +91,14 @@ __all__ = [
 ]
 
 SPARK_POINTS = 24
+_OBJECTS = {"Catalog", "IndexRow", "TableRow", "catalog", "index_series", "indexes", "table_series", "tables"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room = "history_objects" if name in _OBJECTS else "history_plans"
+    return getattr(importlib.import_module(f"meshag_tui.store.{room}"), name)
 
 
 def queries(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshag_tui.store import database, digests, models
-from meshag_tui.store.retention import LEVELS
+from meshag_tui.store.models import LEVELS
 from meshag_tui.types import UsageError, Window
 
 _OF_STATISTICS = {

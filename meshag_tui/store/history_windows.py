@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from meshag_tui.store import database, models
-from meshag_tui.store.retention import LEVELS
+from meshag_tui.store.models import LEVELS
 from meshag_tui.types import Window
 
 _UNTIMED = frozenset({"gap", "clock", "unread"})

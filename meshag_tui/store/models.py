@@ -30,6 +30,9 @@ from peewee import (
 
 database: Any = DatabaseProxy()
 
+LEVELS = (0, 600, 3_600, 86_400)
+"""Resolutions of intervals in seconds; 0 is one sync to the next."""
+
 
 class Record(Model):
     class Meta:

@@ -17,10 +17,8 @@ from meshag_tui.settings import RetentionSettings
 from meshag_tui.store import bulk, database, models
 from meshag_tui.store.baselines import ABSENT
 from meshag_tui.store.documents import as_json
+from meshag_tui.store.models import LEVELS
 from meshag_tui.types import ExecutionState
-
-LEVELS = (0, 600, 3_600, 86_400)
-"""Resolutions of intervals in seconds; 0 is one sync to the next."""
 
 EXECUTION_DAYS = 30
 _DAY = 86_400_000

@@ -13,7 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from meshag_tui.widgets.columns import Column
-from meshag_tui.widgets.dialog import QuietInput, dialog_css
+from meshag_tui.widgets.dialog import dialog_css
+from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import PlainLine
 from meshag_tui.widgets.states import Condition, State
 from meshag_tui.widgets.table import Table

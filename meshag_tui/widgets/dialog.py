@@ -22,6 +22,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from meshag_tui.text import fit, glyphs, one_line, width_of
+from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import Page, Piece, PlainLine
 from meshag_tui.widgets.sql import laid_out, pieces
 
@@ -264,29 +265,6 @@ def error_dialog(title: str, message: str, remedy: str = "") -> TextDialog:
     if remedy:
         parts += [("dim", "\n\nWhat to do:\n"), ("accent", remedy)]
     return TextDialog(title, parts)
-
-
-class QuietInput(Input):
-    """A one-line field whose cursor does not blink (a blinking one writes 150 KB a minute)."""
-
-    DEFAULT_CSS = """
-    QuietInput { border: none; height: 1; padding: 0; background: $panel; }
-    QuietInput:focus { border: none; text-style: none; }
-    """
-
-    def __init__(
-        self,
-        value: str = "",
-        placeholder: str = "",
-        *,
-        password: bool = False,
-        id: str | None = None,
-        classes: str | None = None,
-    ) -> None:
-        super().__init__(
-            value=value, placeholder=placeholder, password=password, id=id, classes=classes, select_on_focus=False
-        )
-        self.cursor_blink = False
 
 
 def sql_parts(sql: str, dialect: str = "postgres") -> list[Piece]:

@@ -17,7 +17,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from meshag_tui.text import fit, glyphs, one_line
-from meshag_tui.widgets.dialog import Answer, QuietInput, dialog_css
+from meshag_tui.widgets.dialog import Answer, dialog_css
+from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import PlainLine
 
 Check = Callable[[str], str | None]

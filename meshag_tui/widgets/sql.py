@@ -38,6 +38,15 @@ def _lexer(dialect: str) -> Lexer:
     return MySqlLexer(stripnl=False) if dialect == "mysql" else PostgresLexer(stripnl=False)
 
 
+def load_highlighter() -> None:
+    """Import Pygments and compile its rules, in a thread, so that the first statement does not wait for it."""
+    _lexer("postgres")
+
+
+def highlighter_is_loaded() -> bool:
+    return _lexer.cache_info().currsize > 0
+
+
 def pieces(sql: str, dialect: str = "postgres") -> list[Piece]:
     """A sanitised statement in coloured pieces whose texts, joined, are the statement."""
     from pygments.token import Comment, Keyword, Literal, Name, Number, Operator, Punctuation, String

@@ -7,6 +7,7 @@ monitored database, or changes the store together with one, is a method here.
 from __future__ import annotations
 
 import asyncio
+import functools
 import getpass
 import importlib
 import time
@@ -14,26 +15,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines import engine_for
 from meshag_tui.settings import Settings
-from meshag_tui.snapshot import ServerFacts
-from meshag_tui.store import activity, connections, executions, suggestions
-from meshag_tui.store.changes import ChangeRow
+from meshag_tui.store import connections
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, now_ms
-from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import ConnectionStatus, Finding, MeshagError, SuggestionStatus, Target
-from meshag_tui.workflows import change, model_advice, suggest, sync, upkeep
-from meshag_tui.workflows.agreement import Agreements
-from meshag_tui.workflows.durable import Outcome, Runner
 from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
-from meshag_tui.workflows.scheduler import Scheduler
-from meshag_tui.workflows.sync import SyncReport, limits
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from meshag_tui.changes.review import Review
-    from meshag_tui.store import history
+    from meshag_tui.engines.base import Engine, Session
+    from meshag_tui.snapshot import ServerFacts
+    from meshag_tui.store import executions, history
+    from meshag_tui.store.changes import ChangeRow
+    from meshag_tui.store.suggestions import StoredSuggestion
+    from meshag_tui.workflows.agreement import Agreements
+    from meshag_tui.workflows.durable import Outcome, Runner
+    from meshag_tui.workflows.scheduler import Scheduler
+    from meshag_tui.workflows.sync import SyncReport
+
+_LOADED_LATER = ("engines.postgres.session", "workflows.agreement", "workflows.model_advice", "workflows.scheduler")
+"""What work needs and reading what is remembered does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +83,13 @@ class Workbench:
         self.store = store
         self.vault = vault
         self.notices = Notices()
-        self.runner = Runner(store, self.notices)
-        self.runner.register(sync.KIND, sync.workflow(store, vault, settings))
-        self.runner.register(suggest.KIND, suggest.workflow(store, vault, settings))
-        self.runner.register(change.KIND, change.workflow(store, vault, settings))
-        self.runner.register(upkeep.KIND, upkeep.workflow(store, settings))
         self.advice_notes: tuple[str, ...] = ()
-        self._agreements = Agreements(store, vault, settings, self.runner, self.notices)
 
     @classmethod
     async def open(cls, settings: Settings) -> Workbench:
-        """Open the store (migrating it, after a backup) and the vault, and load the driver, off the event loop.
+        """Open the store (migrating it, after a backup) and the vault, off the event loop.
+
+        Only what reading the store needs is loaded, so that the first data comes early; `load_rest` loads the rest.
 
         Raises:
             MeshagError: the store or the key cannot be used; the text says what to do.
@@ -96,15 +97,39 @@ class Workbench:
         store = await asyncio.to_thread(Store.open, settings.store_url)
         try:
             vault = await asyncio.to_thread(Vault.open, settings)
-            await asyncio.to_thread(importlib.import_module, "meshag_tui.engines.postgres.session")
         except BaseException:
             store.close()
             raise
         return cls(settings, store, vault)
 
+    async def load_rest(self) -> None:
+        """Load workflows, engine and driver in a thread, so that no key waits for it later."""
+        for name in _LOADED_LATER:
+            await asyncio.to_thread(importlib.import_module, f"meshag_tui.{name}")
+
+    @functools.cached_property
+    def runner(self) -> Runner:
+        """What runs workflows, and knows all of them."""
+        from meshag_tui.workflows import change, suggest, sync, upkeep
+        from meshag_tui.workflows.durable import Runner
+
+        runner = Runner(self.store, self.notices)
+        runner.register(sync.KIND, sync.workflow(self.store, self.vault, self.settings))
+        runner.register(suggest.KIND, suggest.workflow(self.store, self.vault, self.settings))
+        runner.register(change.KIND, change.workflow(self.store, self.vault, self.settings))
+        runner.register(upkeep.KIND, upkeep.workflow(self.store, self.settings))
+        return runner
+
+    @functools.cached_property
+    def _agreements(self) -> Agreements:
+        from meshag_tui.workflows.agreement import Agreements
+
+        return Agreements(self.store, self.vault, self.settings, self.runner, self.notices)
+
     async def close(self) -> None:
         """Interrupt what runs here, and close the store."""
-        await self.runner.close()
+        if "runner" in vars(self):  # it was needed
+            await self.runner.close()
         await asyncio.to_thread(self.store.close)
 
     async def __aenter__(self) -> Workbench:
@@ -119,6 +144,8 @@ class Workbench:
 
     def scheduler(self) -> Scheduler:
         """What syncs all connections at their intervals: `await workbench.scheduler().run()`."""
+        from meshag_tui.workflows.scheduler import Scheduler
+
         return Scheduler(self.store, self.settings, self.runner, self.notices)
 
     @property
@@ -138,8 +165,7 @@ class Workbench:
             EngineError: it cannot be reached or does not let us in; each cause has its own words.
         """
         started = time.monotonic()
-        engine = engine_for(target.db_type)
-        async with engine.connect(target, "test", limits(self.settings.collect)) as session:
+        async with self._session(_engine_for(target), target, "test") as session:
             findings = await session.findings()
             facts = session.facts
         known = await self.store.read(connections.listing)
@@ -179,6 +205,8 @@ class Workbench:
     ) -> ConnectionInfo:
         """Save a connection; its first sync makes it ACTIVE. UsageError if the name is taken."""
 
+        from meshag_tui.store import activity
+
         def save() -> ConnectionInfo:
             info = connections.add(
                 name,
@@ -200,6 +228,8 @@ class Workbench:
     async def edit_connection(self, connection_id: str, **changes: Any) -> ConnectionInfo:
         """Change a connection; see `store.connections.edit` for the names."""
 
+        from meshag_tui.store import activity
+
         def save() -> ConnectionInfo:
             info = connections.edit(connection_id, vault=self.vault, **changes)
             what = ", ".join(sorted(changes))
@@ -213,6 +243,8 @@ class Workbench:
 
     async def remove_connection(self, connection_id: str) -> dict[str, int]:
         """Forget a connection with all its history; rows removed by kind."""
+
+        from meshag_tui.store import activity
 
         def remove() -> dict[str, int]:
             info = connections.get(connection_id)
@@ -235,14 +267,18 @@ class Workbench:
 
     def setup_sql(self, target: Target) -> str:
         """The script an administrator runs to make the role MeshAG needs."""
-        return engine_for(target.db_type).setup_sql(target.user, target.database)
+        return _engine_for(target).setup_sql(target.user, target.database)
 
     async def doctor(self, connection_id: str) -> tuple[Finding, ...]:
         """Every capability of a connection: ok, degraded or missing, with the exact SQL or step that mends it."""
         target = await self.store(connections.target, connection_id, self.vault)
-        engine = engine_for(target.db_type)
-        async with engine.connect(target, "doctor", limits(self.settings.collect)) as session:
+        async with self._session(_engine_for(target), target, "doctor") as session:
             return await session.findings()
+
+    def _session(self, engine: Engine, target: Target, purpose: str) -> AbstractAsyncContextManager[Session]:
+        from meshag_tui.workflows.sync import limits
+
+        return engine.connect(target, purpose, limits(self.settings.collect))
 
     async def _set_status(self, connection_id: str, status: ConnectionStatus) -> None:
         await self.store(connections.set_status, connection_id, status)
@@ -256,12 +292,14 @@ class Workbench:
         Raises:
             RunFailed: it could not be read; what was collected before stays.
         """
+        from meshag_tui.workflows import sync
+
         outcome = await self._submit(sync.KIND, connection_id, {"by_hand": True}, progress)
         self.notices.publish(Changed("connections", connection_id))
         result = outcome.value()
         self.notices.publish(Changed("statistics", connection_id))
         info = await self.store(connections.get, connection_id)
-        return SyncReport.from_result(info, outcome.execution_id, result, outcome.joined)
+        return sync.SyncReport.from_result(info, outcome.execution_id, result, outcome.joined)
 
     async def suggest(
         self,
@@ -277,6 +315,8 @@ class Workbench:
         Raises:
             RunFailed: the server could not be asked.
         """
+        from meshag_tui.workflows import suggest
+
         given = {"llm": llm, "budget_bytes": budget_bytes, "window_ms": window_ms}
         outcome = await self._submit(suggest.KIND, connection_id, given, progress)
         result = outcome.value()
@@ -286,20 +326,27 @@ class Workbench:
 
     async def model_preview(self, connection_id: str, window_ms: int | None = None) -> Preview:
         """The exact text a model would be sent for a connection now, and where it would go. Nothing is sent."""
+        from meshag_tui.workflows import model_advice, suggest
+
         seen = await suggest.look(self.store, connection_id, window_ms)
         target = await self.store(connections.target, connection_id, self.vault)
-        engine = engine_for(target.db_type)
-        async with engine.connect(target, "advice", limits(self.settings.collect)) as session:
+        engine = _engine_for(target)
+        async with self._session(engine, target, "advice") as session:
             asked = await model_advice.question(self.store, seen, session, engine, self.settings)
         llm = self.settings.llm
         return Preview(asked.prompt.text, asked.prompt.bytes, tuple(asked.prompt.cut), llm.base_url, llm.model)
 
     async def model_consent(self, connection_id: str) -> bool:
         """Whether texts of this connection may be sent to the configured endpoint and model."""
+        from meshag_tui.workflows import model_advice
+
         return await self.store(model_advice.has_consent, connection_id, self.settings.llm)
 
     async def give_model_consent(self, connection_id: str) -> None:
         """Agree to sending texts of this connection to the configured endpoint and model."""
+        from meshag_tui.store import activity
+        from meshag_tui.workflows import model_advice
+
         actor = self.actor
         llm = self.settings.llm
 
@@ -311,6 +358,8 @@ class Workbench:
 
     async def open_suggestions(self, connection_id: str | None = None) -> tuple[StoredSuggestion, ...]:
         """Suggestions still to be decided and still found, the most urgent first."""
+        from meshag_tui.store import suggestions
+
         found = await self.store(suggestions.listing, connection_id)
         return tuple(suggestion for suggestion in found if suggestion.is_open)
 
@@ -376,6 +425,8 @@ class Workbench:
     async def _judge(
         self, suggestion_id: str, status: SuggestionStatus, actor: str | None, reason: str | None
     ) -> StoredSuggestion:
+        from meshag_tui.store import suggestions
+
         found = await self.store(suggestions.set_status, suggestion_id, status, actor or self.actor, reason)
         self.notices.publish(Changed("suggestions", found.connection_id))
         return found
@@ -394,7 +445,7 @@ class Workbench:
         if found.text is None:
             raise MeshagError(f"The text of {found.uid} is {found.text_state}: it cannot be planned")
         target = await self.store(connections.target, found.connection_id, self.vault)
-        async with engine_for(target.db_type).connect(target, "explain", limits(self.settings.collect)) as session:
+        async with self._session(_engine_for(target), target, "explain") as session:
             plan = await session.explain(found.text)
         await self.store(history.save_plan, query_id, plan)
         return (await self.store(history.plans, query_id))[0]
@@ -403,7 +454,15 @@ class Workbench:
         self, connection_id: str | None = None, limit: int = 200
     ) -> tuple[executions.ExecutionInfo, ...]:
         """What was run, newest first."""
+        from meshag_tui.store import executions
+
         return await self.store.read(executions.listing, connection_id=connection_id, limit=limit)
+
+
+def _engine_for(target: Target) -> Engine:
+    from meshag_tui.engines import engine_for
+
+    return engine_for(target.db_type)
 
 
 def _same_database(info: ConnectionInfo, facts: ServerFacts) -> bool:

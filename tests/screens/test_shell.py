@@ -12,6 +12,7 @@ import pytest
 from meshag_tui.screens.scope import DAY_MS
 from meshag_tui.settings import Settings, UiSettings
 from meshag_tui.store import connections
+from meshag_tui.store.database import Store
 from meshag_tui.store.remembered import recall
 from meshag_tui.types import DbType, MeshagError, Target, UsageError
 from meshag_tui.workflows.workbench import Workbench
@@ -50,6 +51,24 @@ def test_the_first_paint_loads_the_screen_alone(tmp_path: Path) -> None:
     assert "textual" in loaded
     heavy = {"peewee", "playhouse", "psycopg", "openai", "plotext", "postgast", "cryptography", "pydantic"}
     assert not loaded & heavy
+
+
+def test_the_first_data_needs_no_driver_and_no_workflow(tmp_path: Path) -> None:
+    """What is imported between the first paint and the list of statements of a store on SQLite."""
+    Store.open(str(tmp_path / "meshag.db")).close()
+    program = (
+        "import sys, meshag_tui.app, meshag_tui.screens.queries, meshag_tui.store.database as database\n"
+        "import meshag_tui.workflows.workbench\n"
+        f"store = database.Store.open({str(tmp_path / 'meshag.db')!r})\n"
+        "print(*sys.modules); store.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert "peewee" in loaded
+    late = {"psycopg", "cryptography", "pygments.lexers.sql", "openai", "plotext", "postgast", "pydantic", "argparse"}
+    ours = {"engines.base", "snapshot", "workflows.durable", "screens.query", "widgets.dialog", "widgets.chart"}
+    assert not loaded & (late | {f"meshag_tui.{name}" for name in ours})
 
 
 async def test_an_empty_store_says_what_to_do(at_desk: Open) -> None:

@@ -31,6 +31,20 @@ def _keys() -> list[str]:
     return [row.key for row in models.Setting.select().order_by(models.Setting.key)]
 
 
+def test_a_driver_is_loaded_for_the_store_that_needs_it(store_url: str) -> None:
+    """Peewee imports all drivers it finds; a store on SQLite has nothing of it, one on PostgreSQL its own."""
+    Store.open(store_url).close()  # making it loads more
+    program = (
+        "import sys; from meshag_tui.store import activity, database\n"
+        f"store = database.Store.open({store_url!r})\n"
+        "store.run(activity.record, 'me', 'test', 'done')\n"
+        "print(store.run(activity.recent, 5)[0].message, 'psycopg' in sys.modules, 'pymysql' in sys.modules)\n"
+        "store.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["done", str(store_url.startswith("postgresql")), "False"], done.stderr
+
+
 async def test_work_is_off_the_loop_and_in_order(store: Store) -> None:
     async with asyncio.timeout(20):
         names = await asyncio.gather(*(store(lambda: threading.current_thread().name) for _ in range(5)))

@@ -10,7 +10,7 @@ from textual.dom import DOMNode
 from meshag_tui.types import UsageError
 from meshag_tui.widgets.actions import Action, ActionApp, Actions, widget_actions
 from meshag_tui.widgets.columns import Column
-from meshag_tui.widgets.dialog import QuietInput
+from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.status import ActionBar, Status, StatusLine, freshness
 from meshag_tui.widgets.table import Table
 from tests.rig.screen import lines, shown

@@ -1,0 +1,52 @@
+"""Peewee without the drivers that this store does not use.
+
+Peewee 4.5 imports every driver it finds when it is imported itself. Psycopg takes longer than Peewee, and an SQLite
+store, the usual one, needs it only once a server is read: after the first data is on the screen. In: nothing. Out:
+Peewee imported, without drivers until `hand_over_psycopg`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from types import ModuleType
+
+_DRIVERS = frozenset({"psycopg", "psycopg2", "psycopg2cffi", "pymysql", "MySQLdb"})
+
+
+class _NotNow(MetaPathFinder):
+    """Says in one thread that no driver is installed; what is imported in others, or was before, is not touched."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        if fullname in _DRIVERS and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"{fullname} is imported when it is used", name=fullname)
+
+
+def import_peewee() -> None:
+    """Import Peewee alone; whoever imports it afterwards gets the same module."""
+    not_now = _NotNow()
+    sys.meta_path.insert(0, not_now)
+    try:
+        importlib.import_module("peewee")
+    finally:
+        sys.meta_path.remove(not_now)
+
+
+def hand_over_psycopg() -> None:
+    """Give Peewee the names it would have taken from psycopg, for a store on PostgreSQL."""
+    import peewee
+    import psycopg
+    from psycopg.pq import TransactionStatus
+    from psycopg.types.json import Json, Jsonb
+
+    vars(peewee).update(psycopg=psycopg, TransactionStatus=TransactionStatus, Json_pg3=Json, Jsonb_pg3=Jsonb)
+    adapter = peewee.Psycopg3Adapter
+    adapter.txn_idle = TransactionStatus.IDLE
+    adapter.txn_inerror = TransactionStatus.INERROR
+    adapter.txn_unknown = TransactionStatus.UNKNOWN
