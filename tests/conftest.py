@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.rig.places", "tests.rig.postgres", "tests.rig.llm", "tests.rig.commands"]
+pytest_plugins = [
+    "tests.rig.places",
+    "tests.rig.postgres",
+    "tests.rig.mysql",
+    "tests.rig.llm",
+    "tests.rig.commands",
+]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,16 +25,21 @@ PREFIX = "meshag-run-"
 OWNER_FILE = "owner.json"
 DATA = "data"
 
+# PostgreSQL ends at once on the first, MySQL and MariaDB ignore it and end on the second.
+_END = (signal.SIGINT, signal.SIGTERM)
+
 # Started with the folder as $1. End of file on standard input means that the owner is gone.
 _GUARD = f"""
 trap '' HUP INT TERM
 read -r word
 [ "$word" = released ] && exit 0
-pid=$(head -n 1 "$1/{DATA}/postmaster.pid" 2>/dev/null)
+file=$(ls "$1/{DATA}/"*.pid 2>/dev/null | head -n 1)
+pid=$([ -z "$file" ] || head -n 1 "$file")
 if [ -n "$pid" ]; then
     kill -INT "$pid" 2>/dev/null
+    kill -TERM "$pid" 2>/dev/null
     tries=0
-    while [ -e "$1/{DATA}/postmaster.pid" ] && [ "$tries" -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
+    while [ -e "$file" ] && [ "$tries" -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
     kill -KILL "$pid" 2>/dev/null
 fi
 tries=0
@@ -130,17 +135,19 @@ def _in_use(path: Path) -> bool:
 def _end_server(data: Path) -> None:
     """Stop the server that still runs in `data`; a pid file whose process works elsewhere is only a stale file."""
     try:
-        pid = int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        pid_file = next(data.glob("*.pid"))
+        pid = int(pid_file.read_text(encoding="utf-8").split("\n", 1)[0])
         if Path(f"/proc/{pid}/cwd").resolve(strict=True) != data.resolve():
             return
-        os.kill(pid, signal.SIGINT)
+        for word in _END:
+            os.kill(pid, word)
         end = time.monotonic() + 5
         while time.monotonic() < end:
-            if not (data / "postmaster.pid").exists():  # the last thing a server takes away
+            if not pid_file.exists():  # the last thing a server takes away
                 return
             time.sleep(0.05)
         os.kill(pid, signal.SIGKILL)
-    except (OSError, ValueError):
+    except (OSError, ValueError, StopIteration):
         return
 
 

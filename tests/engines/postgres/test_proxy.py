@@ -12,8 +12,8 @@ import pytest
 
 from meshag_tui.engines.base import AuthenticationFailed, CannotConnect, DeadlinePassed, Limits, TlsFailed
 from meshag_tui.types import Secret, TlsMode, UsageError
-from tests.engines.postgres.certificates import authority, install, only_tls
 from tests.engines.postgres.conftest import Open
+from tests.rig.certificates import authority, install, only_tls
 from tests.rig.postgres import Database
 from tests.rig.socks import SocksServer
 

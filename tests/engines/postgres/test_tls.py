@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from meshag_tui.demo.server import EmbeddedPostgres, ServerUnavailable
+from meshag_tui.demo.place import ServerUnavailable
+from meshag_tui.demo.server import EmbeddedPostgres
 from meshag_tui.engines.base import EngineError, Limits, TlsFailed
 from meshag_tui.types import TlsMode
-from tests.engines.postgres.certificates import authority, install, only_tls
 from tests.engines.postgres.conftest import Open
+from tests.rig.certificates import authority, install, only_tls
 from tests.rig.postgres import BLANK, MONITOR_PASSWORD, Database, bindir, prepare
 
 CHECKING = (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL)

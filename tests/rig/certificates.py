@@ -37,20 +37,30 @@ def authority(folder: Path, name: str) -> Authority:
     return Authority(key, certificate, file)
 
 
-def install(database: Database, signer: Authority | None, hosts: list[str], *, expired: bool = False) -> None:
-    """Have the server speak TLS with a new certificate for `hosts` (self-signed when there is no signer)."""
+def issue(signer: Authority | None, hosts: list[str], *, expired: bool = False) -> tuple[bytes, bytes]:
+    """A new certificate for `hosts` (self-signed when there is no signer) and its private key, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0])])
     issuer = signer.certificate.subject if signer else subject
     certificate = _sign(subject, issuer, key, signer.key if signer else key, hosts, expired=expired)
-    data = database.server.root / "data"
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    for name, content in (
-        ("test.crt", certificate.public_bytes(serialization.Encoding.PEM)),
-        ("test.key", private),
-    ):
+    return certificate.public_bytes(serialization.Encoding.PEM), private
+
+
+def files(folder: Path, signer: Authority, hosts: list[str], *, expired: bool = False) -> tuple[Path, Path, Path]:
+    """Authority, new certificate and key as files in `folder`: what a MySQL or MariaDB of the rig is started with."""
+    certificate, key = folder / f"{hosts[0]}.crt", folder / f"{hosts[0]}.key"
+    for path, content in zip((certificate, key), issue(signer, hosts, expired=expired), strict=True):
+        path.write_bytes(content)
+    return signer.file, certificate, key
+
+
+def install(database: Database, signer: Authority | None, hosts: list[str], *, expired: bool = False) -> None:
+    """Have a PostgreSQL server speak TLS with a new certificate for `hosts`, as for `issue`."""
+    data = database.server.root / "data"
+    for name, content in zip(("test.crt", "test.key"), issue(signer, hosts, expired=expired), strict=True):
         path = data / name
         path.touch(mode=0o600)
         path.write_bytes(content)
@@ -65,7 +75,7 @@ def install(database: Database, signer: Authority | None, hosts: list[str], *, e
 
 
 def only_tls(database: Database) -> None:
-    """Let TCP connections in by TLS alone."""
+    """Let a PostgreSQL server take TCP connections by TLS alone."""
     file = database.server.root / "data" / "pg_hba.conf"
     file.write_text("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n", encoding="utf-8")
     database.execute("SELECT pg_reload_conf()", "SELECT pg_sleep(0.3)")
