@@ -243,9 +243,11 @@ class EmbeddedMysql:
         sweep(base)
         self._run = RunDirectory(base)
         try:
-            for folder in (self.root / DATA, self.root / "s"):
-                folder.mkdir(mode=0o700)
+            for name in (DATA, "s", "tmp"):
+                (self.root / name).mkdir(mode=0o700)
             (self.root / "log").touch(mode=0o600)
+            for name in ("s", "tmp"):
+                self._give_away(self.root / name)
             if self._template is None:
                 self._give_away(self.root / DATA)
                 self._initialise()
@@ -256,7 +258,6 @@ class EmbeddedMysql:
                 for path in (self.root / DATA).rglob("*"):
                     self._give_away(path)
                 self._give_away(self.root / DATA)
-            self._give_away(self.root / "s")
         except BaseException:
             self.close()
             raise
@@ -333,7 +334,7 @@ class EmbeddedMysql:
         settings = {**_SETTINGS, **_SETTINGS_OF[self.installation.flavour], **self.settings}
         words = [f"--{name}" if value is None else f"--{name}={value}" for name, value in settings.items()]
         user = [] if os.geteuid() or self._account else ["--user=root"]
-        where = [*self.installation.options, f"--datadir={self.root / DATA}"]
+        where = [*self.installation.options, f"--datadir={self.root / DATA}", f"--tmpdir={self.root / 'tmp'}"]
         return [*self.installation.command, "--no-defaults", *where, *user, *words, *options]
 
     def _as_server(self) -> dict[str, Any]:
