@@ -312,6 +312,8 @@ class SuggestionsPane(Pane):
                 return f"{what} already"
         match action_id:
             case "apply":
+                if found.change is None and found.sql is not None:
+                    return "it would make writers wait, so MeshAG does not run it: its text has the steps by hand"
                 if found.change is None:
                     return "there is nothing to run: it is for the application, or a person to decide"
                 if found.status is SuggestionStatus.APPLIED:

@@ -127,7 +127,9 @@ def _statement(found: StoredSuggestion, apply_key: str | None) -> list[Piece]:
     may = f"  ({apply_key} shows it again with its gates, before anything runs)" if apply_key else ""
     title = "\nThis would run"
     if found.change is None:
-        title, may = "\nBy hand, at a quiet time", "  (MeshAG does not run it: it blocks writes)"
+        off = f", so {apply_key} is off here" if apply_key else ""
+        title = "\nShown to be run by hand, at a quiet time"
+        may = f"  (it makes writers wait: MeshAG does not run it{off}; the gentler steps are above)"
     said: list[Piece] = [("accent", title), ("dim", f"{may}\n"), *sql_parts(found.sql.strip())]
     said += [("accent", "\n\nThis puts it back\n")]
     said += sql_parts(found.undo_sql.strip()) if found.undo_sql else [("dim", "nothing to put back")]

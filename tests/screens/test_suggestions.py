@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from meshag_tui.screens.suggestions import SuggestionsPane
@@ -128,6 +130,28 @@ async def test_advice_for_people_has_nothing_to_run(bench: Workbench, at_desk: O
         assert "there is nothing to run" in desk.screen
         await desk.press("u")
         assert "nothing of it was applied" in desk.screen
+
+
+async def test_what_is_shown_to_be_run_by_hand_says_so_and_is_not_to_be_applied(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    index = shop.advice({"orders": 1, "report": 2, "events": 3})[0]
+    steps = "This is not done for you: shop.orders is partitioned. Without that, by hand: CREATE INDEX … ON ONLY …"
+    sql, undo = "CREATE INDEX o_idx ON shop.orders USING btree (customer_id)", "DROP INDEX shop.o_idx"
+    by_hand = replace(index, identity="p", title="Index the parent", text=steps, change=None, sql=sql, undo_sql=undo)
+    bench.store.run(suggestions.save, shop_id, [by_hand])
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await desk.press("4")
+        await desk.until("5 of 5")
+        await desk.press("slash")
+        await desk.type("parent")
+        await desk.press("enter")
+        await desk.until("Shown to be run by hand")
+        assert "This would run" not in desk.screen and "so a is off here" in desk.words
+        assert "ON ONLY" in desk.screen and "CREATE INDEX o_idx" in desk.words
+        await desk.press("a")
+        assert "it would make writers wait, so MeshAG does not run it" in desk.screen
+        assert len(desk.app.screen_stack) == 1
 
 
 async def test_enter_leads_to_its_query(bench: Workbench, at_desk: Open, shop_id: str) -> None:
