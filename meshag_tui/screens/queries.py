@@ -334,6 +334,7 @@ class QueriesPane(Pane):
     def do_explain(self) -> None:
         """Ask the planner, without running the statement."""
         if self.detail.query_id is not None:
+            self.detail.to_plan()
             self.shell.say("Asking the planner")
             self.shell.do(self._explain(self.detail.query_id))
 

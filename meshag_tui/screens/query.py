@@ -191,6 +191,10 @@ class QueryView(Vertical):
     def newest_plan(self) -> None:
         self._plan_number = 0
 
+    def to_plan(self) -> None:
+        """Go to the plan: where the parts share the room, it opens."""
+        self.query_one("#query-plan", PlanTree).focus()
+
     def _show_plan(self, now_ms: float) -> None:
         tree, stored = self.query_one("#query-plan", PlanTree), self.plan
         part = self.query_one("#part-plan", Part)

@@ -164,7 +164,7 @@ async def test_a_walk_through_every_screen_changes_nothing(bench: Workbench, at_
 
 async def test_the_planner_is_asked_by_a_key(bench: Workbench, at_desk: Open, pg18: Database) -> None:
     await prepared(bench, pg18)
-    async with at_desk(bench, size=(120, 40)) as desk:
+    async with at_desk(bench, size=(80, 24)) as desk:
         await desk.press("2")
         await desk.until("SELECT id, note FROM orders")
         await desk.press("slash")
@@ -172,7 +172,8 @@ async def test_the_planner_is_asked_by_a_key(bench: Workbench, at_desk: Open, pg
         await desk.press("enter")
         await desk.until("matching note from")
         await desk.press("enter")
-        await desk.until("no plan was asked for yet")
+        await desk.until("Plan (P asks the planner)")
+        assert "no plan was asked for yet" not in desk.screen, "where there is little room the plan is folded"
         await desk.press("P")
         said = await desk.until("Seq Scan on orders")
         assert "◆ high" in said and "keeps about" in said
