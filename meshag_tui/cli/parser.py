@@ -19,11 +19,15 @@ SORTS = (
     "rows_per_call",
     "shared_read",
     "hit_ratio",
+    "rows_examined",
+    "no_index",
+    "tmp_disk_tables",
     "temp",
     "io",
     "wal",
     "max",
     "last_seen",
+    "text",
     "change",
 )
 """What `store.history` can sort statements by, written again because that module is not loaded for --help."""
@@ -185,7 +189,9 @@ def _reading(commands: Any) -> None:
     queries.add_argument("--reverse", action="store_true", help="smallest first")
     queries.add_argument("--limit", type=values.count, default=50, metavar="N")
     queries.add_argument("--offset", type=int, default=0, metavar="N")
-    queries.add_argument("--text", metavar="WORDS", help="only statements that contain this")
+    queries.add_argument(
+        "--text", metavar="WORDS", help="only statements that contain this; ~ before a regular expression, ! before not"
+    )
     queries.add_argument(
         "--internal", action="store_true", help="also what reads only catalogues, and utility statements"
     )

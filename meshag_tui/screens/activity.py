@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from meshag_tui.screens.pane import Pane
+from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.store import activity
 from meshag_tui.store.activity import Entry
 from meshag_tui.text import ago, moment
@@ -53,7 +53,7 @@ COLUMNS = (
 )
 
 
-class ActivityPane(Pane):
+class ActivityPane(ListPane):
     """The log, newest first; below it the entry under the cursor in full."""
 
     place = "activity"

@@ -10,7 +10,7 @@ from textual.containers import Vertical
 
 from meshag_tui.screens.connection_wizard import ConnectionWizard
 from meshag_tui.screens.findings import findings_pieces, report_pieces
-from meshag_tui.screens.pane import Pane
+from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.store import connections
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.text import ago, glyphs, moment
@@ -98,7 +98,7 @@ COLUMNS = (
 )
 
 
-class ConnectionsPane(Pane):
+class ConnectionsPane(ListPane):
     """All connections, and below them the one under the cursor in full."""
 
     place = "connections"

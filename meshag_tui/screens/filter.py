@@ -1,29 +1,8 @@
-"""The filter line of a pane, and what it means: a regular expression, `!` before it inverts."""
+"""The filter line of a pane; what is typed there `store.text_filter` explains."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-
 from meshag_tui.widgets.entry import QuietInput
-
-Matcher = Callable[[str], bool]
-
-
-def matcher(text: str) -> Matcher:
-    """Whether a text passes. Case matters only if the filter has a capital; a broken expression is taken literally."""
-    wanted = text.strip()
-    invert = wanted.startswith("!")
-    if invert:
-        wanted = wanted[1:].strip()
-    if not wanted:
-        return lambda _: True
-    flags = 0 if any(character.isupper() for character in wanted) else re.IGNORECASE
-    try:
-        pattern = re.compile(wanted, flags)
-    except re.error:
-        pattern = re.compile(re.escape(wanted), flags)
-    return lambda given: (pattern.search(given) is None) is invert
 
 
 class FilterLine(QuietInput):
@@ -34,4 +13,4 @@ class FilterLine(QuietInput):
     """
 
     def __init__(self) -> None:
-        super().__init__(placeholder="filter: regular expression, ! inverts, esc clears")
+        super().__init__(placeholder="filter: part of the text; ~ regular expression, ! not; esc clears")

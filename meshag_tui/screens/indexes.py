@@ -14,7 +14,8 @@ from meshag_tui.cli.reading import describe_index
 from meshag_tui.screens import export, indexes_facts, why_empty
 from meshag_tui.screens.index import IndexView
 from meshag_tui.screens.indexes_facts import SHOWN, Index
-from meshag_tui.screens.pane import Pane
+from meshag_tui.screens.list_pane import ListPane
+from meshag_tui.screens.presets import Preset
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.text import count, glyphs, moment, size
@@ -45,10 +46,11 @@ COLUMNS: tuple[Column, ...] = (
 )  # fmt: skip
 
 
-class IndexesPane(Pane):
+class IndexesPane(ListPane):
     """The list, where there is room with the index under the cursor below it; enter opens it with its trend."""
 
     place = "indexes"
+    presets = (Preset("largest"), Preset("least used", "scans", descending=False), Preset("unused", shown="unused"))
     topics: ClassVar[frozenset[Topic]] = frozenset({"statistics", "changes"})
 
     def __init__(self) -> None:
@@ -165,6 +167,13 @@ class IndexesPane(Pane):
     def copy_text(self) -> tuple[str, str] | None:
         chosen = self.detail.index if self.view == "index" else self._chosen
         return None if chosen is None else (chosen.row.stats.definition, "definition")
+
+    @property
+    def narrowed(self) -> str:
+        return self.wanted
+
+    def narrow(self, shown: str) -> None:
+        self.wanted = shown if shown in SHOWN else "all"
 
     def do_indexes_show(self) -> None:
         """Choose which are listed."""

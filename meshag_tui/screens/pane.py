@@ -18,8 +18,9 @@ from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import Worker
 
-from meshag_tui.screens.filter import FilterLine, Matcher, matcher
-from meshag_tui.types import MeshagError, Window
+from meshag_tui.screens.filter import FilterLine
+from meshag_tui.store.text_filter import matcher
+from meshag_tui.types import MeshagError, UsageError, Window
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.states import LOADING, Condition, State
 from meshag_tui.widgets.table import Table
@@ -50,6 +51,7 @@ class Pane(Vertical):
         super().__init__(id=self.place)
         self.stale = True  # whether there is newer data than is shown
         self.filter_text = ""
+        self.matches = matcher("")  # whether a text passes the filter
         self._trail: list[str] = []
         self._loading: Worker[None] | None = None
         self._again = False
@@ -89,6 +91,9 @@ class Pane(Vertical):
         return await self.shell.window_of(self.connection)
 
     # --- what a subclass writes -------------------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Read what `load` needs to know before it reads; called each time before it."""
 
     async def load(self) -> None:
         """Read what the view in front shows, and show it. Any error is shown as a state, a MeshagError in its words."""
@@ -181,6 +186,7 @@ class Pane(Vertical):
             if self.needs_connection and self.connection is None:
                 self.show_state(self.shell.no_connection_state())
                 return
+            await self.prepare()
             await self.load()
         except MeshagError as error:
             fix = getattr(error, "fix", None) or ""
@@ -289,21 +295,29 @@ class Pane(Vertical):
             self.shell.copy(*found)
 
     async def do_filter(self) -> None:
+        line = await self._made_filter_line()
+        line.display = True
+        line.focus()
+
+    async def _made_filter_line(self) -> FilterLine:
         line = self.filter_line
         if line is None:
             line = FilterLine()
             await self.mount(line, before=0)
-        line.display = True
-        line.focus()
+        return line
+
+    async def set_filter(self, text: str) -> None:
+        """Filter by a text, as if it had been typed. UsageError: it is no regular expression."""
+        matcher(text)
+        if text or self.filter_line is not None:
+            line = await self._made_filter_line()
+            line.value = text
+            line.display = bool(text) and not self.depth
+        self._filter(text)
 
     @property
     def filter_line(self) -> FilterLine | None:
         return next((child for child in self.children if isinstance(child, FilterLine)), None)
-
-    @property
-    def matches(self) -> Matcher:
-        """Whether a text passes the filter."""
-        return matcher(self.filter_text)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if isinstance(event.input, FilterLine):
@@ -313,10 +327,18 @@ class Pane(Vertical):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         if isinstance(event.input, FilterLine):
             event.stop()
-            event.input.display = bool(self.filter_text)
-            self.focus_view()
+            if self._filter(event.value):
+                event.input.display = bool(self.filter_text)
+                self.focus_view()
 
-    def _filter(self, text: str) -> None:
+    def _filter(self, text: str) -> bool:
+        """Filter by a text; False if it is no regular expression: then what was shown before stays."""
+        try:
+            matches = matcher(text)
+        except UsageError as error:
+            self.shell.say(str(error), "warning")
+            return False
         if text != self.filter_text:
-            self.filter_text = text
+            self.filter_text, self.matches = text, matches
             self.filtered()
+        return True

@@ -11,12 +11,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
 from meshag_tui.screens import query_facts, why_empty
-from meshag_tui.screens.pane import Pane
-from meshag_tui.screens.queries_rows import BLOCK, PAGE, Listed, QueryRows, QueryTable, columns_for
+from meshag_tui.screens.list_pane import ListPane
+from meshag_tui.screens.queries_rows import BLOCK, PAGE, PRESETS, Listed, QueryRows, QueryTable, columns_for
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import QueryPage
-from meshag_tui.text import moment
+from meshag_tui.text import glyphs, moment
 from meshag_tui.types import MeshagError, Window
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.sql import SqlView, highlighter_is_loaded, load_highlighter
@@ -59,10 +59,11 @@ class Question:
         )
 
 
-class QueriesPane(Pane):
+class QueriesPane(ListPane):
     """The list, where there is room with the statement under the cursor below it; enter opens it in full."""
 
     place = "queries"
+    presets = PRESETS
     topics: ClassVar[frozenset[Topic]] = frozenset({"statistics", "suggestions"})
 
     def __init__(self) -> None:
@@ -76,8 +77,7 @@ class QueriesPane(Pane):
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
             yield QueryTable(
-                columns_for(80), key=lambda row: row.key, sorts=False, sort=("total_time", True), id="queries-table",
-                markable=False,
+                columns_for(80), key=lambda row: row.key, sorts=False, sort=("total_time", True), id="queries-table"
             )  # fmt: skip
             yield PlainLine(id="queries-summary")
             with Horizontal(id="queries-preview"):
@@ -155,14 +155,21 @@ class QueriesPane(Pane):
         table.set_rows(rows, why_empty.state_of(info, why_empty.STATEMENTS, any_rows=bool(rows)))
         if not rows and table.state is READY:
             table.set_state(self._nothing(page))
-        text, warns = query_facts.summary(page, self.internal, asked.text, self.shell.actions["internal"].shown_key)
-        line = self.query_one("#queries-summary", PlainLine)
-        line.set_text(text)
-        line.set_class(warns, "-warns")
+        self._summarise()
         if not highlighter_is_loaded():  # the list first
             await self.painted()
             await asyncio.to_thread(load_highlighter)
         self._preview()
+
+    def _summarise(self) -> None:
+        page, asked = self._page, self._asked
+        if page is None or asked is None:
+            return
+        text, warns = query_facts.summary(page, self.internal, asked.text, self.shell.actions["internal"].shown_key)
+        marks = len(self._list.marks)
+        line = self.query_one("#queries-summary", PlainLine)
+        line.set_text(f"{glyphs().mark} {marks} marked{glyphs().separator}{text}" if marks else text)
+        line.set_class(warns, "-warns")
 
     def _nothing(self, page: QueryPage) -> State:
         """Why the list is empty although the server could be read."""
@@ -248,6 +255,15 @@ class QueriesPane(Pane):
         self._list.action_first()
         self.refresh_soon()
 
+    def on_table_marks_changed(self, event: Table.MarksChanged) -> None:
+        self._summarise()
+
+    def back(self) -> bool:
+        if self.view == "list" and self._list.marks and self.filter_line is None:
+            self._list.clear_marks()
+            return True
+        return super().back()
+
     async def on_table_row_selected(self, event: Table.RowSelected) -> None:
         chosen = self._chosen
         if chosen is not None and chosen.row is not None:
@@ -272,10 +288,12 @@ class QueriesPane(Pane):
         self._list.action_first()
         self.refresh_soon(_FILTER_WAIT_S)
 
-    async def do_filter(self) -> None:
-        await super().do_filter()
-        if self.filter_line is not None:
-            self.filter_line.placeholder = "filter: part of the query text, ! inverts, esc clears"
+    @property
+    def narrowed(self) -> str:
+        return "internal" if self.internal else ""
+
+    def narrow(self, shown: str) -> None:
+        self.internal = shown == "internal"
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -302,13 +320,26 @@ class QueriesPane(Pane):
             text = None if chosen is None or chosen.row is None else chosen.row.text
         return None if text is None else (text, "query")
 
+    def do_copy(self) -> None:
+        """Copy the statement, or all that are marked."""
+        if self.view == "query" or not self._list.marks:
+            super().do_copy()
+        else:
+            self.shell.do(self._copy_marked())
+
+    async def _copy_marked(self) -> None:
+        ids = [key for key in self._list.marks if isinstance(key, int)]
+        found = [await self.bench.store.read(history.statement, each) for each in sorted(ids)]
+        texts = [each.text for each in found if each.text is not None]
+        self.shell.copy("".join(f"{text.rstrip().removesuffix(';')};\n" for text in texts), f"{len(texts)} queries")
+
     def do_internal(self) -> None:
         """Show or hide catalogue, utility and own statements."""
         self.internal = not self.internal
         self.refresh_soon()
 
     def do_export(self) -> None:
-        """Write all statements that match to a file, in the order of the list."""
+        """Write the marked statements, or all that match, to a file in the order of the list."""
         from meshag_tui.screens import export
 
         asked = self._asked
@@ -320,10 +351,12 @@ class QueriesPane(Pane):
         from meshag_tui.screens import export
 
         page = await self.bench.store.read(asked.rows, export.MOST_ROWS)
+        marks = self._list.marks
+        rows = [row for row in page.rows if not marks or row.id in marks]
         window = f"{moment(asked.window.start)} to {moment(asked.window.end)}"
-        of = f"{len(page.rows):,} of {page.total_rows:,}, by {asked.sort.replace('_', ' ')}"
+        of = f"{len(rows):,} of {page.total_rows:,}, by {asked.sort.replace('_', ' ')}"
         about = export.facts(self, window=window, statements=of, complete="yes" if page.complete else "no")
-        return export.Report("Queries", about, [describe_query(row) for row in page.rows])
+        return export.Report("Queries", about, [describe_query(row) for row in rows])
 
     def do_next_metric(self) -> None:
         self.shell.say(f"Trend: {self.detail.next_metric()}")

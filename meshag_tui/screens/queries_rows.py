@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
+from meshag_tui.screens.presets import Preset
 from meshag_tui.store.history import SORTS, QueryPage, QueryRow
-from meshag_tui.text import bar, count, duration, glyphs, percent, size, sparkline
+from meshag_tui.text import bar, count, duration, glyphs, moment, percent, size, sparkline
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.table import Table
 
+_SAME_ORDER = {"share": "total_time", "badge": "mean"}
+"""Columns that say the same as another: the list is ordered by that."""
 PAGE = 100
 """Rows read at once; several screens full."""
 MOST_PAGES = 20
@@ -118,17 +121,31 @@ class QueryRows(Sequence[Listed]):
 
 
 class QueryTable(Table):
-    """The list; it is ordered by the store, by the columns the store can order by."""
+    """The list; it is ordered by the store, and holds marks of rows that are not read any more."""
 
-    def sort_next(self) -> None:
-        shown = [column.key for column, _ in self._fitting() if column.key in SORTS]
-        at = shown.index(self.sort[0]) if self.sort and self.sort[0] in shown else -1
-        self.sort_by(shown[(at + 1) % len(shown)], True)
+    def can_sort(self, key: str) -> bool:
+        return _SAME_ORDER.get(key, key) in SORTS
+
+    def keys_among(self, rows: Sequence[Any]) -> Set[Hashable]:
+        return self.marks
 
     def sort_by(self, key: str, descending: bool | None = None) -> None:
-        key = "total_time" if key == "share" else key
+        key = _SAME_ORDER.get(key, key)
+        if descending is None and not (self.sort and self.sort[0] == key):
+            descending = key != TEXT.key
         if key in SORTS:
             super().sort_by(key, descending)
+
+    def sort_next(self) -> None:
+        shown = [column for column, _ in self._fitting() if column.key not in _SAME_ORDER]
+        keys = [column.key for column in shown]
+        at = keys.index(self.sort[0]) if self.sort and self.sort[0] in keys else -1
+        following = shown[(at + 1) % len(shown)]
+        self.sort_by(following.key, following.key != TEXT.key)
+
+    def action_mark(self) -> None:
+        if isinstance(self.row, Listed) and self.row.row is not None:
+            super().action_mark()
 
 
 def _of(pick: Callable[[QueryRow], Any]) -> Callable[[Listed], Any]:
@@ -183,6 +200,16 @@ def _temp(listed: Listed) -> Any:
     return None if blocks is None else blocks * listed.block
 
 
+def _read(listed: Listed) -> Any:
+    if listed.row is None:
+        return ""
+    return None if listed.row.shared_read is None else listed.row.shared_read * listed.block
+
+
+def _seen(at: Any) -> str:
+    return "" if at == "" else moment(at, "%d %b %H:%M")
+
+
 TEXT = Column("text", "Query", 30, flex=1, value=lambda row: row.text, tone=_text_tone, prose=True, keep=100)
 COLUMNS: tuple[Column, ...] = (
     Column("share", "Share", 13, value=_of(lambda row: row.share), draw=_share, keep=88),
@@ -197,14 +224,59 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("calls", "Calls", 7, align="right", value=_of(lambda row: row.calls), render=_said(count), keep=85),
     Column("mean", "Mean", 7, align="right", value=_of(lambda row: row.mean_time_ms), render=_said(duration), keep=90),
-    Column("badge", "", 6, value=_slow, tone=_slow_tone, keep=80),
+    Column("badge", "", 6, value=_slow, tone=_slow_tone, keep=80, name="Slow"),
     Column("max", "Max", 7, align="right", value=_of(lambda row: row.max_time_ms), render=_said(duration), keep=50),
-    Column("rows_per_call", "Rows/c", 7, align="right", value=_of(rows_per_call), render=_said(count), keep=45),
-    Column("hit_ratio", "Hit", 6, align="right", value=_of(hit_ratio), render=_said(percent), keep=40),
+    Column(
+        "rows_per_call",
+        "Rows/c",
+        7,
+        align="right",
+        value=_of(rows_per_call),
+        render=_said(count),
+        keep=45,
+        name="Rows a call",
+    ),
+    Column(
+        "hit_ratio",
+        "Hit",
+        6,
+        align="right",
+        value=_of(hit_ratio),
+        render=_said(percent),
+        keep=40,
+        name="Blocks found in memory",
+    ),
     Column("temp", "Temp", 7, align="right", value=_temp, render=_said(size), keep=35),
     Column("io", "I/O", 7, align="right", value=_of(lambda row: row.io_time_ms), render=_said(duration), keep=30),
     Column("change", "Trend", 14, value=_of(lambda row: row.spark), draw=_trend, keep=60),
+    Column(
+        "rows", "Rows", 7, align="right", value=_of(lambda row: row.rows), render=_said(count), keep=29, optional=True
+    ),
+    Column(
+        "shared_read",
+        "Read",
+        7,
+        align="right",
+        value=_read,
+        render=_said(size),
+        keep=28,
+        optional=True,
+        name="Read from disk or the system's cache",
+    ),
+    Column(
+        "wal", "WAL", 7, align="right", value=_of(lambda row: row.wal_bytes), render=_said(size), keep=27, optional=True
+    ),
+    Column("last_seen", "Last seen", 12, value=_of(lambda row: row.last_seen_at), render=_seen, keep=26, optional=True),
     TEXT,
+)
+
+PRESETS = (
+    Preset("most time"),
+    Preset("slowest", "mean"),
+    Preset("most frequent", "calls"),
+    Preset("most I/O", "io", columns=("io", "shared_read", "hit_ratio", "calls", "text")),
+    Preset("temp", "temp", columns=("temp", "calls", "mean", "total_time", "text")),
+    Preset("slower than before", "change"),
 )
 
 

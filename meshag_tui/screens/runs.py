@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from meshag_tui.screens.pane import Pane
+from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.store import executions
 from meshag_tui.store.executions import ExecutionInfo
 from meshag_tui.text import ago, count, duration, glyphs, moment
@@ -135,7 +135,7 @@ COLUMNS = (
 )
 
 
-class RunsPane(Pane):
+class RunsPane(ListPane):
     """All runs, newest first; below them the steps and the log of the one under the cursor."""
 
     place = "runs"

@@ -17,7 +17,8 @@ from textual.containers import Container, Vertical
 from meshag_tui.cli.advice import describe
 from meshag_tui.screens import export, suggestions_model
 from meshag_tui.screens.apply import ApplyDialog
-from meshag_tui.screens.pane import Pane
+from meshag_tui.screens.list_pane import ListPane
+from meshag_tui.screens.presets import Preset
 from meshag_tui.screens.suggestions_facts import (
     gain_word,
     in_full,
@@ -27,7 +28,7 @@ from meshag_tui.screens.suggestions_facts import (
     query_line,
     status_word,
 )
-from meshag_tui.screens.suggestions_filter import OPEN
+from meshag_tui.screens.suggestions_filter import OPEN, wanted_from
 from meshag_tui.store import changes, history, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.suggestions import StoredSuggestion
@@ -98,10 +99,11 @@ def read_whole(suggestion_id: str) -> Whole:
     return Whole(found, changes.listing(suggestion_id=suggestion_id), tuple(queries))
 
 
-class SuggestionsPane(Pane):
+class SuggestionsPane(ListPane):
     """The list and the detail beside or below it; enter opens the detail alone, with the queries it is about."""
 
     place = "suggestions"
+    presets = (Preset("most urgent"), Preset("greatest gain", "gain"))
     topics: ClassVar[frozenset[Topic]] = frozenset({"suggestions", "changes"})
 
     def __init__(self) -> None:
@@ -342,6 +344,14 @@ class SuggestionsPane(Pane):
         if found is None:
             return None
         return (found.sql, "statement") if found.sql else (f"{found.title}\n{found.text}", "advice")
+
+    @property
+    def narrowed(self) -> str:
+        return self.wanted.key
+
+    def narrow(self, shown: str) -> None:
+        self.wanted = wanted_from(shown)
+        self._decided.clear()
 
     def do_suggestions_show(self) -> None:
         """Choose which are shown: by status, priority or type."""

@@ -39,6 +39,11 @@ class Wanted:
         )
 
     @property
+    def key(self) -> str:
+        """All of it in a text that `wanted_from` reads."""
+        return " ".join((self.status, self.priority or "any", self.type or "any"))
+
+    @property
     def said(self) -> str:
         """ "open, high, indexes"."""
         parts = [self.status.lower()]
@@ -85,3 +90,16 @@ def _in_status(found: StoredSuggestion, status: str) -> bool:
 
 
 OPEN = Wanted()
+
+
+def wanted_from(key: str) -> Wanted:
+    """The filter a key was made from; what is open if it means nothing any more."""
+    status, priority, kind = (*key.split(" "), "", "", "")[:3]
+    try:
+        return Wanted(
+            status if status in _STATUSES else OPEN.status,
+            None if priority in ("any", "") else SuggestionPriority(priority),
+            None if kind in ("any", "") else SuggestionType(kind),
+        )
+    except ValueError:
+        return OPEN

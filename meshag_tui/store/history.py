@@ -116,11 +116,12 @@ def queries(
 
     Args:
         sort: one of `SORTS`; what was not measured comes last.
-        text: only statements whose text holds this, in any case; a leading `!` turns it round.
+        text: only statements whose text holds this, in any case, or matches the expression after `~`; `!` before it
+            turns it round.
         internal: show catalogue, utility and own statements too; else they are only counted.
 
     Raises:
-        UsageError: an unknown sort.
+        UsageError: an unknown sort, or a text that is no regular expression.
     """
     found = intervals(connection_id, window)
     page = history_queries.page(

@@ -5,11 +5,12 @@ Everything happens in the database: however many statements ran, only a page of 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meshag_tui.store import database, digests, models
+from meshag_tui.store import database, digests, models, text_filter
 from meshag_tui.store.models import LEVELS
 from meshag_tui.types import UsageError, Window
 
@@ -34,10 +35,11 @@ _OF_STATEMENT = {
     "change": "SUM(s.time_ms) - SUM(s.calls) * (SUM(e.time_ms) / NULLIF(SUM(e.calls), 0))",
     "rows_per_call": "SUM(s.amount) * 1.0 / NULLIF(SUM(s.calls), 0)",
     "hit_ratio": "SUM(s.hit) * 1.0 / NULLIF(SUM(s.amount), 0)",
+    "text": "MIN((SELECT LOWER(SUBSTR(t.text, 1, 200)) FROM query_text t WHERE t.query_id = q.id))",
 }
 SORTS = (
     *("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change"),
-    *("rows_per_call", "hit_ratio", "rows_examined", "no_index", "tmp_disk_tables"),
+    *("rows_per_call", "hit_ratio", "rows_examined", "no_index", "tmp_disk_tables", "text"),
 )
 """What a page can be sorted by. `change` is the time lost against the mean of the window before, ms."""
 
@@ -90,7 +92,7 @@ def page(
     Statements that mean the same are one, known by the least of their ids.
 
     Raises:
-        UsageError: an unknown sort.
+        UsageError: an unknown sort, or a filter that is no regular expression.
     """
     if sort not in SORTS:
         raise UsageError(f"Statements are sorted by one of {', '.join(SORTS)}")
@@ -104,7 +106,7 @@ def page(
             SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM ({before}) b GROUP BY query_id
         ),"""  # noqa: S608
         join = "LEFT JOIN earlier e ON e.query_id = s.query_id"
-    matches = _matches(text, mark, arguments)
+    matches = _matches(connection_id, text, mark, arguments)
     shown, hidden = ("1 = 1", "1 = 0") if internal else ("internal = 0", "internal = 1")
     statement = f"""
         WITH sums AS (
@@ -253,19 +255,35 @@ def intervals_sql(mark: str) -> str:
     )
 
 
-def _matches(text: str | None, mark: str, arguments: list[Any]) -> str:
+def _matches(connection_id: str, text: str | None, mark: str, arguments: list[Any]) -> str:
     """The condition of a text filter; its argument goes to the end of `arguments`."""
-    wanted = (text or "").removeprefix("!")
-    if not text or not wanted:
+    found = text_filter.parse(text or "")
+    if not found.wanted:
         return "1 = 1"
-    like = "ILIKE" if database.kind() == "postgresql" else "LIKE"
+    postgres = database.kind() == "postgresql"
+    if found.expression:
+        # Looked through here: both stores, and the other lists, understand the same expressions.
+        ids = _matching(connection_id, text_filter.matcher(f"~{found.wanted}"))
+        arguments.append(ids if postgres else json.dumps(ids))
+        condition = f"id = ANY ({mark})" if postgres else f"id IN (SELECT value FROM json_each({mark}))"  # noqa: S608
+        return f"NOT ({condition})" if found.inverted else condition
+    like = "ILIKE" if postgres else "LIKE"
+    wanted = found.wanted
     for special in "~%_":
         wanted = wanted.replace(special, f"~{special}")
     arguments.append(f"%{wanted}%")
     holding = f"SELECT query_id FROM query_text WHERE text {like} {mark} ESCAPE '~'"  # noqa: S608
     # An array is looked through once: without statistics PostgreSQL would search the texts again for every statement.
-    found = f"id = ANY (ARRAY({holding}))" if database.kind() == "postgresql" else f"id IN ({holding})"
-    return f"NOT ({found})" if text.startswith("!") else found
+    condition = f"id = ANY (ARRAY({holding}))" if postgres else f"id IN ({holding})"
+    return f"NOT ({condition})" if found.inverted else condition
+
+
+def _matching(connection_id: str, holds: text_filter.Matcher) -> list[int]:
+    """Ids of a connection's statements whose text passes."""
+    row, known = models.QueryText, models.Query
+    chosen = row.select(row.query, row.text).join(known).where(known.connection == connection_id)
+    found = models.database.execute(chosen)
+    return [query_id for query_id, text in found if holds(text)]
 
 
 def _fetch(statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:

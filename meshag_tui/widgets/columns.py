@@ -31,6 +31,7 @@ class Column:
     `draw` does so for a given width (`text.bar`, `text.sparkline`). `width` is fixed, or with `flex` the least: what is
     left of the line is shared in proportion to `flex`. `keep` is the column's weight when the line is too short: the
     lowest is dropped first, so the query text has the highest. `prose`: line ends become blanks instead of ↵.
+    `optional`: it is shown only when it is chosen. `name` is what it is called where its title says too little.
     """
 
     key: str
@@ -46,7 +47,8 @@ class Column:
     tone: Callable[[Any], Tone] | None = None
     keep: int = 50
     prose: bool = False
-    help: str = ""
+    optional: bool = False
+    name: str = ""
 
     def of(self, row: Any) -> Any:
         """This column's value of a row."""

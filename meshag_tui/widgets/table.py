@@ -7,7 +7,8 @@ for seconds at 10,000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence, Set
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -130,7 +131,8 @@ class Table(ScrollView, can_focus=True):
         self.rows: Sequence[Any] = ()
         self.state = READY
         self.marks: set[Hashable] = set()
-        self.sort = sort
+        self.sort = self.usual_sort = sort
+        self.chosen: frozenset[str] | None = None  # keys of the columns to show; None: all but the optional ones
         self.cursor = 0
         self._sorts = sorts
         self._markable = markable
@@ -149,7 +151,7 @@ class Table(ScrollView, can_focus=True):
         self.rows = ordered(rows, column, self.sort[1]) if column and self.sort and self._sorts else rows
         self.state = state
         if self.marks:
-            self.marks &= {self.key_of(row) for row in self.rows}
+            self.marks &= self.keys_among(self.rows)
         self._resize()
         self._put_cursor(before, line)
         self.refresh()
@@ -166,17 +168,36 @@ class Table(ScrollView, can_focus=True):
         self._layout = (-1, [])
         self.refresh()
 
+    def choose(self, keys: Iterable[str] | None) -> None:
+        """Show these columns, or None: the usual ones. The one that is the last to go is always there."""
+        self.chosen = None if keys is None else frozenset(keys)
+        self._layout = (-1, [])
+        self.refresh()
+
+    def can_sort(self, key: str) -> bool:
+        """Whether the rows can be ordered by a column."""
+        return any(column.key == key for column in self.columns)
+
+    def keys_among(self, rows: Sequence[Any]) -> Set[Hashable]:
+        """Which marks are still about something: the keys of these rows."""
+        return {self.key_of(row) for row in rows}
+
     def sort_by(self, key: str, descending: bool | None = None) -> None:
         """Order by a column; by default in the order that is useful for it, or the other way if it is the order now."""
         column = next(column for column in self.columns if column.key == key)
         if descending is None:
             descending = not self.sort[1] if self.sort and self.sort[0] == key else column.descending
-        self.sort = (key, descending)
+        self.order(key, descending)
         self.post_message(self.SortChanged(self, key, descending))
         if self._sorts:
             self.set_rows(self.rows, self.state)
         else:
             self.refresh()
+
+    def order(self, key: str | None, descending: bool = False) -> None:
+        """Say by what the rows are ordered, to take effect with the rows set next; None: as the table was made."""
+        self.sort = self.usual_sort if key is None else (key, descending)
+        self._layout = (-1, [])
 
     def sort_next(self) -> None:
         """Order by the next of the columns that are shown."""
@@ -368,8 +389,31 @@ class Table(ScrollView, can_focus=True):
         scrolls = len(self.rows) > self._body_height  # then the scroll bar stands in the last column
         width = self.size.width - _GUTTER - scrolls
         if self._layout[0] != width:
-            self._layout = (width, layout(self.columns, width))
+            self._layout = (width, layout(self.shown_columns, width))
         return self._layout[1]
+
+    @property
+    def shown_columns(self) -> list[Column]:
+        """The columns that are shown where there is room for all."""
+        last = self.last_to_go
+        by = self.sort[0] if self.sort else ""
+        shown = [
+            column
+            for column in self.columns
+            if column is last or (not column.optional if self.chosen is None else column.key in self.chosen)
+        ]
+        asked = last.keep - 1  # for what was asked for by name there is room before there is for the rest
+        return [replace(each, keep=asked) if each.key == by or each.optional else each for each in shown]
+
+    @property
+    def last_to_go(self) -> Column:
+        """The column that is there however little room there is."""
+        return max(self.columns, key=lambda column: column.keep)
+
+    @property
+    def fitting(self) -> frozenset[str]:
+        """Keys of the columns there is room for now."""
+        return frozenset(column.key for column, _ in self._fitting())
 
     def _look(self, part: str) -> Style:
         # `rich_style` walks the ancestors each time; a component's style is kept until the next refresh.

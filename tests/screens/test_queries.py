@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from meshag_tui.screens.queries import QueriesPane
-from meshag_tui.screens.queries_rows import PAGE, QueryRows
+from meshag_tui.screens.queries_rows import COLUMNS, PAGE, QueryRows
 from meshag_tui.store import connections, history, models, snapshots
 from meshag_tui.store.history import SORTS
 from meshag_tui.types import Window
@@ -67,17 +67,23 @@ async def test_the_dearest_come_first_with_the_store_s_own_figures(
 async def test_every_column_with_figures_is_sorted_by(bench: Workbench, at_desk: Open, shop_id: str) -> None:
     async with at_queries(at_desk, bench) as (desk, pane):
         seen = []
-        for _ in range(12):
+        for _ in range(11):
             await desk.press("s")
             await until_read(desk, pane)
             sort, descending = pane._list.sort or ("", False)
             page = bench.store.run(history.queries, shop_id, DAY, sort=sort, descending=descending)
-            assert descending and listed(pane) == [row.key for row in page.rows], sort
+            assert descending == (sort != "text") and listed(pane) == [row.key for row in page.rows], sort
             seen.append(sort)
-        assert set(seen) == set(SORTS) - {"rows", "shared_read", "wal", "last_seen"}
+        assert set(seen) == {column.key for column in COLUMNS if column.key in SORTS and not column.optional}
+        for typed, sort in ((2, "wal"), (1, "last_seen")):
+            await desk.press("C")
+            await desk.until("space shows or hides")
+            await desk.press("G", *["k"] * typed, "s")
+            await until_read(desk, pane)
+            assert pane._list.sort == (sort, True), "also by one that was not shown"
         await desk.press("S")
         await until_read(desk, pane)
-        page = bench.store.run(history.queries, shop_id, DAY, sort=seen[-1], descending=False)
+        page = bench.store.run(history.queries, shop_id, DAY, sort="last_seen", descending=False)
         assert listed(pane) == [row.key for row in page.rows]
 
 
@@ -107,6 +113,93 @@ async def test_the_filter_takes_part_of_a_text_and_turns_round(bench: Workbench,
         await desk.press("enter", "escape")
         await until_read(desk, pane)
         assert len(listed(pane)) == 6, "esc takes the filter away"
+
+
+async def test_the_filter_takes_an_expression_and_a_wrong_one_loses_nothing(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_queries(at_desk, bench) as (desk, pane):
+        await desk.press("slash")
+        await desk.type("~^(update|nothing) .*cart")
+        await desk.until("matching ~^(update|nothing)")
+        await until_read(desk, pane)
+        assert listed(pane) == ["basket"]
+        await desk.type("(")
+        said = await desk.until("Not a regular expression: missing )")
+        assert listed(pane) == ["basket"] and "~^(update|nothing) .*cart(" in said
+        await desk.press("enter")
+        assert pane.filter_line is not None and pane.filter_line.has_focus, "it is there to be mended"
+        await desk.press("backspace", "home")
+        await desk.type("!")
+        await desk.press("enter")
+        await until_read(desk, pane)
+        assert len(listed(pane)) == 5 and "basket" not in listed(pane)
+
+
+async def test_columns_are_chosen_and_come_back(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_queries(at_desk, bench, (80, 24)) as (desk, _):
+        assert "Share" in desk.screen and "Last seen" not in desk.screen
+        await desk.press("C")
+        said = await desk.until("enter takes them")
+        assert "no room at this width" in said and "the order, greatest first" in said
+        await desk.press("space", "G", "k", "space", "enter")
+        said = await desk.until("Last seen")
+        assert "Share" not in said and "21 Sep 14:13" in said
+    async with at_desk(bench, size=(80, 24), clock=lambda: AT / 1000) as desk:
+        assert "Share" not in await desk.until("Last seen")
+        await desk.press("C", "space", "escape")
+        assert "Share" not in desk.screen, "esc leaves all as it was"
+
+
+async def test_presets_are_given_kept_found_after_a_restart_and_forgotten(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_queries(at_desk, bench, (80, 24)) as (desk, pane):
+        for typed, column, sort in (("slowest", "▼Mean", "mean"), ("I/O", "▼I/O", "io"), ("temp", "▼Temp", "temp")):
+            await desk.press("F")
+            await desk.type(typed)
+            await desk.press("enter")
+            await until_read(desk, pane)
+            assert pane._list.sort == (sort, True) and column in desk.screen
+        await desk.press("slash")
+        await desk.type("~orders|carts")
+        await desk.press("enter", "F")
+        await desk.type("keep this")
+        await desk.press("enter")
+        await desk.until("Keep as a preset")
+        await desk.press("enter")
+        assert "needed" in desk.screen, "not without a name"
+        await desk.type("shop I/O")
+        await desk.press("enter")
+        await desk.until("Kept as shop I/O: F finds it again")
+        await desk.press("F", "enter")
+        await until_read(desk, pane)
+        assert pane._list.sort == ("total_time", True) and "Share" in desk.screen and len(listed(pane)) == 6
+    async with at_queries(at_desk, bench, (80, 24)) as (desk, pane):
+        await desk.press("F")
+        await desk.type("shop I/O")
+        await desk.press("enter")
+        await desk.until("matching ~orders|carts")
+        await until_read(desk, pane)
+        assert set(listed(pane)) == {"orders", "report", "basket"} and "▼Temp" in desk.screen
+        await desk.press("F")
+        await desk.type("forget shop")
+        await desk.press("enter")
+        await desk.until("Forgot the preset shop I/O")
+        await desk.press("F")
+        await desk.type("shop")
+        await desk.until("nothing fits what you typed")
+
+
+async def test_marked_queries_are_copied_together(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    async with at_queries(at_desk, bench) as (desk, _):
+        await desk.press("space", "space")
+        await desk.until("● 2 marked")
+        await desk.press("y")
+        await desk.until("Copied the 2 queries")
+        assert desk.app.clipboard.count(";\n") == 2 and shop.STATEMENTS["orders"] + ";\n" in desk.app.clipboard
+        await desk.press("r", "escape")
+        await desk.gone("marked")
 
 
 async def test_internal_ones_are_counted_and_shown_by_a_key(bench: Workbench, at_desk: Open, shop_id: str) -> None:

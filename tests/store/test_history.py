@@ -26,6 +26,7 @@ from meshag_tui.store import (
     snapshots,
 )
 from meshag_tui.store.database import Store
+from meshag_tui.store.text_filter import matcher
 from meshag_tui.types import MeshagError, UsageError, Window
 from tests.store.readings import MINUTE, START, Watched, text
 
@@ -103,11 +104,12 @@ def test_sorts(store: Store, connection: str, watched: Watched, window: Window, 
 
 def test_sorts_by_ratios_and_shows_the_trend_of_the_observed_part(store: Store, connection: str) -> None:
     server = Watched().run("wide").run("narrow")
-    store.run(snapshots.write, connection, server.snapshot(), [text("wide"), text("narrow", kind="insert")])
+    texts = [text("wide", "UPDATE a"), text("narrow", "insert b", kind="insert")]
+    store.run(snapshots.write, connection, server.snapshot(), texts)
     server.run("wide", 10, rows=90, shared_hit=10, shared_read=90).run("narrow", 50, rows=50, shared_hit=99)
     store.run(snapshots.write, connection, server.snapshot())
     day = Window(server.at - DAY, server.at)
-    for sort, first in (("rows_per_call", "wide"), ("hit_ratio", "narrow")):
+    for sort, first in (("rows_per_call", "wide"), ("hit_ratio", "narrow"), ("text", "wide")):
         page = store.run(history.queries, connection, day, sort=sort)
         assert keys(page)[0] == first
         assert keys(store.run(history.queries, connection, day, sort=sort, descending=False))[0] != first
@@ -117,6 +119,16 @@ def test_sorts_by_ratios_and_shows_the_trend_of_the_observed_part(store: Store, 
 def test_an_unknown_sort_is_an_error_of_usage(store: Store, connection: str, window: Window) -> None:
     with pytest.raises(UsageError, match="total_time"):
         store.run(history.queries, connection, window, sort="calls; DROP TABLE query")
+
+
+def test_what_is_no_expression_is_an_error_of_usage_and_none_takes_for_ever(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    with pytest.raises(UsageError, match=r"Not a regular expression: .*\("):
+        store.run(history.queries, connection, window, text="~(orders")
+    evil = matcher("~(a+)+$")
+    assert not evil("a" * 60_000 + "b"), "a backtracking engine would not come back"
+    assert matcher("~ÄRGER.*ende")("x ÄRGER\nende") and not matcher("!~ärger")("Ärger") and matcher("~.")("\ud800")
 
 
 def test_the_worst_regression_is_first_under_change(store: Store, connection: str, watched: Watched) -> None:
@@ -133,7 +145,8 @@ def test_the_worst_regression_is_first_under_change(store: Store, connection: st
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [("orders", ["fast"]), ("ORDERS", ["fast"]), ("customers", ["slow"]), ("!orders", ["slow"]), ("100%", ["slow"]),
-     ("1%0", []), ("_", []), ("'", []), ("!", ["slow", "fast"]), ("", ["slow", "fast"])],
+     ("1%0", []), ("_", []), ("'", []), ("!", ["slow", "fast"]), ("", ["slow", "fast"]),
+     ("~from (orders|nothing)", ["fast"]), ("~FROM ORDERS", []), ("!~ orders.*", ["slow"]), ("~", ["slow", "fast"])],
 )  # fmt: skip
 def test_filter_by_text(
     store: Store, connection: str, watched: Watched, window: Window, wanted: str, found: list[str]
