@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from meshag_tui.advisor.indexes import plain, serves
+from meshag_tui.advisor.indexes import plain, prefix_length, serves
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.advisor.wanted import SortOrder, extreme, needed, sort_order
 from meshag_tui.plan import Plan, Predicate
+from meshag_tui.snapshot import Traits
 from meshag_tui.types import IndexColumn, IndexSpec
 
 MOST_KEYS = 4
@@ -21,6 +22,10 @@ MOST_CANDIDATES = 20
 _IMMUTABLE = re.compile(r"^\(*(lower|upper|btrim|md5|abs)\(|->>|^to_tsvector\('\w+'::regconfig,", re.IGNORECASE)
 """Expressions known to be immutable: only these may be indexed without asking the server."""
 _PARAMETER = re.compile(r"\$\d")
+_CHARACTERS = re.compile(r"(?:var)?char(?:acter)?(?: varying)?\((\d+)\)")
+_ENDLESS = ("text", "tinytext", "mediumtext", "longtext", "blob", "tinyblob", "mediumblob", "longblob")
+_NO_KEY = ("json", "geometry", "point", "linestring", "polygon", "multi", "vector")
+_PREFIXES = (16, 32, 64, 128)
 FEW = 0.30
 """Share of a table below which an index on only these rows is worth naming."""
 IN_ORDER = 0.95
@@ -80,16 +85,58 @@ def candidates(plan: Plan, predicates: Sequence[Predicate], tables: Tables, usag
             continue
         mine = [one for one in predicates if _same(one, relation, alias, tables)]
         order = extreme(plan, alias) or sort_order(plan, relation, alias, tables)
-        made = list(_for_relation(view, mine, order, usage))
+        made = [one for one in _for_relation(view, mine, order, usage) if _possible(one, view.traits)]
         for candidate in (*made, *_covering(view, made, needed(plan, alias))):
             specs = tuple(
                 spec
-                for spec in candidate.specs
-                if not any(serves(index, spec, candidate.free) for index in view.indexes)
+                for spec in (with_prefixes(spec, view) for spec in candidate.specs)
+                if spec is not None and not any(serves(index, spec, candidate.free) for index in view.indexes)
             )
             if specs:
                 found[Candidate(specs, candidate.free, candidate.purpose)] = None
     return tuple(found)[:MOST_CANDIDATES]
+
+
+def _possible(candidate: Candidate, traits: Traits) -> bool:
+    """Whether a server of this kind has such indexes."""
+    return all(
+        spec.method in traits.index_methods
+        and (traits.index_conditions or spec.where is None)
+        and (traits.index_expressions or not any(key.is_expression for key in spec.columns))
+        for spec in candidate.specs
+    )
+
+
+def with_prefixes(spec: IndexSpec, view: TableView) -> IndexSpec | None:
+    """The spec with the first characters only of columns too long for a key; None where no such key can be."""
+    limit = view.traits.key_bytes
+    if limit is None:
+        return spec
+    columns = []
+    for key in spec.columns:
+        kind = "" if key.is_expression else view.types.get(key.name, "").lower()
+        if kind.startswith(_NO_KEY):
+            return None
+        long = kind.startswith(_ENDLESS) or _bytes(kind) > limit
+        columns.append(replace(key, opclass=f"({_telling(view, key.name)})") if long else key)
+    total = sum(_bytes(view.types.get(key.name, "").lower()) for key in columns if key.opclass is None)
+    return None if total > limit else replace(spec, columns=tuple(columns))
+
+
+def _bytes(kind: str) -> int:
+    """Bytes a text column may take in a key, at four for a character; 0 for what is short by nature."""
+    match = _CHARACTERS.match(kind)
+    return 4 * int(match[1]) if match else 0
+
+
+def _telling(view: TableView, column: str) -> int:
+    """How many first characters tell the values of a column apart as well as nearly all of them do."""
+    known = view.columns.get(column)
+    values = {*known.common_values, *known.histogram} if known is not None else set()
+    for length in _PREFIXES:
+        if len(values) >= 10 and len({value[:length] for value in values}) >= IN_ORDER * len(values):
+            return length
+    return _PREFIXES[-1]
 
 
 def _relations(predicates: Sequence[Predicate], plan: Plan) -> list[tuple[Relation, str]]:
@@ -210,6 +257,7 @@ def _pattern(view: TableView, one: Predicate, prefix: Sequence[IndexColumn]) -> 
     elif one.kind == "like-prefix" and (one.column is not None or _indexable(one.expression)):
         kind = view.types.get(one.column or "", "text")
         opclass = "varchar_pattern_ops" if kind.startswith(("character varying", "varchar")) else "text_pattern_ops"
+        opclass = opclass if view.traits.pattern_classes else None
         key = IndexColumn(one.column or one.expression, is_expression=one.column is None, opclass=opclass)
         yield _candidate(view, [key], 0, "prefix")
         if prefix:
@@ -237,7 +285,7 @@ def _arms(view: TableView, predicates: Sequence[Predicate], usage: Usage) -> Ite
 
 def _covering(view: TableView, made: Sequence[Candidate], columns: frozenset[str]) -> Iterable[Candidate]:
     """The same indexes with the few other columns a statement needs, so that it never looks at the table."""
-    if not columns or not view.types:
+    if not columns or not view.types or not view.traits.index_includes:
         return
     for candidate in made:
         spec = candidate.specs[0]
@@ -263,7 +311,9 @@ def _may_be_long(view: TableView, column: str) -> bool:
 def describe(spec: IndexSpec) -> str:
     """The keys of a spec for people: "tenant_id, created_at DESC"."""
     keys = [
-        (plain(key.name) if key.is_expression else key.name) + (" DESC" if key.descending else "")
+        (plain(key.name) if key.is_expression else key.name)
+        + (key.opclass if key.opclass is not None and prefix_length(key.opclass) else "")
+        + (" DESC" if key.descending else "")
         for key in spec.columns
     ]
     method = "" if spec.method == "btree" else f"{spec.method}: "

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
-from meshag_tui.advisor.statistics import Tables
+from meshag_tui.advisor.statistics import Tables, TableView
 from meshag_tui.text import count
 from meshag_tui.types import Suggestion
 
@@ -16,17 +17,27 @@ if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
 
 FEW_ROWS = 10.0
-_DATES = re.compile(r"^\(*(date|date_trunc|date_part|extract|to_char|timezone)\(|::date\b", re.IGNORECASE)
-_CAST = re.compile(r'^\(*"?[A-Za-z_]\w*"?\)*::[a-z]')
-_WORD = re.compile(r"[A-Za-z_]\w*")
-_FUNCTION_IN_TEXT = re.compile(
-    r"\bWHERE\b.*?\b(?P<function>date|date_trunc|to_char|lower|upper|trim|substr|substring|abs|coalesce)\s*\("
-    r"(?:\s*\$\d+\s*,)?\s*(?:\w+\.)?(?P<column>[A-Za-z_]\w*)\s*(?:,\s*\$\d+\s*)*\)\s*(?:=|<|>|IN\b|BETWEEN\b)",
+_PATTERNS = ("~~", "~~*", "~", "~*", "like", "LIKE", "regexp", "REGEXP", "rlike", "RLIKE")
+_DATES = re.compile(
+    r"^\(*(date|date_trunc|date_part|extract|to_char|timezone|date_format|year|month|dayofmonth|to_days|unix_timestamp)\("
+    r"|::date\b|^\(*cast\(.* as date(time)?\b",
     re.IGNORECASE,
 )
+_CAST = re.compile(r'^\(*"?[A-Za-z_]\w*"?\)*::[a-z]|^\(*(cast|convert)\(', re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_VALUE = r"(?:\$\d+|\?)"
+_FUNCTION_IN_TEXT = re.compile(
+    r"\bWHERE\b.*?\b(?P<function>date|date_trunc|to_char|date_format|year|month|lower|upper|trim|substr|substring|abs"
+    rf"|coalesce|ifnull)\s*\((?:\s*{_VALUE}\s*,)?\s*(?:\w+\.)?(?P<column>[A-Za-z_]\w*)\s*(?:,\s*{_VALUE}\s*)*\)\s*"
+    r"(?:=|<|>|IN\b|BETWEEN\b)",
+    re.IGNORECASE,
+)
+_OF_DATES = ("date", "to_char", "year", "month")
 
 
-def computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterator[Suggestion]:
+def computed(
+    one: Examined, tables: Tables, helped: Collection[int], remedies: Mapping[str, str]
+) -> Iterator[Suggestion]:
     """A function or a cast around a column hides the column's index."""
     if one.query.id in helped or one.plan is None:
         return
@@ -67,7 +78,7 @@ def computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterator
         cure = (
             f"Write a half-open range on the bare column instead: {column} >= day AND {column} < next day."
             if dates
-            else "Compare the bare column, or index the expression."
+            else remedies["function-on-column"]
         )
         yield advice(
             "function-on-column",
@@ -82,22 +93,24 @@ def computed(one: Examined, tables: Tables, helped: Collection[int]) -> Iterator
 
 
 def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[Suggestion]:
-    """The plan uses an index, and the calls read the whole table: the value they pass must be of another type.
+    """The plan uses an index, and calls read the whole table: the value they pass must be of another type.
 
     Normalised texts do not keep a literal's type, so the plan we can make is not the one that ran. The proof is in the
-    figures: blocks of a whole table for a row or two, and as many sequential scans of it as there were calls.
+    figures: all of a table read for a row or two, and as many sequential scans of it as there were calls, or as many
+    calls without an index as the server counted.
     """
-    blocks, rows = one.blocks_per_call, one.rows_per_call
-    if one.plan is None or blocks is None or rows is None or rows > FEW_ROWS:
+    rows = one.rows_per_call
+    if one.plan is None or rows is None or rows > FEW_ROWS:
         return
     scanned = {(row.stats.schema, row.stats.name): row.seq_scan for row in catalog.tables}
     for node in one.plan.root.walk():
         if node.kind not in ("Index Scan", "Index Only Scan") or "Index Cond" not in node.conditions:
             continue
         view = tables.views.get((node.schema or "", node.table or ""))
-        if view is None or view.small or node.rows > FEW_ROWS or blocks < 0.5 * view.pages or blocks < 100:
+        if view is None or view.small or node.rows > FEW_ROWS:
             continue
-        if (scanned.get(view.relation) or 0) < 0.5 * one.query.calls:
+        seen = _read_whole(one, view, scanned.get(view.relation) or 0)
+        if seen is None:
             continue
         columns = [each.column for each in one.predicates if each.alias == node.alias and each.kind == "eq"]
         index = next((each for each in view.indexes if each.name == node.index), None)
@@ -109,14 +122,11 @@ def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[
             "implicit-cast",
             one,
             f"{one.query.uid} does not use {node.index}, though its condition on {view.stats.name}.{column} could",
-            f"For {count(rows)} rows a call it touches {count(blocks)} blocks, the whole of {view.stats.name}, while "
-            f"the index {node.index} would find them in a few. Most likely the value is passed in another data type "
-            f"than {column} has ({view.types.get(column, 'unknown')}), so the column is converted for every row: pass "
-            "it in the column's own type. An old prepared statement would look the same.",
-            [
-                f"{count(blocks)} blocks and {count(rows)} rows a call",
-                f"{count(scanned.get(view.relation))} sequential scans of {view.stats.name}",
-            ],
+            f"For {count(rows)} rows a call {seen.text} of {view.stats.name}, while the index {node.index} would find "
+            f"them in a few. Most likely the value is passed in another data type than {column} has "
+            f"({view.types.get(column, 'unknown')}), so the column is converted for every row: pass it in the column's "
+            "own type. An old prepared statement would look the same.",
+            list(seen.facts),
             0.7,
             schema=view.stats.schema,
             name=view.stats.name,
@@ -124,7 +134,34 @@ def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[
         return
 
 
-def computed_in_text(one: Examined, tables: Tables) -> Iterator[Suggestion]:
+@dataclass(frozen=True)
+class _ReadWhole:
+    text: str
+    facts: tuple[str, ...]
+
+
+def _read_whole(one: Examined, view: TableView, scans: int) -> _ReadWhole | None:
+    """What shows that calls read all of a table: its blocks with its sequential scans, or rows without an index."""
+    blocks, rows, calls = one.blocks_per_call, one.rows_per_call, one.query.calls
+    if blocks is not None and blocks >= max(0.5 * view.pages, 100) and scans >= 0.5 * calls:
+        return _ReadWhole(
+            f"it touches {count(blocks)} blocks, the whole",
+            (
+                f"{count(blocks)} blocks and {count(rows)} rows a call",
+                f"{count(scans)} sequential scans of {view.stats.name}",
+            ),
+        )
+    without, examined = one.query.no_index_calls, one.query.rows_examined
+    if without and examined and without >= 0.05 * calls and examined / without >= 0.5 * view.rows:
+        return _ReadWhole(
+            f"{count(without)} of {count(calls)} calls use no index and read {count(examined / without)} rows each, "
+            "the whole",
+            (f"{count(examined)} rows read in {count(calls)} calls", f"{count(without)} calls without an index"),
+        )
+    return None
+
+
+def computed_in_text(one: Examined, tables: Tables, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
     """The same where there is no plan to read: a function around one column of one table, and nothing else in it."""
     if one.plan is not None:
         return
@@ -141,8 +178,8 @@ def computed_in_text(one: Examined, tables: Tables) -> Iterator[Suggestion]:
     hidden = f" and hides the index on {column}" if indexed else ""
     cure = (
         f"Write a half-open range on the bare column instead: {column} >= day AND {column} < next day."
-        if function.startswith(("date", "to_char"))
-        else "Compare the bare column, or index the expression."
+        if function.startswith(_OF_DATES)
+        else remedies["function-on-column"]
     )
     yield advice(
         "function-on-column",
@@ -156,20 +193,21 @@ def computed_in_text(one: Examined, tables: Tables) -> Iterator[Suggestion]:
     )
 
 
-def pattern(one: Examined, tables: Tables, helped: Collection[int]) -> Iterator[Suggestion]:
+def pattern(
+    one: Examined, tables: Tables, helped: Collection[int], remedies: Mapping[str, str]
+) -> Iterator[Suggestion]:
     if one.query.id in helped or one.plan is None:
         return
     for predicate in one.predicates:
         view = tables.view(predicate.schema, predicate.table)
-        if predicate.kind != "like" or view is None or view.small or not predicate.operator.startswith("~"):
+        if predicate.kind != "like" or view is None or view.small or predicate.operator not in _PATTERNS:
             continue
         yield advice(
             "leading-wildcard",
             one,
             f"{one.query.uid} searches {view.stats.name}.{predicate.column or predicate.expression} for a pattern",
-            "A pattern that begins with a wildcard cannot use a B-tree, so the whole table is read. A trigram index "
-            "(extension pg_trgm, USING gin (… gin_trgm_ops)) finds such patterns; for words, full-text search. If the "
-            "patterns only ever begin with fixed characters, a B-tree with text_pattern_ops is enough.",
+            "A pattern that begins with a wildcard cannot use a B-tree, so the whole table is read. "
+            f"{remedies['leading-wildcard']}",
             [f"{count(view.rows)} rows in {view.stats.name}", f"{count(one.query.calls)} calls"],
             0.65,
             table=predicate,

@@ -64,11 +64,11 @@ def _runs(node: PlanNode) -> list[float]:
 
 
 def memory_setting(settings: Mapping[str, str], name: str) -> int | None:
-    """A server memory setting such as work_mem in bytes; a bare number is in kB. None when unknown."""
+    """A server memory setting such as work_mem in bytes, as which a bare number stands. None when unknown."""
     text = settings.get(name, "").strip().lower().replace(" ", "")
     digits = text.rstrip("kmgtb")
     try:
-        return int(float(digits) * _UNITS[text[len(digits) :] or "kb"])
+        return int(float(digits) * _UNITS[text[len(digits) :] or "b"])
     except (ValueError, KeyError):
         return None
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_STATEMENTS = 60
 COVERED_SHARE = 0.99
 _PLANNED_KINDS = ("select", "update", "delete", "insert")
+_DOTS = re.compile(r" ?\. ?(?=[A-Za-z_*])")
 _NOISE = re.compile(r"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL)
 
 
@@ -36,13 +37,20 @@ class Examined:
 
     @property
     def words(self) -> str:
-        """The text without comments and quoted constants, blanks as one space."""
-        return " ".join(_NOISE.sub(" ", self.query.text or "").split())
+        """The text without comments, quoted constants and the quotes of names, blanks as one space."""
+        plain = " ".join(_NOISE.sub(" ", self.query.text or "").split())
+        return _DOTS.sub(".", plain.replace("`", "")) if "`" in plain else plain
 
     @property
     def rows_per_call(self) -> float | None:
         rows = self.query.rows
         return rows / self.query.calls if rows is not None and self.query.calls else None
+
+    @property
+    def examined_per_call(self) -> float | None:
+        """Rows the server read for one call, where it counts them."""
+        found = self.query.rows_examined
+        return found / self.query.calls if found is not None and self.query.calls else None
 
     @property
     def blocks_per_call(self) -> float | None:

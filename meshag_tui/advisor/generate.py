@@ -6,6 +6,7 @@ left out of `complete_rules`, so that its earlier suggestions are not taken for 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -25,9 +26,9 @@ from meshag_tui.advisor.queries import query_advice
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.search import Choice, search
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
-from meshag_tui.engines.base import EngineError, Refused, Session
+from meshag_tui.engines.base import EngineError, Refused, Session, Words
 from meshag_tui.settings import Settings
-from meshag_tui.types import CreateIndex, Risk, Suggestion, Window
+from meshag_tui.types import CreateIndex, Risk, ShowIndex, Suggestion, Window
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, QueryRow
@@ -36,11 +37,16 @@ PLANNER_CALLS = 3_000
 SECONDS = 30.0
 BROAD = 0.20
 """A statement whose calls return this share of a table is served best by reading it, whatever a sample promises."""
+_SORTED = re.compile(r"\bORDER\s+BY\b([^()]*)", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z_]\w*")
 
 STATEMENT_RULES = frozenset(
     {
         "missing-index",
         "work-mem-spill",
+        "temp-table-spill",
+        "sort-spill",
+        "no-index-used",
         "offset-pagination",
         "not-in-subquery",
         "order-by-random",
@@ -104,7 +110,17 @@ async def suggestions(
     made += _foreign_keys(catalog, examined, made)
     helped = {query for one in made for query in one.query_ids}
     made += query_advice(examined, catalog, tables, helped)
-    made += index_hygiene(catalog, settings.advice.unused_index_days, _in_alternatives(examined, tables))
+    shown = {
+        (one.change.schema, one.change.table, one.change.name) for one in made if isinstance(one.change, ShowIndex)
+    }
+    made += index_hygiene(
+        catalog,
+        settings.advice.unused_index_days,
+        _in_alternatives(examined, tables),
+        hidden_days=settings.advice.hidden_index_days,
+        ordered_by=_ordered_by(examined, tables),
+        wanted=shown,
+    )
     made += [*table_health(catalog), *sequences(catalog), *sessions(catalog)]
 
     complete: set[str] = set()
@@ -151,7 +167,7 @@ async def _missing(
     reckoner = Reckoner(tables, catalog.facts)
     what_if = await session.what_if()
     pricer: Pricer = Planner(what_if, tables, budget, reckoner) if what_if is not None else reckoner
-    found = await search(statements, pricer, tables, settings.advice, room)
+    found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs)
     notes += found.notes
     made = index_suggestions(
         found,
@@ -160,7 +176,7 @@ async def _missing(
         total_ms=sum(one.query.total_time_ms for one in examined),
         span_ms=window.span_ms if window is not None else None,
         method=what_if.method if what_if is not None else None,
-        why_unchecked=lambda choice: _why_unchecked(choice, what_if is not None),
+        why_unchecked=lambda choice: _why_unchecked(choice, what_if is not None, session.words),
     )
     return made, found.complete
 
@@ -175,9 +191,21 @@ def _in_alternatives(examined: Sequence[Examined], tables: Tables) -> set[tuple[
     }
 
 
-def _why_unchecked(choice: Choice, can_plan: bool) -> str:
+def _ordered_by(examined: Sequence[Examined], tables: Tables) -> set[tuple[str, str, str]]:
+    """Columns that statements sort by, of the tables they read: by the texts, as an index leaves no sort in a plan."""
+    found: set[tuple[str, str, str]] = set()
+    for one in examined:
+        sorted_by = {name for part in _SORTED.findall(one.words) for name in _NAME.findall(part)}
+        for node in one.plan.root.walk() if one.plan is not None and sorted_by else ():
+            if node.schema is not None and node.table is not None:
+                view = tables.view(node.schema, node.table)
+                found |= {(*view.relation, name) for name in sorted_by & set(view.types)} if view is not None else set()
+    return found
+
+
+def _why_unchecked(choice: Choice, can_plan: bool, words: Words) -> str:
     if not can_plan:
-        return "there are no hypothetical indexes here (CREATE EXTENSION hypopg would give them)."
+        return f"{words.no_what_if}."
     if any(spec.method not in PLANNABLE for spec in choice.candidate.specs):
         return "hypothetical indexes cannot be of this method."
     return "its sample values find more rows than calls really do, so this rests on the rows they returned."

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.snapshot import TableStats
+from meshag_tui.engines import words_for
+from meshag_tui.snapshot import ServerFacts, TableStats
 from meshag_tui.text import count, duration, exact, moment, percent, size
 from meshag_tui.types import (
     Analyze,
     Change,
     EvidenceKind,
+    Rebuild,
     Risk,
     Suggestion,
     SuggestionPriority,
@@ -23,35 +25,46 @@ from meshag_tui.types import (
 )
 
 if TYPE_CHECKING:
+    from meshag_tui.engines.base import Words
     from meshag_tui.store.history import Catalog, TableRow
 
 FEW_ROWS = 1_000
-PAGE_BYTES = 8192
+FREE_BYTES = 8 * 1024**2
+"""Free space in a table's file below which it says nothing: files grow by several megabytes at once."""
 STALE_SHARE = 0.25
 DEAD_SHARE = 0.30
 SEQUENCE_SHARE = 0.75
 IDLE_TRANSACTION_MS = 5 * 60_000
 SATURATED = 0.80
+_RECALCULATES = "stats_auto_recalc"
 _STORED = ("table", "partition", "materialized view")
 
 
 def table_health(catalog: Catalog) -> Iterator[Suggestion]:
     """Statistics that are out of date, dead rows that stay, autovacuum switched off by hand, tables without a key."""
+    words, facts = words_for(catalog.facts.engine), catalog.facts
     for table in catalog.tables:
         if table.stats.kind in _STORED:
-            yield from _stale(table)
-            yield from _bloat(table)
-            yield from _autovacuum_off(table)
-            yield from _no_key(table, catalog)
+            yield from _stale(table, facts, words)
+            yield from _bloat(table, words)
+            yield from _free_space(table, words)
+            yield from _autovacuum_off(table, words)
+            yield from _no_key(table, catalog, words)
 
 
-def _stale(table: TableRow) -> Iterator[Suggestion]:
+def _rows(stats: TableStats) -> int:
+    """Rows as counted, or as estimated where the server does not count them."""
+    return stats.live_rows if stats.live_rows is not None else max(0, round(stats.rows_estimate))
+
+
+def _stale(table: TableRow, facts: ServerFacts, words: Words) -> Iterator[Suggestion]:
     stats = table.stats
-    live, modified = stats.live_rows or 0, stats.modified_since_analyze
+    live, modified = _rows(stats), stats.modified_since_analyze
     never = stats.rows_estimate < 0 and stats.last_analyze is None
     if modified is None or max(live, modified) < FEW_ROWS:
         return
-    modified = min(modified, _not_seen(stats, live))
+    if facts.traits.counts_late:
+        modified = min(modified, _not_seen(stats, live, facts.block_size))
     share = 1.0 if never else modified / max(live, 1)
     if share < STALE_SHARE:
         return
@@ -59,20 +72,23 @@ def _stale(table: TableRow) -> Iterator[Suggestion]:
         f"{stats.name} holds {count(live)} rows and has never been analysed: the planner guesses."
         if never
         else f"{count(modified)} rows of {stats.name} were changed since its last ANALYZE, against {count(live)} it "
-        f"holds; the planner still plans for {count(max(stats.rows_estimate, 0))}."
+        "holds"
+        + (f"; the planner still plans for {count(stats.rows_estimate)}." if live != stats.rows_estimate else ".")
     )
+    if stats.options.get(_RECALCULATES) == "0":
+        why += f" Its option {_RECALCULATES.upper()}=0 keeps the server from renewing them by itself."
     yield _about(
         table,
         rule="stale-statistics",
         priority=SuggestionPriority.HIGH if share >= 1 else SuggestionPriority.MEDIUM,
         title=f"Analyze {stats.name}: its statistics are out of date",
-        text=f"{why} Wrong row counts make it choose wrong joins and scans. ANALYZE reads a sample and takes seconds.",
+        text=f"{why} {words.remedies['stale-statistics']}",
         facts=[f"modified since analyze: {count(modified)}", f"live rows: {count(live)}"],
         change=Analyze(stats.schema, stats.name),
     )
 
 
-def _not_seen(stats: TableStats, live: int) -> int:
+def _not_seen(stats: TableStats, live: int, page_bytes: int) -> int:
     """Most rows that the last ANALYZE can have missed.
 
     A session reports its rows up to seconds late, so that rows loaded and analysed at once are counted twice and as
@@ -83,11 +99,11 @@ def _not_seen(stats: TableStats, live: int) -> int:
     recounted = stats.last_analyze is None or (stats.last_vacuum or 0) > stats.last_analyze + 60_000
     if recounted or stats.pages <= 0 or stats.rows_estimate <= 0 or stats.size_bytes is None:
         return live + churn
-    growth = stats.size_bytes / PAGE_BYTES / stats.pages - 1
+    growth = stats.size_bytes / page_bytes / stats.pages - 1
     return int(churn + max(0.0, min(live - stats.rows_estimate, growth * stats.rows_estimate)))
 
 
-def _bloat(table: TableRow) -> Iterator[Suggestion]:
+def _bloat(table: TableRow, words: Words) -> Iterator[Suggestion]:
     stats = table.stats
     live, dead = stats.live_rows or 0, stats.dead_rows or 0
     share = dead / max(live + dead, 1)
@@ -100,36 +116,55 @@ def _bloat(table: TableRow) -> Iterator[Suggestion]:
         priority=SuggestionPriority.HIGH if share >= 0.5 else SuggestionPriority.MEDIUM,
         title=f"Vacuum {stats.name}: {percent(share)} of its rows are dead",
         text=f"{count(dead)} dead rows lie between {count(live)} live ones in {stats.name} "
-        f"({size(stats.size_bytes)}): scans read them and new rows find no room. VACUUM makes their space usable "
-        "again; it does not make the file smaller."
+        f"({size(stats.size_bytes)}): {words.remedies['table-bloat']}"
         + (" Autovacuum is switched off for this table, so they will come back." if off else ""),
         facts=[f"dead rows: {count(dead)}", f"live rows: {count(live)}", f"last vacuum: {moment(stats.last_vacuum)}"],
         change=Vacuum(stats.schema, stats.name),
     )
 
 
-def _autovacuum_off(table: TableRow) -> Iterator[Suggestion]:
+def _free_space(table: TableRow, words: Words) -> Iterator[Suggestion]:
+    """Space inside a table's own file that only this table could use again, where the server says so."""
+    stats = table.stats
+    free, used = stats.free_bytes, (stats.size_bytes or 0) + (stats.index_bytes or 0)
+    if free is None or free < FREE_BYTES or free / (free + used) < DEAD_SHARE:
+        return
+    share = free / (free + used)
+    yield _about(
+        table,
+        rule="table-bloat",
+        priority=SuggestionPriority.HIGH if share >= 0.5 else SuggestionPriority.MEDIUM,
+        title=f"Rebuild {stats.name}: {percent(share)} of its file is free space",
+        text=f"{size(free)} of the {size(free + used)} that {stats.name} takes on disk hold nothing. "
+        f"{words.remedies['table-bloat']}",
+        facts=[f"free: {size(free)}", f"rows and indexes: {size(used)}", f"rows: {count(_rows(stats))}"],
+        change=Rebuild(stats.schema, stats.name),
+        risk=Risk.MEDIUM,
+    )
+
+
+def _autovacuum_off(table: TableRow, words: Words) -> Iterator[Suggestion]:
     stats = table.stats
     if not _is_off(table):
         return
     written = sum(stats.counters.get(name) or 0 for name in ("inserts", "updates", "deletes"))
     if written < FEW_ROWS and (stats.dead_rows or 0) < FEW_ROWS:
         return
+    remedy = words.remedies["autovacuum-off"].format(table=f"{stats.schema}.{stats.name}")
     yield _about(
         table,
         rule="autovacuum-off",
         priority=SuggestionPriority.MEDIUM,
         title=f"Autovacuum is switched off for {stats.name}",
         text=f"{stats.name} is written to, and the storage option autovacuum_enabled=false keeps autovacuum from "
-        "cleaning and analysing it. If there is no reason left for it: "
-        f"ALTER TABLE {stats.schema}.{stats.name} RESET (autovacuum_enabled).",
+        f"cleaning and analysing it. {remedy}",
         facts=[f"rows written: {count(written)}", f"dead rows: {count(stats.dead_rows)}"],
     )
 
 
-def _no_key(table: TableRow, catalog: Catalog) -> Iterator[Suggestion]:
+def _no_key(table: TableRow, catalog: Catalog, words: Words) -> Iterator[Suggestion]:
     stats = table.stats
-    if stats.has_primary_key or stats.kind != "table" or (stats.live_rows or 0) < FEW_ROWS:
+    if stats.has_primary_key or stats.kind != "table" or _rows(stats) < FEW_ROWS:
         return
     changed = sum(stats.counters.get(name) or 0 for name in ("updates", "deletes"))
     unique = any(row.stats.unique for row in catalog.indexes if _on(row.stats, table))
@@ -140,9 +175,9 @@ def _no_key(table: TableRow, catalog: Catalog) -> Iterator[Suggestion]:
         rule="no-primary-key",
         priority=SuggestionPriority.LOW,
         title=f"{stats.name} has no primary key",
-        text=f"{stats.name} is updated and has neither a primary key nor a unique index: rows cannot be told apart, "
-        "duplicates are not kept out, and logical replication refuses its updates.",
-        facts=[f"rows: {count(stats.live_rows)}", f"updates and deletes counted: {count(changed)}"],
+        text=f"{stats.name} is updated and has neither a primary key nor a unique index: "
+        f"{words.remedies['no-primary-key']}",
+        facts=[f"rows: {count(_rows(stats))}", f"updates and deletes counted: {count(changed)}"],
     )
 
 
@@ -156,6 +191,7 @@ def _is_off(table: TableRow) -> bool:
 
 def sequences(catalog: Catalog) -> Iterator[Suggestion]:
     """Sequences that have used most of the numbers their column can hold."""
+    words = words_for(catalog.facts.engine)
     for sequence in catalog.sequences or ():
         if sequence.last_value is None or sequence.cycles or sequence.increment < 1 or sequence.limit <= 0:
             continue
@@ -171,8 +207,7 @@ def sequences(catalog: Catalog) -> Iterator[Suggestion]:
             priority=SuggestionPriority.HIGH if share >= 0.9 else SuggestionPriority.MEDIUM,
             title=f"{sequence.name} has used {percent(share)} of its numbers",
             text=f"{sequence.name} stands at {exact(sequence.last_value)} of {exact(sequence.limit)}, the most that "
-            f"{where}{kind} can hold. When it runs out, inserts fail. Plan the move to bigint: a new column filled in "
-            "the background and swapped in, since changing the type rewrites the table under a lock.",
+            f"{where}{kind} can hold. When it runs out, inserts fail. {words.remedies['sequence-exhaustion']}",
             evidence_kind=EvidenceKind.COUNTED,
             evidence={
                 "kind": EvidenceKind.COUNTED.value,
@@ -187,7 +222,7 @@ def sequences(catalog: Catalog) -> Iterator[Suggestion]:
 
 def sessions(catalog: Catalog) -> Iterator[Suggestion]:
     """Transactions left open, and connections that are running out."""
-    state = catalog.sessions
+    state, words = catalog.sessions, words_for(catalog.facts.engine)
     if state is None:
         return
     idle = [one for one in state.idle_in_transaction if (one.get("state_age_ms") or 0) >= IDLE_TRANSACTION_MS]
@@ -198,10 +233,11 @@ def sessions(catalog: Catalog) -> Iterator[Suggestion]:
             "idle-in-transaction",
             SuggestionPriority.HIGH,
             f"{len(idle)} sessions sit idle in an open transaction, one for {duration(longest)}",
-            "An open transaction keeps its locks and keeps VACUUM from removing any row that died since it began. Find "
-            "where the application does not commit, and set idle_in_transaction_session_timeout as a net: "
-            f"{', '.join(users)}.",
-            [f"pid {one.get('pid')}: idle in transaction for {duration(one['state_age_ms'])}" for one in idle[:10]],
+            f"{words.remedies['idle-in-transaction']}: {', '.join(users)}.",
+            [
+                f"{words.session_id} {one.get('pid')}: idle in transaction for {duration(one['state_age_ms'])}"
+                for one in idle[:10]
+            ],
         )
     used, free = sum(state.by_state.values()), state.max_connections - state.reserved
     if free > 0 and used / free >= SATURATED:
@@ -209,8 +245,7 @@ def sessions(catalog: Catalog) -> Iterator[Suggestion]:
             "connection-saturation",
             SuggestionPriority.HIGH if used / free >= 0.9 else SuggestionPriority.MEDIUM,
             f"{used} of {free} connections are taken",
-            "When the last one is taken, new sessions are refused. Put a connection pooler in front or lower the "
-            "pools of the applications; raising max_connections costs memory for each of them.",
+            words.remedies["connection-saturation"],
             [f"{name}: {number}" for name, number in sorted(state.by_state.items())],
         )
 
@@ -239,6 +274,7 @@ def _about(
     text: str,
     facts: list[str],
     change: Change | None = None,
+    risk: Risk = Risk.LOW,
 ) -> Suggestion:
     stats = table.stats
     return Suggestion(
@@ -251,7 +287,7 @@ def _about(
         evidence_kind=EvidenceKind.COUNTED,
         evidence={"kind": EvidenceKind.COUNTED.value, "facts": facts},
         confidence=0.9,
-        risk=Risk.LOW,
+        risk=risk,
         schema=stats.schema,
         table=stats.name,
         change=change,

@@ -7,10 +7,12 @@ columns, predicate and uniqueness; each of these decides whether one can take th
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from meshag_tui.snapshot import ForeignKey, IndexKey, IndexStats
 from meshag_tui.types import IndexColumn, IndexSpec
 
+_PREFIX = re.compile(r"\((\d+)\)")
 _CAST_TO_TEXT = re.compile(r"::(text|character varying)(\(\d+\))?")
 
 
@@ -21,7 +23,7 @@ def same_expression(one: str | None, other: str | None) -> bool:
 
 def plain(expression: str) -> str:
     """An expression without blanks, brackets, casts to text and the quotes of plain lower-case names."""
-    bare = _CAST_TO_TEXT.sub("", re.sub(r'"([a-z_][a-z0-9_]*)"', r"\1", expression))
+    bare = _CAST_TO_TEXT.sub("", re.sub(r'(["`])([a-z_][a-z0-9_]*)\1', r"\2", expression))
     return re.sub(r"[\s()]", "", bare)
 
 
@@ -37,12 +39,38 @@ def same_key(one: IndexKey, other: IndexKey) -> bool:
     )
 
 
+def whole_keys(index: IndexStats) -> tuple[IndexKey, ...]:
+    """The keys with those the server adds by itself, where these are not among them already."""
+    named = {key.column for key in index.keys}
+    added = (name for name in index.suffix if name not in named)
+    return (*index.keys, *(IndexKey(name, None, "", None, False, False) for name in added))
+
+
+def prefix_length(opclass: str | None) -> int | None:
+    """Of how many characters a key of the first characters of a column is; None where it is of the whole column."""
+    match = _PREFIX.fullmatch(opclass or "")
+    return int(match[1]) if match else None
+
+
+def _leads(short: IndexKey, long: IndexKey) -> bool:
+    """Whether a key can stand in for another: the same, or one of more characters of the same column."""
+    if same_key(short, long):
+        return True
+    mine, theirs = prefix_length(short.opclass), prefix_length(long.opclass)
+    longer = mine is not None and (not long.opclass or (theirs is not None and theirs > mine))
+    return longer and same_key(replace(short, opclass=""), replace(long, opclass=""))
+
+
 def twins(one: IndexStats, other: IndexStats) -> bool:
-    """Whether two indexes are the same but for name, constraint and size."""
+    """Whether two indexes are the same but for name, constraint and size.
+
+    Keys the server adds count, except in unique indexes: these keep only their own from repeating.
+    """
+    mine, theirs = (one.keys, other.keys) if one.unique else (whole_keys(one), whole_keys(other))
     return (
         _same_place(one, other)
-        and len(one.keys) == len(other.keys)
-        and all(same_key(a, b) for a, b in zip(one.keys, other.keys, strict=True))
+        and len(mine) == len(theirs)
+        and all(same_key(a, b) for a, b in zip(mine, theirs, strict=True))
         and set(one.include) == set(other.include)
         and one.unique == other.unique
         and one.nulls_not_distinct == other.nulls_not_distinct
@@ -53,14 +81,15 @@ def covered_by(short: IndexStats, long: IndexStats) -> bool:
     """Whether every use of `short` is served by `long`: a B-tree prefix of it, or its twin that is also unique."""
     if short.unique or short.method != "btree" or not _same_place(short, long) or not long.keys:
         return False
-    if len(short.keys) > len(long.keys):
+    mine, theirs = whole_keys(short), whole_keys(long)
+    if len(short.keys) > len(theirs):
         return False
-    if len(short.keys) == len(long.keys) and not (long.unique or set(short.include) < set(long.include)):
+    pairs = list(zip(short.keys, theirs[: len(short.keys)], strict=True))
+    same = len(mine) == len(theirs) and all(same_key(a, b) for a, b in zip(mine, theirs, strict=True))
+    if same and not (long.unique or set(short.include) < set(long.include)):
         return False
-    stored = {key.column for key in long.keys} | set(long.include)
-    return set(short.include) <= stored and all(
-        same_key(a, b) for a, b in zip(short.keys, long.keys[: len(short.keys)], strict=True)
-    )
+    stored = {key.column for key in theirs} | set(long.include)
+    return set(short.include) <= stored and all(_leads(a, b) for a, b in pairs)
 
 
 def _same_place(one: IndexStats, other: IndexStats) -> bool:
@@ -73,7 +102,7 @@ def _same_place(one: IndexStats, other: IndexStats) -> bool:
 
 def usable(index: IndexStats) -> bool:
     """Whether the planner can use it for any row of its table."""
-    return index.valid and index.ready and index.predicate is None
+    return index.valid and index.ready and index.predicate is None and not index.hidden
 
 
 def covers_columns(index: IndexStats, columns: tuple[str, ...]) -> bool:
@@ -87,6 +116,13 @@ def supports(index: IndexStats, key: ForeignKey) -> bool:
     return (index.schema, index.table) == (key.schema, key.table) and covers_columns(index, key.columns)
 
 
+def holds(index: IndexStats, columns: tuple[str, ...]) -> bool:
+    """Whether a server that wants an index for each foreign key is content with this one: whole columns in order."""
+    lead = index.keys[: len(columns)]
+    whole = all(prefix_length(key.opclass) is None for key in lead)
+    return index.method == "btree" and whole and tuple(key.column for key in lead) == columns
+
+
 def serves(index: IndexStats, spec: IndexSpec, free: int) -> bool:
     """Whether an existing index already does what `spec` would.
 
@@ -95,11 +131,12 @@ def serves(index: IndexStats, spec: IndexSpec, free: int) -> bool:
     """
     if not (index.valid and index.ready) or (index.schema, index.table) != (spec.schema, spec.table):
         return False
+    keys = whole_keys(index)
     if index.method != spec.method or not (index.predicate is None or same_expression(index.predicate, spec.where)):
         return False
-    if len(index.keys) < len(spec.columns):
+    if len(keys) < len(spec.columns):
         return False
-    lead = list(index.keys[: len(spec.columns)])
+    lead = list(keys[: len(spec.columns)])
     wanted = list(spec.columns)
     if not all(any(_is(key, column) for key in lead[:free]) for column in wanted[:free]):
         return False
@@ -107,13 +144,16 @@ def serves(index: IndexStats, spec: IndexSpec, free: int) -> bool:
     if not all(_is(key, column) for key, column in rest):
         return False
     turned = {key.descending != column.descending for key, column in rest}
-    stored = {key.column for key in index.keys} | set(index.include)
+    stored = {key.column for key in keys} | set(index.include)
     return len(turned) <= 1 and set(spec.include) <= stored
 
 
 def _is(key: IndexKey, column: IndexColumn) -> bool:
     if column.is_expression:
         return key.column is None and same_expression(key.expression, column.name)
+    wanted, have = prefix_length(column.opclass), prefix_length(key.opclass)
+    if wanted is not None:
+        return key.column == column.name and (have or wanted) >= wanted
     return key.column == column.name and (column.opclass is None or key.opclass == column.opclass)
 
 

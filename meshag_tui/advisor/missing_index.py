@@ -6,21 +6,26 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from meshag_tui.advisor.candidates import describe
+from meshag_tui.advisor.indexes import serves
 from meshag_tui.advisor.pricing import Pricer
 from meshag_tui.advisor.search import Choice, Search, Serves, writes_to
 from meshag_tui.advisor.statistics import Tables
+from meshag_tui.snapshot import IndexStats
 from meshag_tui.text import count, duration, percent, size
 from meshag_tui.types import (
     CreateIndex,
     EvidenceKind,
     IndexSpec,
     Risk,
+    ShowIndex,
     Suggestion,
     SuggestionPriority,
     SuggestionType,
 )
 
 DAY_MS = 86_400_000
+FOR_NOTHING = 100
+"""Rows read for one returned from which it is plain that an index is missing."""
 
 
 def suggestions(
@@ -65,9 +70,11 @@ def _suggestion(
     top = served[0]
     bytes_ = pricer.size(spec)
     others = [other for other in choice.candidate.specs if other != spec]
+    reads = f", and reads {_examined(top)}" if top.statement.query.rows_examined is not None else ""
     text = [
         f"{top.statement.query.uid} takes {duration(top.statement.query.mean_time_ms)} a call, "
-        f"{count(top.statement.query.calls)} calls in the window. With an index on {spec.table} ({describe(spec)}) "
+        f"{count(top.statement.query.calls)} calls in the window{reads}. "
+        f"With an index on {spec.table} ({describe(spec)}) "
         + (
             f"the planner prices it at {_cost(top.after)} instead of {_cost(top.before)}, {percent(top.gain)} less."
             if planned
@@ -111,12 +118,19 @@ def _suggestion(
             for one in served
         ],
     }
+    hidden = _hidden(choice, spec, tables)
+    kind, what = "missing-index", f"Index {spec.table} ({describe(spec)})"
+    change: CreateIndex | ShowIndex = CreateIndex(spec)
+    if hidden is not None:
+        kind, what = "missing-index-hidden", f"Show {hidden.name} on {spec.table} again"
+        change = ShowIndex(hidden.schema, hidden.table, hidden.name)
+        text.append(f"{hidden.name} has these keys already, hidden from plans: nothing has to be made.")
     return Suggestion(
         rule="missing-index",
-        identity=f"missing-index:{spec.schema}.{spec.table}:{describe(spec)}",
+        identity=f"{kind}:{spec.schema}.{spec.table}:{describe(spec)}",
         type=SuggestionType.INDEX_OPTIMIZATION,
         priority=_priority(share, top.gain),
-        title=f"Index {spec.table} ({describe(spec)}): about {percent(share)} of all query time",
+        title=f"{what}: about {percent(share)} of all query time",
         text=" ".join(text),
         evidence_kind=choice.evidence,
         evidence=evidence,
@@ -124,7 +138,7 @@ def _suggestion(
         risk=Risk.MEDIUM,
         schema=spec.schema,
         table=spec.table,
-        change=CreateIndex(spec),
+        change=change,
         query_ids=tuple(one.statement.query.id for one in served),
         gain_ms_per_day=saved * DAY_MS / span_ms if span_ms else None,
     )
@@ -139,12 +153,31 @@ def _priority(share: float, gain: float) -> SuggestionPriority:
 def _confidence(choice: Choice, planned: bool) -> float:
     """How far the method is to be trusted: the planner's word above ours, real values above unknown ones."""
     if not planned:
-        return 0.5
+        return 0.65 if any(_reads_for_nothing(one) for one in choice.serves) else 0.5
     return 0.7 if any(one.statement.plan.mode == "generic" for one in choice.serves) else 0.85
 
 
+def _reads_for_nothing(one: Serves) -> bool:
+    """Whether the server has counted that nearly all a statement reads is thrown away."""
+    query = one.statement.query
+    return bool(query.rows_examined) and (query.rows_examined or 0) >= FOR_NOTHING * max(1, query.rows or 0)
+
+
+def _examined(one: Serves) -> str:
+    query = one.statement.query
+    each = (query.rows_examined or 0) / max(1, query.calls)
+    return f"{count(each)} rows a call to return {count((query.rows or 0) / max(1, query.calls))}"
+
+
+def _hidden(choice: Choice, spec: IndexSpec, tables: Tables) -> IndexStats | None:
+    """An index kept out of plans that would do."""
+    view = tables.view(spec.schema, spec.table)
+    found = view.hidden if view is not None else ()
+    return next((index for index in found if serves(index, spec, choice.candidate.free)), None)
+
+
 def _cost(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}" if value >= 1 else f"{value:.2g}"
 
 
 def _fact(one: Serves, planned: bool) -> str:
@@ -153,6 +186,7 @@ def _fact(one: Serves, planned: bool) -> str:
     return (
         f"{query.uid}: {count(query.calls)} calls, {duration(query.total_time_ms)} in all, "
         f"{how} {_cost(one.before)} → {_cost(one.after)} ({percent(one.gain)} less)"
+        + (f", reads {_examined(one)}" if query.rows_examined is not None else "")
     )
 
 

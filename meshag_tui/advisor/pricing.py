@@ -43,7 +43,12 @@ class Statement:
         if any(node.kind not in _HANDS_UP_ALL for node in self.plan.root.walk() if node is not scans[0]):
             return None
         view = tables.view(scans[0].schema or "", scans[0].table or "")
-        return None if view is None else self.query.rows / self.query.calls / view.rows
+        if view is None:
+            return None
+        read = view.rows
+        if self.query.rows_examined and scans[0].kind == "Seq Scan":  # counted goes above an estimate of the table
+            read = max(1.0, self.query.rows_examined / self.query.calls)
+        return min(1.0, self.query.rows / self.query.calls / read)
 
     def misjudged(self, tables: Tables) -> bool:
         """Whether calls really find far fewer rows than the plan's sample values promise."""

@@ -7,13 +7,15 @@ a suggested index helps is left out of the rules that guess at the same slowness
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.conditions import computed, computed_in_text, index_not_used, pattern
 from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.spills import spills
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables
+from meshag_tui.engines import words_for
 from meshag_tui.text import count, duration, percent, size
 from meshag_tui.types import Suggestion
 
@@ -23,13 +25,16 @@ if TYPE_CHECKING:
 NOTABLE_SHARE = 0.02
 FAR_OFFSET_BLOCKS = 50.0
 LONG_LIST = 100
-SPILL_BLOCKS = 32.0
+FAR_OFFSET_ROWS = 1_000.0
+WASTEFUL_ROWS = 10_000.0
+WASTEFUL_RATIO = 100.0
 WIDE_ROW_BYTES = 1_000.0
-_OFFSET = re.compile(r"\bOFFSET\s+(\$\d+|\d+)", re.IGNORECASE)
+_OFFSET = re.compile(r"\bOFFSET\s+(?:\$\d+|\d+|\?)|\bLIMIT\s+(?:\?|\d+)\s*,", re.IGNORECASE)
 _NOT_IN = re.compile(r"\bNOT\s+IN\s*\(\s*SELECT\b", re.IGNORECASE)
-_RANDOM = re.compile(r"\bORDER\s+BY\s+random\s*\(\s*\)", re.IGNORECASE)
-_LIST = re.compile(r"\bIN\s*\(((?:\s*\$\d+\s*,)+\s*\$\d+)\s*\)", re.IGNORECASE)
+_RANDOM = re.compile(r"\bORDER\s+BY\s+(?P<function>random|rand)\s*\(\s*\)", re.IGNORECASE)
+_LIST = re.compile(r"\bIN\s*\(((?:\s*(?:\$\d+|\?)\s*,)+\s*(?:\$\d+|\?))\s*\)", re.IGNORECASE)
 _STAR = re.compile(r"^\s*SELECT\s+(?:\w+\.)?\*\s+FROM\b", re.IGNORECASE)
+_WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
 
 
 def query_advice(
@@ -41,91 +46,99 @@ def query_advice(
         examined: the notable statements of the window.
         helped: ids of statements a suggested index serves.
     """
+    remedies = words_for(catalog.facts.engine).remedies
     for one in examined:
         if one.query.kind not in ("select", "update", "delete", "insert"):
             continue
-        yield from _spill(one, catalog, helped)
+        if one.query.id not in helped:
+            yield from spills(one, catalog, remedies)
         if one.share < NOTABLE_SHARE:
             continue
-        yield from _offset(one, helped)
-        yield from _not_in(one)
-        yield from _random(one)
-        yield from _long_list(one)
-        yield from computed(one, tables, helped)
-        yield from computed_in_text(one, tables)
+        yield from _offset(one, helped, remedies)
+        yield from _not_in(one, remedies)
+        yield from _random(one, remedies)
+        yield from _long_list(one, remedies)
+        yield from computed(one, tables, helped, remedies)
+        yield from computed_in_text(one, tables, remedies)
         yield from index_not_used(one, catalog, tables)
-        yield from pattern(one, tables, helped)
-        yield from _correlated(one)
+        yield from pattern(one, tables, helped, remedies)
+        yield from _correlated(one, remedies)
         yield from _wide(one, tables)
-    yield from _one_by_one(examined, catalog)
+        yield from _without_index(one, helped, remedies)
+    yield from _one_by_one(examined, catalog, remedies)
 
 
-def _spill(one: Examined, catalog: Catalog, helped: Collection[int]) -> Iterator[Suggestion]:
-    written, calls = one.query.temp_written, max(one.query.calls, 1)
-    if not written or written / calls < SPILL_BLOCKS or one.share < 0.005 or one.query.id in helped:
+def _without_index(one: Examined, helped: Collection[int], remedies: Mapping[str, str]) -> Iterator[Suggestion]:
+    """A statement nobody could explain that reads far more than it returns, by the server's own count."""
+    examined, rows, without = one.examined_per_call, one.rows_per_call, one.query.no_index_calls
+    if one.plan is not None or one.query.id in helped or examined is None or rows is None or not without:
         return
-    each = written / calls * catalog.facts.block_size
-    have = catalog.facts.settings.get("work_mem", "unknown")
-    wanted = max(4, 2 ** (int(each * 2.5) // 1024**2).bit_length())
+    if not _WHERE.search(one.words) or examined < WASTEFUL_ROWS or examined < WASTEFUL_RATIO * max(rows, 1.0):
+        return
     yield advice(
-        "work-mem-spill",
+        "no-index-used",
         one,
-        f"{one.query.uid} writes {size(each)} of temporary files a call",
-        f"A sort or hash of {one.query.uid} does not fit in work_mem ({have}) and spills {size(each)} to temporary "
-        f"files on each of {count(calls)} calls. Sort or keep fewer rows, or give this report more memory: "
-        f"SET LOCAL work_mem = '{wanted}MB' in its transaction. Raising work_mem for all multiplies by every session.",
-        [f"{count(written)} temporary blocks written in {count(calls)} calls", f"work_mem {have}"],
-        0.85,
+        f"{one.query.uid} reads {count(examined)} rows a call without an index, and returns {count(rows)}",
+        f"{count(without)} of {count(one.query.calls)} calls read a table without an index. "
+        f"{remedies['no-index-used']}",
+        [f"{count(examined)} rows read and {count(rows)} returned a call", f"{count(without)} calls without an index"],
+        0.6,
     )
 
 
-def _offset(one: Examined, helped: Collection[int]) -> Iterator[Suggestion]:
-    blocks, rows = one.blocks_per_call, one.rows_per_call
-    if not _OFFSET.search(one.words) or blocks is None or rows is None or one.query.id in helped:
+def _offset(one: Examined, helped: Collection[int], remedies: Mapping[str, str]) -> Iterator[Suggestion]:
+    rows = one.rows_per_call
+    if not _OFFSET.search(one.words) or rows is None or one.query.id in helped:
         return
-    if blocks < FAR_OFFSET_BLOCKS or blocks < 3 * rows:
+    blocks, examined = one.blocks_per_call, one.examined_per_call
+    if blocks is not None and blocks >= max(FAR_OFFSET_BLOCKS, 3 * rows):
+        read = f"{count(blocks)} blocks"
+    elif examined is not None and examined >= max(FAR_OFFSET_ROWS, 10 * rows):
+        read = f"{count(examined)} rows"
+    else:
         return
     yield advice(
         "offset-pagination",
         one,
         f"{one.query.uid} pages with OFFSET and throws most of what it reads away",
-        f"To return {count(rows)} rows, {one.query.uid} touches {count(blocks)} blocks a call: every page reads all "
-        "the pages before it. Remember the last key shown and ask for what follows it (keyset pagination): "
-        "WHERE (sort columns) > (last values) ORDER BY … LIMIT n.",
-        [f"{count(blocks)} blocks and {count(rows)} rows a call", f"{count(one.query.calls)} calls"],
+        f"To return {count(rows)} rows, {one.query.uid} reads {read} a call: every page reads all the pages before it. "
+        "Remember the last key shown and ask for what follows it (keyset pagination): "
+        f"{remedies['offset-pagination']}",
+        [f"reads {read} and returns {count(rows)} rows a call", f"{count(one.query.calls)} calls"],
         0.8,
     )
 
 
-def _not_in(one: Examined) -> Iterator[Suggestion]:
+def _not_in(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
     if not _NOT_IN.search(one.words):
         return
     yield advice(
         "not-in-subquery",
         one,
         f"{one.query.uid}: write NOT EXISTS instead of NOT IN (SELECT …)",
-        "NOT IN gives no row at all as soon as the sub-query returns one NULL, and it cannot be planned as an "
-        "anti-join: the sub-query's result is searched for each row. NOT EXISTS means what is usually meant and joins.",
+        f"NOT IN gives no row at all as soon as the sub-query returns one NULL, and {remedies['not-in-subquery']} "
+        "NOT EXISTS means what is usually meant and joins.",
         [f"{count(one.query.calls)} calls, {duration(one.query.mean_time_ms)} each"],
         0.75,
     )
 
 
-def _random(one: Examined) -> Iterator[Suggestion]:
-    if not _RANDOM.search(one.words):
+def _random(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
+    match = _RANDOM.search(one.words)
+    if match is None:
         return
+    function = f"{match['function'].lower()}()"
     yield advice(
         "order-by-random",
         one,
-        f"{one.query.uid} sorts by random(): every row is read and sorted for a few",
-        "ORDER BY random() computes and sorts a value for every row. Take a random key from the range of the primary "
-        "key and read from there, or use TABLESAMPLE.",
+        f"{one.query.uid} sorts by {function}: every row is read and sorted for a few",
+        f"ORDER BY {function} computes and sorts a value for every row. {remedies['order-by-random']}",
         [f"{count(one.query.calls)} calls, {duration(one.query.mean_time_ms)} each"],
         0.85,
     )
 
 
-def _long_list(one: Examined) -> Iterator[Suggestion]:
+def _long_list(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
     longest = max((match.group(1).count(",") + 1 for match in _LIST.finditer(one.words)), default=0)
     if longest < LONG_LIST:
         return
@@ -133,14 +146,13 @@ def _long_list(one: Examined) -> Iterator[Suggestion]:
         "long-in-list",
         one,
         f"{one.query.uid} passes {count(longest)} values in an IN list",
-        "Each length of list is a statement of its own to parse, plan and count. Pass one array and write = ANY ($1), "
-        "or join unnest($1).",
+        remedies["long-in-list"],
         [f"{count(longest)} parameters in one list"],
         0.7,
     )
 
 
-def _correlated(one: Examined) -> Iterator[Suggestion]:
+def _correlated(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
     """A sub-query run again for each row of the outer one, where that is most of the cost."""
     if one.plan is None:
         return
@@ -158,8 +170,8 @@ def _correlated(one: Examined) -> Iterator[Suggestion]:
                 "correlated-subquery",
                 one,
                 f"{one.query.uid} runs a sub-query again for each of {count(again)} rows",
-                "The sub-query depends on the outer row, so it is run once for each. Compute it once for all rows (a "
-                "join with a grouped sub-query, or a window function) or look rows up with LATERAL and an index.",
+                "The sub-query depends on the outer row, so it is run once for each. "
+                f"{remedies['correlated-subquery']}",
                 [f"about {count(again)} runs at planner cost {child.total_cost:,.1f} of {one.plan.cost:,.0f} in all"],
                 0.7,
             )
@@ -197,9 +209,9 @@ def _wide(one: Examined, tables: Tables) -> Iterator[Suggestion]:
             return
 
 
-def _one_by_one(examined: Sequence[Examined], catalog: Catalog) -> Iterator[Suggestion]:
+def _one_by_one(examined: Sequence[Examined], catalog: Catalog, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
     """Many look-ups of one row by key where one statement could fetch all: N+1."""
-    unique = {(row.stats.schema, row.stats.name) for row in catalog.indexes if row.stats.unique}
+    unique = {(row.stats.schema, row.stats.table, row.stats.name) for row in catalog.indexes if row.stats.unique}
     all_calls = sum(one.query.calls for one in examined)
     for one in examined:
         rows = one.rows_per_call
@@ -208,7 +220,7 @@ def _one_by_one(examined: Sequence[Examined], catalog: Catalog) -> Iterator[Sugg
         node = one.plan.root
         while node.kind in ("Limit", "Result", "LockRows") and node.children:
             node = node.children[0]
-        if (node.schema or "", node.index or "") not in unique or "Index Cond" not in node.conditions:
+        if (node.schema or "", node.table or "", node.index or "") not in unique or "Index Cond" not in node.conditions:
             continue
         lists = [
             other
@@ -233,8 +245,8 @@ def _one_by_one(examined: Sequence[Examined], catalog: Catalog) -> Iterator[Sugg
             one,
             f"{one.query.uid} reads {node.table} one row at a time, {count(one.query.calls)} calls",
             f"{one.query.uid} is {percent(one.query.calls / max(all_calls, 1))} of all calls, each a look-up of one "
-            f"row by key. {because}Each is fast; the round trips are the load. Fetch them in a single query: a join, "
-            "or WHERE key = ANY ($1).",
+            f"row by key. {because}Each is fast; the round trips are the load. Fetch them in a single query: "
+            f"{remedies['n-plus-one']}",
             [
                 f"{count(one.query.calls)} calls, {duration(one.query.mean_time_ms)} and {rows:.2f} rows each",
                 *(f"{other.query.uid}: {count(other.query.rows)} rows in all" for other in lists[:1]),

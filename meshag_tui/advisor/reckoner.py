@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from meshag_tui.advisor.candidates import condition_of
 from meshag_tui.advisor.costs import Weighed, weigh
-from meshag_tui.advisor.indexes import same_expression, serves
+from meshag_tui.advisor.indexes import prefix_length, same_expression, serves
 from meshag_tui.advisor.pricing import Price, Statement
 from meshag_tui.advisor.statistics import Tables, TableView
 from meshag_tui.advisor.wanted import SortOrder, extreme, sort_order
@@ -149,6 +149,8 @@ class Reckoner:
         given = spec.columns[led : led + len(wanted)]
         if [key.name for key in given] != [key.name for key in wanted]:
             return 0.0
+        if any(prefix_length(key.opclass) for key in given):
+            return 0.0
         if len({key.descending != other.descending for key, other in zip(given, wanted, strict=True)}) > 1:
             return 0.0
         limit = next((one.node.rows for one in nodes if one.node.kind == "Limit"), None)
@@ -281,7 +283,7 @@ def _part(tables: Tables, schema: str, table: str, home: TableView) -> TableView
     own = tables.views.get((schema, table))
     if own is None or own.relation == home.relation:
         return home
-    return own if own.columns else TableView(own.stats, home.columns, home.types, own.indexes)
+    return own if own.columns else replace(own, columns=home.columns, types=home.types)
 
 
 def _cost_below(nodes: Sequence[Weighed], path: str) -> float:

@@ -17,6 +17,7 @@ from meshag_tui.advisor.indexes import covered_by_spec
 from meshag_tui.advisor.pricing import Price, Pricer, Statement
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines.base import EngineError
+from meshag_tui.snapshot import CostModel
 from meshag_tui.types import (
     EvidenceKind,
     IndexSpec,
@@ -83,7 +84,12 @@ class Search:
 
 
 async def search(
-    statements: Sequence[Statement], pricer: Pricer, tables: Tables, settings: AdviceSettings, budget_bytes: int | None
+    statements: Sequence[Statement],
+    pricer: Pricer,
+    tables: Tables,
+    settings: AdviceSettings,
+    budget_bytes: int | None,
+    costs: CostModel,
 ) -> Search:
     """Choose indexes for a workload.
 
@@ -91,12 +97,14 @@ async def search(
         statements: with candidates and present plans.
         pricer: what answers "what would it cost".
         budget_bytes: most space all chosen indexes may take; None for no limit.
+        costs: what the prices are in.
     """
     result = Search()
     taken: frozenset[IndexSpec] = frozenset()
     room = budget_bytes
     failed: set[int] = set()
     total_ms = sum(statement.weight for statement in statements)
+    unit = _page_of_rows(costs) / _page_of_rows(CostModel())
     pool = _pool(statements)
     try:
         while len(result.choices) < MOST_INDEXES:
@@ -109,7 +117,7 @@ async def search(
                     continue
                 touched = [one for one in owners if one.query.id not in failed]
                 offer = await _offer(candidate, touched, taken, pricer, failed, result.notes)
-                if offer is not None and _worth(offer, tables, settings, total_ms):
+                if offer is not None and _worth(offer, tables, settings, total_ms, unit):
                     offers.append((offer, needs))
             if not offers:
                 break
@@ -123,6 +131,11 @@ async def search(
     result.complete = result.complete and not failed
     result.choices = _without_covered(result.choices)
     return result
+
+
+def _page_of_rows(costs: CostModel) -> float:
+    """The price of one page read in order with a hundred rows on it: what makes prices of two servers comparable."""
+    return costs.sequential_page + 100 * (costs.row + costs.operator)
 
 
 def _pool(statements: Sequence[Statement]) -> dict[Candidate, list[Statement]]:
@@ -174,8 +187,12 @@ def _weaker(evidence: EvidenceKind, price: Price) -> EvidenceKind:
     return EvidenceKind.STATED if EvidenceKind.STATED in (evidence, price.evidence) else price.evidence
 
 
-def _worth(choice: Choice, tables: Tables, settings: AdviceSettings, total_ms: float) -> bool:
-    """Whether it saves a statement enough, the workload something, and more than its upkeep takes."""
+def _worth(choice: Choice, tables: Tables, settings: AdviceSettings, total_ms: float, unit: float) -> bool:
+    """Whether it saves a statement enough, the workload something, and more than its upkeep takes.
+
+    Args:
+        unit: how many units of this server make one of PostgreSQL's, in which the thresholds are.
+    """
     wanted = settings.minimum_gain
     if choice.evidence is EvidenceKind.STATED or _widens(choice.candidate, tables):
         wanted = max(wanted, CAREFUL_GAIN)
@@ -183,7 +200,7 @@ def _worth(choice: Choice, tables: Tables, settings: AdviceSettings, total_ms: f
     if _widens(choice.candidate, tables):
         covering = any(spec.include for spec in choice.candidate.specs)
         least = COVERING_COST if covering else WIDENING_COST
-    best = max((one.gain for one in choice.serves if one.base >= least), default=0.0)
+    best = max((one.gain for one in choice.serves if one.base >= least * unit), default=0.0)
     saved = sum(one.saved_ms for one in choice.serves)
     return best >= wanted and saved >= MINIMUM_SHARE * total_ms and saved > _upkeep_ms(choice, tables)
 

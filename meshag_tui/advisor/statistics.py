@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshag_tui.engines.base import ColumnStatistics
-from meshag_tui.snapshot import IndexStats, TableStats
+from meshag_tui.snapshot import IndexStats, TableStats, Traits
 from meshag_tui.types import IndexSpec
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ Relation = tuple[str, str]
 SMALL_PAGES = 8
 _UNKNOWN_DISTINCT = 200.0  # what PostgreSQL itself assumes
 _UNKNOWN_WIDTH = 8
-_PAGE = 8192
 _WHERE = re.compile(r'^(?P<not>NOT )?"(?P<column>(?:[^"]|"")+)"(?P<null> IS NULL)?$')
 _WRITES = ("inserts", "updates", "deletes")
 _NO_DEDUPLICATION = ("numeric", "float4", "float8", "real", "double precision", "jsonb", "interval")
@@ -34,10 +33,13 @@ class TableView:
     stats: TableStats
     columns: Mapping[str, ColumnStatistics]
     types: Mapping[str, str]
-    indexes: tuple[IndexStats, ...] = ()
+    indexes: tuple[IndexStats, ...] = ()  # those that plans may use
+    hidden: tuple[IndexStats, ...] = ()  # those kept out of plans
     parts: tuple[Relation, ...] = ()  # leaf partitions, when it is a partitioned parent
     writes: float = 0.0  # rows inserted, updated or deleted in the window
     trigrams: bool = False  # pg_trgm is installed
+    traits: Traits = field(default_factory=Traits)
+    block_size: int = 8192
 
     @property
     def relation(self) -> Relation:
@@ -51,7 +53,7 @@ class TableView:
 
     @property
     def pages(self) -> float:
-        known = self.stats.pages or math.ceil((self.stats.size_bytes or 0) / _PAGE)
+        known = self.stats.pages or math.ceil((self.stats.size_bytes or 0) / self.block_size)
         return max(1.0, float(known))
 
     @property
@@ -100,17 +102,23 @@ class TableView:
         known = self.columns.get(column)
         return known.average_width if known else _UNKNOWN_WIDTH
 
+    @property
+    def suffix(self) -> tuple[str, ...]:
+        """Columns the server adds to the keys of every index by itself."""
+        return next((index.suffix for index in self.indexes if index.suffix), ())
+
     def index_bytes(self, spec: IndexSpec) -> int:
-        """Size an index would have. B-tree deduplication (13+) is counted, which HypoPG leaves out."""
+        """Size an index would have. B-tree deduplication (PostgreSQL 13+) is counted, which HypoPG leaves out."""
         if spec.method == "brin":
-            return 3 * _PAGE
+            return 3 * self.block_size
         rows = max(1.0, self.rows * self.where_share(spec.where))
-        width, distinct, dedup = 0.0, 1.0, not spec.include
+        width, distinct, dedup = 0.0, 1.0, self.traits.shares_repeats and not spec.include
         for key in spec.columns:
             width += _UNKNOWN_WIDTH * 2 if key.is_expression else self.width(key.name)
             distinct *= rows / 4 if key.is_expression else self.distinct(key.name)
             dedup = dedup and not self.types.get(key.name, "").startswith(_NO_DEDUPLICATION)
         width += sum(self.width(name) for name in spec.include)
+        width += sum(self.width(name) for name in self.suffix if all(key.name != name for key in spec.columns))
         tuple_bytes = 8 * math.ceil((8 + width) / 8)
         repeats = rows / min(distinct, rows)
         if dedup and repeats >= 2:
@@ -119,7 +127,7 @@ class TableView:
             entries = rows * (tuple_bytes + 4)
         if spec.method == "gin":
             entries *= 1.5  # several entries a row, kept once each with a compressed list of rows
-        return int(max(2 * _PAGE, entries / 0.9))
+        return int(max(2 * self.block_size, entries / 0.9))
 
 
 @dataclass(frozen=True)
@@ -170,10 +178,13 @@ def tables_of(catalog: Catalog, columns: Mapping[Relation, tuple[ColumnStatistic
             stats=_together(one, [stats[leaf] for leaf in leaves]) if leaves else one,
             columns={column.column: column for column in known},
             types={column.name: column.type for column in types.get(f"{key[0]}.{key[1]}", ())},
-            indexes=tuple(indexes.get(key, ())),
+            indexes=tuple(index for index in indexes.get(key, ()) if not index.hidden),
+            hidden=tuple(index for index in indexes.get(key, ()) if index.hidden),
             parts=leaves,
             writes=sum(written[leaf] for leaf in leaves) if leaves else written[key],
             trigrams="pg_trgm" in catalog.facts.extensions,
+            traits=catalog.facts.traits,
+            block_size=catalog.facts.block_size,
         )
     return Tables(views, parents)
 

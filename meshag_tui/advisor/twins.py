@@ -1,7 +1,7 @@
 """Which indexes are copies of others, and which are prefixes: facts for lists, and the ground of advice to drop.
 
-The order in which one of several equal indexes is kept is the same in every run: what is bound to a constraint first,
-then the most used, then the oldest.
+The order in which one of several equal indexes is kept is the same in every run: what plans may use first, then what is
+bound to a constraint, then the most used, then the oldest.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from meshag_tui.advisor.indexes import covered_by, twins
+from meshag_tui.advisor.indexes import covered_by, prefix_length, twins
 from meshag_tui.snapshot import IndexStats
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def prefixes(rows: Iterable[IndexRow], gone: Iterable[str]) -> dict[str, IndexRo
     found: dict[str, IndexRow] = {}
     for here in by_table.values():
         for row in here:
-            longer = [other for other in here if covered_by(row.stats, other.stats)]
+            longer = [other for other in here if not other.stats.hidden and covered_by(row.stats, other.stats)]
             if longer:
                 found[row.stats.key] = min(longer, key=_most_serving)
     return found
@@ -83,11 +83,19 @@ def unused(row: IndexRow) -> bool:
     return row.scans == 0 and row.stats.valid and not (row.stats.unique or bound(row.stats))
 
 
-def _worth_keeping(row: IndexRow) -> tuple[bool, int, int, str]:
+def _worth_keeping(row: IndexRow) -> tuple[bool, bool, int, int, str]:
     key = row.stats.key
-    return not bound(row.stats), -(row.stats.scans or 0), int(key) if key.isdigit() else 0, row.stats.name
+    return (
+        row.stats.hidden,
+        not bound(row.stats),
+        -(row.stats.scans or 0),
+        int(key) if key.isdigit() else 0,
+        row.stats.name,
+    )
 
 
-def _most_serving(row: IndexRow) -> tuple[bool, int, int, str]:
-    """Unique twins first, then those with most keys and columns: nothing covers them in turn."""
-    return not bound(row.stats), -len(row.stats.keys), -len(row.stats.include), row.stats.name
+def _most_serving(row: IndexRow) -> tuple[bool, int, float, int, str]:
+    """Unique twins first, then those with most keys, characters and columns: nothing covers them in turn."""
+    stats = row.stats
+    cut = sum(1 / length for key in stats.keys if (length := prefix_length(key.opclass)))
+    return not bound(stats), -len(stats.keys), cut, -len(stats.include), stats.name

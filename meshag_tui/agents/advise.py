@@ -277,6 +277,7 @@ class _Judge:
             self.context.tables,
             self._settings.advice,
             self._settings.advice.storage_budget_bytes,
+            self.context.catalog.facts.costs,
         )
         if spec in self._pricer.refused:
             raise Rejected(f"the server refuses it: {self._pricer.refused[spec]}")

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshag_tui.advisor.hygiene import refusals
 from meshag_tui.advisor.indexes import covered_by_spec, serves
+from meshag_tui.advisor.refusals import refusals
 from meshag_tui.advisor.search import ROW_UPKEEP_MS
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.agents.answer import Proposal, Where

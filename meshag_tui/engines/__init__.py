@@ -1,8 +1,11 @@
-"""One folder for each kind of database; `engine_for` is the only door. Drivers are imported when first used."""
+"""One folder for each kind of database; `engine_for` is the only door. Drivers are imported when first used.
+
+`words_for` says how a server that was read calls things, without a session.
+"""
 
 from __future__ import annotations
 
-from meshag_tui.engines.base import Engine
+from meshag_tui.engines.base import Engine, Words
 from meshag_tui.types import DbType
 
 
@@ -15,3 +18,14 @@ def engine_for(db_type: DbType) -> Engine:
     from meshag_tui.engines.postgres import PostgresEngine
 
     return PostgresEngine()
+
+
+def words_for(server: str) -> Words:
+    """The words of a server by its name in `ServerFacts.engine`."""
+    if server == "PostgreSQL":
+        from meshag_tui.engines.postgres.words import WORDS
+
+        return WORDS
+    from meshag_tui.engines.mysql.words import words_of
+
+    return words_of(server)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from meshag_tui.advisor import hygiene, twins
+from meshag_tui.advisor import refusals, twins
 from meshag_tui.screens.query_facts import rate
 from meshag_tui.store import history
 from meshag_tui.store.history import Catalog, IndexRow
@@ -156,7 +156,7 @@ def read_whole(row: IndexRow, connection_id: str, window: Window, days: float) -
     mine = next((each for each in catalog.indexes if each.id == row.id), row)
     place = (row.stats.schema, row.stats.table)
     table = next((each for each in catalog.tables if (each.stats.schema, each.stats.name) == place), None)
-    return Whole(trend, hygiene.refusals(mine, catalog, days), table)
+    return Whole(trend, refusals.refusals(mine, catalog, days), table)
 
 
 def about(index: Index) -> list[Piece]:

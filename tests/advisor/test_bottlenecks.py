@@ -77,5 +77,5 @@ async def test_shares_add_up_to_the_whole(connect: Connect, pg18: Database) -> N
 
 
 def test_memory_settings_are_read_in_every_form() -> None:
-    settings = {"a": "4MB", "b": "4096", "c": "1 GB", "d": "64kB", "e": "nonsense"}
+    settings = {"a": "4MB", "b": "4194304", "c": "1 GB", "d": "64kB", "e": "nonsense"}
     assert [memory_setting(settings, name) for name in "abcdef"] == [4 << 20, 4 << 20, 1 << 30, 64 << 10, None, None]

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from meshag_tui.advisor.generate import Advice
-from meshag_tui.advisor.hygiene import DAY_MS, index_hygiene, refusals
+from meshag_tui.advisor.hygiene import index_hygiene
+from meshag_tui.advisor.refusals import DAY_MS, refusals
 from meshag_tui.advisor.twins import duplicates, redundant
 from meshag_tui.store.history import Catalog, IndexRow, Loss
-from meshag_tui.types import DropIndex
+from meshag_tui.types import DropIndex, HideIndex
 from tests.advisor.conftest import Watch, Watched, by_rule
 from tests.rig.postgres import Database
 
@@ -126,8 +127,8 @@ async def test_watching_is_said_before_dropping_is_proposed(watch: Watch, pg18: 
     assert index_hygiene(aged(catalog, 3), 30) == ()
     early = index_hygiene(aged(catalog, 14), 30)
     assert {one.identity for one in early} == {
-        "unused-index-watch:public.really_unused",
-        "unused-index-watch:public.used_once",
+        "unused-index-watch:public.t.really_unused",
+        "unused-index-watch:public.t.used_once",
     }
     assert all(one.sql is None and one.change is None and one.priority == "LOW" for one in early)
     reset = replace(
@@ -227,6 +228,40 @@ async def test_a_failed_build_is_cleared_away(watch: Watch, pg: Database) -> Non
         catalog, indexes=tuple(replace(each, stats=replace(each.stats, building=True)) for each in catalog.indexes)
     )
     assert index_hygiene(building, 30) == ()
+
+
+async def test_where_an_index_can_be_hidden_it_is_hidden_first_and_dropped_after_its_days(
+    watch: Watch, pg18: Database
+) -> None:
+    pg18.execute(TWINS, "CREATE INDEX d_twin ON d (a)", "VACUUM ANALYZE")
+    shop = watch(pg18)
+    await shop.sync()
+    seen = shop.catalog()
+    catalog = replace(seen, facts=replace(seen.facts, hides_indexes=True))
+    now = catalog.facts.observed_at
+
+    def hidden(name: str, days: float) -> Catalog:
+        since = round(now - days * DAY_MS)
+        rows = (
+            replace(each, stats=replace(each.stats, hidden=True, hidden_since=since))
+            if each.stats.name == name
+            else each
+            for each in catalog.indexes
+        )
+        return replace(catalog, indexes=tuple(rows))
+
+    (first,) = index_hygiene(catalog, 30)
+    assert first.change == HideIndex("public", "d", "d_twin") and first.title.startswith("Hide d_twin")
+    assert "Step 1 of 2" in first.text and "7 days" in first.text
+    (waits,) = index_hygiene(hidden("d_twin", 6.9), 30)
+    assert waits.change is None and waits.priority == "LOW" and "waits until" in waits.title
+    (last,) = index_hygiene(hidden("d_twin", 7.1), 30)
+    assert last.change == DropIndex("public", "d", "d_twin") and "Step 2 of 2" in last.text
+    (later,) = index_hygiene(hidden("d_twin", 7.1), 30, hidden_days=9)
+    assert later.change is None
+    (other,) = index_hygiene(hidden("d_a", 8), 30)
+    assert other.change == DropIndex("public", "d", "d_a"), "the one that plans may use is the one to keep"
+    assert len({one.identity for one in (first, waits, last)}) == 3, "each step is decided for itself"
 
 
 @pytest.mark.timeout(60)

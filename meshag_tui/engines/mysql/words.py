@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from meshag_tui.engines.base import Words
 
 WORDS = Words(
@@ -14,7 +16,7 @@ WORDS = Words(
     no_what_if="this server has no hypothetical indexes",
     figures=("rows_examined", "no_index", "tmp_disk_tables"),
     statement_findings=("performance-schema-", "digest", "section-statement-statistics"),
-    replicas="its list of replicas",
+    replicas="the process list",
     session_id="connection",
     keyless="auth_socket or none",
     whole_server=True,
@@ -24,18 +26,22 @@ WORDS = Words(
         "table-bloat": "Deleted rows left it: scans read it, the cache keeps it, and no other table can use it. The "
         "table is written anew beside itself while it is read and written, which takes its size on disk again until "
         "the end.",
+        "temp-table-spill": "Group or sort fewer rows and leave out long columns, or give this report more memory: SET "
+        "SESSION tmp_table_size before it, and temptable_max_ram for the server. Raising it for all multiplies by "
+        "every session.",
+        "sort-spill": "Sort fewer rows or columns, or let an index give the order; for this report alone SET SESSION "
+        "sort_buffer_size may do. Raising it for all multiplies by every session.",
+        "no-index-used": "It could not be explained, so no index was tried: compare the columns of its WHERE with the "
+        "indexes of its tables.",
         "no-primary-key": "rows cannot be told apart, a replica reads the whole table for each row that is changed, "
         "and group replication refuses it.",
         "sequence-exhaustion": "Plan the move to BIGINT UNSIGNED, with the columns that refer to it: changing the type "
         "copies the table and keeps writers out, so do it with gh-ost or pt-online-schema-change, or on a replica "
         "first.",
         "idle-in-transaction": "An open transaction keeps its row and metadata locks and keeps the purge from removing "
-        "any row version since it began. Find where the application does not commit, and lower wait_timeout (MariaDB: "
-        "idle_transaction_timeout) as a net",
+        "any row version since it began. Find where the application does not commit, and lower wait_timeout as a net",
         "connection-saturation": "When the last one is taken, new sessions are refused. Lower the pools of the "
         "applications or put a proxy in front; raising max_connections costs memory for each of them.",
-        "work-mem-spill": "Sort or group fewer rows, leave out long columns, or give this report more memory: SET "
-        "SESSION {setting} before it. Raising it for all multiplies by every session.",
         "offset-pagination": "WHERE (a > ? OR (a = ? AND id > ?)) ORDER BY a, id LIMIT n.",
         "not-in-subquery": "unless neither side can be NULL, the sub-query's result is searched for each row.",
         "order-by-random": "Take a random key from the range of the primary key and read from there.",
@@ -49,3 +55,20 @@ WORDS = Words(
         "n-plus-one": "a join, or WHERE key IN (…).",
     },
 )
+
+
+def words_of(server: str) -> Words:
+    """The words of "MySQL" or "MariaDB", where they differ."""
+    if server != "MariaDB":
+        return replace(WORDS, name="MySQL")
+    own = {
+        "idle-in-transaction": "An open transaction keeps its row and metadata locks and keeps the purge from removing "
+        "any row version since it began. Find where the application does not commit, and set idle_transaction_timeout "
+        "as a net",
+        "temp-table-spill": "Group or sort fewer rows and leave out long columns, or give this report more memory: SET "
+        "SESSION tmp_memory_table_size and max_heap_table_size before it. Raising them for all multiplies by every "
+        "session.",
+        "leading-wildcard": "For words, a FULLTEXT index and MATCH … AGAINST. If the patterns only ever begin with "
+        "fixed characters, an index on the column is enough.",
+    }
+    return replace(WORDS, name="MariaDB", remedies={**WORDS.remedies, **own})
