@@ -13,7 +13,7 @@ from typing import Any
 from meshag_tui.engines.base import ColumnStatistics, Limits, Refused, RenderedChange, WhatIf
 from meshag_tui.engines.mysql import facts as facts_of
 from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
-from meshag_tui.engines.mysql.words import WORDS
+from meshag_tui.engines.mysql.words import words_of
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, Finding, Target
@@ -80,12 +80,11 @@ async def connect(target: Target, purpose: str, limits: Limits) -> AsyncIterator
 class MysqlSession:
     """One conversation with one server. `server` is what only this engine needs to know, `facts` what all may."""
 
-    words = WORDS
-
     def __init__(self, wire: Wire, server: facts_of.Server) -> None:
         self.wire = wire
         self.server = server
         self.facts: ServerFacts = server.facts
+        self.words = words_of(server.flavour)
         self.collected = False  # whether `facts` belong to a reading already
 
     @classmethod
