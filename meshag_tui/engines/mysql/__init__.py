@@ -24,10 +24,17 @@ class MysqlEngine:
         return session.connect(target, purpose, limits)
 
     def connect_for_change(self, target: Target, limits: Limits) -> AbstractAsyncContextManager[DdlSession]:
-        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+        from meshag_tui.engines.mysql import ddl
+
+        return ddl.connect_for_change(target, limits)
 
     async def progress(self, session: Session, backend_pid: int) -> Progress | None:
-        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+        from meshag_tui.engines.mysql import ddl
+        from meshag_tui.engines.mysql.session import MysqlSession
+
+        if not isinstance(session, MysqlSession):
+            raise TypeError(f"not a session of this engine: {type(session).__name__}")
+        return await ddl.progress(session.wire, backend_pid)
 
     def setup_sql(self, user: str, database: str) -> str:
         raise Refused("This build cannot do that for MySQL and MariaDB yet")

@@ -41,6 +41,7 @@ def common_settings(limits: Limits) -> dict[str, str | float]:
         "sql_select_limit": 2**64 - 1,
         "sql_big_selects": 1,
         "sql_safe_updates": 0,
+        "sql_quote_show_create": 1,
     }
 
 
@@ -137,7 +138,9 @@ class MysqlSession:
         raise Refused(NOT_YET)
 
     async def render(self, change: Change) -> RenderedChange:
-        raise Refused(NOT_YET)
+        from meshag_tui.engines.mysql import render
+
+        return await render.render(self.wire, change)
 
     async def close(self) -> None:
         self.wire.close()

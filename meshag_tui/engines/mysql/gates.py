@@ -1,0 +1,247 @@
+"""The pre-flight checks of a change: each with its value and its limit as shown, and whether it lets us through.
+
+In: a session that may run the change, the change as rendered. Out: `base.Gate` values. What cannot be known blocks, but
+for what a server of this kind never tells: free disk, the cores of another machine, how far its replicas are. There the
+DBA must say that they know.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from meshag_tui.engines.base import Gate, PermissionDenied, Refused, RenderedChange
+from meshag_tui.engines.mysql import grants, inuse, render
+from meshag_tui.engines.mysql.catalogue import Asked, find_table
+from meshag_tui.engines.mysql.errors import account, quoted
+from meshag_tui.engines.mysql.sql import load
+from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, HideIndex, Rebuild, RestoreIndex, Target
+
+LONGEST_TRANSACTION_S = 60
+LONGEST_STATEMENT_S = 10
+FEWEST_FREE_CONNECTIONS = 10
+DISK_FACTOR = 3
+REBUILD_FACTOR = 2
+ASSUMED_CORES = 8
+_VIEWS = {
+    "MySQL": {"variables": "performance_schema.global_variables", "status": "performance_schema.global_status"},
+    "MariaDB": {"variables": "information_schema.GLOBAL_VARIABLES", "status": "information_schema.GLOBAL_STATUS"},
+}
+_OFF = ("", "0", "OFF", "NO")
+
+
+async def server_values(server: Asked) -> dict[str, str]:
+    """What a change depends on of the server as a whole, by name in lower case."""
+    rows = await server.fetch(load("change_server").format(**_VIEWS[server.flavour]))
+    return {str(name).lower(): "" if value is None else str(value) for name, value in rows}
+
+
+def read_only(values: Mapping[str, str]) -> str | None:
+    """The variable by which the server takes no changes, or None."""
+    names = ("super_read_only", "read_only", "innodb_read_only")
+    return next((name for name in names if values.get(name, "").upper() not in _OFF), None)
+
+
+async def gates(
+    server: Asked, target: Target, change: Change, rendered: RenderedChange, estimated_bytes: int | None
+) -> tuple[Gate, ...]:
+    """Every check for this change, in the order they are shown.
+
+    Args:
+        estimated_bytes: expected size of an index to be made; None: not known.
+    """
+    values = await server_values(server)
+    rights = await grants.read(server)
+    sees_all = rights.has_global("PROCESS")
+    builds = isinstance(change, CreateIndex | RestoreIndex | Rebuild)
+    schema, table = rendered.target["schema"], rendered.target["table"]
+    us = account(*values["current_user"].rsplit("@", 1))
+    found = [_role(values)]
+    if builds and values.get("wsrep_on", "").upper() not in _OFF:
+        found.append(_cluster())
+    found += [_rights(rights, change, schema, table, us), await _still_as_rendered(server, change, rendered)]
+    locks = await inuse.shows_locks(server)
+    found.append(await _users(server, change, schema, table, sees_all, locks, us))
+    found.append(await _locks(server, schema, table, locks))
+    if isinstance(change, DropIndex | HideIndex):
+        found.append(await _hints(server, table, change.name))
+    if builds:
+        found.append(await _replicas(server, values, sees_all, us))
+    found += [_load(target, values), _connections(values)]
+    if builds:
+        found.append(await _disk(server, target, change, values, estimated_bytes))
+    return tuple(found)
+
+
+def _role(values: Mapping[str, str]) -> Gate:
+    closed = read_only(values)
+    return Gate("server role", closed or "takes changes", "takes changes", "block" if closed else "pass")
+
+
+def _cluster() -> Gate:
+    detail = "wsrep_OSU_method TOI stops every node of the cluster for as long as the change takes"
+    return Gate("cluster", "Galera", "none", "block", detail)
+
+
+def _rights(found: grants.Grants, change: Change, schema: str, table: str, us: str) -> Gate:
+    wanted = ("SELECT", "INSERT") if isinstance(change, Analyze) else ("ALTER",)
+    missing = found.missing(wanted, schema, table)
+    grant = f"GRANT {', '.join(missing)} ON {quoted(schema)}.{quoted(table)} TO {us};"
+    value = "granted" if not missing else f"without {', '.join(missing)}"
+    return Gate("privileges", value, ", ".join(wanted), "block" if missing else "pass", grant if missing else "")
+
+
+async def _still_as_rendered(server: Asked, change: Change, rendered: RenderedChange) -> Gate:
+    """Rendering again checks everything at once: the table, an equal index, a free name, the definition."""
+    label, limit = "index", "as it was looked at"
+    if isinstance(change, CreateIndex | RestoreIndex):
+        label, limit = "name and equal indexes", "free, none"
+    elif isinstance(change, Analyze | Rebuild):
+        label = "table"
+    try:
+        again = await render.render(server, change)
+    except (Refused, PermissionDenied) as refusal:
+        return Gate(label, "no longer possible", limit, "block", str(refusal))
+    same = again.sql == rendered.sql and dict(again.target) == dict(rendered.target)
+    value = str(rendered.target.get("index", rendered.target["table"]))
+    return Gate(label, value, limit, "pass" if same else "block", "" if same else "It has changed: look at it again")
+
+
+async def _users(server: Asked, change: Change, schema: str, table: str, sees_all: bool, locks: bool, us: str) -> Gate:
+    """Old transactions for what alters the table. For ANALYZE old statements: on servers that have it take the table
+    out of their cache, whoever comes later waits until those end."""
+    reads = isinstance(change, Analyze)
+    label, most = ("oldest statement", LONGEST_STATEMENT_S) if reads else ("oldest transaction", LONGEST_TRANSACTION_S)
+    limit = f"≤ {most} s" + (" on this table" if locks or reads else "")
+    if not sees_all:
+        return Gate(label, "unknown", limit, "block", _grant_process(us))
+    if locks:
+        old = [each for each in await inuse.table_users(server, schema, table) if each.age_s > most]
+    elif reads:
+        old = [
+            inuse.User(row[0], row[1], row[2], None, False, float(row[4] or 0))
+            for row in await inuse.sessions(server)
+            if row[3] in ("Query", "Execute") and (row[4] or 0) > most and table.lower() in str(row[6] or table).lower()
+        ]
+    else:
+        old = [each for each in await inuse.transactions(server, most) if each.age_s > most]
+    if not old:
+        return Gate(label, limit, limit, "pass")
+    said = "; ".join(map(str, old[:5]))
+    return Gate(label, f"{old[0].age_s:.0f} s", limit, "block", f"The change, and all behind it, would wait for {said}")
+
+
+async def _locks(server: Asked, schema: str, table: str, locks: bool) -> Gate:
+    label = "locks on the table"
+    if locks:
+        held = [user for user in await inuse.table_users(server, schema, table) if user.blocks]
+        said = "; ".join(f"{user}, {'waits for' if user.waits else 'has'} {user.lock}" for user in held[:5])
+        return Gate(label, str(len(held)) if held else "none", "none", "block" if held else "pass", said)
+    waiting = [row for row in await inuse.sessions(server) if str(row[5] or "").startswith("Waiting for table")]
+    said = "; ".join(f"session {row[0]} ({row[1]}): {row[5]}" for row in waiting[:5])
+    if waiting:
+        return Gate(label, f"{len(waiting)} sessions wait for tables", "none", "block", said)
+    return Gate(label, "none seen", "none", "pass", "Metadata locks are not shown here; nobody waits for one")
+
+
+async def _hints(server: Asked, table: str, index: str) -> Gate:
+    """A statement that names a hidden or missing index in FORCE INDEX and the like fails from then on."""
+    label, limit = "statements that name it", "none"
+    bare = quoted(index)[1:-1]
+    like = bare.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    try:
+        rows = await server.fetch(load("change_hints"), (f"%{like}%",))
+        collected = bool((await server.fetch("SELECT @@GLOBAL.performance_schema"))[0][0])
+    except PermissionDenied:
+        collected, rows = False, []
+    if not collected:
+        detail = "Statements are not shown here; make sure that none names it in USE, FORCE or IGNORE INDEX"
+        return Gate(label, "unknown", limit, "warn", detail)
+    name = rf"`?{re.escape(bare)}`?"  # one that is a word of the language too stands there in capitals, without quotes
+    hint = re.compile(
+        rf"\b(?:USE|FORCE|IGNORE) (?:INDEX|KEY) (?:FOR [A-Z ]+ )?\( (?:[^()]* , )?{name} (?:, [^()]*)?\)", re.IGNORECASE
+    )
+    naming = [text for (text,) in rows if hint.search(text) and table.lower() in text.lower()]
+    if not naming:
+        return Gate(label, "none", limit, "pass")
+    return Gate(label, str(len(naming)), limit, "block", f"It would fail: {naming[0][:200]}")
+
+
+async def _replicas(server: Asked, values: Mapping[str, str], sees_all: bool, us: str) -> Gate:
+    """How far a replica is, only the replica knows; that it runs a long change again, behind us, is certain."""
+    label, limit = "replica lag", "< 10 s"
+    if values.get("log_bin", "").upper() in _OFF:
+        return Gate(label, "no replicas", limit, "pass", "There is no binary log")
+    if not sees_all:
+        return Gate(label, "unknown", limit, "block", _grant_process(us))
+    dumps = [row for row in await inuse.sessions(server) if str(row[3]).startswith("Binlog Dump")]
+    if not dumps:
+        return Gate(label, "no replicas", limit, "pass")
+    late = [row for row in dumps if "sent all" not in str(row[5]).lower()]
+    detail = "They tell it only themselves, and each runs the change again after us, with its other work behind it"
+    if late:
+        detail += f"; to {late[0][2]} not all is sent"
+    return Gate(label, f"unknown, {len(dumps)} replicas", limit, "warn", detail)
+
+
+def _load(target: Target, values: Mapping[str, str]) -> Gate:
+    """Cores are known of this machine, and where MariaDB counts them for its pool; elsewhere eight stand for them."""
+    here, counted = _is_local(target), values.get("thread_pool_size", "")
+    cores = (os.cpu_count() or 1) if here else int(counted) if counted.isdigit() else ASSUMED_CORES
+    limit = f"< {2 * cores}" + ("" if here or counted.isdigit() else " (the number of cores is not known)")
+    active = int(values.get("threads_running") or 0) - 1  # ours is one of them
+    if active < 2 * cores:
+        return Gate("active sessions", str(max(0, active)), limit, "pass")
+    return Gate("active sessions", str(active), limit, "block" if here else "warn", "The server is busy")
+
+
+def _connections(values: Mapping[str, str]) -> Gate:
+    free = int(values["max_connections"]) - int(values["threads_connected"])
+    state: Any = "pass" if free >= FEWEST_FREE_CONNECTIONS else "block"
+    return Gate("free connections", str(free), f"≥ {FEWEST_FREE_CONNECTIONS}", state)
+
+
+async def _disk(
+    server: Asked, target: Target, change: Change, values: Mapping[str, str], estimated: int | None
+) -> Gate:
+    factor, what = DISK_FACTOR, "index"
+    if isinstance(change, Rebuild):
+        factor, what = REBUILD_FACTOR, "table"
+        estimated = (await find_table(server, change.schema, change.table)).size_bytes
+    needed = None if estimated is None else factor * estimated
+    limit = f"{factor} × the {what}" if needed is None else f"≥ {_megabytes(needed)}"
+    free = _free(values) if _is_local(target) else None
+    if free is None:
+        return Gate("free disk", "unknown", limit, "warn", f"The server does not say; make sure that the {what} fits")
+    if needed is None:
+        return Gate("free disk", _megabytes(free), limit, "warn", f"The size of the {what} is not known")
+    return Gate("free disk", _megabytes(free), limit, "pass" if free >= needed else "block")
+
+
+def _free(values: Mapping[str, str]) -> int | None:
+    """The smaller of what is free where the data is and where an index is sorted."""
+    folders = (values.get("datadir", ""), values.get("innodb_tmpdir") or values.get("tmpdir", "").split(":")[0])
+    known = [_free_bytes(folder) for folder in folders if folder]
+    return min((free for free in known if free is not None), default=None) if None not in known else None
+
+
+def _free_bytes(folder: str) -> int | None:
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1024 / 1024:.0f} MB"
+
+
+def _is_local(target: Target) -> bool:
+    return target.proxy is None and (target.host.startswith("/") or target.host in ("localhost", "127.0.0.1", "::1"))
+
+
+def _grant_process(us: str) -> str:
+    return f"Our account does not see other sessions: GRANT PROCESS ON *.* TO {us};"

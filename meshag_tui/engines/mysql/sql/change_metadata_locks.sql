@@ -1,0 +1,5 @@
+-- Whether the server shows metadata locks.
+SELECT COUNT(*)
+FROM performance_schema.setup_instruments i, performance_schema.setup_consumers c
+WHERE i.NAME = 'wait/lock/metadata/sql/mdl' AND i.ENABLED = 'YES'
+  AND c.NAME = 'global_instrumentation' AND c.ENABLED = 'YES' AND @@GLOBAL.performance_schema = 1
