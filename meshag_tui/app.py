@@ -45,6 +45,9 @@ _OPENING = "opening"
 
 def run(settings: Settings) -> int:
     """Open the screens and return the exit code."""
+    if settings.ui.plain:
+        plain_app = importlib.import_module("meshag_tui.plain_app")
+        return int(plain_app.run(settings))
     use_ascii(True if settings.ui.ascii else None)
     return MeshagApp(settings).run_guarded(mouse=settings.ui.mouse)
 

@@ -10,7 +10,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,7 @@ class UiSettings:
     refresh_s: float = 2.0
     mouse: bool = False
     ascii: bool = False
+    plain: bool = False  # lines of words for a screen reader, written one below the other, instead of drawn screens
     keys: Mapping[str, str] = field(default_factory=dict)  # action id -> key
 
 
@@ -115,8 +116,10 @@ def load(
     store: str | None = None,
     read_only: bool = False,
     environment: Mapping[str, str] | None = None,
+    plain: bool = False,
 ) -> Settings:
-    """Settings from flags (`store`, `read_only`), MESHAG_STORE, MESHAG_HOME and config.toml, in that order.
+    """Settings from flags (`store`, `read_only`, `plain`), the environment (MESHAG_STORE, MESHAG_HOME, MESHAG_PLAIN)
+    and config.toml, in that order.
 
     The home folder is made with mode 0700 when it is missing.
 
@@ -138,6 +141,8 @@ def load(
     read_only = read_only or bool(document.pop("read_only", False))
     if document:
         raise UsageError(f"{config}: unknown key {sorted(document)[0]!r}")
+    if plain or environment.get("MESHAG_PLAIN", "") not in ("", "0"):
+        sections["ui"] = replace(sections["ui"], plain=True)
     return Settings(
         home=home,
         store_url=_store_url(store_url or str(home / "meshag.db")),

@@ -16,7 +16,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
 
@@ -109,6 +109,19 @@ ASCII = Glyphs(
     arrow="->",
 )
 
+PLAIN = replace(
+    ASCII,
+    **dict.fromkeys(("cursor", "ok", "bad", "unknown", "warning", "critical", "gap"), " "),
+    **dict.fromkeys(("branch", "last_branch", "trunk"), "  "),
+    ellipsis="...",
+    newline=" ",
+    separator=", ",
+    arrow=" to ",
+    bar="",
+    spark="",
+)
+"""For a screen reader: a word stands beside every sign anyway, so the signs are left out, and drawings are words."""
+
 
 def wants_ascii(environment: Mapping[str, str]) -> bool:
     """Whether the locale names a character set other than UTF-8.
@@ -126,7 +139,7 @@ def wants_ascii(environment: Mapping[str, str]) -> bool:
 
 
 class _Drawing:
-    """Which glyphs are in use, decided once a process: `--ascii` beats the locale."""
+    """Which glyphs are in use, decided once a process: what the user wants beats the locale."""
 
     glyphs: Glyphs | None = None
 
@@ -141,6 +154,11 @@ def glyphs() -> Glyphs:
 def use_ascii(wanted: bool | None) -> None:
     """Draw with ASCII (True), with Unicode (False), or as the locale says (None)."""
     _Drawing.glyphs = None if wanted is None else ASCII if wanted else UNICODE
+
+
+def use_plain() -> None:
+    """Say everything in words, for a screen reader."""
+    _Drawing.glyphs = PLAIN
 
 
 # --- The sanitiser -------------------------------------------------------------------------------------------------
@@ -442,6 +460,8 @@ def bar(share: float | None, width: int) -> str:
         return ""
     if value is None:
         return fit(drawn.none, width)
+    if not drawn.bar:
+        return " " * width
     steps = len(drawn.bar)
     total = round(min(1.0, max(0.0, value)) * width * steps)
     if value > 0:
@@ -460,6 +480,8 @@ def sparkline(values: list[float | None] | tuple[float | None, ...], width: int)
     if width <= 0:
         return ""
     known = [None if value is None else _known(value) for value in values]
+    if not drawn.spark:
+        return fit(course(known), width)
     if len(known) > width:
         known = [_highest(known[i * len(known) // width : (i + 1) * len(known) // width]) for i in range(width)]
     top = max((value for value in known if value is not None), default=0.0)
@@ -471,6 +493,16 @@ def sparkline(values: list[float | None] | tuple[float | None, ...], width: int)
         else:
             text += drawn.spark[0 if top <= 0 else round(max(0.0, value) / top * levels)]
     return text.rjust(width)
+
+
+def course(values: list[float | None] | tuple[float | None, ...]) -> str:
+    """The trend of `values` in a word: the last third against the first; "" where too little was measured."""
+    known = [value for value in values if value is not None]
+    third = len(known) // 3
+    if not third:
+        return ""
+    first, last = sum(known[:third]), sum(known[-third:])
+    return "rising" if last > first * 1.2 else "falling" if last * 1.2 < first else "steady"
 
 
 def _highest(values: list[float | None]) -> float | None:

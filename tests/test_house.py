@@ -20,6 +20,7 @@ FLOORS = {
     "cli": 5,
     "__main__": 5,
     "app": 5,
+    "plain_app": 5,
     "screens": 5,
     "widgets": 5,
     "workflows": 4,

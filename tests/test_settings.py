@@ -27,6 +27,8 @@ def test_flags_beat_the_environment_and_that_beats_the_file(tmp_path: Path) -> N
     settings = load(environment=environment)
     assert (settings.store_url, settings.log_level) == ("sqlite:////environment.db", "DEBUG")
     assert load(store="/flag.db", environment=environment).store_url == "sqlite:////flag.db"
+    plain = [load(environment=environment | {"MESHAG_PLAIN": value}).ui.plain for value in ("1", "0", "")]
+    assert [*plain, load(environment=environment, plain=True).ui.plain] == [True, False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ def test_bars_and_trends(drawing: bool) -> None:
     assert text.bar(0, 3) == ("..." if drawing else "   ")
     assert text.sparkline([0, 5, None, 10], 4) == ("_+ #" if drawing else "▁▅·█")
     assert len(text.sparkline(list(range(1000)), 12)) == 12
+    courses = [text.course(values) for values in ([1, 1, None, 9], [9, 9, 1], [5, 6, 5], [1, None])]
+    assert courses == ["rising", "falling", "steady", ""]
     assert text.sparkline([], 3) == "   " and text.sparkline([7, 7], 2) == ("##" if drawing else "██")
 
 

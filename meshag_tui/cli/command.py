@@ -52,7 +52,7 @@ def _run(args: argparse.Namespace, arguments: list[str]) -> int:
     settings = None
     try:
         _protect_process(arguments)
-        args.settings = settings = load(store=args.store, read_only=args.read_only)
+        args.settings = settings = load(store=args.store, read_only=args.read_only, plain=args.plain)
         logs.set_up(settings)
         module, name = args.command.split(":")
         function: Callable[..., Any] = getattr(importlib.import_module(f"meshag_tui.cli.{module}"), name)

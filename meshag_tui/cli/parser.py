@@ -38,7 +38,7 @@ _MONTH = 30 * _DAY
 _EPILOG = """\
 exit codes: 0 done · 1 failed, with one line that says what to do · 2 wrong usage
 environment: MESHAG_HOME (folder of configuration, key and log), MESHAG_STORE (file or postgresql:// URL),
-MESHAG_PASSWORD (password of a connection being added), MESHAG_LOG (level), NO_COLOR
+MESHAG_PASSWORD (password of a connection being added), MESHAG_LOG (level), MESHAG_PLAIN (as --plain), NO_COLOR
 """
 
 _ABOUT_SECRETS = """\
@@ -66,6 +66,7 @@ def build() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"meshag {__version__}")
+    parser.add_argument("--plain", action="store_true", help="the screens as lines of words, for a screen reader")
     _common(parser, top=True)
     parser.set_defaults(command="tui:open_screens")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)

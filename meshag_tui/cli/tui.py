@@ -12,18 +12,18 @@ from meshag_tui.types import UsageError
 
 def open_screens(args: argparse.Namespace, output: Output) -> int:
     """Open the screens on a terminal that can show them; its end is the command's exit code."""
-    refuse_unfit_terminal()
+    refuse_unfit_terminal(plain=args.settings.ui.plain)
     if output.as_json:
         raise UsageError("--json needs a command: see meshag --help")
     app = importlib.import_module("meshag_tui.app")
     return int(app.run(args.settings) or 0)
 
 
-def refuse_unfit_terminal() -> None:
-    """Raise UsageError where there is no terminal, or one that cannot draw screens."""
+def refuse_unfit_terminal(plain: bool = False) -> None:
+    """Raise UsageError where there is no terminal, or (but for `plain` lines) one that cannot draw screens."""
     from meshag_tui.widgets.terminal import why_not_interactive
 
-    if reason := why_not_interactive():
+    if reason := why_not_interactive({"TERM": "any"} if plain else None):
         raise UsageError(reason)
     # Textual waits this many ms, 100 by default, for what may follow an escape; read when it is imported.
     os.environ.setdefault("ESCDELAY", "40")

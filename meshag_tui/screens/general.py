@@ -66,6 +66,16 @@ class GeneralApp(LookingApp):
                 took = duration(report.duration_ms)
                 self.say(f"Synced {name}: {count(report.statements)} statements in {took}{warned}")
 
+        await self._catch_up()
+
+    async def _catch_up(self) -> None:
+        """Show what somebody asked for also where nothing is refreshed by itself."""
+        pane = self.front_pane()
+        if self.held:
+            await self.read_connections()
+            if pane is not None:
+                pane.refresh_soon()
+
     def do_suggest(self) -> None:
         """Look for improvements now."""
         if self.connection is not None:
@@ -77,6 +87,7 @@ class GeneralApp(LookingApp):
         name = next((info.name for info in self.connections if info.id == connection_id), connection_id)
         found = await self.bench.suggest(connection_id)
         self.say(f"{name}: {len(found)} open suggestions" if found else f"{name}: nothing to improve was found")
+        await self._catch_up()
 
     def _running_here(self) -> list[str]:
         return [run for run, (connection, _) in self._work.items() if connection == self.scope.connection_id]
@@ -178,6 +189,7 @@ class GeneralApp(LookingApp):
 
         title = next((place.title for place in PLACES if place.name == self.place), "MeshAG")
         parts = self.actions.help_text(self.place, self.reasons(), self.may_write)
+        parts.append(("dim", "For a screen reader: meshag --plain tells the screens in lines and redraws nothing.\n"))
         self.push_screen(TextDialog(f"Keys: {title}", parts))
 
     def do_back(self) -> None:

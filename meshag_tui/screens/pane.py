@@ -297,7 +297,7 @@ class Pane(Vertical):
     async def do_filter(self) -> None:
         line = await self._made_filter_line()
         line.display = True
-        line.focus()
+        self.screen.set_focus(line)  # now: what is typed in the same breath is for it
 
     async def _made_filter_line(self) -> FilterLine:
         line = self.filter_line

@@ -19,7 +19,7 @@ from rich.text import Text
 from textual.strip import Strip
 from textual.widget import Widget
 
-from meshag_tui.text import ASCII, bar, count, fit, glyphs, moment, one_line, sparkline
+from meshag_tui.text import ASCII, PLAIN, bar, count, course, fit, glyphs, moment, one_line, sparkline
 from meshag_tui.widgets.states import LOADING, READY, Condition, State
 
 __all__ = ["Chart", "Event", "Series", "Trend", "bar", "sparkline"]
@@ -164,6 +164,20 @@ def plot(plotext: Any, trend: Trend, width: int, height: int) -> list[str]:
     return (drawn.translate(_TO_ASCII) if plain else drawn).split("\n")[:height]
 
 
+def spoken(trend: Trend) -> list[str]:
+    """The chart in words, a line for each of its lines and each event."""
+    said = []
+    for series in trend.series:
+        known = [(at, value) for at, value in series.points if value is not None and math.isfinite(value)]
+        if known:
+            most, least = max(known, key=lambda point: point[1]), min(known, key=lambda point: point[1])
+            words = f"newest {trend.unit(known[-1][1])}, most {trend.unit(most[1])} at {moment(most[0], '%d %b %H:%M')}"
+            words += f", least {trend.unit(least[1])}"
+            how = course([value for _, value in known])
+            said.append(": ".join(filter(None, (one_line(series.name), ", ".join(filter(None, (how, words)))))))
+    return said + [f"{moment(event.at, '%d %b %H:%M')} {one_line(event.text)}" for event in trend.events]
+
+
 class Chart(Widget):
     """A `Trend` in all the room there is, under a line with its title, legend and highest values."""
 
@@ -215,6 +229,9 @@ class Chart(Widget):
             return self._line(text, tone)
         if y == 0:
             return self._line(self._heading(trend, width), "title")
+        if glyphs() is PLAIN:
+            words = spoken(trend)
+            return self._line(words[y - 1] if y <= len(words) else "", "")
         lines_drawn = self._drawn(trend, width, height - 1)
         return lines_drawn[y - 1] if y - 1 < len(lines_drawn) else Strip.blank(width, self.rich_style)
 

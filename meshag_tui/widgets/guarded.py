@@ -60,6 +60,10 @@ class GuardedDriver(LinuxDriver):
         if not self.silent and self._writer_thread is not None and self._writer_thread.is_alive():
             super().write(data)
 
+    def pass_on(self, data: str) -> None:
+        """Write what is for the terminal itself and shows nothing: the clipboard."""
+        self.write(data)
+
     @property
     def backlog(self) -> int:
         """Writes that the terminal has not taken yet."""
@@ -162,7 +166,7 @@ class GuardedApp(App[None]):
 
     def _display(self, screen: Screen[Any], renderable: object) -> None:
         driver = self._driver
-        pieces = _pieces(renderable) if isinstance(renderable, CompositorUpdate) else None
+        pieces = pieces_of(renderable) if isinstance(renderable, CompositorUpdate) else None
         if pieces is None or not isinstance(driver, GuardedDriver) or self._batch_count or not self._running:
             if renderable is not None and isinstance(driver, GuardedDriver) and not self._batch_count:
                 self.frame.forget()
@@ -244,7 +248,7 @@ class GuardedApp(App[None]):
             return False
         self._clipboard = text
         if isinstance(self._driver, GuardedDriver):
-            self._driver.write(sequence)
+            self._driver.pass_on(sequence)
         self.say(f"Copied the {what} ({length})")
         return True
 
@@ -261,7 +265,7 @@ def crash_report(error: BaseException) -> str:
     return mask_secrets(sanitise(f"meshag stopped because of an error.\n\n{lines}", 20_000))
 
 
-def _pieces(update: CompositorUpdate) -> list[Piece] | None:
+def pieces_of(update: CompositorUpdate) -> list[Piece] | None:
     """The strips of one of Textual's updates with their places; None for a kind we do not know."""
     if isinstance(update, LayoutUpdate):
         x, top = update.region.x, update.region.y

@@ -114,6 +114,20 @@ def test_local_time_and_days_of_23_and_25_hours(zone: pytest.MonkeyPatch) -> Non
     assert all(label.endswith("0") for _, label in time_ticks(START, START + HOUR, 6))
 
 
+async def test_in_words() -> None:
+    text.use_plain()
+    try:
+        app = Probe("dark")
+        async with app.run_test(size=(80, 14)) as pilot:
+            app.query_one(Chart).set_trend(trend())
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+            assert "newest" in shown(app) and "most" in shown(app) and "least" in shown(app)
+            assert not any(letter in shown(app) for letter in "─│┤⣀⡠▁█*#")
+    finally:
+        text.use_ascii(None)
+
+
 async def test_without_unicode() -> None:
     text.use_ascii(True)
     try:
