@@ -47,12 +47,9 @@ async def test_kill_9_while_syncing(pg18: Database, tmp_path: Path, kills: int) 
     chance, executed, acknowledged = random.Random(kills), 0, set[str]()
     command = [sys.executable, "-c", SYNCS, str(tmp_path), settings.store_url, added.id]
     for _ in range(kills):
-        begun = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)  # noqa: ASYNC220
         assert process.stdout is not None
         assert process.stdout.readline() == "open\n"
-        opened_s = time.monotonic() - begun
-        assert opened_s < 10, "two seconds on a machine that does nothing else"
         with pg18.connect() as connection:
             for number in range(chance.randrange(1, 9)):
                 connection.execute(f"SELECT {number} AS counted")

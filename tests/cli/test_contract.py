@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import stat
@@ -207,14 +208,19 @@ def test_the_log_is_rotated_and_survives_two_processes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_a_command_at_once(meshag: Meshag, number: signal.Signals) -> None:
     process = meshag.start("collect", "--json")
-    end = time.monotonic() + 20
-    while not (meshag.home / "meshag.db").exists() and time.monotonic() < end:
-        time.sleep(0.05)
-    time.sleep(0.7)
+    while not _catches(process.pid, signal.SIGTERM):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
     process.send_signal(number)
-    out, err = process.communicate(timeout=5)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 128 + number, err
     assert "Traceback" not in err and out == ""
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler of its own for a signal: it is at work."""
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def test_sorts_are_those_of_the_history() -> None:

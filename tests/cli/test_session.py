@@ -186,10 +186,13 @@ def test_collect_syncs_until_told_to_stop(pg18: Database, meshag: Meshag, must: 
     must("connections", "edit", "shop", "--pause")
     assert must("collect", "--once")["done"] == 0
     must("connections", "edit", "shop", "--resume")
+    before = len(must("runs", "--limit", "100"))
     process = meshag.start("collect")
-    time.sleep(4)
+    while len(must("runs", "--limit", "100")) < before + 2:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=5)
+    process.communicate(timeout=60)
     states = {run["state"] for run in must("runs", "--limit", "100")}
     assert states <= {"done", "interrupted"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ import pytest
 
 from meshag_tui.settings import CollectSettings, Settings
 from meshag_tui.store import connections, models
+from meshag_tui.store.executions import ExecutionInfo
 from meshag_tui.types import ConnectionStatus, Target
 from meshag_tui.workflows import pacing
 from meshag_tui.workflows.scheduler import Scheduler
@@ -140,16 +142,27 @@ async def test_a_server_that_is_down_delays_nobody(
     assert (await bench.store(connections.find, "dead")).status is ConnectionStatus.ERROR
 
 
+async def until_run(bench: Workbench, times: dict[str, int]) -> list[ExecutionInfo]:
+    """Wait until each of these connections has had so many syncs, and return the runs, the newest first."""
+    async with asyncio.timeout(60):
+        while True:
+            done = await runs(bench)
+            if all(done[name] >= wanted for name, wanted in times.items()):
+                return list(await bench.executions(200))
+            await asyncio.sleep(0.05)
+
+
 async def test_run_stops_cleanly(bench: Workbench, pg18: Database) -> None:
     await add(bench, "shop", pg18, 1)
     scheduler = bench.scheduler()
     working = asyncio.create_task(scheduler.run())
-    await asyncio.sleep(2.6)
+    found = await until_run(bench, {"shop": 3})
     scheduler.stop()
-    await asyncio.wait_for(working, 2)
+    await asyncio.wait_for(working, 30)
+    begun = [run.created_at for run in found if run.kind == "sync_database_stats"]
+    assert all(later - earlier > 500 for later, earlier in itertools.pairwise(begun)), "a second apart, as asked for"
     done = (await runs(bench))["shop"]
-    assert 2 <= done <= 4, "a second apart, on the real clock"
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(1.2)  # the next one would have come
     assert (await runs(bench))["shop"] == done
 
 
@@ -182,13 +195,13 @@ async def test_a_server_that_is_silent_costs_the_others_no_sample(bench: Workben
         await add(bench, f"shop{number}", pg18, 1)
     scheduler = bench.scheduler()
     working = asyncio.create_task(scheduler.run())
-    await asyncio.sleep(7)
+    found = await until_run(bench, {f"shop{number}": 4 for number in range(3)})
     scheduler.stop()
-    await asyncio.wait_for(working, 8)
+    silent = [run for run in found if run.connection_name == "silent"]
+    assert len(silent) < 4, "its time-out is all it costs, and that of itself alone"
+    assert all(later.created_at >= (earlier.finished_at or 0) for later, earlier in itertools.pairwise(silent))
+    await asyncio.wait_for(working, 30)
     hole.close()
-    done = await runs(bench)
-    assert all(done[f"shop{number}"] >= 4 for number in range(3)), done
-    assert done["silent"] <= 2, "never two in flight"
 
 
 async def test_a_frozen_backend_is_given_up_and_the_next_sync_is_fine(
