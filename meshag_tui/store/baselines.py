@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -49,9 +49,9 @@ def encode(values: Values) -> tuple[Values, str]:
     return values, b2a_base64(packed, newline=False).decode("ascii")
 
 
-def decode(baseline: str) -> Values:
-    """The values of a text, marked as unseen or not."""
-    return _unpack(a2b_base64(baseline[1:] if baseline[0] == UNSEEN else baseline))
+def decode(baselines: Iterable[str]) -> list[Values]:
+    """The values of texts, marked as unseen or not: the mark is no letter of base64, which skips what is none."""
+    return list(map(_unpack, map(a2b_base64, baselines)))
 
 
 def measured(value: Any) -> Any:

@@ -156,7 +156,33 @@ def target(connection_id: str, vault: Vault) -> Target:
     Raises:
         vault.OtherKey, vault.NotForThisConnection: the password cannot be had, or is not for this server.
     """
-    row = _row(connection_id)
+    return _revealed(_row(connection_id), vault)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """All that a sync needs of a connection, read at once. The password is sealed until `target` is asked for."""
+
+    info: ConnectionInfo  # its suggestions are not counted
+    reading: Mapping[str, Any]  # what the last sync left, see `snapshots`
+    _row: Any
+
+    def target(self, vault: Vault) -> Target:
+        """As `target` of this room."""
+        return _revealed(self._row, vault)
+
+
+def watched(connection_id: str) -> Watched:
+    """What a sync needs of this connection. MeshagError if it is gone."""
+    connection, project = models.Connection, models.Project
+    query = connection.select(connection, project.name.alias("project_name")).join(project)
+    row: Any = query.where(connection.id == connection_id).objects().first()
+    if row is None:
+        raise MeshagError(f"The connection {connection_id} is gone")
+    return Watched(_info({**row.__data__, "project_name": row.project_name}, 0), row.reading or {}, row)
+
+
+def _revealed(row: Any, vault: Vault) -> Target:
     bare = _bare_target(row)
     password = None if row.secret is None else vault.reveal(row.secret, bare, row.secret_key_id)
     proxy = bare.proxy

@@ -157,10 +157,11 @@ def _changes(
     """Deltas of entries that were there at the last reading, a column at a time: most of them simply went on."""
     if not changed:
         return []
-    before = [decode(text) for _, _, text in changed]
+    before = decode(text for _, _, text in changed)
     new = list(zip(*(values for _, values, _ in changed), strict=True))
     old = list(zip(*before, strict=True))
-    columns = [_differences(n, o, is_float) for n, o, is_float in zip(new, old, IS_FLOAT, strict=True)]
+    unmeasured = [None] * len(changed)
+    columns = [_differences(n, o, is_float, unmeasured) for n, o, is_float in zip(new, old, IS_FLOAT, strict=True)]
     doubtful: set[int] = set()
     for column in columns[:_COUNTERS]:
         doubtful.update(_below_zero(column))
@@ -170,11 +171,10 @@ def _changes(
     if max(filter(None, columns[_MIN]), default=0) > 0:
         doubtful.update(number for number, rise in enumerate(columns[_MIN]) if rise is not None and rise > 0)
     doubtful.update(_below_zero(columns[_MAX]))
-    for number, (_, values, text) in enumerate(changed):
-        if text[0] == UNSEEN:
-            since = values[_SINCE]
-            losses.unproven += since == NO_INT or since != before[number][_SINCE]
-    rows = _stored(columns)
+    for number in [number for number, (_, _, text) in enumerate(changed) if text[0] == UNSEEN]:
+        since = changed[number][1][_SINCE]
+        losses.unproven += since == NO_INT or since != before[number][_SINCE]
+    rows = _stored(columns, unmeasured)
     # Across a restart that kept the statistics a fall may also mean a copy of the server, with a past of its own.
     fall_proves = not tie.restarted or tie.state == "reset"
     if not doubtful:
@@ -264,24 +264,35 @@ def _hidden_time(previous: Reading | None, reading: Reading, tie: Continuity, sa
     return max(0.0, reading.hidden_time_ms - previous.hidden_time_ms)
 
 
-def _differences(new: Sequence[Any], old: Sequence[Any], is_float: bool) -> list[Any]:
+def _differences(
+    new: Sequence[Any], old: Sequence[Any], is_float: bool, unmeasured: Sequence[None]
+) -> Sequence[int | float | None]:
+    """The difference of one column, None where it was not measured; `unmeasured` itself where it nowhere was."""
     if is_float:
+        if new.count(NO_FLOAT) == len(new):  # one object stands for them all
+            return unmeasured
         if math.isnan(sum(new)) or math.isnan(sum(old)):
             return [None if n != n or o != o else n - o for n, o in zip(new, old, strict=True)]
     elif NO_INT in new or NO_INT in old:
+        if new.count(NO_INT) == len(new):
+            return unmeasured
         return [None if n == NO_INT or o == NO_INT else n - o for n, o in zip(new, old, strict=True)]
+    if new == old:
+        return [0.0 if is_float else 0] * len(new)
     return list(map(sub, new, old))
 
 
 def _below_zero(column: Sequence[Any]) -> Iterator[int]:
     """Positions of negative values."""
-    if min(filter(None, column), default=0) < 0:
+    if any(column) and min(filter(None, column)) < 0:
         yield from (number for number, value in enumerate(column) if value is not None and value < 0)
 
 
-def _stored(columns: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+def _stored(columns: Sequence[Sequence[Any]], unmeasured: Sequence[None]) -> list[tuple[Any, ...]]:
     """Rows in the order of `DELTA_COLUMNS` from columns in the order of `BASELINE_COLUMNS`."""
-    io = [_io(read, write) for read, write in zip(columns[_IO_READ], columns[_IO_WRITE], strict=True)]
+    io: Sequence[Any] = unmeasured
+    if columns[_IO_READ] is not unmeasured or columns[_IO_WRITE] is not unmeasured:
+        io = [_io(read, write) for read, write in zip(columns[_IO_READ], columns[_IO_WRITE], strict=True)]
     return list(zip(*(io if place is None else columns[place] for place in _STORED), strict=True))
 
 

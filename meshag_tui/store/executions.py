@@ -152,17 +152,21 @@ def begin(
     row = models.Execution
     with database.atomic():
         _take_turns()
-        now = database.now_ms()
+        mine = (row.kind == kind) & (row.key == key)
+        clock: Any = row.select(database.clock(), peewee.fn.MAX(row.slot)).where(mine).tuples()
+        ((now, last_slot),) = clock
         waiting = row.state.in_((ExecutionState.READY, ExecutionState.RUNNING))
         same = waiting if slot is None else waiting | (row.slot == slot)
-        query: Any = row.select(row.id, row.state, row.slot).where((row.kind == kind) & (row.key == key) & same)
+        query: Any = row.select(row.id, row.state, row.slot).where(mine & same)
         found = query.order_by(row.slot.desc()).tuples()
         for known_id, state, known_slot in found:
             if state not in (ExecutionState.CANCELLED, ExecutionState.INTERRUPTED):
                 return known_id, None
             slot = None if known_slot == slot else slot
         execution_id = ids.new("exec")
-        slot = _free_slot(kind, key, now) if slot is None else slot
+        if slot is None:
+            # Just after the last one when the clock was set back or two ask in one millisecond.
+            slot = now if last_slot is None else max(now, last_slot + 1)
         row.insert(
             id=execution_id,
             kind=kind,
@@ -438,15 +442,6 @@ def _take_turns() -> None:
     """Two instances looking at once would both see a free key on PostgreSQL; SQLite has one writer anyway."""
     if database.kind() == "postgresql":
         models.database.execute_sql("SELECT pg_advisory_xact_lock(1835365217)")
-
-
-def _free_slot(kind: str, key: str, now: int) -> int:
-    """An occasion of its own: now, or just after the last when the clock was set back or two ask in one millisecond."""
-    row = models.Execution
-    taken = row.select().where((row.kind == kind) & (row.key == key) & (row.slot == now))
-    if not taken.exists():
-        return now
-    return int(row.select(peewee.fn.MAX(row.slot)).where((row.kind == kind) & (row.key == key)).scalar()) + 1
 
 
 def _select() -> Any:

@@ -10,6 +10,7 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 from meshag_tui.settings import CollectSettings
@@ -64,6 +65,7 @@ class SyncWritten:
     schema_changed: bool
     events: tuple[Event, ...]
     complete: bool
+    written_at: int  # epoch ms of the store's clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +88,9 @@ def unread_texts(connection_id: str, keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key not in have]
 
 
-def objects_read_at(connection_id: str) -> int | None:
-    """When tables and indexes were last read, epoch ms of our clock; None: never."""
-    found = models.Connection.select(models.Connection.reading).where(models.Connection.id == connection_id).tuples()
-    row = found.first()
-    last = None if row is None or row[0] is None else _reading(row[0].get("objects"))
+def objects_read_at(reading: Mapping[str, Any]) -> int | None:
+    """When tables and indexes were last read, epoch ms of our clock, by what the last sync left; None: never."""
+    last = _reading(reading.get("objects"))
     return None if last is None else last.taken_at
 
 
@@ -142,7 +142,7 @@ def write(
             state["objects"] = now.as_document()
         digests.follow(connection_id, span.end_at, state)
         schema_changed = snapshots_objects.write_schema(connection_id, snapshot, state)
-        _remember(connection_id, state, snapshot.taken_at if texts else None)
+        written_at = _remember(connection_id, state, snapshot.taken_at if texts else None)
     return SyncWritten(
         interval_id=interval_id,
         statements=0 if snapshot.statements is None else len(snapshot.statements.rows),
@@ -153,6 +153,7 @@ def write(
         schema_changed=schema_changed,
         events=events,
         complete=_complete(events),
+        written_at=written_at,
     )
 
 
@@ -257,13 +258,14 @@ def _write_statements(
         )
         known = {**known, **_ids_after(connection_id, max(known.values(), default=0))}
     if read or found.vanished or len(found.extremes) < len(found.baselines):
-        changed = _described(statements, read, at)
+        changed = sorted(_described(statements, read, at), key=itemgetter(0))
         bulk.update("query", ("id",), _CHANGED + _TEXT, changed, none_keeps=True)
     elif len(found.baselines) > len(new):
-        bulk.update("query", ("id",), _CHANGED, _changed(statements, at))
+        changed = sorted(_changed(statements, at), key=itemgetter(0))  # as they lie in the table
+        bulk.update("query", ("id",), _CHANGED, changed)
     _write_texts((known[text.key], clean(text.text)) for text in texts if text.text is not None and text.key in known)
-    rows = sorted((known[key], *change) for key, change in found.active)
-    bulk.insert("query_statistics", _STATISTICS, ((interval_id, *row) for row in rows))
+    rows = sorted(((interval_id, known[key], *change) for key, change in found.active), key=itemgetter(1))
+    bulk.insert("query_statistics", _STATISTICS, rows)
     return len(new)
 
 
@@ -322,8 +324,11 @@ def _description(text: StatementText) -> tuple[Any, ...]:
     )
 
 
-def _remember(connection_id: str, state: Mapping[str, Any], texts_at: int | None) -> None:
+def _remember(connection_id: str, state: Mapping[str, Any], texts_at: int | None) -> int:
+    """Keep what the next sync is compared with; returns the store's clock."""
     columns: dict[str, Any] = {"reading": document(state)}
     if texts_at is not None:
         columns["texts_at"] = texts_at
-    models.Connection.update(**columns).where(models.Connection.id == connection_id).execute()
+    update = models.Connection.update(**columns).where(models.Connection.id == connection_id)
+    ((now,),) = update.returning(database.clock().alias("now")).tuples().execute()
+    return int(now)

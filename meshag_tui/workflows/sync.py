@@ -89,10 +89,11 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
     async def sync_database_stats(run: Run) -> Ended:
         if run.connection_id is None:
             raise MeshagError("A sync needs a connection")
-        connection = await store(connections.get, run.connection_id)
+        watched = await store(connections.watched, run.connection_id)
+        connection = watched.info
         interval_s = connection.interval_s or settings.collect.interval_s
         try:
-            snapshot, texts = await _read(run, store, vault, settings, connection)
+            snapshot, texts = await _read(run, store, vault, settings, watched)
         except Exception as error:
             transient = isinstance(error, EngineError) and error.transient
             pace = pacing.after_failure(interval_s, connection.failures + 1, transient, chance)
@@ -110,14 +111,14 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
 
 
 async def _read(
-    run: Run, store: Store, vault: Vault, settings: Settings, connection: ConnectionInfo
+    run: Run, store: Store, vault: Vault, settings: Settings, watched: connections.Watched
 ) -> tuple[Snapshot, tuple[StatementText, ...]]:
-    target = await store(connections.target, connection.id, vault)
+    connection, target = watched.info, watched.target(vault)
     engine = engine_for(target.db_type)
     async with AsyncExitStack() as stack:
         async with run.phase("connect"):
             session = await stack.enter_async_context(engine.connect(target, "sync", limits(settings.collect)))
-        objects = await _objects_due(run, store, settings, connection)
+        objects = _objects_due(run, settings, watched)
         async with run.phase("collect"):
             snapshot = await session.collect(objects)
         texts: tuple[StatementText, ...] = ()
@@ -127,9 +128,9 @@ async def _read(
     return snapshot, texts
 
 
-async def _objects_due(run: Run, store: Store, settings: Settings, connection: ConnectionInfo) -> bool:
+def _objects_due(run: Run, settings: Settings, watched: connections.Watched) -> bool:
     """Tables, indexes and schema change slowly, and on a small database cost more to read than the counters."""
-    last = await store(snapshots.objects_read_at, connection.id)
+    last = snapshots.objects_read_at(watched.reading)
     if run.input.get("by_hand") or last is None:
         return True
     # A second early is due: the next sync may be a whole interval away.
@@ -215,7 +216,7 @@ def _write(
     written = snapshots.write(
         connection.id, snapshot, texts, expected_ms=expected_ms, objects_expected_ms=objects_expected_ms
     )
-    now = database.now_ms()
+    now = written.written_at
     next_sync_at = now + delay_ms
     reset = any(event["kind"] == "reset" for event in written.events)
     if reset or any(finding.code == RESET_OFTEN for finding in connection.warnings):

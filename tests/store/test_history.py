@@ -376,7 +376,7 @@ def test_objects_read_at_every_third_sync_have_true_rates(store: Store, connecti
     server = Watched()
     server.table("orders").index("i")
     store.run(snapshots.write, connection, server.snapshot())
-    assert store.run(snapshots.objects_read_at, connection) == START + MINUTE
+    assert snapshots.objects_read_at(store.run(connections.watched, connection).reading) == START + MINUTE
     for n in range(1, 7):
         server.index("i", 60)
         left_out = {} if n % 3 == 0 else {"tables": None, "indexes": None, "sessions": None}
