@@ -143,6 +143,14 @@ def _options(query: str) -> dict[str, str]:
     return {unquote(name): unquote(value) for name, _, value in pairs}
 
 
+def _service(name: str, db_type: DbType) -> dict[str, str]:
+    from meshag_tui import services
+
+    if db_type is not DbType.POSTGRES:
+        raise UsageError("Services are PostgreSQL's: write mysql://user@host:3306/database")
+    return services.read(name)
+
+
 DEFAULT_PORTS: Mapping[DbType, int] = {DbType.POSTGRES: 5432, DbType.MYSQL: 3306}
 _SCHEMES: Mapping[str, DbType] = {
     "postgresql": DbType.POSTGRES,
@@ -176,11 +184,15 @@ class Target:
     def from_url(cls, url: str) -> Target:
         """Read `postgresql://user:password@host:port/database?sslmode=…&sslrootcert=…&host=/socket&proxy=socks5://…`.
 
-        Without `sslmode`, TLS is verify-full except for loopback and sockets, where it is prefer.
+        `service=NAME`, alone or as an option, takes from libpq's service file what the URL does not say. Without
+        `sslmode`, TLS is verify-full except for loopback and sockets, where it is prefer.
 
         Raises:
-            UsageError: the URL names no known engine, or a part of it cannot be read. The text never repeats the URL.
+            UsageError: the URL names no known engine, or a part of it or the service cannot be read. The text never
+                repeats the URL.
         """
+        if url.startswith("service="):
+            url = f"postgresql:///?{url}"
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -190,26 +202,32 @@ class Target:
         db_type = _SCHEMES.get(parts.scheme)
         if db_type is None:
             raise UsageError("The URL must start with postgresql:// or mysql://, as in postgresql://user@host:5432/db")
-        host = options.pop("host", None) or unquote(parts.hostname or "") or "localhost"
+        service = options.pop("service", None)
+        given: dict[str, str] = {} if service is None else _service(service, db_type)
+        host = options.pop("host", None) or unquote(parts.hostname or "") or given.get("host") or "localhost"
         port_text = options.pop("port", None)
         if port_text is not None:
             if not port_text.isdigit():
                 raise UsageError("The port in the URL must be a number")
             port = int(port_text)
-        user = options.pop("user", None) or unquote(parts.username or "")
+        elif port is None and given.get("port", "").isdigit():
+            port = int(given["port"])
+        user = options.pop("user", None) or unquote(parts.username or "") or given.get("user", "")
         if not user:
             raise UsageError("The URL names no user: write postgresql://user@host:5432/database")
-        database = unquote(parts.path.lstrip("/")) or options.pop("dbname", "")
+        database = unquote(parts.path.lstrip("/")) or options.pop("dbname", "") or given.get("dbname", "")
         password = options.pop("password", None)
-        if password is None and parts.password is not None:
-            password = unquote(parts.password)
+        if password is None:
+            password = given.get("password") if parts.password is None else unquote(parts.password)
         local = host.startswith("/") or host in ("localhost", "127.0.0.1", "::1")
-        mode = options.pop("sslmode", None) or (TlsMode.PREFER if local else TlsMode.VERIFY_FULL)
+        mode = (
+            options.pop("sslmode", None) or given.get("sslmode") or (TlsMode.PREFER if local else TlsMode.VERIFY_FULL)
+        )
         try:
             tls = TlsMode(mode)
         except ValueError:
             raise UsageError(f"sslmode must be one of {', '.join(TlsMode)}") from None
-        ca, proxy = options.pop("sslrootcert", None), options.pop("proxy", None)
+        ca, proxy = options.pop("sslrootcert", None) or given.get("sslrootcert"), options.pop("proxy", None)
         if options:
             raise UsageError(f"Unknown option in the URL: {', '.join(sorted(options))}")
         return cls(

@@ -32,6 +32,7 @@ FLOORS = {
     "settings": 1,
     "types": 1,
     "text": 1,
+    "services": 1,
     "snapshot": 1,
     "plan": 1,
     "logs": 1,
@@ -41,7 +42,7 @@ FLOORS = {
 DEMO = "demo"
 MAY_USE_DEMO = {"cli", "changes", "workflows"}
 # Rooms that can do the whole work without a screen.
-GROUND = ("types", "settings", "snapshot", "plan", "text")
+GROUND = ("types", "settings", "services", "snapshot", "plan", "text")
 HEADLESS = (*GROUND, "store", "engines", "advisor", "agents", "changes", "workflows")
 SCREEN = {"textual", "rich"}
 HEAVY = SCREEN | {"peewee", "playhouse", "psycopg", "asyncmy", "openai", "plotext", "postgast", "cryptography"}

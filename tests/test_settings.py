@@ -71,5 +71,34 @@ def test_a_url_is_read_as_libpq_reads_it(url: str, host: str, database: str, pas
     assert password is None or not password or password not in repr(target)
 
 
+def test_a_service_says_what_the_url_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "services"
+    file.write_text(
+        "# ours\n[shop]\nhost=/tmp/sockets\nport=5433\ndbname=shop\nuser=watcher\npassword=p%#c4nary\n"
+        "connect_timeout=3\n[cert]\nhost=h\nuser=u\nsslcert=/x\n[far]\nhost=db.example\nuser=u\nsslmode=allow\n"
+    )
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    monkeypatch.setenv("PGSYSCONFDIR", str(tmp_path / "none"))
+    target = Target.from_url("service=shop")
+    assert (target.host, target.port, target.database, target.user) == ("/tmp/sockets", 5433, "shop", "watcher")
+    assert target.password is not None and target.password.reveal() == "p%#c4nary"
+    other = Target.from_url("postgresql://me@db.example/?service=shop&sslmode=require")
+    assert (other.host, other.port, other.user, other.database, other.tls) == (
+        *("db.example", 5433, "me", "shop"),
+        "require",
+    )
+    for url, said in (
+        ("service=stock", "There is no service stock: looked in"),
+        ("service=cert", "says sslcert, which MeshAG cannot follow"),
+        ("service=far", "sslmode must be one of"),
+        ("mysql://u@h/d?service=shop", "Services are PostgreSQL's"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            Target.from_url(url)
+    file.write_text("host=h\n")
+    with pytest.raises(UsageError, match="cannot be read"):
+        Target.from_url("service=shop")
+
+
 def test_a_printed_target_holds_no_password_of_its_proxy() -> None:
     assert "canary" not in repr(Target.from_url("postgresql://u@h/d?proxy=socks5://me:canary@p:1"))

@@ -124,7 +124,9 @@ def _connections(commands: Any) -> None:
     add = _add(group, "add", "connections:add", "test and save a connection", epilog=_ABOUT_SECRETS)
     add.add_argument("name", metavar="NAME")
     add.add_argument(
-        "url", metavar="URL", help="postgresql://user@host:5432/database[?sslmode=…&sslrootcert=…&proxy=…]"
+        "url",
+        metavar="URL",
+        help="postgresql://user@host:5432/database[?sslmode=…&sslrootcert=…&proxy=…], or service=NAME",
     )
     add.add_argument("--no-test", action="store_true", help="save it without connecting first")
     _connection_options(add)

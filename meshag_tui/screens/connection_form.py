@@ -42,7 +42,9 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
     port = str(DEFAULT_PORTS[ENGINES[engine]] if info is None else info.port)
     password_hint = "unchanged" if info is not None and info.has_password else "empty: .pgpass, peer or trust"
     return (
-        Field("url", "URL", hint="postgresql://user@host:5432/database fills in what is below", check=_url),
+        Field(
+            "url", "URL", hint="postgresql://user@host:5432/database or service=NAME fills in what is below", check=_url
+        ),
         Field("name", "Name", "" if info is None else info.name, required=True, check=free),
         Field("engine", "Engine", engine, choices=tuple(ENGINES)),
         Field("host", "Host", "" if info is None else info.host, required=True, hint="name, address or socket folder"),

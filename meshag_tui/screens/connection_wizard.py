@@ -139,7 +139,11 @@ class ConnectionWizard(ModalScreen[str | None]):
     # --- the form ---------------------------------------------------------------------------------------------------
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        if self._field_of(event.input) == "url" and event.value.count("://") == 1 and len(event.value) > _PASTED:
+        if (
+            self._field_of(event.input) == "url"
+            and ("://" in event.value or event.value.startswith("service="))
+            and len(event.value) > _PASTED
+        ):
             return  # typed: it is taken over when the field is left, pasted: at once
         self._values_changed()
 

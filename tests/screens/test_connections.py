@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from meshag_tui.store import connections, models
 from meshag_tui.types import ConnectionStatus, DbType, Secret, Target
 from meshag_tui.workflows.workbench import Workbench
+from tests.rig.certificates import authority, install, only_tls
 from tests.rig.postgres import MONITOR, MONITOR_PASSWORD, Database
 from tests.screens.conftest import Desk, Open
 
@@ -103,8 +105,9 @@ async def test_each_field_says_beside_itself_what_is_wrong(bench: Workbench, at_
         ({"database": "nowhere"}, "There is no database nowhere"),
         ({"host": "host.invalid"}, "host.invalid"),
         ({"tls": "require"}, "offers no TLS"),
+        ({"proxy": "socks5://127.0.0.1:9"}, "The SOCKS5 proxy 127.0.0.1:9 cannot be reached"),
     ],
-    ids=["password", "user", "database", "host", "tls"],
+    ids=["password", "user", "database", "host", "tls", "proxy"],
 )
 async def test_what_fails_is_said_in_its_own_words_and_the_form_stays(
     bench: Workbench, at_desk: Open, pg18: Database, wrong: dict[str, str], said: str
@@ -117,6 +120,55 @@ async def test_what_fails_is_said_in_its_own_words_and_the_form_stays(
         assert "Nothing was saved" in screen
         assert "shop" in screen and parts(pg18, **wrong)["user"] in screen
         assert await bench.store(connections.listing) == ()
+
+
+async def test_tls_is_checked_against_the_ca_that_is_given(
+    bench: Workbench, at_desk: Open, private_pg: Callable[..., Database], tmp_path: Path
+) -> None:
+    server = private_pg(15)
+    signer, stranger = authority(tmp_path, "signer"), authority(tmp_path, "stranger")
+    install(server, signer, ["127.0.0.1"])
+    only_tls(server)
+    async with at_desk(bench) as desk:
+        await open_form(desk)
+        await fill(desk, **parts(server, tls="verify-full", tls_ca=str(stranger.file)))
+        await desk.press("enter")
+        await desk.until(lambda _: "is not signed by a certificate authority we trust" in desk.words)
+        assert "Nothing was saved" in desk.screen and "stranger.crt" in desk.screen
+        await desk.press(*["shift+tab"] * 2, "end", *["backspace"] * len(str(stranger.file)))
+        await desk.type(str(signer.file))
+        await desk.press("enter")
+        await desk.until("enter saves it")
+        await desk.press("enter")
+        await desk.until("✓ active")
+        (info,) = await bench.store(connections.listing)
+        assert (info.tls, info.tls_ca) == ("verify-full", str(signer.file))
+
+
+async def test_a_service_fills_the_form_and_a_socket_is_a_host(
+    bench: Workbench, at_desk: Open, pg18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    socket_url = Target.from_url(pg18.socket_url)
+    assert socket_url.host.startswith("/")
+    file = tmp_path / "services"
+    lines = (f"host={socket_url.host}", f"port={socket_url.port}", f"dbname={pg18.name}", f"user={socket_url.user}")
+    file.write_text("\n".join(("[shop]", *lines, "")))
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    async with at_desk(bench, size=(80, 24)) as desk:
+        await open_form(desk)
+        await desk.type("service=stock")
+        await desk.press("enter")
+        await desk.until("There is no service stock")
+        await desk.press(*["backspace"] * 5)
+        await desk.type("shop")
+        await desk.press("tab")
+        await desk.until("Filled in from the URL")
+        await desk.press("enter")
+        await desk.until("✓ PostgreSQL 18")
+        await desk.press("enter")
+        await desk.until("✓ active")
+        (info,) = await bench.store(connections.listing)
+        assert (info.host, info.database) == (socket_url.host, pg18.name)
 
 
 async def test_nobody_listening_and_nobody_answering_differ(bench: Workbench, at_desk: Open, silent_port: int) -> None:
