@@ -200,7 +200,7 @@ class _Work:
         left = found == "invalid" and isinstance(row.change, CreateIndex | RestoreIndex)
         if left and await self._clean_up(row.change, rendered):
             left, found = False, "absent"
-        error = verdict(row, found, reason)
+        error = verdict(row, found, reason, self.engine.words)
         if not left:
             await self.say("error", error)
             return await self.store(record.failed, row.id, error)
@@ -226,7 +226,7 @@ class _Work:
         return False
 
     async def _remove_leftover(self, change: Change, rendered: RenderedChange) -> bool:
-        """A failed CREATE INDEX CONCURRENTLY leaves an invalid index that costs writes and serves nobody."""
+        """A build that failed may leave an invalid index (PostgreSQL) that costs writes and serves nobody."""
         removed = await self.hands.verify(change, rendered) == "invalid" and await self.hands.clean_up(change, rendered)
         if removed:
             await self.say("info", "removed the invalid leftover")

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from meshag_tui.engines.base import DdlSession, Engine, Gate, Limits, RenderedChange
 from meshag_tui.types import Change, DropIndex, Target
@@ -37,6 +37,7 @@ class Review:
     plan_hash: str
     made_at: int  # epoch ms of the store's clock, when looking began
     needs_name: str | None  # the object name to type before something is dropped
+    dialect: Literal["postgres", "mysql"] = "postgres"  # of the statements, for showing them
 
     @property
     def blocked_by(self) -> tuple[Gate, ...]:
@@ -103,5 +104,6 @@ async def review_with(
         plan_hash=plan_hash(connection_id, identifier, rendered),
         made_at=made_at,
         needs_name=change.name if isinstance(change, DropIndex) else None,
+        dialect=engine.words.dialect,
     )
     return reviewed, rendered

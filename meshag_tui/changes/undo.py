@@ -8,14 +8,14 @@ from typing import Any
 from meshag_tui.changes.record import ChangeRefused
 from meshag_tui.changes.review import Review
 from meshag_tui.store.changes import ChangeRow
-from meshag_tui.types import Change, ChangeState, CreateIndex, DropIndex, RestoreIndex
+from meshag_tui.types import Change, ChangeState, CreateIndex, DropIndex, HideIndex, RestoreIndex, ShowIndex
 
 
 def inverse(row: ChangeRow) -> Change:
     """The change that puts `row` back.
 
     A made index is dropped by the name the journal has; a dropped one is restored from the definition captured before
-    the drop.
+    the drop; a hidden one is shown, and the other way round.
 
     Raises:
         ChangeRefused: the row was not carried out, has been undone, is an undo itself, or left nothing to undo.
@@ -35,12 +35,16 @@ def inverse(row: ChangeRow) -> Change:
     return undoing
 
 
-def inverse_of(change: Change, catalogue: Mapping[str, Any]) -> DropIndex | None:
-    """The drop of the index that a change makes; None for a change that makes none."""
+def inverse_of(change: Change, catalogue: Mapping[str, Any]) -> DropIndex | HideIndex | ShowIndex | None:
+    """What puts back a change that made an index, hid it or let it be used; None for any other."""
     if isinstance(change, CreateIndex):
         return DropIndex(change.spec.schema, change.spec.table, str(catalogue["index"]))
     if isinstance(change, RestoreIndex):
         return DropIndex(change.schema, change.table, change.name)
+    if isinstance(change, HideIndex):
+        return ShowIndex(change.schema, change.table, change.name)
+    if isinstance(change, ShowIndex):
+        return HideIndex(change.schema, change.table, change.name)
     return None
 
 

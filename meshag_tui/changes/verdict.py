@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
+from meshag_tui.engines.base import Words
 from meshag_tui.store.changes import ChangeRow
-from meshag_tui.types import CreateIndex, DropIndex, RestoreIndex
+from meshag_tui.types import Analyze, CreateIndex, DropIndex, HideIndex, Rebuild, RestoreIndex, ShowIndex
 
 
-def verdict(row: ChangeRow, found: str, reason: str | None) -> str:
+def verdict(row: ChangeRow, found: str, reason: str | None, words: Words) -> str:
     """One line: why it is no success (`reason`, as far as we know), and the state the object was left in.
 
     `found` is what the session's `verify` said: "absent" or "invalid".
     """
     change = row.change
-    if isinstance(change, DropIndex):
+    if isinstance(change, DropIndex | HideIndex | ShowIndex):
         name = f"{change.schema}.{change.name}"
         state = f"the index {name} is as before"
         if found == "invalid":
             state = (
                 f"the index {name} is half dropped: no query uses it, writes still pay for it; "
-                f"apply it again to finish, or REINDEX INDEX CONCURRENTLY brings it back"
+                f"apply it again to finish, or {words.remedies['half-dropped-index']}"
             )
     elif isinstance(change, CreateIndex | RestoreIndex):
         name = f"{change.schema if isinstance(change, RestoreIndex) else change.spec.schema}.{_index(row)}"
         state = f"there is no index {name}"
         if found == "invalid":
             state = f"an invalid index {name} was left, which serves no query: {row.undo_sql} removes it"
+    elif isinstance(change, Rebuild):
+        state = f"the table {change.schema}.{change.table} is as before"
+    elif isinstance(change, Analyze):
+        state = "its statistics were not renewed, as far as the server says"
     else:
-        state = "its statistics were not renewed"
+        state = "its space was not reclaimed, as far as the server says"
     return f"{reason or 'The server did not make the change'}: {state}"
 
 

@@ -15,6 +15,8 @@ from meshag_tui.types import Change, CreateIndex, RestoreIndex, Target
 LOOK_EVERY_S = 1.0
 LOOK_AT_FIRST_S = 0.1
 """Until the index is seen in the catalogue: from then on it can be known as ours, also after a crash."""
+AT_FIRST_S = 5.0
+"""Longer than a lock is waited for: by then it is there, or this is a server that shows none before it is done."""
 
 Say = Callable[[str, str], Awaitable[None]]
 
@@ -54,6 +56,8 @@ async def _look(
     ready: asyncio.Event,
 ) -> None:
     said, known = "", None
+    loop = asyncio.get_running_loop()
+    at_first = loop.time() + AT_FIRST_S
     every_s = LOOK_AT_FIRST_S if isinstance(change, CreateIndex | RestoreIndex) else LOOK_EVERY_S
     try:
         async with engine.connect(target, "progress", limits) as session:
@@ -67,6 +71,8 @@ async def _look(
                     if (line := _line(progress)) != said:
                         said = line
                         await say("info", line)
+                if loop.time() > at_first:
+                    every_s = LOOK_EVERY_S
                 await asyncio.sleep(every_s)
     except EngineError as error:
         await say("warning", f"its progress cannot be seen: {error}")

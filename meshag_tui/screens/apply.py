@@ -51,13 +51,13 @@ def gate_pieces(gate: Gate) -> list[Piece]:
 def review_pieces(review: Review) -> list[Piece]:
     """All of a review. What speaks against it comes first after the statement, so that nobody has to scroll to it."""
     said: list[Piece] = [("dim", "On       "), ("bold", f"{one_line(review.target_label)}\n"), ("dim", "This runs:\n")]
-    said += [*sql_parts(review.sql.strip()), ("", "\n")]
+    said += [*sql_parts(review.sql.strip(), review.dialect), ("", "\n")]
     order = {"block": 0, "warn": 1, "pass": 2}
     said.append(("dim", "Gates:\n" if review.gates else "No gate applies to it.\n"))
     for gate in sorted(review.gates, key=lambda each: order[each.state]):
         said += gate_pieces(gate)
     said.append(("dim", "This puts it back:\n"))
-    said += sql_parts(review.undo_sql.strip()) if review.undo_sql else [("", "Nothing: it changes no object.")]
+    said += sql_parts(review.undo_sql.strip(), review.dialect) if review.undo_sql else [("", "Nothing: it changes no definition.")]
     return [*said, ("", "\n")]
 
 

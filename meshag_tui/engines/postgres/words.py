@@ -48,5 +48,6 @@ WORDS = Words(
         "correlated-subquery": "Compute it once for all rows (a join with a grouped sub-query, or a window function) "
         "or look rows up with LATERAL and an index.",
         "n-plus-one": "a join, or WHERE key = ANY ($1).",
+        "half-dropped-index": "REINDEX INDEX CONCURRENTLY brings it back",
     },
 )
