@@ -57,7 +57,11 @@ def review_pieces(review: Review) -> list[Piece]:
     for gate in sorted(review.gates, key=lambda each: order[each.state]):
         said += gate_pieces(gate)
     said.append(("dim", "This puts it back:\n"))
-    said += sql_parts(review.undo_sql.strip(), review.dialect) if review.undo_sql else [("", "Nothing: it changes no definition.")]
+    said += (
+        sql_parts(review.undo_sql.strip(), review.dialect)
+        if review.undo_sql
+        else [("", "Nothing: it changes no definition.")]
+    )
     return [*said, ("", "\n")]
 
 

@@ -30,6 +30,7 @@ from meshag_tui.types import (
     Target,
 )
 from meshag_tui.workflows.workbench import Workbench
+from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +100,7 @@ class Desk:
     connections: dict[str, str] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    async def connect(self, database: Database, url: str | None = None) -> str:
+    async def connect(self, database: Database | Schema, url: str | None = None) -> str:
         """The id of a connection to this database, made on first use."""
         url = url or database.url
         if url not in self.connections:
@@ -108,7 +109,11 @@ class Desk:
         return self.connections[url]
 
     async def suggest(
-        self, database: Database, change: Change | None, url: str | None = None, size_bytes: int | None = 100_000
+        self,
+        database: Database | Schema,
+        change: Change | None,
+        url: str | None = None,
+        size_bytes: int | None = 100_000,
     ) -> StoredSuggestion:
         """A suggestion that asks for `change`; `size_bytes` is what the index is expected to take."""
         advice = Suggestion(
@@ -131,7 +136,7 @@ class Desk:
         saved = await self.bench.store(suggestions.save, connection_id, [advice])
         return await self.bench.store(suggestions.get, saved.ids[0])
 
-    async def apply(self, database: Database, change: Change) -> ChangeRow:
+    async def apply(self, database: Database | Schema, change: Change) -> ChangeRow:
         """Suggest a change, look at it and apply it."""
         advice = await self.suggest(database, change)
         review = await self.bench.review(advice.id)
