@@ -1,4 +1,4 @@
-"""`meshag demo`: a real PostgreSQL with a real workload, watched, advised on, and shown.
+"""`meshag demo`: a real database server with a real workload, watched, advised on, and shown.
 
 The demo has a store and a key of its own in a private folder that goes when it ends; the user's are left alone, unless
 a store is asked for by --store or MESHAG_STORE.
@@ -49,7 +49,7 @@ def demo(args: argparse.Namespace, output: Output) -> Any:
 async def _headless(args: argparse.Namespace, output: Output) -> None:
     with tempfile.TemporaryDirectory(prefix="meshag-demo-") as folder:
         settings = _private(args, Path(folder))
-        demo = _demo(lambda said: output.note(f"meshag: {said}"))
+        demo = _demo(args.engine, lambda said: output.note(f"meshag: {said}"))
         await asyncio.to_thread(demo.open)
         try:
             await _watch(demo, settings, args.seconds or HEADLESS_S, output)
@@ -123,7 +123,7 @@ def _with_screens(args: argparse.Namespace) -> int:
     """The server must be started by the main thread: it ends with the thread that started it."""
     with tempfile.TemporaryDirectory(prefix="meshag-demo-") as folder:
         settings = _private(args, Path(folder))
-        demo = _demo(lambda said: print(f"meshag: {said}", file=sys.stderr, flush=True))
+        demo = _demo(args.engine, lambda said: print(f"meshag: {said}", file=sys.stderr, flush=True))
         demo.open()
         try:
             asyncio.run(_first_look(demo, settings))
@@ -152,7 +152,7 @@ def _private(args: argparse.Namespace, folder: Path) -> Any:
     return replace(args.settings, home=home, store_url=store_url, collect=collect)
 
 
-def _demo(say: Any) -> Demo:
-    from meshag_tui.demo.run import Demo
+def _demo(engine: str, say: Any) -> Demo:
+    from meshag_tui.demo.run import Demo, host
 
-    return Demo(progress=say)
+    return Demo(host(engine), progress=say)

@@ -273,9 +273,9 @@ def _upkeep(commands: Any) -> None:
     key = _group(commands, "key", "the key that passwords are sealed with")
     _add(key, "rotate", "upkeep:rotate_key", "seal all passwords with a new key")
 
-    demo = _add(commands, "demo", "demo:demo", "a real PostgreSQL with a real workload, and everything switched on")
+    demo = _add(commands, "demo", "demo:demo", "a real server with a real workload, and everything switched on")
     demo.add_argument("--headless", action="store_true", help="no screens: print what was found")
     demo.add_argument("--seconds", type=values.seconds, metavar="N", help="with --headless: end after this time (30)")
-    demo.add_argument("--engine", choices=("postgresql",), default="postgresql")
+    demo.add_argument("--engine", choices=("postgresql", "mariadb", "mysql"), default="postgresql")
 
     _add(commands, "paths", "upkeep:paths", "where configuration, store, key and log are")

@@ -58,7 +58,7 @@ _SETTINGS: Mapping[str, str | None] = {
 }
 _SETTINGS_OF: Mapping[str, Mapping[str, str | None]] = {
     MYSQL: {"mysqlx": "OFF", "skip-log-bin": None, "secure-file-priv": "NULL", "loose-innodb-redo-log-capacity": "64M"},
-    MARIADB: {"innodb-log-file-size": "32M", "aria-pagecache-buffer-size": "8M"},
+    MARIADB: {"loose-innodb-log-file-size": "32M", "aria-pagecache-buffer-size": "8M"},
 }
 # What MariaDB's own script feeds to --bootstrap, in order; later versions begin the names with mariadb.
 _SYSTEM_TABLES = ("system_tables.sql", "performance_tables.sql", "system_tables_data.sql", "sys_schema.sql")

@@ -12,22 +12,22 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from meshag_tui.demo import shop
-from meshag_tui.demo.server import EmbeddedPostgres
+from meshag_tui.demo.hosts import Host, MysqlHost, PostgresHost, Server
+from meshag_tui.demo.workload import Workload
 
-if TYPE_CHECKING:  # it brings psycopg, which nobody needs before the server runs
-    from meshag_tui.demo.workload import Workload
+ENGINES = ("postgresql", "mariadb", "mysql")
 
-DATABASE = "shop"
-SETTINGS = {
-    "track_io_timing": "on",
-    "autovacuum_naptime": "1h",  # as on a server that cannot keep up: it must not mend what is planted
-    "pg_stat_statements.track": "top",
-}
+
+def host(engine: str) -> Host:
+    """A host for the shop on one of `ENGINES`; ServerUnavailable, and what to do, if its programs are not here."""
+    if engine == "postgresql":
+        return PostgresHost()
+    from meshag_tui.demo.mysqld import MARIADB, MYSQL, find
+
+    return MysqlHost(find(MARIADB if engine == "mariadb" else MYSQL))
 
 
 class Demo:
@@ -35,25 +35,29 @@ class Demo:
 
     def __init__(
         self,
+        on: Host | None = None,
         *,
-        bindir: Path | None = None,
-        base: Path | None = None,
         rate: float = 40,
         progress: Callable[[str], None] = lambda said: None,
     ) -> None:
-        """Prepare a demo: server binaries and run folder as for EmbeddedPostgres, `rate` jobs a second.
+        """Prepare a demo on a host (PostgreSQL's when none is given) with `rate` jobs a second.
 
         `progress` is called with a few words before each step, from another thread.
         """
-        self.server = EmbeddedPostgres(bindir, settings=SETTINGS, tcp=True, base=base)
-        self._passwords = {role: secrets.token_urlsafe(12) for role in (shop.OWNER, shop.MONITOR, shop.APP)}
+        self._host = on or host("postgresql")
+        self._passwords = {role: secrets.token_urlsafe(12) for role in shop.ROLES}
         self._rate = rate
         self._progress = progress
         self._workload: Workload | None = None
 
     @property
+    def server(self) -> Server:
+        """The server the shop is on."""
+        return self._host.server
+
+    @property
     def url(self) -> str:
-        """The shop for its owner, who is also a member of pg_monitor: everything can be read and applied."""
+        """The shop for its owner, who may also read what a monitor may: everything can be read and applied."""
         return self._url_of(shop.OWNER)
 
     @property
@@ -66,28 +70,23 @@ class Demo:
         """How many statements the workload has executed."""
         return self._workload.statements if self._workload else 0
 
+    @property
+    def last_error(self) -> str:
+        """The workload's latest trouble (empty: none)."""
+        return self._workload.last_error if self._workload else ""
+
     def open(self) -> None:
         """Start the server and load the shop: some seconds. MeshagError says why it cannot be done."""
-        import psycopg
-
         try:
-            self._progress(f"starting PostgreSQL {self.server.version}")
-            self.server.start()
-            with psycopg.connect(self.server.dsn(), autocommit=True) as connection:
-                connection.execute(f"CREATE DATABASE {DATABASE}")
-            self._progress("loading the shop")
-            shop.create_roles(self.server.dsn(DATABASE), self._passwords)
-            shop.load(self.server.dsn(DATABASE))
+            self._host.open(self._passwords, self._progress)
         except BaseException:
             self.close()
             raise
 
     def start_workload(self) -> None:
         """Let the shop work until `stop_workload` or the end."""
-        from meshag_tui.demo.workload import Workload
-
         if self._workload is None:
-            self._workload = Workload(self._url_of(shop.APP), rate=self._rate)
+            self._workload = Workload(self._host.sessions(self._url_of(shop.APP)), rate=self._rate)
         self._workload.start()
 
     def stop_workload(self) -> None:
@@ -110,4 +109,4 @@ class Demo:
         await asyncio.to_thread(self.close)
 
     def _url_of(self, role: str) -> str:
-        return self.server.dsn(DATABASE, role, self._passwords[role], tcp=True)
+        return self._host.url(role, self._passwords[role])

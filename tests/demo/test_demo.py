@@ -14,6 +14,8 @@ from meshag_tui.demo import shop
 from meshag_tui.demo.place import ServerUnavailable
 from meshag_tui.demo.run import Demo
 from meshag_tui.demo.server import EmbeddedPostgres
+from meshag_tui.demo.shop import postgres
+from meshag_tui.demo.shop.postgres.shopper import PostgresSessions
 from meshag_tui.demo.workload import Workload
 from tests.rig.postgres import bindir
 
@@ -60,12 +62,12 @@ def eventually(true: Callable[[], bool], seconds: float = 30) -> bool:
 
 @pytest.mark.parametrize("major", [13, 15, 18])
 def test_the_shop_has_what_was_planted(major: int) -> None:
-    assert {planted.rule for planted in shop.PLANTED} == set(PROOFS)
+    assert {planted.rule for planted in postgres.PLANTED} == set(PROOFS)
     with EmbeddedPostgres(found(major), settings={"autovacuum_naptime": "1h"}) as server:
-        shop.create_roles(server.dsn(), {shop.OWNER: "o", shop.MONITOR: "m", shop.APP: "a"})
-        shop.load(server.dsn())
+        postgres.create_roles(server.dsn(), {shop.OWNER: "o", shop.MONITOR: "m", shop.APP: "a"})
+        postgres.load(server.dsn())
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
-            for planted in shop.PLANTED:
+            for planted in postgres.PLANTED:
                 about = {"table": planted.table, "about": planted.about}
                 assert connection.execute(PROOFS[planted.rule], about).fetchall() == [(True,)], planted
 
@@ -73,8 +75,10 @@ def test_the_shop_has_what_was_planted(major: int) -> None:
 async def test_a_demo_works_as_a_shop_does() -> None:
     said: list[str] = []
     async with Demo(rate=120, progress=said.append) as demo:
-        root = demo.server.root
-        assert said == [f"starting PostgreSQL {demo.server.version}", "loading the shop"]
+        server = demo.server
+        assert isinstance(server, EmbeddedPostgres)
+        root = server.root
+        assert said == [f"starting PostgreSQL {server.version}", "loading the shop"]
         demo.start_workload()
         assert eventually(lambda: demo.statements > 600)
         with psycopg.connect(demo.monitor_url, autocommit=True) as monitor:
@@ -107,7 +111,7 @@ def test_the_workload_outlives_a_restart() -> None:
     with EmbeddedPostgres() as server:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             connection.execute("CREATE ROLE shop_app LOGIN")
-        workload = Workload(server.dsn(user="shop_app", database="postgres"), rate=100)
+        workload = Workload(PostgresSessions(server.dsn(user="shop_app", database="postgres")), rate=100)
         workload.start()
         assert eventually(lambda: "does not exist" in workload.last_error), "there is no shop here, and it says so"
         server.stop()

@@ -1,0 +1,78 @@
+"""Our own MySQL and MariaDB start anywhere and never outlive their owner."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from meshag_tui.demo.mysqld import MARIADB, EmbeddedMysql, Installation
+from meshag_tui.demo.place import ServerUnavailable
+from tests.demo.test_server import guard_of, wait_until
+from tests.rig.mysql import installation
+
+OWNER_SCRIPT = textwrap.dedent("""
+    import sys, time
+    from pathlib import Path
+    from meshag_tui.demo.mysqld import EmbeddedMysql, find
+    server = EmbeddedMysql(find("MariaDB"), base=Path(sys.argv[1])).start()
+    print(server.root, server.pid, flush=True)
+    time.sleep(60)
+""")
+
+
+@pytest.fixture
+def installed() -> Installation:
+    """MariaDB's programs."""
+    try:
+        return installation(MARIADB)
+    except ServerUnavailable as missing:
+        pytest.skip(str(missing))
+
+
+def test_goes_with_its_owner_or_at_the_next_start(installed: Installation, short_tmp: Path) -> None:
+    for guard_is_killed in (False, True):
+        command = [sys.executable, "-c", OWNER_SCRIPT, str(short_tmp)]
+        owner = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert owner.stdout
+        root, pid = owner.stdout.readline().split()
+        if guard_is_killed:
+            os.kill(guard_of(Path(root)), signal.SIGKILL)
+        owner.kill()
+        owner.wait()
+        if guard_is_killed:
+            assert Path(f"/proc/{pid}/cwd").exists(), "nobody was left to end it"
+            with EmbeddedMysql(installed, base=short_tmp) as server:
+                assert not Path(root).exists()
+                assert server.running
+        assert wait_until(lambda at=root: not Path(at).exists(), 20)  # type: ignore[misc]
+        assert wait_until(lambda at=pid: not Path(f"/proc/{at}/cwd").exists(), 20)  # type: ignore[misc]
+
+
+def test_a_plain_user_can_start_it(installed: Installation, short_tmp: Path) -> None:
+    """An account without privileges (root becomes one for this) starts it, as itself."""
+    place = short_tmp / "theirs"
+    place.mkdir()
+    account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    os.chown(place, account.pw_uid, account.pw_gid)
+    pid = os.fork()  # a plain account may not be able to read this Python's home: become it with everything loaded
+    if pid == 0:
+        status = 1
+        try:
+            if os.geteuid() == 0:
+                os.setgroups([])
+                os.setgid(account.pw_gid)
+                os.setuid(account.pw_uid)
+            with EmbeddedMysql(installed, base=place) as server:
+                if server.running and (server.root / "data").stat().st_uid == account.pw_uid:
+                    status = 0
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert list(place.iterdir()) == []
