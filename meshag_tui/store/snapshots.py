@@ -261,20 +261,18 @@ def _write_statements(
         changed = sorted(_described(statements, read, at), key=itemgetter(0))
         bulk.update("query", ("id",), _CHANGED + _TEXT, changed, none_keeps=True)
     elif len(found.baselines) > len(new):
-        changed = sorted(_changed(statements, at), key=itemgetter(0))  # as they lie in the table
-        bulk.update("query", ("id",), _CHANGED, changed)
+        bulk.update("query", ("id",), _CHANGED, _changed(statements, at))
     _write_texts((known[text.key], clean(text.text)) for text in texts if text.text is not None and text.key in known)
-    rows = sorted(((interval_id, known[key], *change) for key, change in found.active), key=itemgetter(1))
-    bulk.insert("query_statistics", _STATISTICS, rows)
+    active = sorted(found.active, key=lambda entry: known[entry[0]])
+    bulk.insert("query_statistics", _STATISTICS, ((interval_id, known[key], *change) for key, change in active))
     return len(new)
 
 
 def _changed(statements: _Statements, at: int) -> Iterator[tuple[Any, ...]]:
-    """Rows for the statements that were known before: id, then what changed of each."""
+    """Rows for the statements that were known before: id, then what changed of each; as they lie in the table."""
     known, found = statements.known, statements.found
-    for key, baseline in found.baselines.items():
-        if key in known:
-            yield (known[key], at, *found.extremes[key], baseline)
+    for query_id, key in sorted((known[key], key) for key in found.baselines if key in known):
+        yield (query_id, at, *found.extremes[key], found.baselines[key])
 
 
 def _described(statements: _Statements, read: Mapping[str, tuple[Any, ...]], at: int) -> Iterator[tuple[Any, ...]]:

@@ -389,6 +389,22 @@ def test_the_first_count_in_a_new_database_is_no_reset(became: int, broken: bool
     assert (event is not None) == broken
 
 
+def test_deltas_are_the_same_in_one_part_or_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Reading(Epoch("1", "primary", 1, 1, 0), 10, 10, (), True, 0, 0.0)
+    after = Reading(Epoch("1", "primary", 1, 1, 0), 20, 20, (), True, 0, 0.0)
+    old = [(f"k{n}", n + 5, float(n), 3, None, 0.5, 0.9, 7) for n in range(50)]
+    new = [
+        (key, 1 if n % 7 == 0 else calls + n % 3, total + n % 3, rows, None, least, most, since)
+        for n, (key, calls, total, rows, _, least, most, since) in enumerate(old)
+    ]
+    known = deltas.statements(None, {}, Statements(COLUMNS, old), before).baselines
+    whole = deltas.statements(before, known, Statements(COLUMNS, new), after)
+    assert len(whole.active) > 30 and whole.events
+    for size in (1, 7, 50):
+        monkeypatch.setattr(deltas, "_AT_ONCE", size)
+        assert deltas.statements(before, known, Statements(COLUMNS, new), after) == whole
+
+
 def test_dropping_a_partition_is_not_a_reset_of_its_parent() -> None:
     found = deltas.objects(same(), {"p": {"seq_scan": 90}}, {"p": {"seq_scan": 40}}, derived={"p"})
     assert found.active == {} and not found.fell
