@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -89,3 +90,15 @@ class Bottleneck:
     severity: Literal["high", "medium", "low"]
     share: float  # of the plan's cost, 0..1, exclusive
     text: str
+
+
+_SHAPE_FIELDS = ("Strategy", "Partial Mode", "Operation", "Scan Direction", "Command", "Subplan Name")
+
+
+def shape_hash(root: PlanNode) -> str:
+    """16 hex digits of node kinds, relations and indexes, from the top down."""
+    digest = hashlib.sha256()
+    for node in root.walk():
+        shape = (node.path, node.kind, node.schema, node.table, node.index, node.join_type)
+        digest.update(repr((*shape, *(node.extra.get(name) for name in _SHAPE_FIELDS))).encode())
+    return digest.hexdigest()[:16]

@@ -6,12 +6,11 @@ shape that stays the same while only figures change.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from meshag_tui.engines.base import ServerFault
-from meshag_tui.plan import Plan, PlanMode, PlanNode
+from meshag_tui.plan import Plan, PlanMode, PlanNode, shape_hash
 
 CONDITIONS = (
     "Index Cond",
@@ -33,7 +32,6 @@ _OWN_FIELDS = frozenset(
         *CONDITIONS,
     )
 )
-_SHAPE_FIELDS = ("Strategy", "Partial Mode", "Operation", "Scan Direction", "Command", "Subplan Name")
 
 
 def read_plan(document: Any, mode: PlanMode, statement: str, parameters: tuple[str, ...] = ()) -> Plan:
@@ -48,15 +46,6 @@ def read_plan(document: Any, mode: PlanMode, statement: str, parameters: tuple[s
             root = _node(entry["Plan"], "0")
             return Plan(root, mode, shape_hash(root), document, statement, parameters)
     raise ServerFault("The server has no plan for this statement: a rule turns it into nothing")
-
-
-def shape_hash(root: PlanNode) -> str:
-    """16 hex digits of node kinds, relations and indexes, from the top down."""
-    digest = hashlib.sha256()
-    for node in root.walk():
-        shape = (node.path, node.kind, node.schema, node.table, node.index, node.join_type)
-        digest.update(repr((*shape, *(node.extra.get(name) for name in _SHAPE_FIELDS))).encode())
-    return digest.hexdigest()[:16]
 
 
 def _node(entry: Mapping[str, Any], path: str) -> PlanNode:

@@ -14,13 +14,8 @@ from typing import Any
 from meshag_tui.engines.base import ColumnStatistics
 from meshag_tui.engines.postgres import parse
 from meshag_tui.engines.postgres.predicates import RANGES, Comparison, comparisons, relabelled, uncast
+from meshag_tui.engines.sampling import MOST_VARIANTS, cut, ends, pattern, typical
 from meshag_tui.plan import Plan
-
-MOST_VARIANTS = 5
-_RANGE_AT = ((0.5, 0.6), (0.9, 0.97), (0.1, 0.2), (0.25, 0.5), (0.75, 0.9))
-"""For each variant, where in a column's values a range begins and ends."""
-_LONE_AT = (0.9, 0.5, 0.98, 0.75, 0.1)
-"""For each variant, where `column > $1` cuts (for `<`, the mirror): mostly the newest rows are asked for."""
 
 _DEFAULTS: Mapping[str, str] = {
     "boolean": "true",
@@ -153,13 +148,11 @@ def _value(
     if statistics is None:
         return None
     if one.operator in RANGES and not one.array:
-        return _cut(statistics, one.operator, variant, end)
+        return cut(statistics, one.operator.strip("~").startswith(">"), variant, end)
     if one.operator in ("~~", "~~*", "!~~", "!~~*"):
-        found = _typical(statistics, variant)
-        # Nobody knows where the wildcard was: the pattern that no plain index serves promises nothing.
-        return None if not found else "%" + found[0][1:5].replace("%", "").replace("_", "") + "%"
+        return pattern(statistics, variant)
     if one.operator in ("=", "<>", "!="):
-        found = _typical(statistics, variant)
+        found = typical(statistics, variant)
         if not found:
             return None
         if one.array:
@@ -168,46 +161,12 @@ def _value(
     return None
 
 
-def _typical(statistics: ColumnStatistics, variant: int) -> list[str]:
-    """Values of a column to be asked for, the likeliest first; `variant` turns the list."""
-    common, spread = list(statistics.common_values), list(statistics.histogram)
-    share = sum(statistics.common_frequencies)
-    middle = len(spread) // 2
-    spread = spread[middle:] + spread[:middle]
-    if common and (share >= 0.5 or not spread):
-        # Few values, and often skewed: neither the commonest alone nor the rarest says what is asked for.
-        start = (len(common) // 2, 0, len(common) - 1, len(common) // 4, 3 * len(common) // 4)[variant]
-        return common[start:] + common[:start] + spread
-    start = (0, len(spread) // 4, len(spread) // 2, len(spread) // 8, 3 * len(spread) // 8)[variant] if spread else 0
-    return spread[start:] + spread[:start] + common
-
-
-def _cut(statistics: ColumnStatistics, operator: str, variant: int, end: bool | None) -> str | None:
-    values = statistics.histogram or tuple(sorted(statistics.common_values, key=_sort_key))
-    if not values:
-        return None
-    if end is None:
-        share = _LONE_AT[variant] if operator.strip("~").startswith(">") else 1 - _LONE_AT[variant]
-    else:
-        share = _RANGE_AT[variant][1 if end else 0]
-    return values[min(len(values) - 1, int(share * len(values)))]
-
-
-def _sort_key(value: str) -> tuple[int, float, str]:
-    try:
-        return (0, float(value), "")
-    except ValueError:
-        return (1, 0.0, value)
-
-
 def _ranges(parameters: Sequence[Parameter]) -> dict[int, bool]:
-    """Of parameters that bound a column from both sides: False for the lower, True for the upper."""
-    bounds: dict[tuple[str, str, str], dict[bool, int]] = {}
-    for one in parameters:
-        if one.operator in RANGES:
-            upper = one.operator.strip("~").startswith("<")
-            bounds.setdefault((one.schema, one.table, one.column), {})[upper] = one.number
-    return {number: upper for sides in bounds.values() if len(sides) == 2 for upper, number in sides.items()}
+    return ends(
+        (one.number, (one.schema, one.table, one.column), one.operator.strip("~").startswith("<"))
+        for one in parameters
+        if one.operator in RANGES
+    )
 
 
 def _fixed(tree: Mapping[str, Any]) -> dict[int, str]:
