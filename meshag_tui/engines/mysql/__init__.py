@@ -40,7 +40,11 @@ class MysqlEngine:
         raise Refused("This build cannot do that for MySQL and MariaDB yet")
 
     def normalise(self, text: str) -> str:
-        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+        from meshag_tui.engines.mysql import parse
+
+        return parse.normalise(text)
 
     def fingerprint(self, text: str) -> str | None:
-        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+        from meshag_tui.engines.mysql import parse
+
+        return parse.fingerprint(text)
