@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import ColumnStatistics, Limits, Refused, RenderedChange, WhatIf
 from meshag_tui.engines.mysql import facts as facts_of
@@ -17,6 +17,9 @@ from meshag_tui.engines.mysql.words import words_of
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, Finding, Target
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.mysql.explain import Planning
 
 NOT_YET = "This build cannot do that for MySQL and MariaDB yet"
 
@@ -87,6 +90,7 @@ class MysqlSession:
         self.facts: ServerFacts = server.facts
         self.words = words_of(server.flavour)
         self.collected = False  # whether `facts` belong to a reading already
+        self._planning: Planning | None = None
 
     @classmethod
     async def open(cls, target: Target, purpose: str, limits: Limits) -> MysqlSession:
@@ -124,18 +128,29 @@ class MysqlSession:
     async def findings(self) -> tuple[Finding, ...]:
         raise Refused(NOT_YET)
 
+    @property
+    def planning(self) -> Planning:
+        """What plans statements, and remembers the statistics of tables it looked at."""
+        if self._planning is None:
+            from meshag_tui.engines.mysql.explain import Planning
+
+            self._planning = Planning(self)
+        return self._planning
+
     async def explain(self, statement: str, mode: PlanMode | None = None, search_path: str | None = None) -> Plan:
-        raise Refused(NOT_YET)
+        return await self.planning.explain(statement, mode, search_path)
 
     async def what_if(self) -> WhatIf | None:
         """None: neither flavour can price an index that is not made."""
         return None
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
-        raise Refused(NOT_YET)
+        return await self.planning.column_statistics(schema, table)
 
     def predicates(self, plan: Plan) -> tuple[Predicate, ...]:
-        raise Refused(NOT_YET)
+        from meshag_tui.engines.mysql import predicates
+
+        return predicates.predicates(plan)
 
     async def render(self, change: Change) -> RenderedChange:
         from meshag_tui.engines.mysql import render

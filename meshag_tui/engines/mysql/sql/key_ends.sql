@@ -1,0 +1,1 @@
+SELECT MIN({key}), MAX({key}) FROM {table}

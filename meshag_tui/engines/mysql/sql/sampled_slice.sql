@@ -1,0 +1,1 @@
+(SELECT {columns} FROM {table} WHERE {key} >= {start} ORDER BY {key} LIMIT {rows})

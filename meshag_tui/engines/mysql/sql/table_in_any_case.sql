@@ -1,0 +1,3 @@
+SELECT TABLE_NAME
+FROM information_schema.TABLES
+WHERE TABLE_SCHEMA = %(schema)s AND LOWER(TABLE_NAME) = %(name)s
