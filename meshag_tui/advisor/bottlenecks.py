@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from meshag_tui.advisor.costs import Weighed, memory_setting, number_setting, weigh
-from meshag_tui.plan import Bottleneck, Plan
+from meshag_tui.plan import Bottleneck, Plan, PlanNode
 from meshag_tui.text import count, percent, size
 
 if TYPE_CHECKING:
@@ -103,11 +103,12 @@ def _filtered_scan(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) 
 def _sort_spill(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
     node = weighed.node
     limited = weighed.parent is not None and weighed.parent.kind == "Limit"  # keeps only the first rows in memory
-    if node.kind != "Sort" or limited or facts.work_mem is None:
+    memory = _memory(node, facts.work_mem)
+    if node.kind != "Sort" or limited or memory is None:
         return
     needed = node.rows * (node.width + _ROW_OVERHEAD)
-    if needed > facts.work_mem:
-        yield _spill("sort-spill", weighed, needed, facts.work_mem, "sorts")
+    if needed > memory[1]:
+        yield _spill("sort-spill", weighed, needed, memory, "sorts")
 
 
 def _hash_spill(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
@@ -117,18 +118,77 @@ def _hash_spill(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> 
         return
     needed = node.rows * (node.width + _ROW_OVERHEAD)
     if needed > facts.hash_mem:
-        yield _spill("hash-spill", weighed, needed, facts.hash_mem, "hashes")
+        yield _spill("hash-spill", weighed, needed, ("work_mem", facts.hash_mem), "hashes")
 
 
-def _spill(rule: str, weighed: Weighed, needed: float, limit: int, verb: str) -> Bottleneck:
+def _table_spill(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    """Groups or different rows kept in a temporary table that grows out of memory."""
     node = weighed.node
+    memory = _memory(node, None)
+    if node.kind not in ("Aggregate", "Unique") or memory is None:
+        return
+    needed = node.rows * (node.width + _ROW_OVERHEAD)
+    if needed > memory[1]:
+        yield _spill("temp-table-spill", weighed, needed, memory, "keeps in a temporary table")
+
+
+def _memory(node: PlanNode, work_mem: int | None) -> tuple[str, int] | None:
+    """The setting that says how much memory a node may have, and how much that is, bytes."""
+    setting, memory = node.extra.get("Memory Setting"), node.extra.get("Memory Bytes")
+    if isinstance(setting, str) and isinstance(memory, int):
+        return setting, memory
+    return None if work_mem is None else ("work_mem", work_mem)
+
+
+def _join_buffer(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    """Rows gathered in a buffer and each compared with all of the next table, read anew for each filling."""
+    node = weighed.node
+    if node.kind != "Block Nested Loop" or len(node.children) < 2 or weighed.share < MINIMUM_SHARE:
+        return
+    outer, inner = node.children[0], node.children[1]
+    compared = outer.rows * inner.rows
+    if outer.rows < 2 or compared < MANY_LOOPS * 10:
+        return
+    passes = float(node.extra.get("Passes", 1.0))
+    again = f", reading it {count(passes)} times" if passes > 1 else ""
+    yield Bottleneck(
+        "join-buffer",
+        node.path,
+        _severity(weighed.share),
+        weighed.share,
+        f"{_name(weighed)} compares {count(outer.rows)} rows with each of {count(inner.rows)} of "
+        f"{inner.table or inner.kind}{again}: {percent(weighed.share)} of the cost. No index serves the join"
+        + (f": {node.conditions['Join Filter']}" if "Join Filter" in node.conditions else ""),
+    )
+
+
+def _unusable_index(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    """The planner says that it could not use an index for what a column is compared with."""
+    node = weighed.node
+    found = node.extra.get("Index Not Usable")
+    if not isinstance(found, dict) or weighed.share < MINIMUM_SHARE:
+        return
+    for column, why in found.items():
+        yield Bottleneck(
+            "index-not-usable",
+            node.path,
+            _severity(weighed.share),
+            weighed.share,
+            f"{_name(weighed)} cannot use the index on {column}: what it is compared with has another type or "
+            f"collation ({why}), so the column is converted for every row",
+        )
+
+
+def _spill(rule: str, weighed: Weighed, needed: float, memory: tuple[str, int], verb: str) -> Bottleneck:
+    node = weighed.node
+    setting, limit = memory
     return Bottleneck(
         rule,
         node.path,
         "high" if needed > 4 * limit else "medium",
         weighed.share,
         f"{_name(weighed)} {verb} about {count(node.rows)} rows of {node.width} bytes, {size(needed)} in memory, and "
-        f"may have {size(limit)} (work_mem): the rest goes to temporary files",
+        f"may have {size(limit)} ({setting}): the rest goes to temporary files",
     )
 
 
@@ -234,6 +294,9 @@ _RULES: tuple[_Rule, ...] = (
     _filtered_scan,
     _sort_spill,
     _hash_spill,
+    _table_spill,
+    _join_buffer,
+    _unusable_index,
     _many_loops,
     _far_offset,
     _lossy_bitmap,

@@ -92,6 +92,29 @@ def computed(
         return
 
 
+def unusable(one: Examined, tables: Tables) -> Iterator[Suggestion]:
+    """The planner itself says that a value's type keeps it from an index."""
+    for node in one.plan.root.walk() if one.plan is not None else ():
+        found = node.extra.get("Index Not Usable")
+        view = tables.view(node.schema or "", node.table or "")
+        if not isinstance(found, dict) or view is None or view.small:
+            continue
+        for column, why in found.items():
+            yield advice(
+                "implicit-cast",
+                one,
+                f"{one.query.uid} cannot use the index on {view.stats.name}.{column}: its value is of another type",
+                f"What {column} ({view.types.get(column, 'unknown')}) is compared with has another data type or "
+                f"collation ({why}), so the column is converted for every row and its index is of no use. Pass the "
+                "value in the column's own type.",
+                [f"the planner's warning about {column}", f"{count(view.rows)} rows in {view.stats.name}"],
+                0.85,
+                schema=view.stats.schema,
+                name=view.stats.name,
+            )
+            return
+
+
 def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[Suggestion]:
     """The plan uses an index, and calls read the whole table: the value they pass must be of another type.
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from meshag_tui.advisor.conditions import computed, computed_in_text, index_not_used, pattern
+from meshag_tui.advisor.conditions import computed, computed_in_text, index_not_used, pattern, unusable
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.spills import spills
 from meshag_tui.advisor.statement_advice import advice
@@ -60,6 +60,7 @@ def query_advice(
         yield from _long_list(one, remedies)
         yield from computed(one, tables, helped, remedies)
         yield from computed_in_text(one, tables, remedies)
+        yield from unusable(one, tables)
         yield from index_not_used(one, catalog, tables)
         yield from pattern(one, tables, helped, remedies)
         yield from _correlated(one, remedies)

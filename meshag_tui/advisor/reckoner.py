@@ -291,7 +291,7 @@ def _cost_below(nodes: Sequence[Weighed], path: str) -> float:
 
 
 def _other_side(nodes: Sequence[Weighed], path: str) -> Weighed | None:
-    """The input a hash or merge join would be driven by if `path` were looked up instead."""
+    """The input a hash, merge or buffered join would be driven by if `path` were looked up instead."""
     by_path = {one.node.path: one for one in nodes}
     here = by_path[path]
     while here.parent is not None and here.parent.kind in ("Hash", "Sort", "Gather", "Materialize"):
@@ -299,7 +299,7 @@ def _other_side(nodes: Sequence[Weighed], path: str) -> Weighed | None:
     join = here.parent
     if (
         join is None
-        or join.kind not in ("Hash Join", "Merge Join")
+        or join.kind not in ("Hash Join", "Merge Join", "Block Nested Loop")
         or join.join_type not in ("Inner", "Left", "Semi", "Right", None)
     ):
         return None

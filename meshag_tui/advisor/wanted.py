@@ -26,8 +26,9 @@ _PASSES_ORDER = frozenset(
         "Gather Merge",
     }
 )
+_NAME = r'"(?:[^"]|"")+"|`(?:[^`]|``)+`|\w+'
 _KEY = re.compile(
-    r'^(?:(?P<alias>"(?:[^"]|"")+"|\w+)\.)?(?P<column>"(?:[^"]|"")+"|\w+)'
+    rf"^(?:(?P<alias>{_NAME})\.)?(?P<column>{_NAME})"
     r"(?P<descending> DESC)?(?: NULLS (?P<nulls>FIRST|LAST))?$"
 )
 
@@ -109,10 +110,11 @@ def _walked(node: PlanNode, view: TableView | None) -> tuple[IndexColumn, ...]:
 
 
 def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+    quote = name[:1]
+    return name[1:-1].replace(quote * 2, quote) if quote in ('"', "`") else name
 
 
-_EXTREME = re.compile(r'^(?:min|max)\((?:(?P<alias>"(?:[^"]|"")+"|\w+)\.)?(?P<column>"(?:[^"]|"")+"|\w+)\)$')
+_EXTREME = re.compile(rf"^(?:min|max)\((?:(?P<alias>{_NAME})\.)?(?P<column>{_NAME})\)$")
 
 
 def extreme(plan: Plan, alias: str) -> SortOrder | None:
