@@ -51,6 +51,7 @@ class AdviceSettings:
     minimum_gain: float = 0.20  # a smaller share saved is not a suggestion
     slow_ms: float = 100.0  # mean time from which a query is shown as slow
     storage_budget_bytes: int | None = None
+    every_s: int = 3_600  # how often rules look for improvements by themselves, no model asked; 0: only when asked to
 
 
 @dataclass(frozen=True, slots=True)

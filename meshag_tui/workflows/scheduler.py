@@ -1,4 +1,4 @@
-"""Starts syncs when they are due, and the store's own upkeep once an hour.
+"""Starts syncs when they are due, the search for improvements after them, and the store's own upkeep once an hour.
 
 Time is the monotonic clock: a step of the wall clock moves nothing, and a process that was stopped for half an hour
 wakes to one sync of each connection, not thirty. What is due is agreed with other instances on the same store by the
@@ -19,9 +19,9 @@ from meshag_tui.settings import Settings
 from meshag_tui.store import connections, database
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, StoreUnavailable
-from meshag_tui.types import ConnectionStatus
-from meshag_tui.workflows import change, sync, upkeep
-from meshag_tui.workflows.durable import Runner
+from meshag_tui.types import ConnectionStatus, ExecutionState
+from meshag_tui.workflows import change, suggest, sync, upkeep
+from meshag_tui.workflows.durable import Outcome, Runner
 from meshag_tui.workflows.notices import Changed, Notice, Notices
 
 LOOK_EVERY_S = 5.0
@@ -30,6 +30,8 @@ UPKEEP_EVERY_S = 3600.0
 RECOVER_EVERY_S = 15.0
 RECONCILE_EVERY_S = 60.0
 """How often a change that nobody could judge, as its server was away, is asked about again."""
+ADVISED_AT_ONCE = 2
+"""Searches for improvements side by side: each asks a server's planner for some seconds."""
 _FIRST_SPREAD_S = 2.0
 _log = logging.getLogger("meshag.workflows")
 
@@ -62,6 +64,8 @@ class Scheduler:
         self._due: dict[str, _Due] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
         self._free = asyncio.Semaphore(settings.collect.collectors)
+        self._free_to_advise = asyncio.Semaphore(ADVISED_AT_ONCE)
+        self._advised: dict[str, int] = {}  # connection id -> the slot it was advised in
         self._wake = asyncio.Event()
         self._stopping = False
         self._upkeep_at = clock() + 60
@@ -122,6 +126,7 @@ class Scheduler:
         alive = {info.id for info in known if info.status is not ConnectionStatus.INACTIVE}
         for gone in set(self._due) - alive:
             del self._due[gone]
+            self._advised.pop(gone, None)
         nearest = LOOK_EVERY_S
         for info in known:
             if info.id not in alive or info.id in self._working:
@@ -151,8 +156,11 @@ class Scheduler:
         due = self._due[info.id] = _Due(now + wait_s, info.next_sync_at)
         return due
 
-    async def _set_next(self, info: ConnectionInfo) -> None:
-        """Count from the end of the run. A run that set no new time (cancelled, interrupted) waits an interval."""
+    async def _set_next(self, info: ConnectionInfo) -> int:
+        """Count from the end of the run. A run that set no new time (cancelled, interrupted) waits an interval.
+
+        Returns the store's clock, 0 if the store cannot be asked.
+        """
         try:
             known, now_ms = await self._store(_listing_now)
         except StoreUnavailable:
@@ -162,6 +170,7 @@ class Scheduler:
         due = self._due_of(fresh, self._clock(), now_ms)
         if fresh.next_sync_at == info.next_sync_at:
             due.at = self._clock() + self._interval_s(info)
+        return now_ms
 
     def _interval_s(self, info: ConnectionInfo) -> int:
         return info.interval_s or self._settings.collect.interval_s
@@ -187,10 +196,30 @@ class Scheduler:
         async with self._free:
             if self._stopping or self.paused:
                 return
-            await self._runner.submit(sync.KIND, info.id, slot=slot, connection_id=info.id, input={"by_hand": False})
-            await self._set_next(info)
+            synced = await self._runner.submit(
+                sync.KIND, info.id, slot=slot, connection_id=info.id, input={"by_hand": False}
+            )
+            self._advise_if_due(info, synced, await self._set_next(info))
             self._notices.publish(Changed("statistics", info.id))
             self._notices.publish(Changed("connections", info.id))
+
+    def _advise_if_due(self, info: ConnectionInfo, synced: Outcome, now_ms: int) -> None:
+        """Look for improvements once there is a workload, and again in each further span since it was added."""
+        every_ms = self._settings.advice.every_s * 1000
+        if every_ms <= 0 or not now_ms or synced.state is not ExecutionState.DONE:
+            return
+        slot = (now_ms - info.created_at) // every_ms
+        known = self._advised.get(info.id)
+        if slot != known and (known is not None or synced.result.get("active")):
+            self._advised[info.id] = slot
+            self._begin(f"advice {info.id}", self._advise(info, slot))
+
+    async def _advise(self, info: ConnectionInfo, slot: int) -> None:
+        async with self._free_to_advise:
+            if self._stopping or self.paused:
+                return
+            await self._runner.submit(suggest.KIND, info.id, slot=slot, connection_id=info.id, input={})
+            self._notices.publish(Changed("suggestions", info.id))
 
     async def _keep_house(self, now: float, now_ms: int) -> None:
         if now >= self._recover_at:

@@ -315,10 +315,18 @@ class Workbench:
         Raises:
             RunFailed: the server could not be asked.
         """
+        from meshag_tui.store import executions
         from meshag_tui.workflows import suggest
 
         given = {"llm": llm, "budget_bytes": budget_bytes, "window_ms": window_ms}
-        outcome = await self._submit(suggest.KIND, connection_id, given, progress)
+        wished = {name: value for name, value in given.items() if value}
+        while True:
+            outcome = await self._submit(suggest.KIND, connection_id, given, progress)
+            if not wished or not outcome.joined:
+                break
+            run = await self.store.read(executions.get, outcome.execution_id)
+            if wished.items() <= run.input.items():
+                break  # else it was one without these wishes: begun by somebody else, ours is still to come
         result = outcome.value()
         self.advice_notes = (*result.get("notes", ()), *result.get("model_notes", ()), *result.get("model_dropped", ()))
         self.notices.publish(Changed("suggestions", connection_id))

@@ -7,11 +7,12 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from meshag_tui.settings import CollectSettings, Settings
+from meshag_tui.settings import AdviceSettings, CollectSettings, Settings
 from meshag_tui.store import connections, models
 from meshag_tui.store.executions import ExecutionInfo
 from meshag_tui.types import ConnectionStatus, Target
@@ -164,6 +165,55 @@ async def test_run_stops_cleanly(bench: Workbench, pg18: Database) -> None:
     done = (await runs(bench))["shop"]
     await asyncio.sleep(1.2)  # the next one would have come
     assert (await runs(bench))["shop"] == done
+
+
+async def test_rules_look_for_improvements_by_themselves_once_there_is_a_workload(
+    bench: Workbench, clock: Clock, pg18: Database
+) -> None:
+    pg18.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, customer_id int NOT NULL, note text)",
+        "INSERT INTO orders SELECT g, g % 5000, repeat('x', 60) FROM generate_series(1, 60000) g",
+        "ANALYZE orders",
+    )
+    connection_id = await add(bench, "shop", pg18, 60)
+    settings = replace(bench.settings, advice=AdviceSettings(every_s=1))
+    scheduler = Scheduler(bench.store, settings, bench.runner, bench.notices, clock=clock)
+
+    async def advised() -> list[ExecutionInfo]:
+        return [run for run in await bench.executions() if run.kind == "generate_suggestions"]
+
+    def work() -> None:
+        with pg18.connect(prepare_threshold=None) as connection:
+            for number in range(200):
+                connection.execute("SELECT id, note FROM orders WHERE customer_id = %s", (number,))
+
+    work()
+    await scheduler.once()
+    assert not await advised(), "what ran before the first sync is no workload yet"
+    work()
+    clock.now += 64
+    await scheduler.once()
+    assert len(await advised()) == 1
+    found = await bench.open_suggestions(connection_id)
+    assert any(one.rule == "missing-index" and one.origin == "rule" for one in found)
+    await asyncio.sleep(1.0)  # another span begins, by the store's clock
+    clock.now += 64
+    await scheduler.once()
+    done = await advised()
+    assert len({run.slot for run in done}) == 2 and all(run.state == "done" and not run.input for run in done)
+
+
+async def test_no_rule_looks_by_itself_where_that_is_switched_off(
+    bench: Workbench, clock: Clock, pg18: Database
+) -> None:
+    await add(bench, "shop", pg18, 60)
+    settings = replace(bench.settings, advice=AdviceSettings(every_s=0))
+    scheduler = Scheduler(bench.store, settings, bench.runner, bench.notices, clock=clock)
+    for _ in range(3):
+        pg18.fetch("SELECT 1")
+        await scheduler.once()
+        clock.now += 64
+    assert "generate_suggestions" not in {run.kind for run in await bench.executions()}
 
 
 def test_the_interval_is_stretched_until_reading_is_cheap() -> None:

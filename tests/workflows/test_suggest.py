@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,6 +20,16 @@ async def bench(store_url: str, tmp_path: Path) -> AsyncIterator[Workbench]:
     """A workbench on an empty store, on either database in turn."""
     async with await Workbench.open(Settings(home=tmp_path, store_url=store_url)) as bench:
         yield bench
+
+
+async def test_who_wishes_more_than_the_run_under_way_gets_a_run_of_its_own(bench: Workbench, pg18: Database) -> None:
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    await bench.sync(added.id)
+    plain = asyncio.create_task(bench.suggest(added.id))
+    same, wishing = bench.suggest(added.id), bench.suggest(added.id, budget_bytes=1_000)
+    await asyncio.gather(plain, same, wishing)
+    inputs = [run.input.get("budget_bytes") for run in await bench.executions() if run.kind == "generate_suggestions"]
+    assert sorted(inputs, key=str) == [1_000, None], "those who wish the same share one"
 
 
 async def test_a_gain_per_day_is_of_the_time_watched_not_of_the_window(bench: Workbench, pg18: Database) -> None:
