@@ -327,6 +327,11 @@ MALICIOUS = (
     "CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'DROP TABLE orders'",
     "CREATE INDEX i ON orders USING evil_am (id)",
     "CREATE UNIQUE INDEX i ON orders (customer_id) TABLESPACE fast",
+    "CREATE INDEX i ON orders ((pg_read_file('/etc/passwd')))",
+    "ＤＲＯＰ ＴＡＢＬＥ ｏｒｄｅｒｓ",
+    "CREATE INDEX i ON pg_catalog.pg_authid (rolpassword)",
+    "CREATE INDEX i ON orders (no_such_column)",
+    f"CREATE INDEX i ON orders ({', '.join(['customer_id'] * 200)})",
 )
 
 
@@ -347,6 +352,7 @@ async def test_no_sql_of_a_model_reaches_the_server(watch: Watch, private_pg: An
                     "proposals": [
                         proposal(table=marked),
                         proposal(columns=[marked]),
+                        proposal(columns=[marked] * 200),
                         proposal(include=[marked]),
                         proposal(method=marked),
                         proposal(kind=marked),
