@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 from meshag_tui.demo.mysqld import MARIADB, EmbeddedMysql, Installation
 from meshag_tui.demo.place import ServerUnavailable
-from tests.demo.test_server import guard_of, wait_until
+from tests.demo.test_server import a_plain_user_can, guard_of, wait_until
 from tests.rig.mysql import installation
 
 OWNER_SCRIPT = textwrap.dedent("""
@@ -56,23 +55,8 @@ def test_goes_with_its_owner_or_at_the_next_start(installed: Installation, short
 
 
 def test_a_plain_user_can_start_it(installed: Installation, short_tmp: Path) -> None:
-    """An account without privileges (root becomes one for this) starts it, as itself."""
-    place = short_tmp / "theirs"
-    place.mkdir()
-    account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
-    os.chown(place, account.pw_uid, account.pw_gid)
-    pid = os.fork()  # a plain account may not be able to read this Python's home: become it with everything loaded
-    if pid == 0:
-        status = 1
-        try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setgid(account.pw_gid)
-                os.setuid(account.pw_uid)
-            with EmbeddedMysql(installed, base=place) as server:
-                if server.running and (server.root / "data").stat().st_uid == account.pw_uid:
-                    status = 0
-        finally:
-            os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert list(place.iterdir()) == []
+    def serve(place: Path, uid: int) -> bool:
+        with EmbeddedMysql(installed, base=place) as server:
+            return server.running and (server.root / "data").stat().st_uid == uid
+
+    assert a_plain_user_can(serve, short_tmp / "theirs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pwd
@@ -12,6 +13,7 @@ import sys
 import textwrap
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,13 +169,12 @@ def test_needs_no_open_home(short_tmp: Path) -> None:
     assert home.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_plain_user_can_start_it(short_tmp: Path) -> None:
-    """An account without privileges (root becomes one for this) starts it, as itself."""
-    bindir = copied_wheel(short_tmp)
-    place = short_tmp / "theirs"
+def a_plain_user_can(serve: Callable[[Path, int], bool], place: Path) -> bool:
+    """Whether an account without privileges (root becomes one for this) serves in `place`, called with its uid."""
     place.mkdir()
     account = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     os.chown(place, account.pw_uid, account.pw_gid)
+    codecs.lookup("ascii")
     pid = os.fork()  # a plain account may not be able to read this Python's home: become it with everything loaded
     if pid == 0:
         status = 1
@@ -182,13 +183,22 @@ def test_a_plain_user_can_start_it(short_tmp: Path) -> None:
                 os.setgroups([])
                 os.setgid(account.pw_gid)
                 os.setuid(account.pw_uid)
-            with EmbeddedPostgres(bindir, base=place) as server:
-                if serving(server.dsn()) and (server.root / "data").stat().st_uid == account.pw_uid:
-                    status = 0
+            status = 0 if serve(place, account.pw_uid) else 1
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(status)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-    assert list(place.iterdir()) == []
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0 and list(place.iterdir()) == []
+
+
+def test_a_plain_user_can_start_it(short_tmp: Path) -> None:
+    bindir = copied_wheel(short_tmp)
+
+    def serve(place: Path, uid: int) -> bool:
+        with EmbeddedPostgres(bindir, base=place) as server:
+            return serving(server.dsn()) and (server.root / "data").stat().st_uid == uid
+
+    assert a_plain_user_can(serve, short_tmp / "theirs")
 
 
 def test_says_why_it_did_not_start(short_tmp: Path) -> None:
