@@ -208,11 +208,14 @@ def test_the_log_is_rotated_and_survives_two_processes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_a_command_at_once(meshag: Meshag, number: signal.Signals) -> None:
     process = meshag.start("collect", "--json")
-    while not _catches(process.pid, signal.SIGTERM):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
+    try:
+        while not _catches(process.pid, signal.SIGTERM):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 128 + number, err
     assert "Traceback" not in err and out == ""
 
