@@ -6,6 +6,7 @@ In: texts that `resolved.simple` made readable. Out: their parts.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from meshag_tui.engines.mysql.resolved import quoted
@@ -41,6 +42,33 @@ def conjuncts(text: str) -> list[str]:
     parts.append(text[start:])
     plain = [unbracketed(part.strip()) for part in parts if part.strip()]
     return plain if len(plain) < 2 else [each for part in plain for each in conjuncts(part)]
+
+
+def together(parts: Sequence[str]) -> str:
+    """Conditions joined by AND again."""
+    return " and ".join(f"({part})" if len(parts) > 1 and _is_choice(part) else part for part in parts)
+
+
+def _is_choice(text: str) -> bool:
+    """Whether an OR outside brackets is in a condition."""
+    return conjuncts(text) == [text] and re.search(r" or | xor ", _outside(text)) is not None
+
+
+def _outside(text: str) -> str:
+    """What of a text is in no bracket and no quotes."""
+    kept: list[str] = []
+    depth, quote, escaped = 0, "", False
+    for char in text:
+        if quote:
+            quote = "" if char == quote and not escaped else quote
+            escaped = char == "\\" and not escaped
+        elif char in "'\"`":
+            quote = char
+        elif char in "()":
+            depth += 1 if char == "(" else -1
+        elif depth == 0:
+            kept.append(char)
+    return "".join(kept)
 
 
 def unbracketed(text: str) -> str:

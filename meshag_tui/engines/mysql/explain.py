@@ -46,6 +46,7 @@ _UNUSABLE = re.compile(r"Cannot use (?:ref|range) access on index '(?P<index>.+)
 _UNUSABLE_KEY = re.compile(
     r"Cannot use key `.+` part\[\d+\] for lookup: `.+`\.`(?P<table>.+)`\.`(?P<column>.+)` of (?P<types>type.+)"
 )
+_ESCAPE = re.compile(r"\\(?:(?P<json>[\"\\/bfnrt]|u[0-9a-fA-F]{4})|.)", re.DOTALL)
 _PLANNED_TEXT = 1003  # the note with the resolved statement
 
 
@@ -254,11 +255,7 @@ class Planning:
             await fetch(f"EXPLAIN EXTENDED {text}")
             notes = await fetch("SHOW WARNINGS")
             rows = await fetch(f"EXPLAIN FORMAT=JSON {text}")
-        try:
-            document = json.loads(rows[0][0])
-        except (ValueError, IndexError, TypeError):
-            raise ServerFault("The server's plan cannot be read") from None
-        return _Answer(document, [(int(code), str(note)) for _, code, note in notes])
+        return _Answer(_read(rows), [(int(code), str(note)) for _, code, note in notes])
 
     @asynccontextmanager
     async def _within(self, schema: str | None) -> AsyncIterator[None]:
@@ -334,6 +331,19 @@ class Planning:
         node = PlanNode("0.0", "Result", 0.0, 0.0, 1.0, 0, extra={"Message": "reads no table"})
         root = _written(found, node, schema)
         return Plan(root, "literal", shape_hash(root), {"message": "reads no table"}, found.text)
+
+
+def _read(rows: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
+    """The document of an EXPLAIN. MariaDB writes escapes that JSON has not (`\\'`), as do bytes that are no UTF-8."""
+    text = str(rows[0][0]) if rows else ""
+    for candidate in (text, _ESCAPE.sub(lambda one: one[0] if one["json"] else "\\\\" + one[0][1:], text)):
+        try:
+            document = json.loads(candidate, strict=False)
+        except ValueError:
+            continue
+        if isinstance(document, dict):
+            return document
+    raise ServerFault("The server's plan cannot be read")
 
 
 def _written(found: Explainable, node: PlanNode, schema: str | None) -> PlanNode:

@@ -111,6 +111,8 @@ def _meaningful(statement: str) -> list[Token]:
     """The words of a text, hints among them, without a last semicolon."""
     if parse.is_too_large(statement):
         raise Refused("The statement is too large to be examined")
+    if "\x00" in statement:
+        raise Refused("The text holds a NUL character")
     words: list[Token] = []
     for one in tokens(statement):
         if len(words) > parse.MAX_TOKENS:
@@ -126,7 +128,7 @@ def _meaningful(statement: str) -> list[Token]:
                 words.append(Token("comment", hints))
         elif one.kind != "space":
             if one.kind == "symbol" and (one.text < " " or one.text == "\x7f"):
-                raise Refused("The text holds a NUL or another control character")
+                raise Refused("The text holds a control character")
             if one.kind == "symbol" and not one.text.isascii():
                 raise Refused(f"The text holds a character that no statement has: U+{ord(one.text[0]):04X}")
             words.append(one)

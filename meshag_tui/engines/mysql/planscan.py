@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meshag_tui.engines.mysql import reckoned
-from meshag_tui.engines.mysql.conjuncts import columns_of, conjuncts, number, size_of
+from meshag_tui.engines.mysql.conjuncts import columns_of, conjuncts, number, size_of, together
 from meshag_tui.engines.mysql.reckoned import Size
 from meshag_tui.engines.mysql.resolved import NOTHING, Resolved, Select, names_of, quoted, simple
 from meshag_tui.plan import PlanNode
@@ -119,10 +119,10 @@ class Scans:
             kept = [part for part in kept if part not in shared]
         found = {}
         if cond:
-            found["Index Cond"] = " and ".join(cond)
+            found["Index Cond"] = together(cond)
         if kept:
-            found["Filter"] = " and ".join(kept)
-        return found, " and ".join(shared)
+            found["Filter"] = together(kept)
+        return found, together(shared)
 
     def _looked_up(self, table: Document, alias: str, names: Mapping[str, str], told: Sequence[str]) -> list[str]:
         """The equalities of a lookup: the server drops them from the condition and names key parts and values."""
@@ -161,6 +161,8 @@ class Scans:
             extra["Rows Per Loop"] = rows
         size = self._around.sizes.get((schema or "", name or ""), Size(max(1.0, scanned)))
         index = table.get("key")
+        if str(index).startswith("#hash#"):  # MariaDB's own, for a join
+            index = str(index).removeprefix("#hash#").partition(":")[2] or None
         merge = table.get("index_merge")
         if isinstance(merge, dict):
             index = ", ".join(_merged(merge))
@@ -209,7 +211,7 @@ class Scans:
 
     def _reckoned(self, table: Document, access: str, rows: float, size: Size) -> float:
         covering = bool(table.get("using_index"))
-        if access == "ALL":
+        if access in ("ALL", "hash_ALL"):
             return reckoned.whole_table(replace(size, rows=max(size.rows, rows)), self._costs)
         if access in ("system", "const"):
             return self._costs.row  # read while planning; MySQL says the same
@@ -226,7 +228,7 @@ class Scans:
 
 
 def _kind(access: str, table: Document, index: Any) -> str:
-    if access == "ALL":
+    if access in ("ALL", "hash_ALL"):
         return "Seq Scan"
     if access == "index_merge":
         return "Index Merge"

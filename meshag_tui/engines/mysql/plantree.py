@@ -250,20 +250,18 @@ class _Tree(Scans):
         return node or PlanNode("", "Result", 0.0, 0.0, 1.0, 0, extra={"Message": "No tables used"})
 
     def _joined(self, outer: PlanNode | None, element: Document, steps: set[str]) -> PlanNode:
-        for name in ("read_sorted_file", "range-checked-for-each-record", "duplicates_removal"):
+        for name in ("read_sorted_file", "range-checked-for-each-record", "duplicates_removal", "nested_loop"):
             inside = element.get(name)
             if isinstance(inside, dict) and outer is None:
                 return self._steps(inside, steps)
             if isinstance(inside, (dict, list)):
                 for each in inside if isinstance(inside, list) else [inside]:
                     outer = self._joined(outer, each, steps)
-                if outer is not None:
-                    return outer
+                return outer or self._join((), steps)
         buffered = next((element[name] for name in element if name.startswith("block-nl-join")), None)
         table = (buffered or element).get("table")
         if not isinstance(table, dict):
-            inside = element.get("nested_loop")
-            return self._join(inside, steps) if isinstance(inside, list) else self._steps(element, steps)
+            return self._steps(element, steps)
         inner, told = self._table(table, outer, buffered)
         if outer is None:
             return inner

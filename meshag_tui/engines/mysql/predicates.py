@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from meshag_tui.engines.base import Refused
 from meshag_tui.engines.mysql import parse
+from meshag_tui.engines.mysql.conjuncts import conjuncts
 from meshag_tui.plan import Plan, Predicate
 
 RANGES = frozenset(("<", "<=", ">", ">="))
@@ -81,8 +82,9 @@ def predicates(plan: Plan) -> tuple[Predicate, ...]:
 
 def comparisons(text: str, scans: Mapping[str, Scan]) -> tuple[Comparison, ...]:
     """A condition's comparisons on these scans (by alias); what cannot be read is left out."""
-    tree = _parsed(text)
-    return () if tree is None else tuple(_Reader(scans).read(tree))
+    reader = _Reader(scans)
+    trees = (_parsed(part) for part in conjuncts(text))  # one that cannot be read does not hide the others
+    return tuple(one for tree in trees if tree is not None for one in reader.read(tree))
 
 
 def _without_lookups(found: Mapping[Predicate, None]) -> Iterator[Predicate]:
@@ -121,6 +123,8 @@ class _Reader:
             for each in node.flatten():
                 self._arms += 1
                 yield from self.read(each, self._arms)
+        elif node.args.get("negate"):
+            yield from self._negated(node, arm)
         elif isinstance(node, exp.Not):
             yield from self._negated(_unwrapped(node.this), arm)
         elif isinstance(node, exp.Column):
@@ -223,7 +227,9 @@ class _Reader:
     def _aliases(node: Any) -> frozenset[str]:
         from sqlglot import exp
 
-        return frozenset(one.table for one in node.find_all(exp.Column) if one.table)
+        # A sub-query's own columns are no part of what the condition is over.
+        walked = node.walk(prune=lambda each: isinstance(each, exp.Query))
+        return frozenset(one.table for one in walked if isinstance(one, exp.Column) and one.table)
 
 
 def _unwrapped(node: Any) -> Any:

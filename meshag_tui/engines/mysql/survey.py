@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import PermissionDenied
 from meshag_tui.engines.mysql import parse
-from meshag_tui.engines.mysql.errors import quoted
+from meshag_tui.engines.mysql.errors import account, quoted
 from meshag_tui.engines.mysql.lexer import Token, words
 from meshag_tui.engines.mysql.named import named
 from meshag_tui.engines.mysql.reckoned import Size
@@ -109,7 +109,7 @@ async def _views(session: MysqlSession, wanted: Collection[Key]) -> dict[Key, st
         if (schema, name) not in found:
             raise PermissionDenied(
                 f"The view {schema}.{name} may be read but not looked into, so a statement over it cannot be planned",
-                f"GRANT SHOW VIEW ON {quoted(schema)}.* TO {session.facts.user};",
+                f"GRANT SHOW VIEW ON {quoted(schema)}.* TO {account(session.facts.user)};",
             )
     return found
 

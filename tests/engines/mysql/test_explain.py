@@ -389,3 +389,13 @@ async def test_without_performance_schema_plans_are_made_all_the_same(open_sessi
     session = await opened(open_session, schema)
     plan = await session.explain("SELECT * FROM `orders` WHERE `customer_id` = ?")
     assert plan.mode == "custom" and plan.root.conditions["Filter"].startswith("orders.customer_id = ")
+
+
+async def test_texts_with_bytes_of_no_encoding_end_in_words(open_session: Open, schema: Schema) -> None:
+    session = await opened(open_session, schema)
+    for text in ("SELECT '\ud800' FROM victim", "SELECT `\ud800` FROM victim WHERE id = ?", "SELECT '\x00' FROM victim"):
+        with pytest.raises(EngineError):
+            await session.explain(text)
+    assert session.wire.gone is None
+    plan = await session.explain("SELECT * FROM orders WHERE note = 'it''s \\'é\\\\' AND status = \"a\\\\b\"")
+    assert plan.root.table == "orders" and plan.cost > 0
