@@ -147,7 +147,7 @@ def _join_buffer(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) ->
         return
     outer, inner = node.children[0], node.children[1]
     compared = outer.rows * inner.rows
-    if outer.rows < 2 or compared < MANY_LOOPS * 10:
+    if outer.rows < 10 or compared < MANY_LOOPS * 10:
         return
     passes = float(node.extra.get("Passes", 1.0))
     again = f", reading it {count(passes)} times" if passes > 1 else ""
