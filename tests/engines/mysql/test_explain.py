@@ -393,7 +393,11 @@ async def test_without_performance_schema_plans_are_made_all_the_same(open_sessi
 
 async def test_texts_with_bytes_of_no_encoding_end_in_words(open_session: Open, schema: Schema) -> None:
     session = await opened(open_session, schema)
-    for text in ("SELECT '\ud800' FROM victim", "SELECT `\ud800` FROM victim WHERE id = ?", "SELECT '\x00' FROM victim"):
+    for text in (
+        "SELECT '\ud800' FROM victim",
+        "SELECT `\ud800` FROM victim WHERE id = ?",
+        "SELECT '\x00' FROM victim",
+    ):
         with pytest.raises(EngineError):
             await session.explain(text)
     assert session.wire.gone is None
