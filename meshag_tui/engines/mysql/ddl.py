@@ -29,6 +29,7 @@ from meshag_tui.engines.marker import marked
 from meshag_tui.engines.mysql import gates as gate_checks
 from meshag_tui.engines.mysql import inuse, permitted, render
 from meshag_tui.engines.mysql.catalogue import find_table
+from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.keys import Key
 from meshag_tui.engines.mysql.session import common_settings, read_only_settings
 from meshag_tui.engines.mysql.sql import load
@@ -137,7 +138,9 @@ class MysqlDdlSession:
         if again.sql != sql:
             raise Refused("The object has changed since the statement was made: look at it again")
         schema, table = again.target["schema"], again.target["table"]
-        await self._wait_for_quiet(schema, table)
+        if gate_checks.holds_up(self._wire, change):
+            await self._wait_for_quiet(schema, table)
+        await self._wire.fetch(f"USE {quoted(schema)}")  # which is what filters of a binary log and of replicas go by
         self._ran_at = int((await self._wire.fetch("SELECT UNIX_TIMESTAMP()"))[0][0])
         if isinstance(change, Rebuild) and self._ran_at <= (again.target["created"] or 0):
             await asyncio.sleep(1.0)  # so that the second in which it was made tells it from what it was before

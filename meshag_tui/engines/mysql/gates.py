@@ -63,7 +63,8 @@ async def gates(
         found.append(_cluster())
     found += [_rights(rights, change, schema, table, us), await _still_as_rendered(server, change, rendered)]
     locks = await inuse.shows_locks(server)
-    found.append(await _users(server, change, schema, table, sees_all, locks, us))
+    if holds_up(server, change):
+        found.append(await _users(server, change, schema, table, sees_all, locks, us))
     found.append(await _locks(server, schema, table, locks))
     if isinstance(change, DropIndex | HideIndex):
         found.append(await _hints(server, table, change.name))
@@ -109,24 +110,23 @@ async def _still_as_rendered(server: Asked, change: Change, rendered: RenderedCh
     return Gate(label, value, limit, "pass" if same else "block", "" if same else "It has changed: look at it again")
 
 
+def holds_up(server: Asked, change: Change) -> bool:
+    """Whether those who come to the table while the change waits for a transaction wait as well.
+
+    ANALYZE waits for none, but until MySQL 8.0.24 it took the table out of the cache of definitions, and whoever came
+    later waited until all statements on the old definition had ended. MariaDB left that with 10.5.
+    """
+    return not isinstance(change, Analyze) or (server.flavour == "MySQL" and server.version < (8, 0, 24))
+
+
 async def _users(server: Asked, change: Change, schema: str, table: str, sees_all: bool, locks: bool, us: str) -> Gate:
-    """Old transactions for what alters the table. For ANALYZE old statements: on servers that have it take the table
-    out of their cache, whoever comes later waits until those end."""
-    reads = isinstance(change, Analyze)
-    label, most = ("oldest statement", LONGEST_STATEMENT_S) if reads else ("oldest transaction", LONGEST_TRANSACTION_S)
-    limit = f"≤ {most} s" + (" on this table" if locks or reads else "")
+    label = "oldest transaction"
+    most = LONGEST_STATEMENT_S if isinstance(change, Analyze) else LONGEST_TRANSACTION_S
+    limit = f"≤ {most} s" + (" on this table" if locks else "")
     if not sees_all:
         return Gate(label, "unknown", limit, "block", _grant_process(us))
-    if locks:
-        old = [each for each in await inuse.table_users(server, schema, table) if each.age_s > most]
-    elif reads:
-        old = [
-            inuse.User(row[0], row[1], row[2], None, False, float(row[4] or 0))
-            for row in await inuse.sessions(server)
-            if row[3] in ("Query", "Execute") and (row[4] or 0) > most and table.lower() in str(row[6] or table).lower()
-        ]
-    else:
-        old = [each for each in await inuse.transactions(server, most) if each.age_s > most]
+    users = await (inuse.table_users(server, schema, table) if locks else inuse.transactions(server, most))
+    old = [each for each in users if each.age_s > most]
     if not old:
         return Gate(label, limit, limit, "pass")
     said = "; ".join(map(str, old[:5]))

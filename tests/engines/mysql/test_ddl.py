@@ -28,7 +28,7 @@ from meshag_tui.types import (
     Target,
 )
 from tests.engines.mysql.conftest import Open
-from tests.rig.mysql import BINARY_LOG, PFS_OFF, Schema
+from tests.rig.mysql import ANSI_QUOTES, BINARY_LOG, PFS_OFF, Schema
 
 TABLES = (
     "CREATE TABLE victim (id INT PRIMARY KEY)",
@@ -383,17 +383,29 @@ def _update(connection: pymysql.Connection[Any]) -> None:
         cursor.execute("UPDATE orders SET status = 'x' WHERE id = 2")
 
 
-async def test_an_old_statement_on_the_table_blocks_analyze(shop: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_where_analyze_holds_others_up_an_old_statement_blocks_it(
+    mysql: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MySQL before 8.0.24; here the server is taken for such a one."""
+    shop = mysql
+    shop.execute(*TABLES)
     monkeypatch.setattr(gate_checks, "LONGEST_STATEMENT_S", 0)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     change = Analyze(shop.name, "orders")
     found = await rendered(shop, change)
-    with shop.connect() as reader:
-        busy = asyncio.create_task(asyncio.to_thread(_slow, reader))
-        await asyncio.sleep(1.2)
-        async with hands(shop) as session:
-            gate = _gate(await session.gates(change, found, None), "oldest statement")
-        await busy
-    assert gate.state == "block" and f"session {reader.thread_id()} " in gate.detail
+    readers = [shop.connect(), shop.connect()]
+    busy = [asyncio.create_task(asyncio.to_thread(_slow, reader)) for reader in readers]
+    await asyncio.sleep(1.2)
+    async with hands(shop) as session:
+        assert "oldest transaction" not in [gate.name for gate in await session.gates(change, found, None)]
+        monkeypatch.setattr(gate_checks, "holds_up", lambda *_: True)
+        gates = await session.gates(change, found, None)
+    await asyncio.gather(*busy)
+    gate = _gate(gates, "oldest transaction")
+    assert gate.state == "block" and all(f"session {reader.thread_id()} " in gate.detail for reader in readers)
+    assert _gate(gates, "active sessions").state == "block"
+    for reader in readers:
+        reader.close()
 
 
 def _slow(connection: pymysql.Connection[Any]) -> None:
@@ -559,6 +571,35 @@ def _replica(schema: Schema) -> Any:
         yield
     finally:
         connection._force_close()
+
+
+async def test_names_are_right_under_any_mode_and_the_binary_log_has_the_change(
+    private_my: Callable[..., Schema], flavour: str
+) -> None:
+    """A filter of the binary log goes by the default schema of the session that sends a statement."""
+    schema = private_my(flavour, {**ANSI_QUOTES, **BINARY_LOG, "binlog-do-db": "shop"}, lower_case_table_names=1)
+    schema.execute(
+        "SET GLOBAL sql_quote_show_create = OFF",
+        'CREATE TABLE "Größe" ("Wert ""x""" VARCHAR(40) CHARACTER SET gbk, "b`c" INT, KEY "K`1" ("Wert ""x"""(5)), '
+        'KEY "zwei" ("b`c"), KEY "DREI" ("b`c", "Wert ""x""")) CHARACTER SET latin1',
+    )
+    before = definition(schema, "größe")
+    changes: list[Change] = [
+        CreateIndex(IndexSpec("shop", "größe", (IndexColumn("b`c", descending=True), IndexColumn('wert "X"')))),
+        DropIndex("shop", "größe", "K`1"),
+    ]
+    async with hands(schema, schema.url) as session:
+        for change in changes:
+            found = await rendered(schema, change, schema.url)
+            await session.run(change, found.sql)
+            back: Change = DropIndex("shop", "größe", found.target["index"])
+            if isinstance(change, DropIndex):
+                back = RestoreIndex("shop", "größe", change.name, (found.undo_sql,))
+            assert definition(schema, "größe") != before
+            await session.run(back, (await rendered(schema, back, schema.url)).sql)
+            assert definition(schema, "größe") == before
+    events = [str(row[5]) for row in schema.fetch("SHOW BINLOG EVENTS")]
+    assert len([event for event in events if "ALTER /* meshag */ TABLE `shop`.`größe`" in event]) == 4
 
 
 async def test_the_session_is_recognisable_and_short_of_patience(shop: Schema) -> None:
