@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import re
 import subprocess
 import threading
@@ -11,7 +13,9 @@ from typing import Any
 
 import pymysql
 import pytest
+from textual.pilot import Pilot
 
+from meshag_tui.app import MeshagApp
 from meshag_tui.changes import apply
 from meshag_tui.changes import review as reviews
 from meshag_tui.demo.mysqld import MARIADB, MYSQL
@@ -19,6 +23,8 @@ from meshag_tui.demo.rundir import DATA
 from meshag_tui.engines.base import Refused
 from meshag_tui.engines.mysql import ddl
 from meshag_tui.engines.mysql import gates as gate_checks
+from meshag_tui.screens.apply import ApplyDialog
+from meshag_tui.settings import Settings
 from meshag_tui.store import changes, executions, suggestions
 from meshag_tui.types import (
     Analyze,
@@ -34,10 +40,13 @@ from meshag_tui.types import (
     ShowIndex,
     SuggestionStatus,
 )
+from meshag_tui.workflows import change as workflow
 from meshag_tui.workflows.durable import RunCancelled, RunFailed
 from meshag_tui.workflows.workbench import Workbench
 from tests.changes.conftest import Desk, until
+from tests.rig.commands import Commands
 from tests.rig.mysql import Schema, Servers
+from tests.rig.screen import shown
 
 Reopened = Callable[[], Awaitable[Workbench]]
 Another = Callable[[str], subprocess.Popen[str]]
@@ -510,3 +519,116 @@ async def test_two_processes_apply_the_same_suggestion_and_one_executes(
     assert [line.split()[0] for line in said] == ["applied", "refused"], said
     assert sorted(row.state for row in await desk.journal()) == [ChangeState.DONE, ChangeState.FAILED]
     assert done(shop, words) == 1
+
+
+# ---------------------------------------------------------------------------------------------- by keys and commands
+
+
+async def test_by_keys_an_index_is_hidden_with_two_and_dropped_by_its_name(
+    desk: Desk, shop: Schema, settings: Settings
+) -> None:
+    before = definitions(shop)
+    hide = await desk.suggest(shop, HideIndex(shop.name, "orders", "status"))
+
+    async def ended(number: int) -> None:
+        await until(
+            lambda: [row.state for row in desk.bench.store.run(changes.listing)].count(ChangeState.DONE) == number
+        )
+
+    app = MeshagApp(settings, desk.bench)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await _dialog(pilot, "a")
+        assert "ALTER INDEX `status`" in shown(app) and "LOCK=NONE" in shown(app)
+        await pilot.press("r")
+        await ended(1)
+        assert definitions(shop) != before
+        await desk.bench.dismiss((await desk.suggest(shop, None)).id, "makes the pane look again")
+        await _dialog(pilot, "u")
+        await pilot.press("r")
+        await until(lambda: [row.state for row in desk.bench.store.run(changes.listing)].count(ChangeState.UNDONE) == 1)
+    assert definitions(shop) == before
+    assert hide.id in {row.suggestion_id for row in await desk.journal()}
+    drop = await desk.suggest(shop, DropIndex(shop.name, "orders", "status"))
+    await desk.bench.dismiss(hide.id, "done with")
+    app = MeshagApp(settings, desk.bench)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await _dialog(pilot, "a")
+        assert "Type status" in shown(app)
+        await pilot.press(*"statu", "enter")
+        assert "That is not the name" in shown(app)
+        await pilot.press("s", "enter")
+        await until(lambda: definitions(shop) != before)
+        await until(lambda: desk.bench.store.run(suggestions.get, drop.id).status is SuggestionStatus.APPLIED)
+    (row, *_) = await desk.journal()
+    await desk.bench.undo(row.id)
+    assert definitions(shop) == before
+
+
+async def _dialog(pilot: Pilot[None], key: str) -> None:
+    """Press a key that asks for a review, and wait until it is shown."""
+    for _ in range(100):
+        await pilot.pause(0.1)
+        if isinstance(pilot.app.screen, ApplyDialog):
+            if pilot.app.screen.review is not None:
+                return
+        else:
+            await pilot.press("4", key)
+    raise AssertionError(shown(pilot.app))
+
+
+async def test_by_commands(desk: Desk, shop: Schema, settings: Settings, commands: Commands) -> None:
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(settings.home.parent),
+        "MESHAG_HOME": str(settings.home),
+        "MESHAG_STORE": settings.store_url,
+        "LANG": "C.UTF-8",
+    }
+
+    async def meshag(*arguments: str, typed: str = "") -> tuple[int, str, str]:
+        return await asyncio.to_thread(commands.run, list(arguments), environment, typed, 60)
+
+    before = definitions(shop)
+    hide = await desk.suggest(shop, HideIndex(shop.name, "orders", "status"))
+    drop = await desk.suggest(shop, DropIndex(shop.name, "orders", "status"))
+    code, out, _ = await meshag("apply", hide.id, "--dry-run", "--json")
+    review = json.loads(out)
+    assert code == 0 and review["needs_name"] is None and not review["blocked"] and definitions(shop) == before
+    code, out, said = await meshag("apply", hide.id, "--yes", "--json")
+    assert code == 0, said
+    assert json.loads(out)["sql"] == review["sql"] and json.loads(out)["undo_sql"] == review["undo_sql"]
+    hidden = definitions(shop)
+    code, out, said = await meshag("apply", drop.id, "--dry-run", "--json")
+    assert json.loads(out)["needs_name"] == "status"
+    code, out, said = await meshag("apply", drop.id, "--yes")
+    assert code == 0 and "puts it back" in out, said
+    assert definitions(shop) != hidden
+    assert (await meshag("undo", drop.id, "--yes"))[0] == 0 and definitions(shop) == hidden
+    assert (await meshag("undo", hide.id, "--yes"))[0] == 0 and definitions(shop) == before
+
+
+@pytest.mark.soak
+async def test_killed_at_any_moment(
+    desk: Desk, slow: Schema, another: Another, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thirty kills: never begun twice, nothing half-made, always an end."""
+    monkeypatch.setattr(workflow, "_ON_ITS_WAY_MS", 0)
+    before = definitions(slow)
+    for round_ in range(30):
+        runs = done(slow, "ADD INDEX")
+        advice = await desk.suggest(slow, index(slow, IndexColumn("note")))
+        process = await started(another, advice.id)
+        go(process)
+        await asyncio.sleep(0.06 * round_)
+        process.kill()
+        process.wait()
+        look = await desk.suggest(slow, Analyze(slow.name, "orders"))
+        await desk.bench.review(look.id)
+        rows = [row for row in await desk.journal() if row.suggestion_id == advice.id]
+        assert len(rows) <= 1
+        for row in rows:
+            assert row.state in (ChangeState.DONE, ChangeState.FAILED), row
+        assert done(slow, "ADD INDEX") - runs <= 1 and altering(slow) == []
+        if rows and rows[0].state is ChangeState.DONE:
+            await desk.bench.undo(rows[0].id)
+        assert definitions(slow) == before
