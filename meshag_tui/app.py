@@ -7,7 +7,9 @@ blocks: what is read comes from `workbench.store.read`, what is done is awaited 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import gc
 import importlib
 import logging
 import time
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("meshag.screens")
 _OPENING = "opening"
+_FIRST_DATA_S = 3.0
 
 
 def run(settings: Settings) -> int:
@@ -49,6 +52,7 @@ def run(settings: Settings) -> int:
         plain_app = importlib.import_module("meshag_tui.plain_app")
         return int(plain_app.run(settings))
     use_ascii(True if settings.ui.ascii else None)
+    gc.disable()  # what is made until the first data is shown stays: `_settle` begins to collect
     return MeshagApp(settings).run_guarded(mouse=settings.ui.mouse)
 
 
@@ -109,10 +113,7 @@ class MeshagApp(GeneralApp):
             await self.read_connections()
             await self.go(self.start_place())
             self.set_interval(self.settings.ui.refresh_s, self._tick)
-            # What reads servers is loaded and started once the first data is on the screen.
-            if (pane := self.front_pane()) is not None:
-                await pane.shown_once()
-            await self.bench.load_rest()
+            await self._settle(self.bench)
             if self._collect:
                 self._do(self.bench.scheduler().run())
         except MeshagError as error:
@@ -120,6 +121,17 @@ class MeshagApp(GeneralApp):
         except Exception as error:  # said on the screen, and the log has it all
             _LOG.exception("the store could not be opened")
             self._opening(self.failure_state(error))
+
+    async def _settle(self, bench: Workbench) -> None:
+        """Load what reads servers, once the first data is on the screen or has taken too long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FIRST_DATA_S):
+                if (pane := self.front_pane()) is not None:
+                    await pane.shown_once()
+        await bench.load_rest()
+        if not gc.isenabled():
+            gc.freeze()  # modules and widgets are there to stay: no pass need look at them again
+            gc.enable()
 
     def _opening(self, state: State) -> None:
         self.query_one(f"#{_OPENING}", Page).set_state(state)

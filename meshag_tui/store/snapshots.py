@@ -6,9 +6,7 @@ tables and indexes write nothing. A failure anywhere leaves the store as it was.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from operator import itemgetter
 from typing import Any
@@ -20,6 +18,7 @@ from meshag_tui.store import bulk, database, deltas, digests, models, readings, 
 from meshag_tui.store.baselines import ABSENT
 from meshag_tui.store.documents import clean, document
 from meshag_tui.store.readings import LOSSLESS, Event, Reading, Span, event
+from meshag_tui.store.uncollected import uncollected
 from meshag_tui.types import MeshagError
 
 SYNC_LONGEST_MS = 120_000
@@ -114,7 +113,7 @@ def write(
         MeshagError: the connection is gone.
         Overtaken: a later reading was written meanwhile.
     """
-    with database.atomic(), _uncollected():
+    with database.atomic(), uncollected():
         state, interval_s = _state(connection_id)
         expected = expected_ms or 1000 * (interval_s or CollectSettings().interval_s)
         now = Reading.of(snapshot.facts, snapshot.statements or StatementRows((), []), snapshot.taken_at)
@@ -155,22 +154,6 @@ def write(
         complete=_complete(events),
         written_at=written_at,
     )
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without garbage collection: hundreds of thousands of tuples are made and none of them is garbage yet.
-
-    Each pass over them would hold up every thread of the process, the screen's too.
-    """
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _complete(events: Iterable[Event]) -> bool:

@@ -7,6 +7,7 @@ once, because the rows, the connection's new status and the end of the run are o
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import time
@@ -22,6 +23,7 @@ from meshag_tui.snapshot import Snapshot, Statements, StatementText
 from meshag_tui.store import connections, database, losses, snapshots
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store
+from meshag_tui.store.uncollected import uncollected
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import Finding, MeshagError
 from meshag_tui.workflows import pacing
@@ -87,6 +89,10 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
     chance = random.Random()  # noqa: S311 (spreads syncs)
 
     async def sync_database_stats(run: Run) -> Ended:
+        with uncollected():
+            return await sync(run)
+
+    async def sync(run: Run) -> Ended:
         if run.connection_id is None:
             raise MeshagError("A sync needs a connection")
         watched = await store(connections.watched, run.connection_id)
@@ -103,9 +109,12 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
         reading_ms = run.phases.get("collect", 0.0) + run.phases.get("texts", 0.0)
         pace = pacing.after_success(interval_s, reading_ms, chance)
         warnings = (*snapshot.warnings, *_stretched(pace, interval_s, reading_ms))
-        return await run.complete(
+        ended = await run.complete(
             lambda: _write(settings.collect, connection, interval_s, snapshot, texts, warnings, pace.delay_ms)
         )
+        if snapshot.statements is not None:
+            await asyncio.to_thread(_let_go, snapshot.statements.rows)
+        return ended
 
     return sync_database_stats
 
@@ -154,7 +163,9 @@ async def _texts(
     Examining a text takes a third of a millisecond, so a first sync of 50,000 leaves most of them to the next ones.
     """
     statements = snapshot.statements
-    keys = [] if statements is None else await store(snapshots.unread_texts, connection.id, _costliest(statements))
+    if statements is None:
+        return snapshot, ()
+    keys = await store(lambda: snapshots.unread_texts(connection.id, _costliest(statements)))
     if not keys:
         return snapshot, ()
     if len(keys) > limit:
@@ -183,6 +194,12 @@ def _costliest(statements: Statements) -> list[str]:
     """Keys by total time, the largest first."""
     at = 1 + statements.columns.index("total_time_ms")
     return [row[0] for row in sorted(statements.rows, key=lambda row: row[at] or 0.0, reverse=True)]
+
+
+def _let_go(rows: list[tuple[Any, ...]]) -> None:
+    """Free rows a thousand at a time: the last reference to all of them would hold every thread until they are gone."""
+    while rows:
+        del rows[-1000:]
 
 
 def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float) -> tuple[Finding, ...]:
