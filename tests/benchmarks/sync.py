@@ -50,10 +50,13 @@ def server(maximum: int) -> Iterator[EmbeddedPostgres]:
 
 
 class Bench:
-    """A workbench on an empty store with one connection to `server`."""
+    """A workbench on an empty store with one connection to `server`, by `url` where it is not reached directly."""
 
-    def __init__(self, running: EmbeddedPostgres, home: Path, objects_every_s: int | None = None) -> None:
+    def __init__(
+        self, running: EmbeddedPostgres, home: Path, objects_every_s: int | None = None, url: str | None = None
+    ) -> None:
         self.server = running
+        self._url = url or running.dsn(tcp=True)
         self.settings = settings_module.load(environment={"MESHAG_HOME": str(home), "HOME": str(home)})
         if objects_every_s is not None:
             collect = replace(self.settings.collect, objects_every_s=objects_every_s)
@@ -61,7 +64,7 @@ class Bench:
 
     async def __aenter__(self) -> Bench:
         self.workbench = await Workbench.open(self.settings)
-        target = Target.from_url(self.server.dsn(tcp=True))
+        target = Target.from_url(self._url)
         self.connection = await self.workbench.add_connection("bench", target)
         return self
 
