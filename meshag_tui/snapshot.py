@@ -154,8 +154,9 @@ class TableStats:
     options: Mapping[str, str] = field(default_factory=dict)  # reloptions such as autovacuum_enabled
     has_primary_key: bool = True
     frozen_age: int | None = None
-    free_bytes: int | None = (
-        None  # in the table's own file, of no use to others; None: not known, or the file is shared
+    free_bytes: int | None = None  # in the table's own file, no use to others; None: not known, or the file is shared
+    counted_since: int | None = (
+        None  # epoch ms; where each table's counters begin anew by themselves when it is altered
     )
 
 
@@ -218,6 +219,7 @@ class IndexStats:
     nulls_not_distinct: bool = False
     hidden: bool = False  # kept out of plans (INVISIBLE, IGNORED)
     hidden_since: int | None = None  # since when we have seen it hidden, epoch ms of our clock; the store fills it
+    counted_since: int | None = None  # as the table's
     suffix: tuple[str, ...] = ()  # columns the server adds to the keys by itself (InnoDB: those of the primary key)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from meshag_tui.engines.base import DdlSession, Limits, Progress, Refused, Session
+from meshag_tui.engines.base import DdlSession, Limits, Progress, Session
 from meshag_tui.engines.mysql.words import WORDS
 from meshag_tui.types import Target
 
@@ -37,7 +37,9 @@ class MysqlEngine:
         return await ddl.progress(session.wire, backend_pid)
 
     def setup_sql(self, user: str, database: str) -> str:
-        raise Refused("This build cannot do that for MySQL and MariaDB yet")
+        from meshag_tui.engines.mysql import setup
+
+        return setup.setup_sql(user, database)
 
     def normalise(self, text: str) -> str:
         from meshag_tui.engines.mysql import parse

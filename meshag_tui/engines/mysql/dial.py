@@ -24,7 +24,7 @@ from meshag_tui.engines.address import VERIFYING, addresses, check, no_answer, s
 from meshag_tui.engines.base import AuthenticationFailed, CannotConnect, EngineError, TlsFailed
 from meshag_tui.engines.mysql.errors import connect_error, place
 from meshag_tui.engines.proxy import reach
-from meshag_tui.types import Target, TlsMode
+from meshag_tui.types import MeshagError, Target, TlsMode
 
 _SOCKETS = ("mysqld.sock", "mysql.sock")
 _GREETING_MAX = 4096  # bytes; a real one has about a hundred
@@ -169,7 +169,7 @@ async def _attempt(target: Target, address: str, purpose: str, context: ssl.SSLC
         sock = None  # the line's from here on
         await line.connect()
         return line
-    except (asyncio.CancelledError, EngineError):
+    except (asyncio.CancelledError, MeshagError):
         raise
     except Exception as error:  # the driver stumbles in many ways over what is not a server of its kind
         raise connect_error(error, target, line is not None and line.encrypted) from error

@@ -134,17 +134,20 @@ def literal(text: str) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """One line, without secrets."""
+    """One line, without secrets and without whether there was one."""
     text = str(error.args[1]) if len(error.args) > 1 else str(error) or type(error).__name__
+    text = re.sub(r" ?\(using password: \w+\)", "", text)
     return mask_secrets(re.sub(r"\s*\n\s*", "; ", text.strip()))[:500]
 
 
 def _refused_user(where: str, target: Target, text: str, encrypted: bool) -> EngineError:
-    if target.password is None and "password: NO" in text:
+    if target.password is None:
         return AuthenticationFailed(
             f"{where} asks for the password of {target.user}, and none is stored", "Give the password"
         )
-    hint = "" if encrypted else "; a user made with REQUIRE SSL needs TLS mode require or verify-full"
+    hint = (
+        "" if encrypted else "; where the server, or the user's REQUIRE SSL, asks for TLS, choose TLS mode verify-full"
+    )
     return AuthenticationFailed(
         f"{where} does not accept this user and password: {text}", f"Check user and password{hint}"
     )

@@ -39,10 +39,9 @@ STATUS = (
     *("Uptime", "Performance_schema_digest_lost", "Performance_schema_table_instances_lost"),
     *("Performance_schema_index_stat_lost", "Slave_running", "Slaves_connected", "Threads_connected"),
 )
-INSTRUMENTS = (
-    *("statement/sql/select", "statement/sql/insert", "statement/sql/update", "statement/sql/delete"),
-    "wait/io/table/sql/handler",
-)
+STATEMENTS = ("statement/sql/select", "statement/sql/insert", "statement/sql/update", "statement/sql/delete")
+TABLE_IO = "wait/io/table/sql/handler"
+DIGEST_CONSUMERS = ("global_instrumentation", "thread_instrumentation", "statements_digest")
 _CHANGING = frozenset({"SUPER", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "CREATE USER", "SHUTDOWN", "FILE"})
 # MySQL's own figures, in its own unit: a row, a key comparison, a page of a file, a page of memory.
 COSTS = CostModel(random_page=1.0, sequential_page=0.25, row=0.1, index_entry=0.05, operator=0.05)
@@ -56,9 +55,18 @@ class Observing:
     """What performance_schema watches; None in `Server` where we may not read that, or it is off."""
 
     consumers: Mapping[str, bool]
-    instruments: Mapping[str, bool]  # enabled and timed
+    instruments: Mapping[str, tuple[bool, bool]]  # enabled, timed
     all_actors: bool  # every user's statements are watched
     sources: int
+
+    @property
+    def digests(self) -> bool:
+        """Whether statements are counted by digest."""
+        return all(self.consumers.get(name, True) for name in DIGEST_CONSUMERS)
+
+    @property
+    def counts_index_use(self) -> bool:
+        return self.consumers.get("global_instrumentation", True) and self.instruments.get(TABLE_IO, (True, True))[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +126,13 @@ async def read(wire: Wire) -> Server:
     replica = settings.get("read_only") == "ON" or status.get("Slave_running") == "ON"
     replica = replica or (observing is not None and observing.sources > 0)
     now = float(server["now"])
+    started_at = (int(now) - int(status.get("Uptime", 0))) * 1000
     rights = frozenset(parts["right"])
     facts = ServerFacts(
         engine=flavour,
         version=server["version"].partition("-")[0],
         version_number=version[0] * 10_000 + version[1] * 100 + version[2],
-        database=target.database,
+        database=server["schema"],  # as the server writes it
         database_oid=None,
         user=target.user,
         superuser=bool(rights & _CHANGING),
@@ -133,8 +142,9 @@ async def read(wire: Wire) -> Server:
         epoch=Epoch(
             system_identifier=_identity(settings, place(target)),
             role="replica" if replica else "primary",
-            started_at=(int(now) - int(status.get("Uptime", 0))) * 1000,
+            started_at=started_at,
             stats_reset=None,  # known when the counters are read
+            objects_reset=started_at,  # they live as long as the server, and never longer
         ),
         latency_ms=latency_ms,
         tls=wire.tls,
@@ -156,7 +166,7 @@ async def read(wire: Wire) -> Server:
         performance_schema=watched,
         observing=observing,
         watch_denied=denied,
-        settings_taken=server["read_only"] == "1" and float(server["deadline"] or 0) > 0,
+        settings_taken=server["read_only"] in ("1", "ON") and float(server["deadline"] or 0) > 0,
         provider=_provider(settings, server["version"], target.host),
     )
 
@@ -173,13 +183,16 @@ async def _observing(
             processes="performance_schema.processlist" if new else "information_schema.PROCESSLIST",
         )
         try:
-            parts = _parts(await wire.fetch(query, {"instruments": INSTRUMENTS}))
+            parts = _parts(await wire.fetch(query, {"instruments": (*STATEMENTS, TABLE_IO)}))
         except PermissionDenied:
             denied = True
         else:
             observing = Observing(
                 consumers={name: value == "YES" for name, value in parts["consumer"].items()},
-                instruments={name: value == "YESYES" for name, value in parts["instrument"].items()},
+                instruments={
+                    name: (value.startswith("YES"), value.endswith("YES"))
+                    for name, value in parts["instrument"].items()
+                },
                 all_actors=int(parts["actors"]["all"]) > 0,
                 sources=int(parts["replication"]["sources"]),
             )
@@ -188,11 +201,13 @@ async def _observing(
     return None, denied, int(parts["replication"]["replicas"])
 
 
-def _parts(rows: list[tuple[str, str, str | None]]) -> dict[str, dict[str, str]]:
+def _parts(rows: list[tuple[str, str, str | int | None]]) -> dict[str, dict[str, str]]:
     """part -> name -> value. MariaDB writes the names of variables in capitals."""
     parts: dict[str, dict[str, str]] = defaultdict(dict)
     for part, name, value in rows:
-        parts[part][name.lower() if part == "variable" else _STATUS_NAMES.get(name.lower(), name)] = value or ""
+        parts[part][name.lower() if part == "variable" else _STATUS_NAMES.get(name.lower(), name)] = (
+            "" if value is None else str(value)
+        )
     return parts
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import ColumnStatistics, Limits, Refused, RenderedChange, WhatIf
+from meshag_tui.engines.base import ColumnStatistics, Limits, RenderedChange, WhatIf
 from meshag_tui.engines.mysql import facts as facts_of
 from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.engines.mysql.words import words_of
@@ -20,8 +20,6 @@ from meshag_tui.types import Change, Finding, Target
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.explain import Planning
-
-NOT_YET = "This build cannot do that for MySQL and MariaDB yet"
 
 
 def common_settings(limits: Limits) -> dict[str, str | float]:
@@ -120,13 +118,19 @@ class MysqlSession:
         self.facts = self.server.facts
 
     async def collect(self, objects: bool = True) -> Snapshot:
-        raise Refused(NOT_YET)
+        from meshag_tui.engines.mysql import collect
+
+        return await collect.collect(self, objects)
 
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
-        raise Refused(NOT_YET)
+        from meshag_tui.engines.mysql import texts
+
+        return await texts.texts(self, keys)
 
     async def findings(self) -> tuple[Finding, ...]:
-        raise Refused(NOT_YET)
+        from meshag_tui.engines.mysql import doctor
+
+        return await doctor.findings(self)
 
     @property
     def planning(self) -> Planning:

@@ -1,0 +1,156 @@
+"""One sync's reading of a server: a constant number of statements, however many tables and statements there are.
+
+Each section fails for itself: what could not be read is None and a warning says why and what mends it. Only a lost
+connection or a passed deadline ends the whole reading.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
+from meshag_tui.engines.mysql import capabilities, relations, schema, statements
+from meshag_tui.engines.mysql.sql import load
+from meshag_tui.snapshot import IndexStats, Sequence, SessionStats, Snapshot, TableStats
+from meshag_tui.types import Finding
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.mysql.session import MysqlSession
+
+T = TypeVar("T")
+_CLIENTS = (
+    "p.ID <> CONNECTION_ID() AND p.COMMAND NOT IN ('Daemon', 'Binlog Dump', 'Binlog Dump GTID') "
+    "AND p.USER NOT IN ('system user', 'event_scheduler')"
+)
+
+
+async def collect(session: MysqlSession, objects: bool = True) -> Snapshot:
+    """Read everything but texts.
+
+    `objects=False` leaves out tables, indexes, structure, foreign keys and sequences (None, without a warning).
+
+    Raises:
+        EngineError: the session is lost; nothing of this reading is to be used.
+    """
+    if session.collected:  # a session that is kept must not go on with the facts of its beginning
+        await session.refresh()
+    session.collected = True
+    return await _Collection(session).run(objects)
+
+
+class _Collection:
+    def __init__(self, session: MysqlSession) -> None:
+        self.session, self.wire, self.server = session, session.wire, session.server
+        self.warnings: list[Finding] = list(capabilities.shortcomings(session.server))
+
+    async def run(self, objects: bool) -> Snapshot:
+        taken_at = int(time.time() * 1000)
+        facts = self.server.facts
+        reading = None
+        if capabilities.counts_statements(self.server):
+            reading = await self._section("statement statistics", statements.read(self.wire, self.server))
+        if reading is not None:
+            facts = replace(facts, epoch=reading.epoch(facts.epoch))
+            self.session.facts = facts
+            self.warnings += capabilities.unattributed(self.server, reading)
+        indexes, tables, structure, sequences = await self._objects() if objects else (None, None, None, None)
+        return Snapshot(
+            facts=facts,
+            taken_at=taken_at,
+            statements=reading.statements if reading else None,
+            tables=tables,
+            indexes=indexes,
+            schema=structure.schema if structure else None,
+            foreign_keys=structure.foreign_keys if structure else None,
+            sequences=sequences,
+            sessions=await self._sessions(),
+            warnings=tuple(self.warnings),
+            server_statements=self.wire.statements,
+        )
+
+    async def _objects(
+        self,
+    ) -> tuple[
+        tuple[IndexStats, ...] | None,
+        tuple[TableStats, ...] | None,
+        schema.Structure | None,
+        tuple[Sequence, ...] | None,
+    ]:
+        used = await self._section("use of indexes", relations.uses(self.wire, self.server))
+        used = used or relations.Uses()
+        stored = await self._storage()
+        indexes = await self._section("indexes", relations.indexes(self.wire, self.server, used, stored))
+        read = await self._section("tables", relations.tables(self.wire, self.server, used, stored, indexes))
+        tables, following = read or (None, {})
+        structure = None
+        if indexes is not None:  # the constraints are theirs, and half a structure would look like a change
+            structure = await self._section("schema", schema.structure(self.wire, self.server, indexes))
+        if indexes is not None and tables is not None:
+            indexes = relations.joined(indexes, tables)
+        sequences = relations.sequences(structure.numbering, following, self.server) if structure and read else None
+        return indexes, tables, structure, sequences
+
+    async def _storage(self) -> relations.Storage:
+        """What PROCESS shows; without it, nothing but a finding that is there already."""
+        try:
+            return await relations.storage(self.wire, self.server)
+        except EngineError as error:
+            if self.wire.gone is not None:
+                raise
+            self._lacking(error, "storage of tables")
+            return relations.Storage()
+
+    async def _sessions(self) -> SessionStats | None:
+        """Source: the list of processes and information_schema.INNODB_TRX, which needs PROCESS."""
+        parts = {"processes": self.server.processes, "clients": _CLIENTS}
+        try:
+            rows = await self.wire.fetch(load("sessions").format(**parts))
+        except EngineError as error:
+            if self.wire.gone is not None:
+                raise
+            self._lacking(error, "sessions")
+            if not isinstance(error, PermissionDenied):
+                return None
+            ours = await self._section("sessions", self.wire.fetch(load("sessions_by_state").format(**parts)))
+            if ours is None:
+                return None
+            rows = ours
+        idle = tuple(
+            {"pid": pid, "user": user, "application": host or "", "age_ms": int(age), "state_age_ms": int(state_age)}
+            for state, pid, user, host, age, state_age in rows
+            if state is None
+        )
+        return SessionStats(
+            max_connections=int(self.server.settings.get("max_connections", "0")),
+            reserved=0,
+            by_state={state: int(count) for state, count, *_ in rows if state is not None},
+            idle_in_transaction=idle,
+        )
+
+    def _lacking(self, error: EngineError, name: str) -> None:
+        """Say once that PROCESS is missing; anything else is a failure of its own."""
+        if not isinstance(error, PermissionDenied):
+            self.warnings.append(_failed(name, error))
+            return
+        finding = capabilities.process_missing(self.server)
+        if all(warning.code != finding.code for warning in self.warnings):
+            self.warnings.append(finding)
+
+    async def _section(self, name: str, work: Coroutine[Any, Any, T]) -> T | None:
+        """The section, or None and a warning; what ends the session is raised."""
+        try:
+            return await work
+        except EngineError as error:
+            if self.wire.gone is not None:
+                raise
+            self.warnings.append(_failed(name, error))
+            return None
+
+
+def _failed(name: str, error: EngineError) -> Finding:
+    code = "section-" + name.replace(" ", "-")
+    fix = "Nothing to do if it passes: the next sync reads it again" if isinstance(error, LockTimeout) else error.fix
+    return Finding(code, "degraded", f"The {name} could not be read", str(error), fix, {"error": error.code})

@@ -1,0 +1,365 @@
+"""Tables and indexes of the watched schemas: sizes, cumulative counters, definitions.
+
+What performance_schema counts of a table lives as long as the table is not altered: it begins anew with each ALTER, and
+for all tables when the server starts. `counted_since` says when.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from meshag_tui.engines.base import PermissionDenied
+from meshag_tui.engines.mysql.errors import literal, quoted
+from meshag_tui.engines.mysql.schema import Name
+from meshag_tui.engines.mysql.scope import names, within
+from meshag_tui.engines.mysql.sql import load
+from meshag_tui.snapshot import IndexKey, IndexStats, Sequence, TableStats
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.mysql.facts import Server
+    from meshag_tui.engines.mysql.wire import Wire
+
+PRIMARY = "PRIMARY"
+_ELSEWHERE = ("FEDERATED", "CONNECT", "SPIDER")
+_LARGEST = {"tinyint": 7, "smallint": 15, "mediumint": 23, "int": 31, "bigint": 63}  # bits of the signed type
+_DISABLED = "disabled"  # MyISAM and Aria: ALTER TABLE … DISABLE KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Rows read (and changed) by an index, or without one."""
+
+    fetched: int
+    inserted: int | None = None
+    updated: int | None = None
+    deleted: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Use by table and index (None: without one). `complete`: what is not in it was not used."""
+
+    of: Mapping[Name, Mapping[str | None, Use]] = field(default_factory=dict)
+    complete: bool = False
+    changes: bool = False  # rows changed are counted, too
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """What InnoDB knows beside the sizes. None where we may not see it."""
+
+    modified: Mapping[Name, int] | None = None
+    own_file: frozenset[Name] | None = None
+    pages: Mapping[tuple[str, str, str], int] | None = None  # of each index
+    analysed: Mapping[Name, int] = field(default_factory=dict)  # epoch ms
+
+
+async def uses(wire: Wire, server: Server) -> Uses:
+    """How often each index was used, from performance_schema, else from userstat (MariaDB), else not at all."""
+    database, observing = server.facts.database, server.observing
+    if observing is not None and observing.counts_index_use:
+        query, column = "index_use", "u.OBJECT_SCHEMA"
+        lost = any(int(server.status.get(f"Performance_schema_{name}_lost", 0)) for name in _INSTANCES)
+        complete, changes = not lost, True
+    elif server.settings.get("userstat") == "ON":
+        query, column, complete, changes = "index_use_userstat", "u.TABLE_SCHEMA", True, False
+    else:
+        return Uses()
+    found: dict[Name, dict[str | None, Use]] = defaultdict(dict)
+
+    def shape(rows: list[tuple[Any, ...]]) -> list[None]:
+        for schema, table, index, *counts in rows:
+            found[schema, table][index] = Use(*counts)
+        return []
+
+    await wire.fetch(load(query).format(schemas=within(column, database)), names(database), shape=shape)
+    return Uses(found, complete, changes)
+
+
+_INSTANCES = ("table_instances", "index_stat")
+
+
+async def storage(wire: Wire, server: Server) -> Storage:
+    """What PROCESS lets us see of InnoDB's tables, and what SELECT on mysql.innodb_*_stats adds to it."""
+    mysql = server.flavour == "MySQL"
+    parts = {
+        "tablestats": "INNODB_TABLESTATS" if mysql else "INNODB_SYS_TABLESTATS",
+        "tables": "INNODB_TABLES" if mysql else "INNODB_SYS_TABLES",
+        "schema_name": file_part("SUBSTRING_INDEX(t.NAME, '/', 1)", server),
+        "table_name": file_part("SUBSTRING_INDEX(SUBSTRING_INDEX(t.NAME, '/', -1), '#', 1)", server),
+    }
+    query = load("storage").format(**parts)
+    statistics = True
+    try:
+        rows = await wire.fetch(query + "\n" + load("storage_statistics"))
+    except PermissionDenied as error:
+        if "PROCESS" in str(error):
+            raise
+        statistics = False
+        rows = await wire.fetch(query)
+    return _storage(rows, statistics)
+
+
+def file_part(expression: str, server: Server) -> str:
+    """A part of a file name as a name, where the server can say it: MySQL does not, see `from_file_name`."""
+    if server.flavour == "MySQL":
+        return expression
+    return f"CONVERT(CONVERT(CAST({expression} AS BINARY) USING filename) USING utf8mb4)"
+
+
+def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
+    modified: dict[Name, int] = defaultdict(int)
+    own_file: set[Name] = set()
+    pages: dict[tuple[str, str, str], int] = defaultdict(int)
+    analysed: dict[Name, int] = {}
+    for part, schema, table, index, value in rows:
+        if part in ("modified", "own file"):
+            name = (from_file_name(schema), from_file_name(table))
+            if part == "modified":
+                modified[name] += int(value)
+            else:
+                own_file.add(name)
+            continue
+        name = (schema, re.split("#[pP]#", table, maxsplit=1)[0])
+        if part == "pages":
+            pages[(*name, index)] += int(value)
+        else:
+            analysed[name] = max(analysed.get(name, 0), int(float(value) * 1000))
+    return Storage(modified, frozenset(own_file), pages if statistics else None, analysed)
+
+
+def from_file_name(name: str) -> str:
+    """A name from MySQL's file name of it: @0020 is a blank.
+
+    Letters like ä have codes of their own there, which stay: of such a table we do not know what only InnoDB knows.
+    """
+    return re.sub("@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), name)
+
+
+async def indexes(wire: Wire, server: Server, used: Uses, stored: Storage) -> tuple[IndexStats, ...]:
+    """All indexes. Source: information_schema.STATISTICS; sizes where InnoDB's own statistics may be read."""
+    mysql, database = server.flavour == "MySQL", server.facts.database
+    query = load("indexes").format(
+        schemas=within("s.TABLE_SCHEMA", database),
+        hidden="s.IS_VISIBLE = 'NO'" if mysql else "s.IGNORED = 'YES'" if server.facts.hides_indexes else "0",
+        expression="s.EXPRESSION" if mysql and server.version >= (8, 0, 13) else "NULL",
+    )
+    by_table: dict[Name, dict[str, list[tuple[Any, ...]]]] = defaultdict(lambda: defaultdict(list))
+
+    def shape(rows: list[tuple[Any, ...]]) -> list[None]:
+        for schema, table, index, *values in rows:
+            by_table[schema, table][index].append(tuple(values))
+        return []
+
+    await wire.fetch(query, names(database), shape=shape)
+    found: list[IndexStats] = []
+    for table, rows in sorted(by_table.items()):
+        found.extend(_of_table(table, rows, used, stored, server.facts.block_size))
+    return tuple(found)
+
+
+def _of_table(
+    table: Name, rows: Mapping[str, list[tuple[Any, ...]]], used: Uses, stored: Storage, page: int
+) -> Iterable[IndexStats]:
+    clustered = _clustered(rows)
+    own_key = [row[1] for row in rows.get(clustered or "", ())]
+    counted = used.of.get(table, {})
+    for name, keys in rows.items():
+        method = keys[0][5].lower()
+        scans = None
+        if method != "fulltext":  # the server counts no reads of those
+            scans = counted[name].fetched if name in counted else 0 if used.complete else None
+        size = stored.pages.get((*table, name)) if stored.pages is not None else None
+        columns = tuple(_key(row) for row in keys)
+        unique = not int(keys[0][0])
+        yield IndexStats(
+            key=f"{table[0]}.{table[1]}.{name}",
+            schema=table[0],
+            table=table[1],
+            name=name,
+            definition=_definition(table, name, keys, columns, unique, method),
+            method=method,
+            keys=columns,
+            include=(),
+            predicate=None,
+            unique=unique,
+            primary=name == PRIMARY,
+            valid=keys[0][6] != _DISABLED,
+            ready=keys[0][6] != _DISABLED,
+            constraint=name if unique else None,
+            replica_identity=False,
+            clustered=name == clustered,
+            parent=None,
+            size_bytes=0 if name == clustered else None if size is None else size * page,
+            rows_estimate=-1.0,
+            scans=scans,
+            rows_read=scans,
+            rows_fetched=None,
+            last_scan=None,
+            hidden=bool(int(keys[0][8] or 0)),
+            suffix=tuple(column for column in own_key if column not in {key.column for key in columns})
+            if method == "btree" and name != clustered
+            else (),
+        )
+
+
+def _clustered(rows: Mapping[str, list[tuple[Any, ...]]]) -> str | None:
+    """The index InnoDB keeps the rows in: the primary key, else the first unique one without NULLs."""
+    if PRIMARY in rows:
+        return PRIMARY
+    whole = [name for name, keys in rows.items() if all(not int(k[0]) and k[4] != "YES" and k[2] is None for k in keys)]
+    return whole[0] if len(whole) == 1 else None
+
+
+def _key(row: tuple[Any, ...]) -> IndexKey:
+    _, column, prefix, direction, *_, expression = row
+    return IndexKey(
+        column=column,
+        expression=expression if column is None else None,
+        opclass=f"({prefix})" if prefix is not None and column is not None else "",
+        collation=None,
+        descending=direction == "D",
+        nulls_first=direction == "D",
+    )
+
+
+def _definition(
+    table: Name, name: str, rows: list[tuple[Any, ...]], keys: tuple[IndexKey, ...], unique: bool, method: str
+) -> str:
+    """The statement that would make it, for people: the engine never runs this text."""
+    columns = ", ".join(
+        (f"{quoted(key.column)}{key.opclass}" if key.column is not None else f"({key.expression})")
+        + (" DESC" if key.descending else "")
+        for key in keys
+    )
+    where = f"{quoted(table[0])}.{quoted(table[1])}"
+    if name == PRIMARY:
+        return f"ALTER TABLE {where} ADD PRIMARY KEY ({columns})"
+    kind = "UNIQUE " if unique else {"fulltext": "FULLTEXT ", "spatial": "SPATIAL "}.get(method, "")
+    text = f"CREATE {kind}INDEX {quoted(name)} ON {where} ({columns})"
+    if method == "hash":
+        text += " USING HASH"
+    return text + (f" COMMENT {literal(rows[0][7])}" if rows[0][7] else "")
+
+
+def joined(indexes: tuple[IndexStats, ...], tables: tuple[TableStats, ...]) -> tuple[IndexStats, ...]:
+    """The indexes with what their tables say of them. The only index beside the rows is all the space of indexes."""
+    by_name = {(table.schema, table.name): table for table in tables}
+    alone = Counter((index.schema, index.table) for index in indexes if not index.clustered)
+    found = []
+    for index in indexes:
+        name = (index.schema, index.table)
+        table = by_name.get(name)
+        if table is not None:
+            size = index.size_bytes
+            if size is None and alone[name] == 1:
+                size = table.index_bytes
+            estimate, since = table.rows_estimate, table.counted_since
+            index = replace(index, size_bytes=size, rows_estimate=estimate, counted_since=since)
+        found.append(index)
+    return tuple(found)
+
+
+async def tables(
+    wire: Wire, server: Server, used: Uses, stored: Storage, indexes: Iterable[IndexStats] | None
+) -> tuple[tuple[TableStats, ...], Mapping[Name, int | None]]:
+    """All tables, and the next value of each that numbers its rows. Source: information_schema.TABLES."""
+    database = server.facts.database
+    keyed = {(index.schema, index.table) for index in indexes or () if index.primary}
+    query = load("tables").format(schemas=within("t.TABLE_SCHEMA", database))
+    numbers: dict[Name, int | None] = {}
+
+    def shape(rows: list[tuple[Any, ...]]) -> list[TableStats]:
+        for row in rows:
+            numbers[row[0], row[1]] = row[8]
+        return [_table(row, server, used, stored, (row[0], row[1]) in keyed or indexes is None) for row in rows]
+
+    return tuple(await wire.fetch(query, names(database), shape=shape)), numbers
+
+
+def _table(row: tuple[Any, ...], server: Server, used: Uses, stored: Storage, keyed: bool) -> TableStats:
+    schema, name, engine, row_format, estimate, data, index_bytes, free, _, created, create_options, _, comment = row
+    table, page = (schema, name), server.facts.block_size
+    kind: Literal["table", "foreign"] = "foreign" if (engine or "").upper() in _ELSEWHERE else "table"
+    innodb = engine == "InnoDB"
+    options = {"engine": engine or "", "row_format": row_format or "", "create_options": create_options or ""}
+    if engine is None and comment:
+        options["error"] = comment  # the server says here why it cannot open the table
+    own_file = stored.own_file is not None and table in stored.own_file
+    return TableStats(
+        key=f"{schema}.{name}",
+        schema=schema,
+        name=name,
+        kind=kind,
+        parent=None,
+        rows_estimate=-1.0 if estimate is None else float(estimate),
+        pages=(data or 0) // page,
+        size_bytes=data,
+        index_bytes=index_bytes,
+        live_rows=estimate,
+        dead_rows=None,
+        modified_since_analyze=None if stored.modified is None or not innodb else stored.modified.get(table),
+        last_vacuum=None,
+        last_analyze=stored.analysed.get(table),
+        counters=_counters(used, table),
+        options={key: value for key, value in options.items() if value},
+        has_primary_key=keyed,
+        free_bytes=free if innodb and own_file else None,
+        counted_since=None if created is None or not used.changes else int(created * 1000),
+    )
+
+
+def _counters(used: Uses, table: Name) -> dict[str, int | None]:
+    found = used.of.get(table)
+    if found is None and not used.complete:
+        return {}
+    found = found or {}
+    by_index = sum(use.fetched for index, use in found.items() if index is not None)
+    if not used.changes:
+        return {"index_rows": by_index}
+    return {
+        "seq_rows": found[None].fetched if None in found else 0,
+        "index_rows": by_index,
+        "inserts": sum(use.inserted or 0 for use in found.values()),
+        "updates": sum(use.updated or 0 for use in found.values()),
+        "deletes": sum(use.deleted or 0 for use in found.values()),
+    }
+
+
+def sequences(
+    numbering: Mapping[Name, tuple[str, str]], following: Mapping[Name, int | None], server: Server
+) -> tuple[Sequence, ...]:
+    """The columns that number themselves, with the last number given and the largest that the type can hold."""
+    step = int(server.settings.get("auto_increment_increment", "1"))
+    found = []
+    for (schema, table), (column, kind) in sorted(numbering.items()):
+        limit = _largest(kind)
+        if limit is None or (schema, table) not in following:
+            continue
+        next_value = following[schema, table]
+        found.append(
+            Sequence(
+                schema=schema,
+                name=f"{table}.{column}",
+                last_value=next_value - 1 if next_value is not None and next_value > 1 else None,
+                limit=limit,
+                increment=step,
+                cycles=False,
+                table_schema=schema,
+                table=table,
+                column=column,
+                column_type=kind,
+            )
+        )
+    return tuple(found)
+
+
+def _largest(kind: str) -> int | None:
+    bits = _LARGEST.get(re.split(r"[( ]", kind, maxsplit=1)[0].lower())
+    if bits is None:
+        return None
+    return (1 << bits + ("unsigned" in kind.lower())) - 1

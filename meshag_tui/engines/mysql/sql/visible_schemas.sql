@@ -1,0 +1,2 @@
+-- Schemas we may see.
+SELECT s.SCHEMA_NAME FROM information_schema.SCHEMATA s

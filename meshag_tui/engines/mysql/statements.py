@@ -1,0 +1,112 @@
+"""Counters of statements by digest, without texts; what could not be attributed to one is told apart.
+
+What the server does not have is left out, so that it can never be read as 0. A figure beyond 63 bits is a negative one
+that the server let wrap: it was not measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.engines.mysql.scope import INTERNAL, watcher
+from meshag_tui.engines.mysql.sql import load
+from meshag_tui.snapshot import Epoch, Statements
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.mysql.facts import Server
+    from meshag_tui.engines.mysql.wire import Wire
+
+_PS_PER_MS = 1e9
+_LARGEST = 2**63
+_WHOLE_SECOND_MS = 1000
+
+COLUMNS = (
+    *("calls", "total_time_ms", "min_time_ms", "max_time_ms", "rows", "rows_examined", "no_index_calls", "tmp_tables"),
+    *("tmp_disk_tables", "sort_merge_passes", "stats_since"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unattributed:
+    """What ran but has no digest of its own, because the table of digests was full; since the counters began."""
+
+    calls: int = 0
+    time_ms: float = 0.0
+    all_time_ms: float = 0.0  # of everything the server counted, to know the share of
+    lost: int = 0  # Performance_schema_digest_lost
+
+    @property
+    def share(self) -> float:
+        return self.time_ms / self.all_time_ms if self.all_time_ms else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Counters, with the moment the first of them began."""
+
+    statements: Statements
+    stats_reset: int | None
+    unattributed: Unattributed
+    digests: int  # rows in the table, of all schemas
+
+    def epoch(self, epoch: Epoch) -> Epoch:
+        return replace(epoch, stats_reset=self.stats_reset)
+
+
+def key_of(schema: str | None, digest: str) -> str:
+    """A statement's key: what the server itself tells statements apart by."""
+    return f"{schema or ''}.{digest}"
+
+
+async def read(wire: Wire, server: Server) -> Reading:
+    """One statement. Rows of the watched schemas; without one in the URL, those of no schema too.
+
+    The table drops nothing, so the oldest entry moves only when all were dropped: that is the time of the last reset.
+    Left out, and counted as hidden: what ran in the server's own schemas, our sessions among it, and what overflowed.
+    """
+    shaper = _Shaper(server)
+    rows = await wire.fetch(load("statements"), shape=shaper.shape)
+    statements = Statements(COLUMNS, rows, shaper.hidden, shaper.hidden_time_ms)
+    lost = int(server.status.get("Performance_schema_digest_lost", 0))
+    unattributed = Unattributed(shaper.lost_calls, shaper.lost_time_ms, shaper.all_time_ms, lost)
+    return Reading(statements, shaper.oldest, unattributed, shaper.digests)
+
+
+class _Shaper:
+    """Turns fetched rows into (key, *values), keeping count of what it leaves out."""
+
+    def __init__(self, server: Server) -> None:
+        self._watched = watcher(server)
+        # MariaDB keeps whole seconds: rounded up, an entry never seems older than it is.
+        self._round_up = _WHOLE_SECOND_MS if server.flavour == "MariaDB" else 0
+        self.hidden = self.digests = self.lost_calls = 0
+        self.hidden_time_ms = self.lost_time_ms = self.all_time_ms = 0.0
+        self.oldest: int | None = None
+
+    def shape(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        shaped = []
+        for schema, digest, first_seen, calls, total, shortest, longest, sent, affected, *others in rows:
+            self.digests += 1
+            since = int(first_seen * 1000) + self._round_up if first_seen else None
+            if since is not None and (self.oldest is None or since < self.oldest):
+                self.oldest = since
+            time_ms = total / _PS_PER_MS
+            self.all_time_ms += time_ms
+            if digest is None:
+                self.lost_calls += calls
+                self.lost_time_ms += time_ms
+            elif self._watched(schema):
+                times = (time_ms, shortest / _PS_PER_MS, longest / _PS_PER_MS)
+                counts = (_counted(sent + affected), *map(_counted, others))
+                shaped.append((key_of(schema, digest), min(calls, _LARGEST - 1), *times, *counts, since))
+                continue
+            elif schema not in INTERNAL:
+                continue  # another database's
+            self.hidden += 1
+            self.hidden_time_ms += time_ms
+        return shaped
+
+
+def _counted(value: int) -> int | None:
+    return value if value < _LARGEST else None

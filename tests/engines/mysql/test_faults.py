@@ -1,0 +1,94 @@
+"""Servers that freeze or fall silent: every operation ends in time, and the next one works."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from meshag_tui.engines.base import CannotConnect, DeadlinePassed, Limits
+from tests.engines.mysql.conftest import Listen, Open
+from tests.engines.mysql.test_dial import silent
+from tests.rig.mysql import FLAVOURS, Schema
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=str.lower)
+async def test_a_frozen_server(private_my: Callable[..., Schema], open_session: Open, flavour: str) -> None:
+    schema = private_my(flavour)
+    session = await open_session(schema.monitor_url, limits=Limits(call_s=1))
+    schema.server.freeze()
+    try:
+        begin = time.monotonic()
+        with pytest.raises(DeadlinePassed):
+            await session.collect()
+        await session.close()
+        assert time.monotonic() - begin < 2
+        begin = time.monotonic()
+        with pytest.raises(CannotConnect, match="No answer"):
+            await open_session(schema.monitor_url, limits=Limits(connect_s=1))
+        assert time.monotonic() - begin < 2
+    finally:
+        schema.server.thaw()
+    again = await open_session(schema.monitor_url)
+    assert (await again.collect()).statements is not None, "the next session works"
+
+
+async def test_a_line_cut_half_open(my: Schema, open_session: Open) -> None:
+    """A relay that stops carrying bytes: no FIN, no RST, as a firewall that drops."""
+    carrying = asyncio.Event()
+    carrying.set()
+    async with _relay(my.server.port, carrying) as port:
+        session = await open_session(my.monitor_url, limits=Limits(call_s=1), port=port)
+        assert await session.fetch("SELECT 1") == [(1,)]
+        carrying.clear()
+        begin = time.monotonic()
+        with pytest.raises(DeadlinePassed):
+            await session.fetch("SELECT 1")
+        assert time.monotonic() - begin < 2
+
+
+@asynccontextmanager
+async def _relay(to_port: int | None, carrying: asyncio.Event) -> AsyncIterator[int]:
+    tasks: list[asyncio.Task[None]] = []
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while chunk := await source.read(65_536):
+            await carrying.wait()
+            sink.write(chunk)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", to_port)
+        tasks.append(asyncio.create_task(pump(reader, far_writer)))
+        tasks.append(asyncio.create_task(pump(far_reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+
+
+async def test_one_stalled_server_delays_no_other(mariadb: Schema, fake_server: Listen, open_session: Open) -> None:
+    async with fake_server(silent) as stalled:
+        waiting = asyncio.create_task(open_session(f"mysql://u@127.0.0.1:{stalled.port}", limits=Limits(connect_s=1)))
+        session = await open_session(mariadb.monitor_url)
+        await session.collect()
+        assert not waiting.done()
+        with pytest.raises(CannotConnect):
+            await waiting
+
+
+async def test_locked_tables_cost_no_wait(my: Schema, open_session: Open) -> None:
+    my.execute(*(f"CREATE TABLE t{n} (id int PRIMARY KEY, a int, KEY (a))" for n in range(30)))
+    session = await open_session(my.monitor_url)
+    with my.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("LOCK TABLES " + ", ".join(f"t{n} WRITE" for n in range(28)))
+        snapshot = await session.collect()
+        assert len(snapshot.tables or ()) == 30
+        assert len(snapshot.indexes or ()) == 60
+        assert not snapshot.warnings
