@@ -214,6 +214,9 @@ def _doubtful(
             proven = values[_SINCE] >= last_look
         elif not fell:
             return row
+        elif values[_CALLS] >= before[_CALLS]:  # the same life: a counter went beyond its bits and began at 0
+            losses.restarted += 1
+            return tuple(None if change is None else max(change, 0) for change in row)
     elif not fell and not (before[_CALLS] and (values[_MIN] > before[_MIN] or values[_MAX] < before[_MAX])):
         return row
     losses.restarted += 1
@@ -336,6 +339,7 @@ def objects(
     before: Mapping[str, Mapping[str, int | None]],
     now: Mapping[str, Mapping[str, int | None]],
     derived: Collection[str] = (),
+    renewed: Collection[str] = (),
 ) -> ObjectDeltas:
     """Deltas of table or index counters.
 
@@ -346,6 +350,7 @@ def objects(
         before: cumulative counters by key at the last reading.
         now: the same now.
         derived: keys whose counters are sums over partitions: they may fall when one is dropped, which means nothing.
+        renewed: keys that began to count anew by themselves since (altered tables of MySQL): a fall there is their own.
     """
     if tie.state in ("first", "broken"):
         return ObjectDeltas({})
@@ -369,7 +374,8 @@ def objects(
         elif fallen:
             if key in derived:
                 continue
-            fell.add(key)
+            if key not in renewed:
+                fell.add(key)
             if tie.restarted:
                 continue  # it may be another node's counter: nothing ties it to this interval
             change = {name: None if old.get(name) is None else value for name, value in counters.items()}
@@ -398,6 +404,7 @@ def observation_break(
     began = previous.epoch.objects_reset is None and (epoch.objects_reset or 0) <= previous.observed_at
     if epoch.objects_reset != previous.epoch.objects_reset and not began:
         return event("reset", "table and index counters were reset: index use is observed anew")
-    if tie.state == "reset" and not any(part.survived for part in parts):
+    # Where their own reset time is known, a crash would have moved it, or taken it away.
+    if tie.state == "reset" and epoch.objects_reset is None and not any(part.survived for part in parts):
         return event("reset", "table and index counters may have been lost: index use is observed anew")
     return None

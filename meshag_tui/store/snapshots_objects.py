@@ -183,6 +183,7 @@ def _tables(
         {key: stats["counters"] for key, (_, stats, _) in stored.items()},
         {key: stats["counters"] for key, stats in now.items()},
         derived={each.key for each in tables if each.kind == "partitioned"},
+        renewed=_renewed({key: stats for key, (_, stats, _) in stored.items()}, now),
     )
     for key, change in found.active.items():
         stats = now[key]
@@ -211,11 +212,15 @@ def _indexes(
         if stats["hidden"]:
             known = stored[key][2] if key in stored and stored[key][5] is None else {}
             stats["hidden_since"] = known.get("hidden_since") or at
+    stored_stats = {key: row[2] for key, row in stored.items()}
+    anew = _observed_anew(stored_stats, now)
     found = deltas.objects(
         tie,
-        {key: _index_counters(row[2]) for key, row in stored.items()},
+        # An altered table may have given the counts of one index to another: they are a baseline, no more.
+        {key: _index_counters(stats) for key, stats in stored_stats.items() if key not in anew},
         {key: _index_counters(stats) for key, stats in now.items()},
         derived={each.key for each in indexes if f"{each.schema}.{each.table}" in derived},
+        renewed=_renewed(stored_stats, now),
     )
     for key, stats in now.items():
         names = (stats["schema"], stats["table"], stats["name"])
@@ -230,6 +235,8 @@ def _indexes(
             continue
         if before["definition"] != stats["definition"] and before.get("hidden") == stats["hidden"]:
             since = at  # another index under the same key
+        elif key in anew:
+            since = at
         objects.changed_indexes.append((index_id, *names, stats, at, used_at, since, None))
     if may_be_gone:
         for key, (index_id, _, stats, used_at, since, gone_at) in stored.items():
@@ -240,6 +247,38 @@ def _indexes(
         counters = (change.get(name) for name in INDEX_COUNTERS)
         objects.index_usage.append((stored[key][0], *counters, now[key]["size_bytes"]))
     return found
+
+
+def _renewed(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """Keys that count from another moment than at the last reading, where each object's moment is known."""
+    moments = {key: stats.get("counted_since") for key, stats in before.items()}
+    return frozenset(
+        key
+        for key, stats in now.items()
+        if stats["counted_since"] and moments.get(key) and stats["counted_since"] != moments[key]
+    )
+
+
+def _observed_anew(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+    """Indexes whose use before their table was altered is lost.
+
+    Hiding and showing an index alters the table, too: that must not end the observation it is part of. Then the other
+    indexes of the table go on as well, unless a counter that fell shows that all of them were lost.
+    """
+    renewed = _renewed(before, now)
+    toggled = {key for key in renewed if before[key].get("hidden", False) != now[key]["hidden"]}
+    tables = {_table_of(now[key]) for key in toggled}
+    fell = {
+        _table_of(now[key])
+        for key in renewed
+        if any((now[key][name] or 0) < (before[key][name] or 0) for name in INDEX_COUNTERS)
+    }
+    kept = tables - fell
+    return frozenset(key for key in renewed if key not in toggled and _table_of(now[key]) not in kept)
+
+
+def _table_of(stats: Mapping[str, Any]) -> tuple[str, str]:
+    return stats["schema"], stats["table"]
 
 
 def _table_document(table: TableStats) -> dict[str, Any]:
