@@ -16,7 +16,10 @@ _MODES = {
     "literal": "literal: planned with the values in its text",
 }
 _LOOKS = {"high": "critical", "medium": "warning", "low": ""}
-_RELATED = ("Subplan Name", "Strategy", "Parent Relationship", "CTE Name", "Function Name")
+_RELATED = (
+    *("Subplan Name", "Strategy", "Parent Relationship", "CTE Name", "Function Name"),
+    *("Cost", "Server Cost", "Rows", "Server Words", "Join Buffer", "Planned"),  # MySQL's and MariaDB's
+)
 
 
 def tree(plan: Plan, found: Sequence[Bottleneck]) -> TreeNode:

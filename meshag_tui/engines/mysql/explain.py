@@ -8,15 +8,15 @@ in the plan; else sample values from its columns are put in.
 
 from __future__ import annotations
 
-import json
-import re
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import ColumnStatistics, EngineError, PermissionDenied, Refused, ServerFault
 from meshag_tui.engines.mysql import digest, parse, plantree, samples, selectivity, statistics
+from meshag_tui.engines.mysql.answer import Answer, filtered_tables, masked, masked_document, read_document, written
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.explainable import (
     Explainable,
@@ -30,7 +30,7 @@ from meshag_tui.engines.mysql.lexer import Token, joined, words
 from meshag_tui.engines.mysql.planscan import Surroundings
 from meshag_tui.engines.mysql.predicates import Scan, comparisons
 from meshag_tui.engines.mysql.resolve import MARK, meetings
-from meshag_tui.engines.mysql.resolved import resolved, without_literals
+from meshag_tui.engines.mysql.resolved import resolved
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.survey import Surveyed, home_of, survey
 from meshag_tui.plan import Plan, PlanMode, PlanNode, shape_hash
@@ -41,21 +41,6 @@ if TYPE_CHECKING:
 OUR_SCHEMA = "information_schema"
 """The default schema of our sessions: by it our own statements are told from the application's."""
 _MEMORY = ("sort_buffer_size", "join_buffer_size", "tmp_table_size", "max_heap_table_size")
-_OUTER = re.compile(r"SELECT #(\d+) was resolved in SELECT #\d+")
-_UNUSABLE = re.compile(r"Cannot use (?:ref|range) access on index '(?P<index>.+)' due to .+ on field '(?P<column>.+)'")
-_UNUSABLE_KEY = re.compile(
-    r"Cannot use key `.+` part\[\d+\] for lookup: `.+`\.`(?P<table>.+)`\.`(?P<column>.+)` of (?P<types>type.+)"
-)
-_ESCAPE = re.compile(r"\\(?:(?P<json>[\"\\/bfnrt]|u[0-9a-fA-F]{4})|.)", re.DOTALL)
-_PLANNED_TEXT = 1003  # the note with the resolved statement
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What the server said to one EXPLAIN: the document, and its notes as (code, text)."""
-
-    document: Mapping[str, Any]
-    notes: Sequence[tuple[int, str]]
 
 
 class Planning:
@@ -86,7 +71,7 @@ class Planning:
                 mode does not fit it.
             EngineError: the server cannot plan it.
         """
-        found = explainable(statement)
+        found = await asyncio.to_thread(explainable, statement)  # parsing takes up to some 100 ms
         repaired = digest.repaired(found.words)
         places = digest.values_of(repaired)
         if not places and mode not in (None, "literal"):
@@ -128,7 +113,7 @@ class Planning:
         """The plan of a text that the server keeps; None where it is of another statement, is cut, or finds nothing."""
         if parse.fingerprint(text) != parse.fingerprint(statement):
             return None
-        found = explainable(text)
+        found = await asyncio.to_thread(explainable, text)
         if any(one.kind == "parameter" for one in found.words):  # of a prepared statement: no values in it
             return None
         surveyed = await self._survey(found.words, schema)
@@ -145,7 +130,8 @@ class Planning:
     ) -> Plan:
         count = len(digest.values_of(repaired))
         marked = joined(digest.with_values(repaired, [f"'{MARK}{number}'" for number in range(count)]))
-        met = meetings(parse.tree(without_hints(marked)), surveyed.catalogue)
+        tree = await asyncio.to_thread(parse.tree, without_hints(marked))
+        met = meetings(tree, surveyed.catalogue)
         known: dict[tuple[str, str, str], ColumnStatistics] = {}
         for schema_name, table in {(one.schema, one.table) for one in met.values()}:
             if mode != "generic" and schema_name is not None and table is not None:
@@ -155,11 +141,12 @@ class Planning:
         if mode == "custom" and not chosen.sampled:
             raise Refused("There are no sample values: its tables are empty, or not ours to read")
         mode = "custom" if chosen.sampled else "generic"
-        texts = []
+        texts: list[tuple[tuple[str, ...], str]] = []
         refused: EngineError | None = None
         for values in chosen.variants:
             try:
-                texts.append((values, checked(joined(digest.with_values(repaired, values)))))
+                text = joined(digest.with_values(repaired, values))
+                texts.append((values, await asyncio.to_thread(checked, text)))
             except Refused as error:
                 refused = error
         plans: list[Plan] = []
@@ -208,7 +195,8 @@ class Planning:
         kept: bool = False,
     ) -> Plan:
         """EXPLAIN of these words. `kept`: their literals are somebody's data, and none is to be left."""
-        answer = (await self._asked([checked(joined(parts))], schema))[0]
+        text = await asyncio.to_thread(checked, joined(parts))
+        answer = (await self._asked([text], schema))[0]
         if isinstance(answer, EngineError):
             raise answer
         return await self._plan(found, answer, schema, surveyed, mode, kept=kept)
@@ -216,7 +204,7 @@ class Planning:
     async def _plan(
         self,
         found: Explainable,
-        answer: _Answer,
+        answer: Answer,
         schema: str | None,
         surveyed: Surveyed,
         mode: PlanMode,
@@ -227,17 +215,17 @@ class Planning:
         root = await self._tree(answer, schema, surveyed)
         document: Any = answer.document
         if kept:
-            root, document = _masked(root), _masked_document(document)
-        root = _written(found, root, schema)
+            root, document = masked(root), masked_document(document)
+        root = written(found, root, schema)
         return Plan(root, mode, shape_hash(root), document, found.text, values)
 
-    async def _asked(self, texts: Sequence[str], schema: str | None) -> list[_Answer | ServerFault]:
+    async def _asked(self, texts: Sequence[str], schema: str | None) -> list[Answer | ServerFault]:
         """EXPLAIN of each text, each checked just before; what the server refuses of one does not stop the others."""
         session = self._session
         if session.facts.settings.get("explain_json_format_version", "1") != "1" and not self._version_set:
             await session.fetch("SET SESSION explain_json_format_version = 1")
             self._version_set = True
-        found: list[_Answer | ServerFault] = []
+        found: list[Answer | ServerFault] = []
         async with self._within(schema):
             for text in texts:
                 try:
@@ -246,7 +234,7 @@ class Planning:
                     found.append(error)
         return found
 
-    async def _answer(self, text: str) -> _Answer:
+    async def _answer(self, text: str) -> Answer:
         fetch = self._session.fetch
         if self._session.facts.engine == "MySQL":
             rows = await fetch(f"EXPLAIN FORMAT=JSON {text}")
@@ -255,7 +243,7 @@ class Planning:
             await fetch(f"EXPLAIN EXTENDED {text}")
             notes = await fetch("SHOW WARNINGS")
             rows = await fetch(f"EXPLAIN FORMAT=JSON {text}")
-        return _Answer(_read(rows), [(int(code), str(note)) for _, code, note in notes])
+        return Answer(read_document(rows), [(int(code), str(note)) for _, code, note in notes])
 
     @asynccontextmanager
     async def _within(self, schema: str | None) -> AsyncIterator[None]:
@@ -270,24 +258,23 @@ class Planning:
             if self._session.wire.gone is None:
                 await self._session.fetch(f"USE {quoted(OUR_SCHEMA)}")
 
-    async def _tree(self, answer: _Answer, schema: str | None, surveyed: Surveyed) -> PlanNode:
+    async def _tree(self, answer: Answer, schema: str | None, surveyed: Surveyed) -> PlanNode:
         settings = self._session.facts.settings
         memory = {name: int(settings[name]) for name in _MEMORY if settings.get(name, "").isdigit()}
         if "tmp_table_size" in memory and "max_heap_table_size" in memory:
             memory["tmp_table_size"] = min(memory["tmp_table_size"], memory["max_heap_table_size"])
-        text = next((note for code, note in answer.notes if code == _PLANNED_TEXT), None)
         around = Surroundings(
             flavour=self._session.facts.engine,
             costs=self._session.facts.costs,
-            resolved=resolved(text),
+            resolved=resolved(answer.resolved_text),
             sizes=surveyed.sizes,
             memory=memory,
-            unusable=_unusable(answer.notes),
-            dependent=frozenset(int(one[1]) for _, note in answer.notes for one in [_OUTER.search(note)] if one),
+            unusable=answer.unusable,
+            dependent=answer.dependent,
             default_schema=schema,
             aliases=surveyed.aliases,
         )
-        filtered = _filtered_tables(answer.document)
+        filtered = filtered_tables(answer.document)
         for select in around.resolved.selects.values():
             for alias, (home, table) in select.tables.items():
                 if alias in filtered or alias in "".join(select.group_keys):
@@ -329,84 +316,8 @@ class Planning:
     async def _reads_nothing(self, found: Explainable, schema: str | None) -> Plan:
         """INSERT … VALUES: there is nothing to be planned, and the server is not asked."""
         node = PlanNode("0.0", "Result", 0.0, 0.0, 1.0, 0, extra={"Message": "reads no table"})
-        root = _written(found, node, schema)
+        root = written(found, node, schema)
         return Plan(root, "literal", shape_hash(root), {"message": "reads no table"}, found.text)
-
-
-def _read(rows: Sequence[Sequence[Any]]) -> Mapping[str, Any]:
-    """The document of an EXPLAIN. MariaDB writes escapes that JSON has not (`\\'`), as do bytes that are no UTF-8."""
-    text = str(rows[0][0]) if rows else ""
-    for candidate in (text, _ESCAPE.sub(lambda one: one[0] if one["json"] else "\\\\" + one[0][1:], text)):
-        try:
-            document = json.loads(candidate, strict=False)
-        except ValueError:
-            continue
-        if isinstance(document, dict):
-            return document
-    raise ServerFault("The server's plan cannot be read")
-
-
-def _written(found: Explainable, node: PlanNode, schema: str | None) -> PlanNode:
-    """The plan of what a write reads, below the write itself, whose own cost no server tells."""
-    if found.operation == "Select" or found.target is None:
-        return node
-    moved = plantree.numbered(node, "0.0")
-    return PlanNode(
-        "0",
-        "ModifyTable",
-        node.startup_cost,
-        node.total_cost,
-        node.rows,
-        node.width,
-        (moved,),
-        schema=found.target.schema or schema,
-        table=found.target.name,
-        extra={"Operation": found.operation, "Planned": "what it reads"},
-    )
-
-
-def _masked(node: PlanNode) -> PlanNode:
-    conditions = {name: without_literals(text) for name, text in node.conditions.items()}
-    return replace(node, conditions=conditions, children=tuple(_masked(child) for child in node.children))
-
-
-def _masked_document(document: Any) -> Any:
-    if isinstance(document, dict):
-        return {
-            name: without_literals(value)
-            if isinstance(value, str) and (name.endswith("condition") or name in ("sort_key", "message"))
-            else _masked_document(value)
-            for name, value in document.items()
-        }
-    return [_masked_document(value) for value in document] if isinstance(document, list) else document
-
-
-def _filtered_tables(document: Any) -> frozenset[str]:
-    """The aliases that a condition is left for, which no index answers."""
-    found: set[str] = set()
-    if isinstance(document, dict):
-        if "table_name" in document and ("attached_condition" in document or "using_join_buffer" in document):
-            found.add(str(document["table_name"]))
-        inside = document.get("table")
-        if "attached_condition" in document and isinstance(inside, dict):
-            found.add(str(inside.get("table_name")))
-        for value in document.values():
-            found |= _filtered_tables(value)
-    elif isinstance(document, list):
-        for value in document:
-            found |= _filtered_tables(value)
-    return frozenset(found)
-
-
-def _unusable(notes: Sequence[tuple[int, str]]) -> dict[tuple[str, str], str]:
-    """What the server could not use an index for: by (index or table, column), why."""
-    found = {}
-    for _, note in notes:
-        if one := _UNUSABLE.search(note):
-            found[one["index"], one["column"]] = "type or collation conversion"
-        elif one := _UNUSABLE_KEY.search(note):
-            found[one["table"], one["column"]] = without_literals(one["types"])
-    return found
 
 
 __all__ = ["Planning"]
