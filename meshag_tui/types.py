@@ -27,6 +27,11 @@ class DbType(StrEnum):
     POSTGRES = "POSTGRES"
     MYSQL = "MYSQL"
 
+    @property
+    def label(self) -> str:
+        """As people write it."""
+        return {DbType.POSTGRES: "PostgreSQL", DbType.MYSQL: "MySQL"}[self]
+
 
 class ConnectionStatus(StrEnum):
     """ACTIVE syncs; INACTIVE is paused by the user; ERROR recovers on its next success; TESTING is being tested."""
@@ -152,6 +157,7 @@ def _service(name: str, db_type: DbType) -> dict[str, str]:
 
 
 DEFAULT_PORTS: Mapping[DbType, int] = {DbType.POSTGRES: 5432, DbType.MYSQL: 3306}
+_EXAMPLES = "postgresql://user@host:5432/database or mysql://user@host:3306/database"
 _SCHEMES: Mapping[str, DbType] = {
     "postgresql": DbType.POSTGRES,
     "postgres": DbType.POSTGRES,
@@ -184,6 +190,7 @@ class Target:
     def from_url(cls, url: str) -> Target:
         """Read `postgresql://user:password@host:port/database?sslmode=…&sslrootcert=…&host=/socket&proxy=socks5://…`.
 
+        `mysql://` and `mariadb://` are read alike; without a database they mean all databases of the server.
         `service=NAME`, alone or as an option, takes from libpq's service file what the URL does not say. Without
         `sslmode`, TLS is verify-full except for loopback and sockets, where it is prefer.
 
@@ -198,10 +205,10 @@ class Target:
             port = parts.port
             options = _options(parts.query)
         except ValueError:
-            raise UsageError("The URL cannot be read: write postgresql://user@host:5432/database") from None
+            raise UsageError(f"The URL cannot be read: write {_EXAMPLES}") from None
         db_type = _SCHEMES.get(parts.scheme)
         if db_type is None:
-            raise UsageError("The URL must start with postgresql:// or mysql://, as in postgresql://user@host:5432/db")
+            raise UsageError(f"The URL must start with postgresql://, mysql:// or mariadb://, as in {_EXAMPLES}")
         service = options.pop("service", None)
         given: dict[str, str] = {} if service is None else _service(service, db_type)
         host = options.pop("host", None) or unquote(parts.hostname or "") or given.get("host") or "localhost"
@@ -214,7 +221,9 @@ class Target:
             port = int(given["port"])
         user = options.pop("user", None) or unquote(parts.username or "") or given.get("user", "")
         if not user:
-            raise UsageError("The URL names no user: write postgresql://user@host:5432/database")
+            raise UsageError(
+                f"The URL names no user: write {parts.scheme}://user@host:{DEFAULT_PORTS[db_type]}/database"
+            )
         database = unquote(parts.path.lstrip("/")) or options.pop("dbname", "") or given.get("dbname", "")
         password = options.pop("password", None)
         if password is None:

@@ -26,7 +26,8 @@ from meshag_tui.advisor.queries import query_advice
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.search import Choice, search
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
-from meshag_tui.engines.base import EngineError, Refused, Session, Words
+from meshag_tui.engines.base import EngineError, Refused, Session
+from meshag_tui.engines.words import Words
 from meshag_tui.settings import Settings
 from meshag_tui.types import CreateIndex, Risk, ShowIndex, Suggestion, Window
 

@@ -25,7 +25,7 @@ from meshag_tui.types import (
 )
 
 if TYPE_CHECKING:
-    from meshag_tui.engines.base import Words
+    from meshag_tui.engines.words import Words
     from meshag_tui.store.history import Catalog, TableRow
 
 FEW_ROWS = 1_000

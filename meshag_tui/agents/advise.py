@@ -241,7 +241,7 @@ class _Judge:
                 base,
                 type=SuggestionType.INDEX_OPTIMIZATION,
                 title=f"Index {spec.table} ({describe(spec)}), unchecked",
-                text=f"{base.text} Nobody has checked this: there are no hypothetical indexes here.",
+                text=f"{base.text} Nobody has checked this: {self._session.words.no_what_if}.",
                 risk=Risk.MEDIUM,
                 schema=spec.schema,
                 table=spec.table,

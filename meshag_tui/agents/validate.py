@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshag_tui.advisor.candidates import with_prefixes
 from meshag_tui.advisor.indexes import covered_by_spec, serves
 from meshag_tui.advisor.refusals import refusals
 from meshag_tui.advisor.search import ROW_UPKEEP_MS
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.agents.answer import Proposal, Where
 from meshag_tui.text import count, sanitise
-from meshag_tui.types import Analyze, CreateIndex, DropIndex, IndexColumn, IndexSpec, Suggestion
+from meshag_tui.types import Analyze, CreateIndex, DropIndex, HideIndex, IndexColumn, IndexSpec, Suggestion
 
 if TYPE_CHECKING:
     from meshag_tui.advisor.examined import Examined
@@ -87,8 +88,11 @@ def index_spec(proposal: Proposal, context: Context) -> IndexSpec:
         tuple(proposal.include),
         None if proposal.where is None else _predicate(view, proposal.where),
     )
-    _new(view, spec, context)
-    return spec
+    keyed = with_prefixes(spec, view)
+    if keyed is None:
+        raise Rejected("its columns are too long for a key, or of a type that cannot be one")
+    _new(view, keyed, context)
+    return keyed
 
 
 def table_of(proposal: Proposal, context: Context) -> TableView:
@@ -111,7 +115,13 @@ def _known(view: TableView, names: Sequence[str]) -> None:
 
 
 def _buildable(view: TableView, method: str, columns: Sequence[str], proposal: Proposal) -> None:
-    types = [view.types[name] for name in columns]
+    types, traits = [view.types[name] for name in columns], view.traits
+    if method not in traits.index_methods:
+        raise Rejected(f"this server has no {method} indexes")
+    if proposal.include and not traits.index_includes:
+        raise Rejected("an index here cannot include columns")
+    if proposal.where is not None and not traits.index_conditions:
+        raise Rejected("an index here is of all rows")
     inverted = [kind for kind in types if kind in _GIN_TYPES or kind.endswith("[]")]
     if method == "gin" and (len(columns) != 1 or not inverted):
         raise Rejected("a gin index here needs one jsonb, array or tsvector column")
@@ -174,7 +184,8 @@ def drop_reason(proposal: Proposal, context: Context) -> str:
     view = table_of(proposal, context)
     for row in context.catalog.indexes:
         if row.stats.name == proposal.index and (row.stats.schema, row.stats.table) == view.relation:
-            if any(isinstance(one.change, DropIndex) and one.change.name == row.stats.name for one in context.known):
+            drops = (one.change for one in context.known if isinstance(one.change, (DropIndex, HideIndex)))
+            if any((drop.table, drop.name) == (row.stats.table, row.stats.name) for drop in drops):
                 return f"a rule proposes to drop {row.stats.name} already"
             reasons = refusals(row, context.catalog)
             return f"{row.stats.name} stays: {'; '.join(reasons) or 'no rule found it superfluous'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meshag_tui.engines.base import Words
+from meshag_tui.engines.words import Words
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.types import Analyze, CreateIndex, DropIndex, HideIndex, Rebuild, RestoreIndex, ShowIndex
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
     from meshag_tui.store.history import Loss, QueryPage
 
-STATEMENTS = ("pgss-", "query-id-off", "section-statement-statistics")
 TABLES = ("section-tables", "relations-locked")
 INDEXES = ("section-indexes", "relations-locked")
 _LOST = {
@@ -66,6 +65,8 @@ def tell_losses(page: QueryPage, output: Output) -> None:
     if page.events:
         word = "complete, but" if page.complete else "a lower bound"
         output.note(f"meshag: the figures of this window are {word}: {losses(page.events)}")
+    if page.covered_share is not None and page.covered_share < 0.9995:
+        output.note(f"meshag: {percent(1 - page.covered_share)} of the time belongs to no statement we can name")
     if page.hidden:
         share = page.hidden_time_ms / page.total_time_ms if page.total_time_ms else None
         time = f" ({percent(share)} of the time)" if share is not None else ""

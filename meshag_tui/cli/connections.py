@@ -49,7 +49,7 @@ async def listing(args: argparse.Namespace, output: Output) -> None:
         now = await bench.store(_now)
     columns = (
         Column("NAME", lambda info: info.name),
-        Column("ENGINE", lambda info: f"{info.engine or info.db_type.title()} {info.version or ''}".strip()),
+        Column("ENGINE", lambda info: f"{info.engine or info.db_type.label} {info.version or ''}".strip()),
         Column("ADDRESS", lambda info: info.label),
         Column("STATUS", lambda info: info.status),
         Column("SYNCED", lambda info: ago(info.last_sync_at, now)),
@@ -58,7 +58,7 @@ async def listing(args: argparse.Namespace, output: Output) -> None:
         Column("ID", lambda info: info.id),
         Column("LAST ERROR", lambda info: info.last_error or ""),
     )
-    nothing = ["No connection yet: meshag connections add NAME postgresql://user@host:5432/database"]
+    nothing = ["No connection yet: meshag connections add NAME postgresql://user@host:5432/database (or mysql://…)"]
     output.answer([describe(info) for info in known], lambda: table(columns, known) if known else nothing)
 
 

@@ -20,8 +20,10 @@ SORTS = (
     "shared_read",
     "hit_ratio",
     "rows_examined",
-    "no_index",
+    "examined_per_call",
+    "no_index_share",
     "tmp_disk_tables",
+    "sort_merge_passes",
     "temp",
     "io",
     "wal",
@@ -126,7 +128,8 @@ def _connections(commands: Any) -> None:
     add.add_argument(
         "url",
         metavar="URL",
-        help="postgresql://user@host:5432/database[?sslmode=…&sslrootcert=…&proxy=…], or service=NAME",
+        help="postgresql://user@host:5432/database[?sslmode=…&sslrootcert=…&proxy=…], or service=NAME; mysql:// and "
+        "mariadb:// alike, where the database may be left out: then all are watched",
     )
     add.add_argument("--no-test", action="store_true", help="save it without connecting first")
     _connection_options(add)

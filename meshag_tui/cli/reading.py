@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli import caveats
 from meshag_tui.cli.output import Column, Output, table
+from meshag_tui.engines import words_for
 from meshag_tui.text import bar, count, duration, one_line, percent, size
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
             internal=args.internal,
         )
         now = await bench.store(database.now_ms)
+    words = words_for(info.engine or info.db_type)
+    examined = (Column("READ", lambda row: count(row.rows_examined), "right"),)
     columns = (
         Column("ID", lambda row: row.uid),
         Column("SHARE", lambda row: f"{bar(row.share, 8)} {percent(row.share):>6}"),
@@ -41,15 +44,16 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
         Column("MEAN", lambda row: duration(row.mean_time_ms), "right"),
         Column("CALLS", lambda row: count(row.calls), "right"),
         Column("ROWS", lambda row: count(row.rows), "right"),
+        *(examined if "examined_per_call" in words.figures else ()),
         Column("QUERY", lambda row: row.text if row.text is not None else f"<{row.text_state}>"),
     )
     none = f"No statement ran on {info.name} in this window; meshag sync {info.name} reads anew"
     if args.text and page.calls:
         none = f"No statement of {info.name} in this window contains {args.text!r}"
-    nothing = caveats.instead_of_rows(info, caveats.STATEMENTS, none)
+    nothing = caveats.instead_of_rows(info, words.statement_findings, none)
     documents = [describe_query(row) for row in page.rows]
     output.answer(documents, lambda: table(columns, page.rows) if page.rows else nothing)
-    caveats.tell(info, caveats.STATEMENTS, output, now, bool(page.rows))
+    caveats.tell(info, words.statement_findings, output, now, bool(page.rows))
     caveats.tell_losses(page, output)
     if page.rows and page.total_rows > args.offset + len(page.rows):
         output.note(f"{len(page.rows)} of {page.total_rows} statements: --limit and --offset show more")
@@ -101,12 +105,13 @@ async def indexes(args: argparse.Namespace, output: Output) -> None:
     documents = [describe_index(row, duplicate_of, redundant_with) for row in rows]
     if args.unused:
         documents = [document for document in documents if document["unused"]]
+    uses = words_for(info.engine or info.db_type).index_uses
     columns = (
         Column("SCHEMA", lambda row: row["schema"]),
         Column("TABLE", lambda row: row["table"]),
         Column("INDEX", lambda row: row["index"]),
         Column("SIZE", lambda row: size(row["size_bytes"]), "right"),
-        Column("SCANS", lambda row: count(row["scans"]), "right"),
+        Column(uses.upper(), lambda row: count(row["scans"]), "right"),
         Column("NOTES", _index_notes),
         Column("DEFINITION", lambda row: row["definition"]),
     )
@@ -133,6 +138,8 @@ def describe_index(row: IndexRow, duplicate_of: Mapping[str, str], redundant_wit
         "unique": stats.unique,
         "primary": stats.primary,
         "valid": stats.valid,
+        "hidden": stats.hidden,
+        "hidden_since": stats.hidden_since,
         "constraint": stats.constraint,
         "unused": twins.unused(row),
         "observed_since": row.observed_since,
@@ -146,6 +153,8 @@ def _index_notes(row: dict[str, Any]) -> str:
     notes = []
     if not row["valid"]:
         notes.append("invalid")
+    if row["hidden"]:
+        notes.append("hidden")
     notes += [name for name in ("primary", "unique") if row[name]][:1]
     if row["unused"]:
         notes.append("unused")
@@ -171,13 +180,24 @@ async def tables(args: argparse.Namespace, output: Output) -> None:
         Column("ROWS", lambda row: count(row.stats.live_rows), "right"),
         Column("SIZE", lambda row: size(row.stats.size_bytes), "right"),
         Column("INDEXES", lambda row: size(row.stats.index_bytes), "right"),
-        Column("SEQ SCANS", lambda row: count(row.seq_scan), "right"),
-        Column("INDEX SCANS", lambda row: count(row.index_scan), "right"),
-        Column("DEAD", lambda row: count(row.stats.dead_rows), "right"),
+        *(_SCANS if words_for(info.engine or info.db_type).index_uses == "scans" else _ROWS_READ),
     )
     nothing = caveats.instead_of_rows(info, caveats.TABLES, f"{info.name} has no table")
     output.answer([_table(row) for row in rows], lambda: table(columns, rows) if rows else nothing)
     caveats.tell(info, caveats.TABLES, output, now, bool(rows))
+
+
+_SCANS = (
+    Column("SEQ SCANS", lambda row: count(row.seq_scan), "right"),
+    Column("INDEX SCANS", lambda row: count(row.index_scan), "right"),
+    Column("DEAD", lambda row: count(row.stats.dead_rows), "right"),
+)
+_ROWS_READ = (
+    Column("READ WHOLE", lambda row: count(row.seq_rows), "right"),
+    Column("BY INDEX", lambda row: count(row.index_rows), "right"),
+    Column("FREE", lambda row: size(row.stats.free_bytes), "right"),
+)
+"""What is shown of the reads of a table: scans, or where the server counts these not, rows."""
 
 
 def _table(row: TableRow) -> dict[str, Any]:
@@ -189,6 +209,7 @@ def _table(row: TableRow) -> dict[str, Any]:
         "rows_estimate": stats.rows_estimate,
         "live_rows": stats.live_rows,
         "dead_rows": stats.dead_rows,
+        "free_bytes": stats.free_bytes,
         "size_bytes": stats.size_bytes,
         "index_bytes": stats.index_bytes,
         "seq_scan": row.seq_scan,

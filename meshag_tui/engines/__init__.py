@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
-from meshag_tui.engines.base import Engine, Words
+from typing import TYPE_CHECKING
+
 from meshag_tui.types import DbType
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.base import Engine
+    from meshag_tui.engines.words import Words
 
 
 def engine_for(db_type: DbType) -> Engine:
@@ -21,8 +26,8 @@ def engine_for(db_type: DbType) -> Engine:
 
 
 def words_for(server: str) -> Words:
-    """The words of a server by its name in `ServerFacts.engine`."""
-    if server == "PostgreSQL":
+    """The words of a server by its name in `ServerFacts.engine`, or by its kind before it was read."""
+    if server in ("PostgreSQL", DbType.POSTGRES):
         from meshag_tui.engines.postgres.words import WORDS
 
         return WORDS

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from meshag_tui.engines.words import Words
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, EvidenceKind, Finding, IndexSpec, MeshagError, Target
@@ -119,30 +120,6 @@ class ColumnStatistics:
     common_frequencies: tuple[float, ...] = ()
     histogram: tuple[str, ...] = ()
     correlation: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """How an engine says what all have: for the screens, the command line and the advisor's texts.
-
-    `remedies` are by rule ("stale-statistics", "idle-in-transaction", …): what to do about it here, in a sentence or
-    two; names in braces in it are filled in by the rule.
-    """
-
-    name: str  # "PostgreSQL", "MySQL or MariaDB"
-    dialect: Literal["postgres", "mysql"]  # for highlighting
-    url: str  # an example
-    counters: str  # where the figures of statements come from
-    index_uses: str  # what an index's `scans` count, for the head of a column: "scans", "row reads"
-    text_forbidden: str  # what lets us see the texts of other users' statements
-    no_what_if: str  # why no index can be tried without making it
-    figures: tuple[str, ...]  # columns of the list of statements that this server can fill, beside those all have
-    statement_findings: tuple[str, ...]  # beginnings of the codes of findings about statements
-    replicas: str  # where the server shows who reads from it
-    session_id: str  # what the number of a session is called
-    keyless: str  # what lets us in where no password is given
-    whole_server: bool  # the database may be left empty: then all are watched
-    remedies: Mapping[str, str]
 
 
 class Session(Protocol):

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from meshag_tui.engines import words_for
 from meshag_tui.types import DEFAULT_PORTS, DbType, Secret, Target, TlsMode, UsageError
 from meshag_tui.widgets.form import Field, whole_number
 
 if TYPE_CHECKING:
+    from meshag_tui.engines.words import Words
     from meshag_tui.store.connections import ConnectionInfo
 
-ENGINES: Mapping[str, DbType] = {"PostgreSQL": DbType.POSTGRES}
-"""What this build can reach, by the name it is chosen by."""
+ENGINES: Mapping[str, DbType] = {"PostgreSQL": DbType.POSTGRES, "MySQL or MariaDB": DbType.MYSQL}
+"""What can be reached, by the name it is chosen by."""
 _YES_NO = ("no", "yes")
 _PROXY_SCHEMES = ("socks5", "socks5h")
 
@@ -38,20 +40,19 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
         return "another connection has this name" if name.strip() in taken else None
 
     engine = next(name for name, kind in ENGINES.items() if info is None or kind is info.db_type)
+    words = words_for(ENGINES[engine])
     interval_s, slow_ms = (None, None) if info is None else (info.interval_s, info.slow_ms)
     port = str(DEFAULT_PORTS[ENGINES[engine]] if info is None else info.port)
-    password_hint = "unchanged" if info is not None and info.has_password else "empty: .pgpass, peer or trust"
+    saved = info is not None and info.has_password
     return (
-        Field(
-            "url", "URL", hint="postgresql://user@host:5432/database or service=NAME fills in what is below", check=_url
-        ),
+        Field("url", "URL", hint=words.url, check=_url),
         Field("name", "Name", "" if info is None else info.name, required=True, check=free),
         Field("engine", "Engine", engine, choices=tuple(ENGINES)),
         Field("host", "Host", "" if info is None else info.host, required=True, hint="name, address or socket folder"),
         Field("port", "Port", port, required=True, check=whole_number(1, 65_535)),
-        Field("database", "Database", "" if info is None else info.database, required=True),
+        database_field(words, "" if info is None else info.database),
         Field("user", "User", "" if info is None else info.username, required=True),
-        Field("password", "Password", kind="password", hint=password_hint),
+        Field("password", "Password", kind="password", hint="unchanged" if saved else f"empty: {words.keyless}"),
         Field("tls", "TLS", TlsMode.PREFER if info is None else info.tls, choices=tuple(TlsMode)),
         Field("tls_ca", "CA file", (info and info.tls_ca) or "", hint="for verify-ca, verify-full", check=_file),
         Field("proxy", "Proxy", (info and info.proxy) or "", hint="socks5://host:1080", check=_proxy),
@@ -64,6 +65,18 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
         Field("slow_ms", "Slow from (ms)", _number(slow_ms), check=_positive),
         Field("read_only", "Never change it", _YES_NO[bool(info and info.read_only)], choices=_YES_NO),
     )
+
+
+def database_field(words: Words, value: str = "") -> Field:
+    """The field of the database, which some engines let be left empty."""
+    hint = "empty: all databases of the server" if words.whole_server else ""
+    return Field("database", "Database", value, hint=hint, required=not words.whole_server)
+
+
+def other_port(port: str, db_type: DbType) -> str:
+    """The port after another engine was chosen: its usual one, unless an unusual one was given."""
+    usual = {str(number) for number in DEFAULT_PORTS.values()}
+    return str(DEFAULT_PORTS[db_type]) if port.strip() in usual else port
 
 
 def wanted(values: Mapping[str, str]) -> Wanted:
@@ -100,9 +113,7 @@ def wanted(values: Mapping[str, str]) -> Wanted:
 def from_url(url: str, name: str) -> dict[str, str]:
     """The values a URL fills in; the name only if there is none yet. UsageError if it cannot be read."""
     target = Target.from_url(url.strip())
-    engine = next((known for known, kind in ENGINES.items() if kind is target.db_type), None)
-    if engine is None:
-        raise UsageError(f"This build cannot reach {target.db_type} yet")
+    engine = next(known for known, kind in ENGINES.items() if kind is target.db_type)
     values: dict[str, Any] = {
         "engine": engine,
         "host": target.host,
@@ -116,7 +127,8 @@ def from_url(url: str, name: str) -> dict[str, str]:
     if target.password is not None:
         values["password"] = target.password.reveal()
     if not name.strip():
-        values["name"] = target.database if target.host.startswith("/") else f"{target.database}@{target.host}"
+        database = target.database or target.db_type.label.lower()
+        values["name"] = database if target.host.startswith("/") else f"{database}@{target.host}"
     return values
 
 

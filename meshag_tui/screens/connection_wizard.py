@@ -17,6 +17,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 from textual.worker import Worker
 
+from meshag_tui.engines import words_for
 from meshag_tui.screens import connection_form
 from meshag_tui.screens.connection_form import Wanted
 from meshag_tui.screens.findings import report_pieces
@@ -52,6 +53,7 @@ class ConnectionWizard(ModalScreen[str | None]):
         Binding("escape", "leave", "Cancel", show=False),
         Binding("tab", "app.focus_next", "Next", show=False, priority=True),
         Binding("shift+tab", "app.focus_previous", "Previous", show=False, priority=True),
+        Binding("left,right", "turn_engine", "Another engine", show=False),
         Binding("ctrl+b", "instructions", "Back", show=False),
         Binding("ctrl+s", "save_anyway", "Save anyway", show=False),
         Binding("pagedown", "page(1)", "Read on", show=False, priority=True),
@@ -96,12 +98,15 @@ class ConnectionWizard(ModalScreen[str | None]):
         self.query_one("#title", PlainLine).set_text("Add a connection (1 of 2): what the server needs")
         target = self._as_far_as_given()
         lead: list[Piece] = [
+            ("accent", f"{self.query_one(Form).values['engine']}  "),
+            ("dim", "left and right: another engine\n\n"),
             ("", "MeshAG reads the server's own statistics with a role that can watch everything and change nothing. "),
             ("", "Have an administrator run this once; if there is such a role already, go on.\n"),
             ("dim", "y copies it, enter goes on.\n\n"),
         ]
         page = self.query_one("#instructions", Page)
-        page.set_parts([*lead, *sql_parts(self._bench.setup_sql(target))])
+        dialect = words_for(target.db_type).dialect
+        page.set_parts([*lead, *sql_parts(self._bench.setup_sql(target), dialect)])
         self._show("instructions", "cancel", "next")
         page.focus()
 
@@ -124,7 +129,9 @@ class ConnectionWizard(ModalScreen[str | None]):
     def _as_far_as_given(self) -> Target:
         values = self.query_one(Form).values
         engine = connection_form.ENGINES[values["engine"]]
-        database, user = values["database"].strip() or "the_database", values["user"].strip() or "meshag"
+        database, user = values["database"].strip(), values["user"].strip() or "meshag"
+        if not words_for(engine).whole_server:
+            database = database or "the_database"
         return Target(engine, values["host"], 1, database, user)
 
     def on_page_copied(self, event: Page.Copied) -> None:
@@ -151,7 +158,31 @@ class ConnectionWizard(ModalScreen[str | None]):
         self.call_after_refresh(self._take_url)
 
     def on_choice_field_changed(self, event: ChoiceField.Changed) -> None:
+        if event.field.choices == tuple(connection_form.ENGINES):
+            self._engine_turned()
         self._values_changed()
+
+    def _engine_turned(self) -> None:
+        port, engine = (self.query_one(Form).field(name) for name in ("port", "engine"))
+        port.value = connection_form.other_port(port.value, connection_form.ENGINES[engine.value])
+        self._fit_to_engine()
+
+    def _fit_to_engine(self) -> None:
+        """Ask for what the chosen engine needs; what was given stays."""
+        form = self.query_one(Form)
+        words = words_for(connection_form.ENGINES[form.field("engine").value])
+        form.field("database").become(connection_form.database_field(words))
+        for name, hint in (("url", words.url), ("password", f"empty: {words.keyless}")):
+            if name != "password" or self._editing is None:
+                labelled = form.field(name)
+                labelled.become(replace(labelled.field, hint=hint))
+
+    def action_turn_engine(self) -> None:
+        """While the instructions are shown: those for the next engine."""
+        if not self._at_form:
+            self.query_one(Form).field("engine").query_one(ChoiceField).action_turn(1)
+            self._engine_turned()
+            self._show_instructions()
 
     def on_input_blurred(self, event: Input.Blurred) -> None:
         if self._field_of(event.input) == "url":
@@ -171,6 +202,7 @@ class ConnectionWizard(ModalScreen[str | None]):
             form.field(name).value = value
             form.field(name).tell(None)
         url.value = ""
+        self._fit_to_engine()
         self._tell([("good", f"{glyphs().ok} Filled in from the URL. "), ("dim", "enter tests it.")])
 
     def _values_changed(self) -> None:

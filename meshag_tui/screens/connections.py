@@ -58,7 +58,7 @@ class Row:
 
     @property
     def engine(self) -> str:
-        return f"{self.info.engine or self.info.db_type.title()} {self.info.version or ''}".strip()
+        return f"{self.info.engine or self.info.db_type.label} {self.info.version or ''}".strip()
 
     @property
     def next(self) -> str:
@@ -269,7 +269,7 @@ def about(info: ConnectionInfo) -> list[Piece]:
     facts = [
         ("Address", info.label + (f" through {info.proxy}" if info.proxy else "")),
         ("TLS", info.tls + (f", CA {info.tls_ca}" if info.tls_ca else "")),
-        ("Server", f"{info.engine or info.db_type.title()} {info.version or '(not read yet)'}"),
+        ("Server", f"{info.engine or info.db_type.label} {info.version or '(not read yet)'}"),
         ("Synced", f"{moment(info.last_sync_at)}, {interval}" if info.last_sync_at else f"never yet, {interval}"),
         ("Changes", "never: it is marked read-only" if info.read_only else "may be applied, after a review"),
     ]

@@ -43,8 +43,8 @@ class IndexView(Vertical):
         self._show_trend()
 
     def _show_trend(self) -> None:
-        if self._whole is not None:
-            trend = indexes_facts.trend_of(self._whole.trend, METRICS[self._metric])
+        if self._whole is not None and self.index is not None:
+            trend = indexes_facts.trend_of(self._whole.trend, METRICS[self._metric], self.index.words)
             self.query_one("#index-trend", Chart).set_trend(trend)
 
     def next_metric(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -26,6 +27,9 @@ from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Topic
 
+if TYPE_CHECKING:
+    from meshag_tui.engines.words import Words
+
 COLUMNS: tuple[Column, ...] = (
     Column("table", "Table", 14, flex=2, keep=85),
     Column("name", "Index", 22, flex=4, keep=100),
@@ -46,11 +50,20 @@ COLUMNS: tuple[Column, ...] = (
 )  # fmt: skip
 
 
+def columns_for(words: Words) -> tuple[Column, ...]:
+    """The columns for a server: what its use counts is called, and entries read only where these are something else."""
+    uses = replace(COLUMNS[3], title=words.index_uses.split()[-1].capitalize(), name=words.index_uses.capitalize())
+    counts_scans = words.index_uses == "scans"
+    return tuple(
+        uses if column.key == "scans" else column for column in COLUMNS if counts_scans or column.key != "read"
+    )
+
+
 class IndexesPane(ListPane):
     """The list, where there is room with the index under the cursor below it; enter opens it with its trend."""
 
     place = "indexes"
-    presets = (Preset("largest"), Preset("least used", "scans", descending=False), Preset("unused", shown="unused"))
+    all_presets = (Preset("largest"), Preset("least used", "scans", descending=False), Preset("unused", shown="unused"))
     topics: ClassVar[frozenset[Topic]] = frozenset({"statistics", "changes"})
 
     def __init__(self) -> None:
@@ -60,7 +73,13 @@ class IndexesPane(ListPane):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
-            yield Table(COLUMNS, key=lambda row: row.key, sort=("size", True), id="indexes-table", markable=False)
+            yield Table(
+                columns_for(self.words),
+                key=lambda row: row.key,
+                sort=("size", True),
+                id="indexes-table",
+                markable=False,
+            )
             yield PlainLine(id="indexes-summary")
             yield Page(id="indexes-preview")
         yield IndexView(id="index", classes="view")
@@ -85,7 +104,9 @@ class IndexesPane(ListPane):
         window = await self.window()
         rows = await self.bench.store.read(history.indexes, info.id, window)
         now = float(info.last_sync_at or self.shell.now_ms())
-        self._all = indexes_facts.with_relations(rows, now)
+        self._all = indexes_facts.with_relations(rows, now, self.words, self.words.home_schema or info.database)
+        if self._list.columns != (columns := columns_for(self.words)):
+            self._list.set_columns(columns)
         self._show(info)
         if self.view == "index" and self.detail.index is not None:
             newest = next((each for each in self._all if each.key == self.detail.index.key), self.detail.index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from meshag_tui.advisor import refusals, twins
 from meshag_tui.screens.query_facts import rate
@@ -16,10 +17,13 @@ from meshag_tui.widgets.columns import Tone
 from meshag_tui.widgets.dialog import sql_parts
 from meshag_tui.widgets.page import Piece
 
+if TYPE_CHECKING:
+    from meshag_tui.engines.words import Words
+
 DAY_MS = 86_400_000
 SHOWN = {
     "all": "All indexes",
-    "unused": "Unused: no scan seen in the window",
+    "unused": "Unused: no use seen in the window",
     "duplicate": "Duplicates, and those another index makes redundant",
     "invalid": "Invalid: left behind by a failed build",
 }
@@ -32,6 +36,8 @@ class Index:
 
     row: IndexRow
     now: float
+    words: Words
+    home: str = "public"  # the schema that is left out of names
     duplicate_of: str | None = None
     redundant_with: str | None = None
 
@@ -47,7 +53,7 @@ class Index:
     def table(self) -> str:
         """Its table, with the schema where that says something."""
         stats = self.row.stats
-        return stats.table if stats.schema == "public" else f"{stats.schema}.{stats.table}"
+        return stats.table if stats.schema == self.home else f"{stats.schema}.{stats.table}"
 
     @property
     def valid(self) -> bool:
@@ -72,6 +78,9 @@ class Index:
             said.append(f"{drawn.ellipsis} being built")
         elif not self.valid:
             said.append(f"{drawn.bad} invalid")
+        if stats.hidden:
+            since = stats.hidden_since
+            said.append("hidden" if since is None else f"hidden {span(max(0.0, self.now - since))}")
         if self.duplicate_of:
             said.append(f"{drawn.warning} duplicate of {one_line(self.duplicate_of)}")
         elif self.redundant_with:
@@ -111,7 +120,7 @@ def flags_tone(flags: str) -> Tone:
 
 
 def used(index: Index) -> str:
-    """When a scan was last seen, or that none was."""
+    """When a use was last seen, or that none was."""
     if index.row.stats.scans is None:
         return "not counted"
     if index.row.last_used_at is not None:
@@ -128,12 +137,12 @@ def span(ms: float) -> str:
     return f"{ms / 3_600_000:.0f} h" if ms >= 7_200_000 else f"{ms / 60_000:.0f} min"
 
 
-def with_relations(rows: Sequence[IndexRow], now: float) -> tuple[Index, ...]:
+def with_relations(rows: Sequence[IndexRow], now: float, words: Words, home: str) -> tuple[Index, ...]:
     """Rows with which of them are copies or prefixes of others."""
     duplicate_of, redundant_with = twins.duplicates(rows), twins.redundant(rows)
     return tuple(
-        Index(row, now, duplicate_of.get(row.stats.key), redundant_with.get(row.stats.key)) for row in rows
-    )  # fmt: skip
+        Index(row, now, words, home, duplicate_of.get(row.stats.key), redundant_with.get(row.stats.key)) for row in rows
+    )
 
 
 @dataclass(frozen=True)
@@ -164,19 +173,23 @@ def about(index: Index) -> list[Piece]:
     stats, row = index.row.stats, index.row
     said: list[Piece] = [
         ("bold", f"{stats.schema}.{stats.name}"), ("", f" on {stats.schema}.{stats.table}\n"),
-        *sql_parts(stats.definition), ("", "\n"),
+        *sql_parts(stats.definition, index.words.dialect), ("", "\n"),
     ]  # fmt: skip
     if index.flags:
         said.append((flags_tone(index.flags), f"{index.flags}\n"))
     facts = [
         ("Size", f"{size(stats.size_bytes)}, about {count(stats.rows_estimate)} entries"),
-        ("Scans", f"{exact(row.scans)} in the window, {exact(stats.scans)} since the server's statistics began"),
+        (
+            index.words.index_uses.capitalize(),
+            f"{exact(row.scans)} in the window, {exact(stats.scans)} since the server's statistics began",
+        ),
         ("Entries read", f"{exact(row.rows_read)}, rows fetched through them {exact(row.rows_fetched)}"),
         ("Last used", used(index)),
         ("Watched", f"without a break since {moment(row.observed_since, '%Y-%m-%d %H:%M')}"),
     ]
     for label, value in facts:
-        said += [("dim", f"{label:<14}"), ("", f"{value}\n")]
+        if label != "Entries read" or index.words.index_uses == "scans":
+            said += [("dim", f"{label:<14}"), ("", f"{value}\n")]
     return said
 
 
@@ -207,13 +220,13 @@ def whole_pieces(index: Index, whole: Whole, days: float) -> list[Piece]:
     return said
 
 
-def trend_of(trend: history.Trend, metric: str) -> Trend:
-    """Scans a second, or size, of an index over time."""
+def trend_of(trend: history.Trend, metric: str, words: Words) -> Trend:
+    """Uses a second, or size, of an index over time."""
     if metric == "size":
         values: tuple[float | None, ...] = trend.size_bytes
         title, unit = "size", size
     else:
-        title, values = rate("scans", trend.rates["scans"])
+        title, values = rate(words.index_uses, trend.rates["scans"])
         unit = count
     return Trend(
         title=title,

@@ -63,7 +63,7 @@ _INDEXES = tuple(
     Action(name, key, title, said, screens=("indexes",), group="Indexes", footer=footer)
     for name, key, title, said, footer in (
         ("indexes-show", "f", "Show", "Show all, or only unused, duplicate or invalid ones", 10),
-        ("index-metric", "m", "Figure", "Show scans or size in the trend", 0),
+        ("index-metric", "m", "Figure", "Show its use or its size in the trend", 0),
     )
 )
 

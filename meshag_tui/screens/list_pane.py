@@ -22,9 +22,9 @@ _ARRANGED = "arranged"
 
 
 class ListPane(Pane):
-    """Base of panes with a list. The first of `presets` is how the list usually looks."""
+    """Base of panes with a list. The first of `all_presets` is how the list usually looks."""
 
-    presets: ClassVar[tuple[Preset, ...]] = (Preset("as usual"),)
+    all_presets: ClassVar[tuple[Preset, ...]] = (Preset("as usual"),)
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,6 +34,12 @@ class ListPane(Pane):
     def list_table(self) -> Table:
         """The table of the first view."""
         return next(iter(self.query("#list Table").results(Table)))
+
+    @property
+    def presets(self) -> tuple[Preset, ...]:
+        """The given presets that the list has the columns for."""
+        keys = {column.key for column in self.list_table.columns}
+        return tuple(each for each in self.all_presets if not each.sort or each.sort in keys)
 
     @property
     def narrowed(self) -> str:

@@ -243,7 +243,7 @@ class LookingApp(ActionApp):
         return State(
             Condition.EMPTY,
             "there is no connection yet",
-            "MeshAG reads the statistics that a PostgreSQL server keeps of its queries, tables and indexes.",
+            "MeshAG reads the statistics that PostgreSQL, MySQL and MariaDB keep of queries, tables and indexes.",
             f"{self.actions['screen-1'].shown_key} goes to the connections, i adds one there.",
         )
 

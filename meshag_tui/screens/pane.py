@@ -18,15 +18,17 @@ from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import Worker
 
+from meshag_tui.engines import words_for
 from meshag_tui.screens.filter import FilterLine
 from meshag_tui.store.text_filter import matcher
-from meshag_tui.types import MeshagError, UsageError, Window
+from meshag_tui.types import DbType, MeshagError, UsageError, Window
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.states import LOADING, Condition, State
 from meshag_tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from meshag_tui.app import MeshagApp
+    from meshag_tui.engines.words import Words
     from meshag_tui.store.connections import ConnectionInfo
     from meshag_tui.workflows.notices import Notice, Topic
     from meshag_tui.workflows.workbench import Workbench
@@ -76,6 +78,12 @@ class Pane(Vertical):
     def connection(self) -> ConnectionInfo | None:
         """The connection that is looked at."""
         return self.shell.connection
+
+    @property
+    def words(self) -> Words:
+        """How the server that is looked at calls things."""
+        info = self.connection
+        return words_for((info.engine or info.db_type) if info is not None else DbType.POSTGRES)
 
     @property
     def in_front(self) -> bool:

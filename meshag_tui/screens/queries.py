@@ -63,7 +63,7 @@ class QueriesPane(ListPane):
     """The list, where there is room with the statement under the cursor below it; enter opens it in full."""
 
     place = "queries"
-    presets = PRESETS
+    all_presets = PRESETS
     topics: ClassVar[frozenset[Topic]] = frozenset({"statistics", "suggestions"})
 
     def __init__(self) -> None:
@@ -76,8 +76,9 @@ class QueriesPane(ListPane):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
+            columns = columns_for(80, self.words.figures)
             yield QueryTable(
-                columns_for(80), key=lambda row: row.key, sorts=False, sort=("total_time", True), id="queries-table"
+                columns, key=lambda row: row.key, sorts=False, sort=("total_time", True), id="queries-table"
             )  # fmt: skip
             yield PlainLine(id="queries-summary")
             with Horizontal(id="queries-preview"):
@@ -90,7 +91,15 @@ class QueriesPane(ListPane):
             self.query_one(part, Page).can_focus = False  # the cursor stays in the list
 
     def on_resize(self, event: events.Resize) -> None:
-        self._list.set_columns(columns_for(event.size.width))
+        self._list.set_columns(columns_for(event.size.width, self.words.figures))
+
+    def _fit_columns(self) -> None:
+        """Show the figures that the server which is looked at counts."""
+        columns, table = columns_for(self.size.width, self.words.figures), self._list
+        if [each.key for each in columns] != [each.key for each in table.columns]:
+            table.set_columns(columns)
+            if table.sort and not any(each.key == table.sort[0] for each in columns):
+                table.order(None)
 
     @property
     def _list(self) -> QueryTable:
@@ -135,6 +144,7 @@ class QueriesPane(ListPane):
         return Question(info.id, await self.window(), sort, descending, self.filter_text.strip(), self.internal)
 
     async def _read_list(self, info: ConnectionInfo) -> None:
+        self._fit_columns()
         asked = await self.question()
         if asked is None:
             return
@@ -147,18 +157,24 @@ class QueriesPane(ListPane):
             if page is None or number * PAGE < page.total_rows:
                 page = await self.bench.store.read(asked.page, number)
                 if rows is None:
-                    rows = QueryRows(page.total_rows, self.slow_ms(info), _block(info), self._wanted)
+                    rows = QueryRows(
+                        page.total_rows,
+                        self.slow_ms(info),
+                        _block(info),
+                        self._wanted,
+                        mends=query_facts.shows_texts(self.words, info.username),
+                    )
                 rows.add(number, page)
         if page is None or rows is None or asked != await self.question():
             return  # another question by now: its reading is due
         self._asked, self._rows, self._page = asked, rows, page
-        table.set_rows(rows, why_empty.state_of(info, why_empty.STATEMENTS, any_rows=bool(rows)))
+        table.set_rows(rows, why_empty.state_of(info, self.words.statement_findings, any_rows=bool(rows)))
         if not rows and table.state is READY:
             table.set_state(self._nothing(page))
         self._summarise()
-        if not highlighter_is_loaded():  # the list first
+        if not highlighter_is_loaded(self.words.dialect):  # the list first
             await self.painted()
-            await asyncio.to_thread(load_highlighter)
+            await asyncio.to_thread(load_highlighter, self.words.dialect)
         self._preview()
 
     def _summarise(self) -> None:
@@ -213,7 +229,7 @@ class QueriesPane(ListPane):
 
         shown = await self.bench.store.read(read, wanted, await self.window())
         if wanted == self.detail.query_id:
-            self.detail.set_shown(shown, info, self.slow_ms(info), self.shell.now_ms())
+            self.detail.set_shown(shown, info, self.slow_ms(info), self.shell.now_ms(), self.words)
 
     def show_state(self, state: State) -> None:
         if self.view == "query":
@@ -236,15 +252,17 @@ class QueriesPane(ListPane):
     def _preview(self) -> None:
         chosen, info = self._chosen, self.connection
         self.query_one("#queries-preview").set_class(chosen is None, "-empty")
-        if chosen is None or chosen.row is None or info is None or not highlighter_is_loaded():
+        if chosen is None or chosen.row is None or info is None or not highlighter_is_loaded(self.words.dialect):
             return
         sql = self.query_one("#preview-sql", SqlView)
         text = chosen.row.text
         if text is None:
-            sql.set_sql(" ", state=query_facts.text_state(chosen.row.text_state, info.username))
+            sql.set_sql(" ", state=query_facts.text_state(chosen.row.text_state, info.username, self.words))
         elif text != sql.sql or sql.state is not READY:
-            sql.set_sql(text)
-        figures = query_facts.figure_pieces(chosen.row, self.slow_ms(info), self.shell.now_ms(), _block(info))
+            sql.set_sql(text, self.words.dialect)
+        figures = query_facts.figure_pieces(
+            chosen.row, self.slow_ms(info), self.shell.now_ms(), _block(info), self.words.figures
+        )
         self.query_one("#preview-figures", Page).set_parts(figures)
 
     def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:

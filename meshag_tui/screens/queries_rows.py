@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, overload
 
@@ -23,15 +23,16 @@ BLOCK = 8192
 
 _WHY_NO_TEXT = {
     "unread": "text not read yet",
-    "forbidden": "text hidden from our role: GRANT pg_read_all_stats",
+    "forbidden": "text hidden from our role",
     "unavailable": "text gone from the server before it was read",
     "undecodable": "text in another encoding than the database's",
 }
 
 
-def no_text(state: str) -> str:
-    """Why a statement has no text, in a few words."""
-    return _WHY_NO_TEXT.get(state, f"no text ({state})")
+def no_text(state: str, mends: str = "") -> str:
+    """Why a statement has no text, in a few words; `mends` is what makes the server show a hidden one."""
+    why = _WHY_NO_TEXT.get(state, f"no text ({state})")
+    return f"{why}: {mends}" if state == "forbidden" and mends else why
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Listed:
     row: QueryRow | None
     slow_ms: float
     block: int = BLOCK
+    mends: str = ""  # what makes the server show hidden texts
 
     @property
     def key(self) -> Hashable:
@@ -51,7 +53,7 @@ class Listed:
     def text(self) -> str:
         if self.row is None:
             return glyphs().ellipsis
-        return self.row.text if self.row.text is not None else f"<{no_text(self.row.text_state)}>"
+        return self.row.text if self.row.text is not None else f"<{no_text(self.row.text_state, self.mends)}>"
 
     @property
     def slow(self) -> bool:
@@ -63,13 +65,21 @@ class Listed:
 class QueryRows(Sequence[Listed]):
     """All statements that match, of which some pages are known. Those asked for and not known are in `wanted`."""
 
-    def __init__(self, total: int, slow_ms: float, block: int = BLOCK, ask: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        total: int,
+        slow_ms: float,
+        block: int = BLOCK,
+        ask: Callable[[], None] = lambda: None,
+        mends: str = "",
+    ) -> None:
         """`ask` is called when a page is wanted that was not."""
         self.total = total
         self.wanted: set[int] = set()
         self._ask = ask
         self._slow_ms = slow_ms
         self._block = block
+        self._mends = mends
         self._pages: dict[int, tuple[QueryRow, ...]] = {}
 
     def add(self, number: int, page: QueryPage) -> None:
@@ -108,7 +118,7 @@ class QueryRows(Sequence[Listed]):
 
     def __iter__(self) -> Iterator[Listed]:
         """All lines, without asking for those not known; one stands for all of these."""
-        unread = Listed(-1, None, self._slow_ms, self._block)
+        unread = Listed(-1, None, self._slow_ms, self._block, self._mends)
         for first in range(0, self.total, PAGE):
             page = self._pages.get(first // PAGE, ())
             for place in range(min(PAGE, self.total - first)):
@@ -117,7 +127,7 @@ class QueryRows(Sequence[Listed]):
     def _at(self, index: int) -> Listed:
         number, place = divmod(index, PAGE)
         page = self._pages.get(number, ())
-        return Listed(index, page[place] if place < len(page) else None, self._slow_ms, self._block)
+        return Listed(index, page[place] if place < len(page) else None, self._slow_ms, self._block, self._mends)
 
 
 class QueryTable(Table):
@@ -165,6 +175,16 @@ def hit_ratio(row: QueryRow) -> float | None:
 
 def rows_per_call(row: QueryRow) -> float | None:
     return None if row.rows is None or not row.calls else row.rows / row.calls
+
+
+def examined_per_call(row: QueryRow) -> float | None:
+    """Rows the server read for one call."""
+    return None if row.rows_examined is None or not row.calls else row.rows_examined / row.calls
+
+
+def no_index_share(row: QueryRow) -> float | None:
+    """The part of its calls in which a table was read without an index."""
+    return None if row.no_index_calls is None or not row.calls else min(1.0, row.no_index_calls / row.calls)
 
 
 def temp_blocks(row: QueryRow) -> int | None:
@@ -248,6 +268,36 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("temp", "Temp", 7, align="right", value=_temp, render=_said(size), keep=35),
     Column("io", "I/O", 7, align="right", value=_of(lambda row: row.io_time_ms), render=_said(duration), keep=30),
+    Column(
+        "examined_per_call",
+        "Read/c",
+        7,
+        align="right",
+        value=_of(examined_per_call),
+        render=_said(count),
+        keep=47,
+        name="Rows read by a call",
+    ),
+    Column(
+        "no_index_share",
+        "NoIdx",
+        6,
+        align="right",
+        value=_of(no_index_share),
+        render=_said(percent),
+        keep=40,
+        name="Calls without an index",
+    ),
+    Column(
+        "tmp_disk_tables",
+        "TmpDsk",
+        7,
+        align="right",
+        value=_of(lambda row: row.tmp_disk_tables),
+        render=_said(count),
+        keep=35,
+        name="Temporary tables on disk",
+    ),
     Column("change", "Trend", 14, value=_of(lambda row: row.spark), draw=_trend, keep=60),
     Column(
         "rows", "Rows", 7, align="right", value=_of(lambda row: row.rows), render=_said(count), keep=29, optional=True
@@ -266,6 +316,17 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "wal", "WAL", 7, align="right", value=_of(lambda row: row.wal_bytes), render=_said(size), keep=27, optional=True
     ),
+    Column(
+        "sort_merge_passes",
+        "Merges",
+        7,
+        align="right",
+        value=_of(lambda row: row.sort_merge_passes),
+        render=_said(count),
+        keep=27,
+        optional=True,
+        name="Passes of sorts through files",
+    ),
     Column("last_seen", "Last seen", 12, value=_of(lambda row: row.last_seen_at), render=_seen, keep=26, optional=True),
     TEXT,
 )
@@ -275,12 +336,30 @@ PRESETS = (
     Preset("slowest", "mean"),
     Preset("most frequent", "calls"),
     Preset("most I/O", "io", columns=("io", "shared_read", "hit_ratio", "calls", "text")),
+    Preset("most read", "examined_per_call", columns=("examined_per_call", "rows_per_call", "calls", "mean", "text")),
+    Preset(
+        "without an index", "no_index_share", columns=("no_index_share", "examined_per_call", "calls", "mean", "text")
+    ),
+    Preset("temporary tables", "tmp_disk_tables", columns=("tmp_disk_tables", "calls", "mean", "total_time", "text")),
     Preset("temp", "temp", columns=("temp", "calls", "mean", "total_time", "text")),
     Preset("slower than before", "change"),
 )
 
 
-def columns_for(width: int) -> tuple[Column, ...]:
-    """The columns of a table of `width` cells: the text always has two fifths of it."""
+_COUNTED_BY_SOME = frozenset(
+    (
+        *("hit_ratio", "temp", "io", "shared_read", "wal"),
+        *("examined_per_call", "no_index_share", "tmp_disk_tables", "sort_merge_passes"),
+    )
+)
+
+
+def columns_for(width: int, figures: Collection[str]) -> tuple[Column, ...]:
+    """The columns of a table of `width` cells: the text always has two fifths of it.
+
+    Args:
+        figures: of the columns that only some servers fill, those that this one does.
+    """
     least = max(TEXT.width, width * 2 // 5)
-    return tuple(replace(column, width=least) if column is TEXT else column for column in COLUMNS)
+    here = (column for column in COLUMNS if column.key not in _COUNTED_BY_SOME or column.key in figures)
+    return tuple(replace(column, width=least) if column is TEXT else column for column in here)

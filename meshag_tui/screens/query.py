@@ -30,6 +30,7 @@ from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from meshag_tui.engines.words import Words
     from meshag_tui.store.connections import ConnectionInfo
 
 _NO_PLAN = State(Condition.EMPTY, "no plan was asked for yet", "The planner is asked without running the statement.")
@@ -136,20 +137,20 @@ class QueryView(Vertical):
         self.query_one("#query-head", Page).set_parts([("", " ")], state)
         self.query_one("#query-parts").display = False
 
-    def set_shown(self, shown: Shown, info: ConnectionInfo, slow_ms: float, now_ms: float) -> None:
+    def set_shown(self, shown: Shown, info: ConnectionInfo, slow_ms: float, now_ms: float, words: Words) -> None:
         """Show what was read."""
         self.shown = shown
         block = int(info.facts.get("block_size") or BLOCK)
         found = shown.detail.statement
-        head = query_facts.head_pieces(shown.detail, slow_ms, now_ms, block)
+        head = query_facts.head_pieces(shown.detail, slow_ms, now_ms, block, words.figures)
         self.query_one("#query-head", Page).set_parts(head, READY, keep_place=True)
         self.query_one("#query-parts").display = True
         sql = self.query_one("#query-sql", SqlView)
         if found.text is None:
-            sql.set_sql(" ", state=query_facts.text_state(found.text_state, info.username))
+            sql.set_sql(" ", state=query_facts.text_state(found.text_state, info.username, words))
         elif found.text != sql.sql or sql.state is not READY:
-            sql.set_sql(found.text)
-        cut = f"{glyphs().separator}cut after 65,536 characters" if found.text_state == "cut" else ""
+            sql.set_sql(found.text, words.dialect)
+        cut = f"{glyphs().separator}{words.text_cut}" if found.text_state == "cut" else ""
         self.query_one("#part-sql", Part).set_title(f"Statement{cut}")
         self._show_trend()
         self._show_plan(now_ms)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from meshag_tui.screens.queries_rows import BLOCK, hit_ratio, no_text, rows_per_call, temp_blocks
+from meshag_tui.screens.queries_rows import (
+    BLOCK,
+    examined_per_call,
+    hit_ratio,
+    no_index_share,
+    no_text,
+    rows_per_call,
+    temp_blocks,
+)
 from meshag_tui.store.history import Loss, QueryDetail, QueryPage, QueryRow, Series
 from meshag_tui.text import ago, count, duration, exact, glyphs, moment, one_line, percent, size
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.states import Condition, State
 
 if TYPE_CHECKING:
+    from meshag_tui.engines.words import Words
     from meshag_tui.widgets.chart import Trend
 
 METRICS = (
@@ -22,36 +31,56 @@ METRICS = (
 """What a trend can show: attribute of `Series`, title, unit."""
 
 
-def figures(row: QueryRow, slow_ms: float, block: int = BLOCK) -> list[tuple[str, str, str]]:
-    """Label, value and look of each figure of a statement in the window."""
+def figures(
+    row: QueryRow, slow_ms: float, block: int = BLOCK, counted: Collection[str] = ()
+) -> list[tuple[str, str, str]]:
+    """Label, value and look of each figure of a statement in the window; `counted` are those of `Words.figures`."""
     slow = row.mean_time_ms is not None and row.mean_time_ms >= slow_ms
     mean = duration(row.mean_time_ms) + (f"  {glyphs().warning} slow from {duration(slow_ms)}" if slow else "")
-    temp = temp_blocks(row)
     found = [
         ("total", f"{duration(row.total_time_ms)}, {percent(row.share)} of all", ""),
         ("calls", exact(row.calls), ""),
         ("mean", mean, "warning" if slow else ""),
         ("min, max ever", f"{duration(row.min_time_ms)}, {duration(row.max_time_ms)}", ""),
         ("rows", f"{count(row.rows)}, {count(rows_per_call(row))} a call", ""),
-        ("cache hits", percent(hit_ratio(row)), ""),
-        ("blocks read", f"{count(row.shared_read)} ({_bytes(row.shared_read, block)})", ""),
-        ("temp files", _bytes(temp, block), "warning" if temp else ""),
-        ("I/O time", duration(row.io_time_ms), ""),
-        ("WAL", size(row.wal_bytes), ""),
+        *(each for key, each in _own_figures(row, block) if key in counted),
     ]
     if row.mean_before_ms is not None:
         found.insert(3, ("mean before", duration(row.mean_before_ms), ""))
     return found
 
 
+def _own_figures(row: QueryRow, block: int) -> list[tuple[str, tuple[str, str, str]]]:
+    """What some servers count, each under the name in `Words.figures` that says so."""
+    temp = temp_blocks(row)
+    without = f"{count(row.no_index_calls)} calls, {percent(no_index_share(row))}"
+    disk = f"{count(row.tmp_disk_tables)} of {count(row.tmp_tables)}"
+    return [
+        ("examined_per_call", ("rows read", f"{count(row.rows_examined)}, {count(examined_per_call(row))} a call", "")),
+        ("no_index_share", ("without index", without, "warning" if row.no_index_calls else "")),
+        ("tmp_disk_tables", ("temp on disk", disk, "warning" if row.tmp_disk_tables else "")),
+        (
+            "sort_merge_passes",
+            ("sort passes", count(row.sort_merge_passes), "warning" if row.sort_merge_passes else ""),
+        ),
+        ("hit_ratio", ("cache hits", percent(hit_ratio(row)), "")),
+        ("shared_read", ("blocks read", f"{count(row.shared_read)} ({_bytes(row.shared_read, block)})", "")),
+        ("temp", ("temp files", _bytes(temp, block), "warning" if temp else "")),
+        ("io", ("I/O time", duration(row.io_time_ms), "")),
+        ("wal", ("WAL", size(row.wal_bytes), "")),
+    ]
+
+
 def _bytes(blocks: int | None, block: int) -> str:
     return glyphs().none if blocks is None else size(blocks * block)
 
 
-def figure_pieces(row: QueryRow, slow_ms: float, now_ms: float, block: int = BLOCK) -> list[Piece]:
+def figure_pieces(
+    row: QueryRow, slow_ms: float, now_ms: float, block: int = BLOCK, counted: Collection[str] = ()
+) -> list[Piece]:
     """The figures below each other, then where the statement is from and when it was seen."""
     said: list[Piece] = []
-    for label, value, look in figures(row, slow_ms, block):
+    for label, value, look in figures(row, slow_ms, block, counted):
         said += [("dim", f"{label:<14}"), (look, f"{value}\n")]
     said += [
         ("dim", f"{'run by':<14}"), ("", f"{row.db_user or '?'} in {row.database or '?'}\n"),
@@ -61,7 +90,9 @@ def figure_pieces(row: QueryRow, slow_ms: float, now_ms: float, block: int = BLO
     return said
 
 
-def head_pieces(detail: QueryDetail, slow_ms: float, now_ms: float, block: int = BLOCK) -> list[Piece]:
+def head_pieces(
+    detail: QueryDetail, slow_ms: float, now_ms: float, block: int = BLOCK, counted: Collection[str] = ()
+) -> list[Piece]:
     """A statement in three lines: what it is, its figures, when it was seen and what is missing."""
     found, row, between = detail.statement, detail.row, glyphs().separator
     who = f"{found.db_user or '?'} in {found.database or '?'}"
@@ -74,8 +105,7 @@ def head_pieces(detail: QueryDetail, slow_ms: float, now_ms: float, block: int =
             ("", f"{percent(row.share)} of the time{between}{duration(row.total_time_ms)} in {exact(row.calls)} calls"),
             (mean_look, f"{between}mean {duration(row.mean_time_ms)}{slow}"),
             ("", f"{between}max {duration(row.max_time_ms)}{between}{count(rows_per_call(row))} rows/call"),
-            ("", f"{between}hits {percent(hit_ratio(row))}{between}temp {_bytes(temp_blocks(row), block)}"),
-            ("", f"{between}I/O {duration(row.io_time_ms)}{between}WAL {size(row.wal_bytes)}\n"),
+            ("", "".join(between + said for key, said in _in_a_line(row, block) if key in counted) + "\n"),
         ]
     else:
         said.append(("dim", "It did not run in this window.\n"))
@@ -84,6 +114,18 @@ def head_pieces(detail: QueryDetail, slow_ms: float, now_ms: float, block: int =
     if lost := losses(detail.events, detail.complete):
         said.append(("warning" if not detail.complete else "dim", between + lost))
     return said
+
+
+def _in_a_line(row: QueryRow, block: int) -> list[tuple[str, str]]:
+    return [
+        ("examined_per_call", f"{count(examined_per_call(row))} read/call"),
+        ("no_index_share", f"{percent(no_index_share(row))} without index"),
+        ("tmp_disk_tables", f"temp tables on disk {count(row.tmp_disk_tables)}"),
+        ("hit_ratio", f"hits {percent(hit_ratio(row))}"),
+        ("temp", f"temp {_bytes(temp_blocks(row), block)}"),
+        ("io", f"I/O {duration(row.io_time_ms)}"),
+        ("wal", f"WAL {size(row.wal_bytes)}"),
+    ]
 
 
 def losses(events: Sequence[Loss], complete: bool) -> str:
@@ -140,13 +182,18 @@ def rate(what: str, per_s: Sequence[float | None]) -> tuple[str, tuple[float | N
     return f"{what} per {word}", tuple(None if value is None else value * factor for value in per_s)
 
 
-def text_state(state: str, user: str) -> State:
+def shows_texts(words: Words, user: str) -> str:
+    """What makes the server show the texts of others' statements to `user`, in a few words."""
+    return words.text_forbidden.format(user=user).partition(" TO ")[0]
+
+
+def text_state(state: str, user: str, words: Words) -> State:
     """What is said in the place of a text that is not there."""
-    why = no_text(state)
+    why = no_text(state, shows_texts(words, user))
     match state:
         case "forbidden":
-            detail = "The server shows the texts of other roles' statements only to members of pg_read_all_stats."
-            return State(Condition.FORBIDDEN, why, detail, f'GRANT pg_read_all_stats TO "{user}";')
+            detail = f"The server shows the texts of other roles' statements only to {words.texts_for}."
+            return State(Condition.FORBIDDEN, why, detail, words.text_forbidden.format(user=user))
         case "unavailable":
             detail = "The server forgot it before it was read, or lost its file of texts. Its figures are right."
             return State(Condition.EMPTY, why, detail, "It is read again when the statement comes back.")

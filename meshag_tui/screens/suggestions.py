@@ -103,7 +103,7 @@ class SuggestionsPane(ListPane):
     """The list and the detail beside or below it; enter opens the detail alone, with the queries it is about."""
 
     place = "suggestions"
-    presets = (Preset("most urgent"), Preset("greatest gain", "gain"))
+    all_presets = (Preset("most urgent"), Preset("greatest gain", "gain"))
     topics: ClassVar[frozenset[Topic]] = frozenset({"suggestions", "changes"})
 
     def __init__(self) -> None:
@@ -197,7 +197,7 @@ class SuggestionsPane(ListPane):
                 return
             self._wholes[wanted] = whole
         key = self._key_if_writing
-        parts = in_full(whole.found, whole.history, self.shell.now_ms(), key("apply"), key("undo"))
+        parts = in_full(whole.found, whole.history, self.shell.now_ms(), key("apply"), key("undo"), self.words.dialect)
         if self.view == "whole":
             self.query_one("#suggestion-page", Page).set_parts(parts, keep_place=True)
             related = self.query_one("#suggestion-queries", Table)

@@ -22,7 +22,7 @@ EVIDENCE = {
 }
 _RISK = {
     Risk.LOW: "it adds or reads, and blocks nobody",
-    Risk.MEDIUM: "it takes load or disk while it runs",
+    Risk.MEDIUM: "it takes load or disk while it runs, or changes plans",
     Risk.HIGH: "it removes something",
 }
 _STATE_TONES: Mapping[ChangeState, Tone] = {
@@ -77,7 +77,12 @@ def on_table(found: StoredSuggestion) -> str:
 
 
 def in_full(
-    found: StoredSuggestion, history: Sequence[ChangeRow], now_ms: float, apply_key: str | None, undo_key: str | None
+    found: StoredSuggestion,
+    history: Sequence[ChangeRow],
+    now_ms: float,
+    apply_key: str | None,
+    undo_key: str | None,
+    dialect: str,
 ) -> list[Piece]:
     """All of a suggestion: what and why, the evidence with its figures, what would run, what puts it back, its past.
 
@@ -91,7 +96,7 @@ def in_full(
         ("", f"{found.text.strip()}\n"),
     ]
     said += _evidence(found)
-    said += _statement(found, apply_key)
+    said += _statement(found, apply_key, dialect)
     said += _judgement(found, now_ms)
     return said + _history(history, now_ms, undo_key)
 
@@ -121,7 +126,7 @@ def _figure(name: str, value: Any) -> str:
     return f"{words}: {one_line(value, 200)}"
 
 
-def _statement(found: StoredSuggestion, apply_key: str | None) -> list[Piece]:
+def _statement(found: StoredSuggestion, apply_key: str | None, dialect: str) -> list[Piece]:
     if found.sql is None:
         return [("accent", "\nNothing to run  "), ("", "This is for the application, or for a person to decide.\n")]
     may = f"  ({apply_key} shows it again with its gates, before anything runs)" if apply_key else ""
@@ -130,9 +135,9 @@ def _statement(found: StoredSuggestion, apply_key: str | None) -> list[Piece]:
         off = f", so {apply_key} is off here" if apply_key else ""
         title = "\nShown to be run by hand, at a quiet time"
         may = f"  (it makes writers wait: MeshAG does not run it{off}; the gentler steps are above)"
-    said: list[Piece] = [("accent", title), ("dim", f"{may}\n"), *sql_parts(found.sql.strip())]
+    said: list[Piece] = [("accent", title), ("dim", f"{may}\n"), *sql_parts(found.sql.strip(), dialect)]
     said += [("accent", "\n\nThis puts it back\n")]
-    said += sql_parts(found.undo_sql.strip()) if found.undo_sql else [("dim", "nothing to put back")]
+    said += sql_parts(found.undo_sql.strip(), dialect) if found.undo_sql else [("dim", "nothing to put back")]
     return [*said, ("", "\n")]
 
 

@@ -15,7 +15,6 @@ from meshag_tui.widgets.states import READY, Condition, State
 if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
 
-STATEMENTS = ("pgss-", "query-id-off", "section-statement-statistics")
 INDEXES = ("section-indexes",)
 _REFUSED = ("privilege",)
 

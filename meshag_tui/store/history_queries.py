@@ -23,23 +23,29 @@ _OF_STATISTICS = {
     "io": "SUM(io_time_ms)",
     "wal": "SUM(wal_bytes)",
     "rows_examined": "SUM(rows_examined)",
-    "no_index": "SUM(no_index_calls)",
     "tmp_disk_tables": "SUM(tmp_disk_tables)",
     "rows_per_call": "SUM(rows)",
+    "examined_per_call": "SUM(rows_examined)",
+    "no_index_share": "SUM(no_index_calls)",
+    "sort_merge_passes": "SUM(sort_merge_passes)",
     "hit_ratio": "SUM(shared_hit) AS hit, SUM(shared_hit + shared_read)",
 }
+_A_CALL = "SUM(s.amount) * 1.0 / NULLIF(SUM(s.calls), 0)"
 _OF_STATEMENT = {
     "mean": "SUM(s.time_ms) / NULLIF(SUM(s.calls), 0)",
     "max": "MAX(q.max_time_ms)",
     "last_seen": "MAX(q.last_seen_at)",
     "change": "SUM(s.time_ms) - SUM(s.calls) * (SUM(e.time_ms) / NULLIF(SUM(e.calls), 0))",
-    "rows_per_call": "SUM(s.amount) * 1.0 / NULLIF(SUM(s.calls), 0)",
+    "rows_per_call": _A_CALL,
+    "examined_per_call": _A_CALL,
+    "no_index_share": _A_CALL,
     "hit_ratio": "SUM(s.hit) * 1.0 / NULLIF(SUM(s.amount), 0)",
     "text": "MIN((SELECT LOWER(SUBSTR(t.text, 1, 200)) FROM query_text t WHERE t.query_id = q.id))",
 }
 SORTS = (
     *("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change"),
-    *("rows_per_call", "hit_ratio", "rows_examined", "no_index", "tmp_disk_tables", "text"),
+    *("rows_per_call", "hit_ratio", "rows_examined", "examined_per_call", "no_index_share"),
+    *("tmp_disk_tables", "sort_merge_passes", "text"),
 )
 """What a page can be sorted by. `change` is the time lost against the mean of the window before, ms."""
 

@@ -137,6 +137,13 @@ class LabelledField(Vertical):
         else:
             self.query_one(QuietInput).value = value
 
+    def become(self, field: Field) -> None:
+        """Ask for something else under the same name; the value stays."""
+        self.field = field
+        if not field.choices:
+            self.query_one(QuietInput).placeholder = field.hint
+        self.tell(None)
+
     def focus_field(self) -> None:
         self.query_one(ChoiceField if self.field.choices else QuietInput).focus()
 

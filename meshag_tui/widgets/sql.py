@@ -38,13 +38,17 @@ def _lexer(dialect: str) -> Lexer:
     return MySqlLexer(stripnl=False) if dialect == "mysql" else PostgresLexer(stripnl=False)
 
 
-def load_highlighter() -> None:
+_loaded: set[str] = set()
+
+
+def load_highlighter(dialect: str) -> None:
     """Import Pygments and compile its rules, in a thread, so that the first statement does not wait for it."""
-    _lexer("postgres")
+    _lexer(dialect)
+    _loaded.add(dialect)
 
 
-def highlighter_is_loaded() -> bool:
-    return _lexer.cache_info().currsize > 0
+def highlighter_is_loaded(dialect: str) -> bool:
+    return dialect in _loaded
 
 
 def pieces(sql: str, dialect: str = "postgres") -> list[Piece]:

@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from meshag_tui.engines import engine_for
+from meshag_tui.engines import engine_for, words_for
 from meshag_tui.engines.base import EngineError, Limits, Session
 from meshag_tui.settings import CollectSettings, Settings
 from meshag_tui.snapshot import Snapshot, Statements, StatementText
@@ -31,7 +31,7 @@ from meshag_tui.workflows.durable import Ended, Run, Workflow
 
 KIND = "sync_database_stats"
 _PENDING = "texts-pending"
-RESET_OFTEN = "pgss-reset-often"
+RESET_OFTEN = "statistics-reset-often"
 _OFTEN = 3  # resets a day from which somebody must be doing it
 _DAY_MS = 86_400_000
 _log = logging.getLogger("meshag.workflows")
@@ -108,7 +108,8 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
             raise
         reading_ms = run.phases.get("collect", 0.0) + run.phases.get("texts", 0.0)
         pace = pacing.after_success(interval_s, reading_ms, chance)
-        warnings = (*snapshot.warnings, *_stretched(pace, interval_s, reading_ms))
+        remedy = words_for(snapshot.facts.engine).remedies["slow-reading"]
+        warnings = (*snapshot.warnings, *_stretched(pace, interval_s, reading_ms, remedy))
         ended = await run.complete(
             lambda: _write(settings.collect, connection, interval_s, snapshot, texts, warnings, pace.delay_ms)
         )
@@ -202,7 +203,7 @@ def _let_go(rows: list[tuple[Any, ...]]) -> None:
         del rows[-1000:]
 
 
-def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float) -> tuple[Finding, ...]:
+def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float, remedy: str) -> tuple[Finding, ...]:
     if pace.stretch == 1:
         return ()
     return (
@@ -211,7 +212,7 @@ def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float) -> tuple[F
             severity="info",
             title=f"Synced every {interval_s * pace.stretch} s instead of every {interval_s} s",
             detail=f"Reading took {reading_ms:.0f} ms of the server's time, more than 5 % of the interval",
-            fix=f"Set the interval to {interval_s * pace.stretch} s or more, or lower pg_stat_statements.max",
+            fix=f"Set the interval to {interval_s * pace.stretch} s or more, or {remedy}",
         ),
     )
 
@@ -235,9 +236,10 @@ def _write(
     )
     now = written.written_at
     next_sync_at = now + delay_ms
+    remedies = words_for(snapshot.facts.engine).remedies
     reset = any(event["kind"] == "reset" for event in written.events)
     if reset or any(finding.code == RESET_OFTEN for finding in connection.warnings):
-        warnings = (*warnings, *_reset_often(losses.resets(connection.id, now - _DAY_MS)))
+        warnings = (*warnings, *_reset_often(losses.resets(connection.id, now - _DAY_MS), remedies["reset-often"]))
     connections.synced(connection.id, snapshot.facts, warnings, next_sync_at)
     return {
         "statements": written.statements,
@@ -254,7 +256,7 @@ def _write(
     }
 
 
-def _reset_often(times: int) -> tuple[Finding, ...]:
+def _reset_often(times: int, remedy: str) -> tuple[Finding, ...]:
     if times < _OFTEN:
         return ()
     return (
@@ -263,8 +265,7 @@ def _reset_often(times: int) -> tuple[Finding, ...]:
             severity="degraded",
             title=f"Statement statistics were reset {times} times in the last 24 hours",
             detail="What ran between our last reading and each reset is lost to everybody: totals are lower bounds",
-            fix="Find what calls pg_stat_statements_reset() (another monitoring tool, a cron job), or what makes the "
-            "server crash",
+            fix=remedy,
             facts={"resets": times},
         ),
     )

@@ -49,7 +49,7 @@ def test_a_foreign_reset_is_told_and_nothing_is_invented(
     for _ in range(2):
         database.execute("SELECT pg_stat_statements_reset()")
         report = must("sync", "shop")
-    (often,) = [finding for finding in report["warnings"] if finding["code"] == "pgss-reset-often"]
+    (often,) = [finding for finding in report["warnings"] if finding["code"] == "statistics-reset-often"]
     assert often["facts"] == {"resets": 3} and "reset 3 times" in often["title"]
     assert "reset 3 times in the last 24 hours" in meshag("queries", "shop").err
     must("sync", "shop")

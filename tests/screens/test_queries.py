@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from meshag_tui.engines.postgres.words import WORDS
 from meshag_tui.screens.queries import QueriesPane
-from meshag_tui.screens.queries_rows import COLUMNS, PAGE, QueryRows
+from meshag_tui.screens.queries_rows import PAGE, QueryRows, columns_for
 from meshag_tui.store import connections, history, models, snapshots
 from meshag_tui.store.history import SORTS
 from meshag_tui.types import Window
@@ -74,7 +75,9 @@ async def test_every_column_with_figures_is_sorted_by(bench: Workbench, at_desk:
             page = bench.store.run(history.queries, shop_id, DAY, sort=sort, descending=descending)
             assert descending == (sort != "text") and listed(pane) == [row.key for row in page.rows], sort
             seen.append(sort)
-        assert set(seen) == {column.key for column in COLUMNS if column.key in SORTS and not column.optional}
+        assert set(seen) == {
+            column.key for column in columns_for(200, WORDS.figures) if column.key in SORTS and not column.optional
+        }
         for typed, sort in ((2, "wal"), (1, "last_seen")):
             await desk.press("C")
             await desk.until("space shows or hides")

@@ -6,11 +6,15 @@ MariaDB is a flavour: what differs is decided by `Server.flavour` in the room th
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
-from meshag_tui.engines.base import DdlSession, Limits, Progress, Session
 from meshag_tui.engines.mysql.words import WORDS
-from meshag_tui.types import Target
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from meshag_tui.engines.base import DdlSession, Limits, Progress, Session
+    from meshag_tui.types import Target
 
 
 class MysqlEngine:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from meshag_tui.engines.base import Words
+from meshag_tui.engines.words import Words
 
 WORDS = Words(
     name="MySQL or MariaDB",
@@ -12,13 +12,16 @@ WORDS = Words(
     url="mysql://user@host:3306/database",
     counters="performance_schema",
     index_uses="row reads",
-    text_forbidden="GRANT SELECT ON performance_schema.*",
+    text_forbidden="GRANT SELECT ON performance_schema.* TO '{user}'@'%';",
+    texts_for="those who may read performance_schema",
+    text_cut="cut by the server after max_digest_length: several statements may be counted as this one",
     no_what_if="this server has no hypothetical indexes",
-    figures=("rows_examined", "no_index", "tmp_disk_tables"),
-    statement_findings=("performance-schema-", "digest", "section-statement-statistics"),
+    figures=("examined_per_call", "no_index_share", "tmp_disk_tables", "sort_merge_passes"),
+    statement_findings=("performance-schema-", "digest", "statistics-reset", "section-statement-statistics"),
     replicas="the process list",
     session_id="connection",
     keyless="auth_socket or none",
+    home_schema=None,
     whole_server=True,
     remedies={
         "stale-statistics": "Wrong row counts make it choose wrong joins and scans. ANALYZE TABLE reads a few pages of "
@@ -52,6 +55,9 @@ WORDS = Words(
         "function-on-column": "Compare the bare column, or index a generated column of the expression.",
         "correlated-subquery": "Compute it once for all rows (a join with a grouped derived table, or a window "
         "function).",
+        "reset-often": "Find what truncates performance_schema.events_statements_summary_by_digest (another monitoring "
+        "tool, a cron job), or what makes the server restart",
+        "slow-reading": "lower performance_schema_digests_size",
         "n-plus-one": "a join, or WHERE key IN (…).",
     },
 )

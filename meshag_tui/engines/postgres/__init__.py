@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING
 
-from meshag_tui.engines.base import DdlSession, Limits, Progress, Session
 from meshag_tui.engines.postgres.words import WORDS
-from meshag_tui.types import Target
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from meshag_tui.engines.base import DdlSession, Limits, Progress, Session
+    from meshag_tui.types import Target
 
 
 class PostgresEngine:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from meshag_tui.engines.base import Words
+from meshag_tui.engines.words import Words
 
 WORDS = Words(
     name="PostgreSQL",
     dialect="postgres",
-    url="postgresql://user@host:5432/database",
+    url="postgresql://user@host:5432/db, service=NAME",
     counters="pg_stat_statements",
     index_uses="scans",
-    text_forbidden="GRANT pg_read_all_stats",
+    text_forbidden='GRANT pg_read_all_stats TO "{user}";',
+    texts_for="members of pg_read_all_stats",
+    text_cut="cut after 65,536 characters",
     no_what_if="there are no hypothetical indexes here (CREATE EXTENSION hypopg would give them)",
-    figures=("hit_ratio", "temp", "io"),
-    statement_findings=("pgss-", "query-id-off", "section-statement-statistics"),
+    figures=("hit_ratio", "temp", "io", "shared_read", "wal"),
+    statement_findings=("pgss-", "query-id-off", "statistics-reset", "section-statement-statistics"),
     replicas="pg_stat_replication",
     session_id="pid",
     keyless=".pgpass, peer or trust",
+    home_schema="public",
     whole_server=False,
     remedies={
         "stale-statistics": "Wrong row counts make it choose wrong joins and scans. ANALYZE reads a sample and takes "
@@ -47,6 +50,9 @@ WORDS = Words(
         "function-on-column": "Compare the bare column, or index the expression.",
         "correlated-subquery": "Compute it once for all rows (a join with a grouped sub-query, or a window function) "
         "or look rows up with LATERAL and an index.",
+        "reset-often": "Find what calls pg_stat_statements_reset() (another monitoring tool, a cron job), or what "
+        "makes the server crash",
+        "slow-reading": "lower pg_stat_statements.max",
         "n-plus-one": "a join, or WHERE key = ANY ($1).",
         "half-dropped-index": "REINDEX INDEX CONCURRENTLY brings it back",
     },

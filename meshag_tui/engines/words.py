@@ -1,0 +1,34 @@
+"""How an engine says what all engines have. Imports nothing of ours, so that a screen may speak before it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How an engine says what all have: for the screens, the command line and the advisor's texts.
+
+    `remedies` are by rule ("stale-statistics", "idle-in-transaction", …): what to do about it here, in a sentence or
+    two; names in braces in it are filled in by the rule.
+    """
+
+    name: str  # "PostgreSQL", "MySQL or MariaDB"
+    dialect: Literal["postgres", "mysql"]  # for highlighting
+    url: str  # examples, short enough for a field
+    counters: str  # where the figures of statements come from
+    index_uses: str  # what an index's `scans` count, for the head of a column: "scans", "row reads"
+    text_forbidden: str  # what lets us see the texts of other users' statements, with {user} in it
+    texts_for: str  # who may see them
+    text_cut: str  # what cut a statement's text
+    no_what_if: str  # why no index can be tried without making it
+    figures: tuple[str, ...]  # columns of the list of statements that this server can fill, beside those all have
+    statement_findings: tuple[str, ...]  # beginnings of the codes of findings about statements
+    replicas: str  # where the server shows who reads from it
+    session_id: str  # what the number of a session is called
+    keyless: str  # what lets us in where no password is given
+    home_schema: str | None  # that is left out of names; None: the connection's database
+    whole_server: bool  # the database may be left empty: then all are watched
+    remedies: Mapping[str, str]
