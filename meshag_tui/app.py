@@ -13,17 +13,17 @@ import gc
 import importlib
 import logging
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual._context import active_message_pump
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
-from textual.screen import Screen
 from textual.widgets import ContentSwitcher, Input
 
 from meshag_tui.screens.general import GeneralApp
@@ -34,6 +34,7 @@ from meshag_tui.text import use_ascii
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.guarded import crash_report
 from meshag_tui.widgets.page import Page
+from meshag_tui.widgets.screens import Dialog, MainScreen, failed_in
 from meshag_tui.widgets.states import LOADING, Condition, State
 from meshag_tui.widgets.status import ActionBar, StatusLine
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("meshag.screens")
 _OPENING = "opening"
 _FIRST_DATA_S = 3.0
+_FAILURE = "failure"
 
 
 def run(settings: Settings) -> int:
@@ -84,6 +86,7 @@ class MeshagApp(GeneralApp):
         self._given = bench
         self._collect = collect
         self._unsubscribe: Callable[[], None] | None = None
+        self._failing: weakref.WeakSet[DOMNode] = weakref.WeakSet()  # panes and dialogs that are taken away
 
     def compose(self) -> ComposeResult:
         yield StatusLine()
@@ -205,8 +208,13 @@ class MeshagApp(GeneralApp):
         Textual queues each key at the widget that has the focus when it arrives. Of keys that come in one breath (slow
         line, fast hand) the later ones would go to the widget the earlier ones just left, or be done to another.
         """
-        if isinstance(event, events.Key) and not event.is_forwarded and await self._done_at_once(event):
-            return
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            try:
+                if await self._done_at_once(event):
+                    return
+            except Exception as error:  # else it would end our own loop of messages
+                self._handle_exception(error)
+                return
         await super().on_event(event)
 
     async def _done_at_once(self, event: events.Key) -> bool:
@@ -218,18 +226,42 @@ class MeshagApp(GeneralApp):
             return True
         return await self._check_bindings(event.key)
 
-    # --- when a pane fails ------------------------------------------------------------------------------------------
+    # --- when a pane or a dialog fails ------------------------------------------------------------------------------
 
     def _handle_exception(self, error: Exception) -> None:
-        """A widget that fails takes its pane with it, not the application; the pane is made anew when asked for."""
+        """What fails, at work or in painting, takes its pane or its dialog with it, not the application.
+
+        The pane is made anew when it is asked for; of a dialog nothing is taken for an answer.
+        """
         pump = active_message_pump.get(None)
-        pane = next((pane for pane in self.panes.values() if _inside(pump, pane)), None)
-        if pane is None or self._exit:
+        # Keys are done in the application's own pump, painting in the screen's: there the error says whose it is.
+        node = pump if isinstance(pump, DOMNode) and not isinstance(pump, App | MainScreen) else failed_in(error)
+        nodes: list[DOMNode] = [] if node is None else node.ancestors_with_self
+        if any(each in self._failing for each in nodes):
+            return  # it goes already
+        dialog = next((each for each in nodes if isinstance(each, Dialog)), None)
+        pane = next((pane for pane in self.panes.values() if pane in nodes), None)
+        if self._exit or (dialog is None and pane is None) or (dialog is not None and dialog.id == _FAILURE):
             super()._handle_exception(error)
-            return
-        _LOG.error("%s failed\n%s", pane.place, crash_report(error))
-        del self.panes[pane.place]
-        self.call_later(self._bury, pane, self.failure_state(error))
+        elif dialog is not None:
+            self._failing.add(dialog)
+            _LOG.error("%s failed\n%s", type(dialog).__name__, crash_report(error))
+            self.call_later(self._put_away, dialog, self.failure_state(error))
+        elif pane is not None:
+            self._failing.add(pane)
+            _LOG.error("%s failed\n%s", pane.place, crash_report(error))
+            del self.panes[pane.place]
+            self.call_later(self._bury, pane, self.failure_state(error))
+
+    async def _put_away(self, dialog: Dialog[Any], state: State) -> None:
+        """Say what happened where the dialog was."""
+        from meshag_tui.widgets.dialog import error_dialog
+
+        while dialog in self.screen_stack:
+            await self.pop_screen()
+        said = error_dialog("This dialog failed, and nothing was taken from it", state.detail, state.remedy)
+        said.id = _FAILURE
+        self.push_screen(said)
 
     async def _bury(self, pane: Pane, state: State) -> None:
         """Say what happened where the pane was."""
@@ -239,9 +271,3 @@ class MeshagApp(GeneralApp):
         self._sync_lines()
         pane.display = False
         pane.remove()
-
-
-def _inside(pump: object, pane: DOMNode) -> bool:
-    if isinstance(pump, Screen) or not isinstance(pump, DOMNode):
-        return False
-    return pane in pump.ancestors_with_self

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from meshag_tui.text import glyphs, one_line
@@ -22,6 +21,7 @@ from meshag_tui.types import MeshagError
 from meshag_tui.widgets.dialog import Answer, dialog_css, sql_parts
 from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import Page, Piece, PlainLine
+from meshag_tui.widgets.screens import Dialog
 from meshag_tui.widgets.states import Condition, State
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def review_pieces(review: Review) -> list[Piece]:
     return [*said, ("", "\n")]
 
 
-class ApplyDialog(ModalScreen[str | None]):
+class ApplyDialog(Dialog[str | None]):
     """Asks for a review and for a deliberate yes to it. Returns the plan hash, None when it was left.
 
     Keys: r runs it, w accepts the warnings, y copies the statement, c, n or esc leave. Where a name must be typed

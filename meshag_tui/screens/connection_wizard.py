@@ -13,7 +13,6 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 from textual.worker import Worker
 
@@ -28,13 +27,14 @@ from meshag_tui.types import MeshagError, Target, UsageError
 from meshag_tui.widgets.dialog import Answer, dialog_css, sql_parts
 from meshag_tui.widgets.form import ChoiceField, Form
 from meshag_tui.widgets.page import Page, Piece, PlainLine
+from meshag_tui.widgets.screens import Dialog
 from meshag_tui.workflows.workbench import TestReport, Workbench
 
 _PASTED = 8
 """Characters that come at once only by pasting."""
 
 
-class ConnectionWizard(ModalScreen[str | None]):
+class ConnectionWizard(Dialog[str | None]):
     """Returns the id of the connection that was saved (or of the one that was there already), None when it was left.
 
     Adding begins with the instructions; editing with the form. In the form enter tests, and saves what was tested well.

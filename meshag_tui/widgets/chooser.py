@@ -9,13 +9,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import dialog_css
 from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import PlainLine
+from meshag_tui.widgets.screens import Dialog
 from meshag_tui.widgets.states import Condition, State
 from meshag_tui.widgets.table import Table
 
@@ -62,7 +62,7 @@ def fitting(typed: str, choices: Sequence[Choice]) -> list[Choice]:
     return [choice for _, choice in sorted(scored, key=lambda pair: -pair[0])]
 
 
-class Chooser(ModalScreen[str | None]):
+class Chooser(Dialog[str | None]):
     """Type to narrow, arrows to move, enter to take: returns the id, or None when it was left."""
 
     DEFAULT_CSS = (

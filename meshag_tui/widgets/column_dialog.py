@@ -9,11 +9,11 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import dialog_css
 from meshag_tui.widgets.page import PlainLine
+from meshag_tui.widgets.screens import Dialog
 from meshag_tui.widgets.table import Table
 
 
@@ -55,7 +55,7 @@ def offered(table: Table) -> list[Offered]:
     return made
 
 
-class ColumnDialog(ModalScreen[Arranged | None]):
+class ColumnDialog(Dialog[Arranged | None]):
     """Space shows or hides a column, enter takes what is marked, s that and the order by this one; esc leaves all."""
 
     DEFAULT_CSS = (

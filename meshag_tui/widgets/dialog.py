@@ -16,7 +16,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
@@ -24,6 +23,7 @@ from textual.widgets import Input
 from meshag_tui.text import fit, glyphs, one_line, width_of
 from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import Page, Piece, PlainLine
+from meshag_tui.widgets.screens import Dialog
 from meshag_tui.widgets.sql import laid_out, pieces
 
 PLAN_VALID_S = 20 * 60.0
@@ -141,7 +141,7 @@ class Confirmation:
         return said
 
 
-class ConfirmDialog(ModalScreen[bool]):
+class ConfirmDialog(Dialog[bool]):
     """Shows a `Confirmation` and returns True only for a deliberate yes.
 
     Keys: the confirmation's own key does it, c, n or esc leave it, y copies the SQL. Where a name must be typed, the
@@ -230,7 +230,7 @@ class ConfirmDialog(ModalScreen[bool]):
             self.dismiss(True)
 
 
-class TextDialog(ModalScreen[None]):
+class TextDialog(Dialog[None]):
     """A text to read and copy: the help, a full error, a prompt before it is sent. esc, q or enter close it."""
 
     DEFAULT_CSS = dialog_css("TextDialog")

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
@@ -20,6 +19,7 @@ from meshag_tui.text import fit, glyphs, one_line
 from meshag_tui.widgets.dialog import Answer, dialog_css
 from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import PlainLine
+from meshag_tui.widgets.screens import Dialog
 
 Check = Callable[[str], str | None]
 """What is wrong with a value, in a few words; None if nothing is."""
@@ -197,7 +197,7 @@ class Form(VerticalScroll):
         return not wrong
 
 
-class FormDialog(ModalScreen[dict[str, str] | None]):
+class FormDialog(Dialog[dict[str, str] | None]):
     """A form in a dialog; returns the values once every field is right, or None when it was left."""
 
     DEFAULT_CSS = dialog_css("FormDialog")

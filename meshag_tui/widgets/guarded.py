@@ -27,6 +27,7 @@ from textual.filter import LineFilter, Monochrome, NoColor
 from meshag_tui.text import mask_secrets, sanitise, size
 from meshag_tui.widgets.frame import Frame, Piece
 from meshag_tui.widgets.page import Page
+from meshag_tui.widgets.screens import MainScreen
 from meshag_tui.widgets.terminal import TerminalGuard, clipboard_sequence, erases_in_colour
 from meshag_tui.widgets.themes import NAMES, THEMES, choose_theme
 
@@ -139,6 +140,9 @@ class GuardedApp(App[None]):
             return await super().run_async(headless=True, **options)
         with self.guard:
             return await super().run_async(headless=False, **options)
+
+    def get_default_screen(self) -> Screen[Any]:
+        return MainScreen(id="_default")
 
     def get_driver_class(self) -> type[Driver]:
         wanted = super().get_driver_class()

@@ -15,6 +15,9 @@ from meshag_tui.store import connections
 from meshag_tui.store.database import Store
 from meshag_tui.store.remembered import recall
 from meshag_tui.types import DbType, MeshagError, Target, UsageError
+from meshag_tui.widgets.chooser import Chooser
+from meshag_tui.widgets.form import ChoiceField
+from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens.conftest import Open
 
@@ -176,6 +179,46 @@ async def test_a_pane_that_fails_leaves_the_application_alive(
         await desk.until("connection.added")
         await desk.press("1")
         await desk.until("stock")
+
+
+async def test_what_fails_in_painting_or_in_a_dialog_leaves_the_application_alive(
+    bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a shape nobody knows")
+
+    await bench.add_connection("shop", NOWHERE)
+    async with at_desk(bench) as desk:
+        await desk.press("1")
+        await desk.until("shop ")
+        for broken, keys, said in (
+            (Table, "j", "this screen failed"),
+            (ChoiceField, "i enter", "This dialog failed"),
+            (Chooser, "ctrl+p", "This dialog failed"),
+        ):
+            with monkeypatch.context() as patch:
+                patch.setattr(broken, "on_input_changed" if broken is Chooser else "render_line", fail)
+                for key in keys.split():
+                    await desk.press(key)
+                if broken is Table:
+                    desk.app.screen.refresh()
+                if broken is Chooser:
+                    await desk.type("q")
+                for _ in range(500):  # to look at the screen would paint it, and fail here
+                    if "a shape nobody knows" in caplog.text:
+                        break
+                    await desk.pilot.pause(0.02)
+            await desk.until(said)
+            assert "ValueError: a shape nobody knows" in desk.screen
+            caplog.clear()
+            await desk.press("escape", "7")
+            await desk.until("connection.added")
+            await desk.press("1")
+            await desk.until("shop ")
+        await desk.press("ctrl+p")
+        await desk.type("keys that")
+        await desk.until("All keys that work here")
+    assert desk.app.return_code in (None, 0)
 
 
 async def test_a_held_screen_shows_nothing_new_until_it_goes_on(bench: Workbench, at_desk: Open) -> None:

@@ -1,0 +1,45 @@
+"""Screens whose painting may fail: the application decides what becomes of it, and their messages go on.
+
+Textual paints in a timer of the screen; an error there would end the screen's own message loop, and with it the
+application, whichever widget it came from.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import TypeVar
+
+from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
+
+Result = TypeVar("Result")
+
+
+class MainScreen(Screen[None]):
+    """The screen behind all dialogs."""
+
+    def _compositor_refresh(self) -> None:
+        try:
+            super()._compositor_refresh()
+        except Exception as error:
+            self.app._handle_exception(error)
+
+
+class Dialog(ModalScreen[Result]):
+    """Base of the dialogs."""
+
+    def _compositor_refresh(self) -> None:
+        try:
+            super()._compositor_refresh()
+        except Exception as error:
+            self.app._handle_exception(error)
+
+
+def failed_in(error: BaseException) -> Widget | None:
+    """The innermost widget an error came through; None if it came through none."""
+    found: Widget | None = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        held = frame.f_locals.get("self")
+        if isinstance(held, Widget) and not isinstance(held, MainScreen):
+            found = held
+    return found
