@@ -36,6 +36,7 @@ class Column:
     name: str
     type: str
     length: int | None
+    width: int  # most bytes of a character
     auto_increment: bool
 
     @property
@@ -52,6 +53,7 @@ class Table:
     engine: str
     size_bytes: int | None
     created: int | None  # epoch s: when it was made, or last altered
+    most_key_bytes: int  # of one column in a key
     columns: Mapping[str, Column]
     keys: tuple[Key, ...]
 
@@ -84,12 +86,12 @@ async def find_table(server: Asked, schema: str, name: str) -> Table:
     found = next((row for row in rows if (row[0], row[1]) == (schema, name)), None)  # names may differ by case only
     if found is None:
         raise Refused(f"There is no table {schema}.{name}")
-    kind, engine, size, created = found[2:]
+    kind, engine, size, created, row_format, page = found[2:]
     if kind not in ("BASE TABLE", "SYSTEM VERSIONED"):
         raise Refused(f"{schema}.{name} is not a table: it is a {kind.lower()}")
     columns = {
-        column.lower(): Column(column, type_, length, "auto_increment" in extra.lower())
-        for in_schema, in_table, column, type_, length, extra in await server.fetch(
+        column.lower(): Column(column, type_, length, width or 1, "auto_increment" in extra.lower())
+        for in_schema, in_table, column, type_, length, width, extra in await server.fetch(
             load("change_columns"), (schema, name)
         )
         if (in_schema, in_table) == (schema, name)
@@ -97,7 +99,14 @@ async def find_table(server: Asked, schema: str, name: str) -> Table:
     if not columns:
         raise PermissionDenied(f"We may not see the columns of {schema}.{name}", "GRANT SELECT on it to this account")
     printed = await server.fetch(f"SHOW CREATE TABLE {quoted(schema)}.{quoted(name)}")
-    return Table(schema, name, str(engine), size, created, columns, keys_of(str(printed[0][1])))
+    return Table(
+        schema, name, str(engine), size, created, _most(row_format, page), columns, keys_of(str(printed[0][1]))
+    )
+
+
+def _most(row_format: str | None, page: int) -> int:
+    """What InnoDB takes of one column: 3072 bytes with pages of 16 kB, 767 in the row formats of old."""
+    return 767 if str(row_format).lower() in ("redundant", "compact") else min(3072, page * 3072 // 16384)
 
 
 async def foreign_keys(server: Asked, table: Table) -> tuple[Supported, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from meshag_tui.engines.mysql.catalogue import Asked
-from meshag_tui.engines.mysql.keys import Token, tokens, unquote
+from meshag_tui.engines.mysql.strict import Token, tokens, unquote
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ text, nothing else can be sent.
 from __future__ import annotations
 
 from meshag_tui.engines.base import Refused
-from meshag_tui.engines.mysql.keys import Key, Reader, Token, read_key, tokens
+from meshag_tui.engines.mysql.keys import Key, read_key
+from meshag_tui.engines.mysql.strict import Reader, Token, tokens
 from meshag_tui.types import (
     Analyze,
     Change,
@@ -76,7 +77,7 @@ def _analyzed(sql: str) -> tuple[str, str]:
     reader = Reader(_checked(sql))
     for word in ("ANALYZE", "NO_WRITE_TO_BINLOG", "TABLE"):
         _expect(reader, word)
-    return _table(reader, end=True)
+    return _table(reader)
 
 
 def _altered(sql: str, schema: str, table: str) -> list[list[Token]]:
@@ -104,7 +105,7 @@ def _altered(sql: str, schema: str, table: str) -> list[list[Token]]:
     reader = Reader(first[: head[-1] + 1])
     for word in ("ALTER", "TABLE"):
         _expect(reader, word)
-    if _table(reader, end=True) != (schema, table):
+    if _table(reader) != (schema, table):
         raise Refused("It is about another table")
     return [first[head[-1] + 1 :], *rest[1:]]
 
@@ -162,11 +163,11 @@ def _last_name(reader: Reader) -> str:
     return name
 
 
-def _table(reader: Reader, *, end: bool) -> tuple[str, str]:
+def _table(reader: Reader) -> tuple[str, str]:
     schema = reader.name()
     reader.sign(".")
     table = reader.name()
-    if end and not reader.ended:
+    if not reader.ended:
         raise Refused("It is about more than one table")
     return schema, table
 

@@ -154,8 +154,9 @@ def _part(column: IndexColumn, table: Table, words: bool) -> Part:
 
 def _length(column: IndexColumn, found: Column, table: Table) -> int | None:
     """The length of a prefix; None for one that would be the whole column, as the server has it."""
+    most = table.most_key_bytes // found.width  # MariaDB makes a shorter key of what is longer, without an error
     if column.opclass is None:
-        if found.base_type in _NEED_LENGTH:
+        if found.base_type in _NEED_LENGTH or (found.base_type in _PREFIXED and (found.length or 0) > most):
             raise Refused(
                 f"{table.full}.{found.name} is of type {found.type}: only a prefix of it can be indexed, as in (50)"
             )
@@ -166,6 +167,8 @@ def _length(column: IndexColumn, found: Column, table: Table) -> int | None:
     if found.base_type not in _PREFIXED:
         raise Refused(f"{table.full}.{found.name} is of type {found.type}: it has no prefix to index")
     length = int(given[1])
+    if length > most:
+        raise Refused(f"A prefix of {table.full}.{found.name} can have at most {most} characters")
     whole = found.base_type not in _NEED_LENGTH and found.length is not None and length >= found.length
     return None if whole else length
 

@@ -37,6 +37,8 @@ TABLES = (
     "CREATE TABLE `we``ird; -- tab` (`se``lect` INT PRIMARY KEY, `ünï % ,(` VARCHAR(9), `a b` INT)",
     "CREATE TABLE old (a INT, KEY a (a)) ENGINE = MyISAM",
     "CREATE TABLE parts (a INT, b INT, PRIMARY KEY (a)) PARTITION BY HASH (a) PARTITIONS 3",
+    "CREATE TABLE wide (id INT PRIMARY KEY, long_one VARCHAR(769), fits VARCHAR(768), bytes BLOB)",
+    "CREATE TABLE narrow (a VARCHAR(300)) ROW_FORMAT = COMPACT",
     "CREATE VIEW seen AS SELECT 1 AS a",
 )
 
@@ -88,6 +90,19 @@ async def test_every_part_of_an_index(shop: Shop) -> None:
     # A prefix that is the whole column is none, as the server has it.
     sql, _ = await shop.sql(shop.index("orders", IndexColumn("status", opclass="(20)"), name="Status"))
     assert sql == "`orders` ADD INDEX `Status` (`status`)"
+    for change in (
+        shop.index("wide", "fits", name="i"),
+        shop.index("wide", IndexColumn("long_one", opclass="(768)"), name="j"),
+        shop.index("wide", IndexColumn("bytes", opclass="(3072)"), name="k"),
+        shop.index("narrow", IndexColumn("a", opclass="(191)"), name="l"),
+    ):  # the longest there can be, and the server takes them as they are
+        rendered = await shop.session.render(change)
+        shop.schema.execute(rendered.sql)
+        table = change.spec.table
+        assert (
+            rendered.target["definition"].replace("INDEX", "KEY")
+            in shop.schema.fetch(f"SHOW CREATE TABLE {table}")[0][1]
+        )
     sql, _ = await shop.sql(shop.index("parts", "b"))
     assert sql == "`parts` ADD INDEX `parts_b_idx` (`b`)"
 
@@ -151,6 +166,10 @@ NO_INDEX = [
     (("orders", "note"), {}, r"only a prefix of it can be indexed, as in \(50\)"),
     (("orders", IndexColumn("at", opclass="(5)")), {}, "has no prefix"),
     (("orders", IndexColumn("note", opclass="(0)")), {}, "no length"),
+    (("orders", IndexColumn("note", opclass="(769)")), {}, "at most 768 characters"),
+    (("wide", "long_one"), {}, "only a prefix"),
+    (("wide", IndexColumn("bytes", opclass="(3073)")), {}, "at most 3072 characters"),
+    (("narrow", IndexColumn("a", opclass="(192)")), {}, "at most 191 characters"),
     (("orders", IndexColumn("note", opclass="text_ops")), {}, "no length"),
     (("orders", IndexColumn("lower(status)", is_expression=True)), {}, "expression"),
     (("orders", "at"), {"include": ("status",)}, "no INCLUDE"),
