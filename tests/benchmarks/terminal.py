@@ -21,12 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import psycopg
-
-from meshag_tui.demo.server import EmbeddedPostgres
+from meshag_tui.types import Target
 from tests.benchmarks.relay import Relay
-from tests.benchmarks.statements import run_statements
-from tests.benchmarks.sync import Bench, server
+from tests.benchmarks.servers import Postgres, Server
+from tests.benchmarks.sync import Bench
 from tests.rig.pty import Terminal
 
 LISTED = 10_000
@@ -189,34 +187,34 @@ def endings(home: Path) -> list[Figure]:
 
 def run() -> dict[str, list[Figure]]:
     results = {"version": version_cpu()}
-    with _filled() as (home, work, relay):
+    with _filled() as (home, running, relay):
         results["start"] = start(home)
         results["keys"] = keys(home)
         results["idle"] = idle(home)
         results["endings"] = endings(home)
         results["keys_slow_database"] = keys_slow_database(home, relay)
-        run_statements(work, LARGE)
+        running.run(LARGE)
         results["keys_during_sync"] = keys_during_sync(home)
     return results
 
 
 @contextmanager
-def _filled() -> Iterator[tuple[Path, psycopg.Connection[Any], Relay]]:
+def _filled() -> Iterator[tuple[Path, Server, Relay]]:
     """A home with a window of `LISTED` active queries of a server that is reached through a relay."""
-    with tempfile.TemporaryDirectory() as folder, server(LARGE + 2_000) as running:
-        assert running.port is not None
-        with Relay(running.port) as relay, psycopg.connect(running.dsn(), autocommit=True) as work:
-            run_statements(work, LISTED)
-            url = running.dsn(tcp=True).replace(f":{running.port}/", f":{relay.port}/")
-            asyncio.run(_fill(running, url, Path(folder), work))
-            yield Path(folder), work, relay
+    with tempfile.TemporaryDirectory() as folder, Postgres(LARGE + 2_000) as running:
+        port = Target.from_url(running.url).port
+        with Relay(port) as relay:
+            running.run(LISTED)
+            url = running.url.replace(f":{port}/", f":{relay.port}/")
+            asyncio.run(_fill(running, url, Path(folder)))
+            yield Path(folder), running, relay
 
 
-async def _fill(running: EmbeddedPostgres, url: str, home: Path, work: psycopg.Connection[Any]) -> None:
-    async with Bench(running, home, url=url) as bench:
+async def _fill(running: Server, url: str, home: Path) -> None:
+    async with Bench(url, home) as bench:
         for _ in range(3):
             await bench.sync()
-            await asyncio.to_thread(run_statements, work, LISTED)
+            await asyncio.to_thread(running.run, LISTED)
         await bench.settle()
         await bench.workbench.edit_connection(bench.connection.id, interval_s=60)
 
