@@ -525,8 +525,10 @@ async def test_two_processes_apply_the_same_suggestion_and_one_executes(
 
 
 async def test_by_keys_an_index_is_hidden_with_two_and_dropped_by_its_name(
-    desk: Desk, shop: Schema, settings: Settings
+    desk: Desk, mariadb: Schema, settings: Settings
 ) -> None:
+    shop = mariadb
+    shop.execute(*SHOP)
     before = definitions(shop)
     hide = await desk.suggest(shop, HideIndex(shop.name, "orders", "status"))
 
@@ -576,7 +578,9 @@ async def _dialog(pilot: Pilot[None], key: str) -> None:
     raise AssertionError(shown(pilot.app))
 
 
-async def test_by_commands(desk: Desk, shop: Schema, settings: Settings, commands: Commands) -> None:
+async def test_by_commands(desk: Desk, mysql: Schema, settings: Settings, commands: Commands) -> None:
+    shop = mysql
+    shop.execute(*SHOP)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(settings.home.parent),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pymysql
@@ -27,7 +28,7 @@ from meshag_tui.types import (
     ShowIndex,
     Target,
 )
-from tests.engines.mysql.conftest import Open
+from tests.engines.mysql.conftest import Listen, Open
 from tests.rig.mysql import ANSI_QUOTES, BINARY_LOG, PFS_OFF, Schema
 
 TABLES = (
@@ -413,7 +414,7 @@ def _slow(connection: pymysql.Connection[Any]) -> None:
         cursor.execute("SELECT COUNT(*), SLEEP(2.5) FROM orders WHERE id = 1")
 
 
-async def test_gates_of_a_quiet_server_let_through(shop: Schema) -> None:
+async def test_gates_of_a_quiet_server_let_through(shop: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
     async with hands(shop) as session:
         for change in (
             create(shop),
@@ -428,6 +429,10 @@ async def test_gates_of_a_quiet_server_let_through(shop: Schema) -> None:
         found = await rendered(shop, create(shop))
         assert _gate(await session.gates(create(shop), found, None), "free disk").state == "warn"
         assert _gate(await session.gates(create(shop), found, 10**18), "free disk").state == "block"
+        with monkeypatch.context() as patched:
+            patched.setattr(gate_checks, "_free_bytes", lambda folder: None)
+            unknown = _gate(await session.gates(create(shop), found, 1000), "free disk")
+            assert (unknown.value, unknown.state) == ("unknown", "warn")
         shop.execute("ALTER TABLE orders RENAME TO orders_old")
         assert _gate(await session.gates(create(shop), found, 1000), "name and equal indexes").state == "block"
 
@@ -571,6 +576,32 @@ def _replica(schema: Schema) -> Any:
         yield
     finally:
         connection._force_close()
+
+
+async def test_a_pooler_is_refused(shop: Schema, fake_server: Listen) -> None:
+    """What hands our statements to sessions of its own greets with a number that none of them has."""
+    there = Target.from_url(shop.owner_url)
+
+    async def pools(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, asks = await asyncio.open_connection(there.host, there.port)
+        head = await answers.readexactly(4)
+        greeting = await answers.readexactly(int.from_bytes(head[:3], "little"))
+        number = greeting.index(b"\0", 1) + 1
+        writer.write(head + greeting[:number] + (999_999).to_bytes(4, "little") + greeting[number + 4 :])
+        passing = asyncio.create_task(_pass(answers, writer))
+        await _pass(reader, asks)
+        asks.transport.abort()
+        await passing
+
+    async with fake_server(pools) as place:
+        with pytest.raises(Refused, match="connection pooler"):
+            async with ddl.connect_for_change(replace(there, host=place.host, port=place.port), Limits()):
+                pass
+
+
+async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
 
 
 async def test_names_are_right_under_any_mode_and_the_binary_log_has_the_change(
