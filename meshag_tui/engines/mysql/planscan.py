@@ -152,14 +152,19 @@ class Scans:
         scanned = number(table.get("rows_examined_per_scan", table.get("rows", 1)))
         filtered = number(table.get("filtered", 100.0)) / 100
         extra: dict[str, Any] = {"Strategy": access, "Rows Examined": scanned, "Filtered": filtered * 100}
+        size = self._around.sizes.get((schema or "", name or ""), Size(max(1.0, scanned)))
         rows = scanned if compared else scanned * filtered  # what a join buffer compares is the join's to count
         if name is not None and schema is not None and "Filter" in conditions:
             kept = self._around.keeps(schema, name, alias, conditions["Filter"])
             if kept is not None:
+                if (
+                    access == "index" and scanned < size.rows
+                ):  # a walk that a LIMIT ends: with what it finds, not before
+                    scanned = min(size.rows, scanned / max(kept, 1 / size.rows))
+                    extra["Rows Examined"] = scanned
                 rows, extra["Rows"] = scanned * kept, "from column statistics"
         if rows < 1:
             extra["Rows Per Loop"] = rows
-        size = self._around.sizes.get((schema or "", name or ""), Size(max(1.0, scanned)))
         index = table.get("key")
         if str(index).startswith("#hash#"):  # MariaDB's own, for a join
             index = str(index).removeprefix("#hash#").partition(":")[2] or None
@@ -167,7 +172,10 @@ class Scans:
         if isinstance(merge, dict):
             index = ", ".join(_merged(merge))
         total = self._mysql_cost(table, outer) if self._mysql else self._reckoned(table, access, scanned, size)
-        if not self._mysql:
+        if access == "index" and outer is None and scanned < size.rows:  # MySQL's own is of the whole walk all the same
+            total = min(total, reckoned.whole_index(size, scanned, bool(table.get("using_index")), self._costs))
+            extra["Cost"] = "reckoned"
+        elif not self._mysql:
             extra["Cost"] = "reckoned"
         if "cost" in table:
             extra["Server Cost"] = table["cost"]

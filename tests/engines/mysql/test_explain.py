@@ -403,3 +403,15 @@ async def test_texts_with_bytes_of_no_encoding_end_in_words(open_session: Open, 
     assert session.wire.gone is None
     plan = await session.explain("SELECT * FROM orders WHERE note = 'it''s \\'é\\\\' AND status = \"a\\\\b\"")
     assert plan.root.table == "orders" and plan.cost > 0
+
+
+async def test_a_walk_in_order_is_priced_until_it_has_found_enough(open_session: Open, schema: Schema) -> None:
+    """MariaDB takes it that the first rows of an index all meet the condition, and calls the walk nearly free."""
+    session = await opened(open_session, schema)
+    walked = await session.explain(
+        "SELECT id, note FROM orders WHERE customer_id = 5 ORDER BY created_at DESC LIMIT 10"
+    )
+    whole = await session.explain("SELECT id, note FROM orders WHERE customer_id = 5")
+    assert walked.cost > 0.5 * whole.cost
+    few = await session.explain("SELECT id, note FROM orders ORDER BY created_at DESC LIMIT 10")
+    assert few.cost < 0.1 * whole.cost
