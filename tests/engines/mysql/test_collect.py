@@ -48,12 +48,13 @@ async def test_statements_in_true_milliseconds(my: Schema, open_session: Open) -
     before = time.time() * 1000
     for number in range(3):
         my.execute(f"SELECT * FROM t WHERE a = {number} ORDER BY b", "SELECT SLEEP(0.2)")
+    elapsed = time.time() * 1000 - before
     snapshot = await session.collect()
     found = await by_text(session, snapshot)
     sleeping = found["SELECT `SLEEP` (?)"]
     assert sleeping["calls"] == 3
-    assert sleeping["total_time_ms"] == pytest.approx(600, rel=0.1)
-    assert sleeping["min_time_ms"] == pytest.approx(200, rel=0.1)
+    assert 598 <= sleeping["total_time_ms"] <= elapsed
+    assert 199 <= sleeping["min_time_ms"] <= sleeping["max_time_ms"] <= elapsed
     assert before - 2000 < sleeping["stats_since"] < time.time() * 1000 + 2000
     (reading,) = (row for text, row in found.items() if text.startswith("SELECT * FROM `t` WHERE"))
     assert (reading["calls"], reading["rows"], reading["no_index_calls"]) == (3, 2, 3)
