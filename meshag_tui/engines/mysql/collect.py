@@ -6,6 +6,7 @@ connection or a passed deadline ends the whole reading.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
@@ -89,7 +90,7 @@ class _Collection:
         if indexes is not None:  # the constraints are theirs, and half a structure would look like a change
             structure = await self._section("schema", schema.structure(self.wire, self.server, indexes))
         if indexes is not None and tables is not None:
-            indexes = relations.joined(indexes, tables)
+            indexes = await asyncio.to_thread(relations.joined, indexes, tables)
         sequences = relations.sequences(structure.numbering, following, self.server) if structure and read else None
         return indexes, tables, structure, sequences
 

@@ -10,7 +10,7 @@ from meshag_tui.engines.base import EngineError, PermissionDenied
 from meshag_tui.engines.mysql import capabilities, relations, statements
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.remedies import file_step, running_step
-from meshag_tui.engines.mysql.scope import INTERNAL
+from meshag_tui.engines.mysql.scope import INTERNAL, watcher
 from meshag_tui.engines.mysql.setup import setup_sql
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.texts import is_cut, longest
@@ -95,7 +95,8 @@ async def _hidden_schemas(session: MysqlSession) -> tuple[str, ...]:
 async def _cut(session: MysqlSession) -> int:
     most = longest(session.server)
     rows = await session.fetch(load("long_digests"), {"length": int(most * _SHORTEST), "internal": INTERNAL})
-    return sum(is_cut(text, most) for _, text in rows)
+    watched = watcher(session.server)
+    return sum(is_cut(text, most) for schema, text in rows if watched(schema))
 
 
 def _server(seen: _Examination) -> Iterator[Finding]:
@@ -204,7 +205,8 @@ def _statements(seen: _Examination) -> Iterator[Finding]:
         yield Finding(
             "digest-length",
             "degraded",
-            f"{seen.cut} statements are longer than the server looks: several may be counted as one",
+            f"{seen.cut} statement{' is' if seen.cut == 1 else 's are'} longer than the server looks: several may be "
+            "counted as one",
             f"Digests are made of the first {most:,} bytes of tokens. There is no advice on these statements",
             file_step(server, "max_digest_length", str(most * 4))
             + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,7 +102,6 @@ async def read(wire: Wire) -> Server:
         NoSuchDatabase: the target names a schema that is not there, or of which we may see nothing.
     """
     target, mysql = wire.target, wire.flavour == "MySQL"
-    begin = time.monotonic()
     home = "performance_schema" if mysql else "information_schema"
     query = load("server").format(
         variables=f"{home}.{'global_variables' if mysql else 'GLOBAL_VARIABLES'}",
@@ -113,7 +111,6 @@ async def read(wire: Wire) -> Server:
     )
     asked = {"database": target.database, "status": STATUS, "variables": SETTINGS}
     parts = _parts(await wire.fetch(query, asked))
-    latency_ms = (time.monotonic() - begin) * 1000
     server, settings, status = parts["server"], parts["variable"], parts["status"]
     flavour, version = flavour_and_version(server["version"])
     if target.database and not server["schema"]:
@@ -146,7 +143,7 @@ async def read(wire: Wire) -> Server:
             stats_reset=None,  # known when the counters are read
             objects_reset=started_at,  # they live as long as the server, and never longer
         ),
-        latency_ms=latency_ms,
+        latency_ms=wire.latency_ms,
         tls=wire.tls,
         settings=settings,
         block_size=int(settings.get("innodb_page_size", 16384)),

@@ -6,6 +6,7 @@ for all tables when the server starts. `counted_since` says when.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -88,7 +89,7 @@ async def storage(wire: Wire, server: Server) -> Storage:
     mysql = server.flavour == "MySQL"
     parts = {
         "tablestats": "INNODB_TABLESTATS" if mysql else "INNODB_SYS_TABLESTATS",
-        "tables": "INNODB_TABLES" if mysql else "INNODB_SYS_TABLES",
+        "spaces": "INNODB_TABLESPACES" if mysql else "INNODB_SYS_TABLES",  # MySQL's list of tables is ten times as dear
         "schema_name": file_part("SUBSTRING_INDEX(t.NAME, '/', 1)", server),
         "table_name": file_part("SUBSTRING_INDEX(SUBSTRING_INDEX(t.NAME, '/', -1), '#', 1)", server),
     }
@@ -156,10 +157,14 @@ async def indexes(wire: Wire, server: Server, used: Uses, stored: Storage) -> tu
         return []
 
     await wire.fetch(query, names(database), shape=shape)
-    found: list[IndexStats] = []
-    for table, rows in sorted(by_table.items()):
-        found.extend(_of_table(table, rows, used, stored, server.facts.block_size))
-    return tuple(found)
+
+    def made() -> tuple[IndexStats, ...]:
+        page = server.facts.block_size
+        return tuple(
+            index for table, rows in sorted(by_table.items()) for index in _of_table(table, rows, used, stored, page)
+        )
+
+    return await asyncio.to_thread(made)
 
 
 def _of_table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ async def structure(wire: Wire, server: Server, indexes: Iterable[IndexStats]) -
         return []
 
     await wire.fetch(query, names(database), shape=shape)
-    return _structure(parts, indexes)
+    return await asyncio.to_thread(_structure, parts, indexes)
 
 
 def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: Iterable[IndexStats]) -> Structure:

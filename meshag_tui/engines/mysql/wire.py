@@ -42,6 +42,7 @@ class Wire:
         self.limits = limits
         self.statements = 0
         self.gone: str | None = None
+        self.latency_ms = 0.0  # of the first statement, which is next to no work for the server
         self.flavour: Flavour
         self.flavour, self.version = flavour_and_version(line.server_version)
         self.tls = _cipher(line)
@@ -60,8 +61,10 @@ class Wire:
         try:
             assigned = settings(wire.flavour)
             names = ", ".join(f"{quoted(name)} = %s" for name in assigned)
-            left = limits.connect_s - (asyncio.get_running_loop().time() - begin)
-            await wire.fetch(f"SET SESSION {names}", list(assigned.values()), deadline_s=max(0.1, left))
+            asked = asyncio.get_running_loop().time()
+            left = max(0.1, limits.connect_s - (asked - begin))
+            await wire.fetch(f"SET SESSION {names}", list(assigned.values()), deadline_s=left)
+            wire.latency_ms = (asyncio.get_running_loop().time() - asked) * 1000
         except BaseException:
             wire.close()
             raise

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
 
+import pymysql
 import pytest
 
 from meshag_tui.engines.base import Limits
@@ -379,6 +381,32 @@ async def test_texts_have_no_literals_and_each_key_has_one(my: Schema, open_sess
     assert found.fingerprint
     assert any(text.text == "SHOW TABLES" and text.internal for text in texts.values())
     assert await session.texts([]) == ()
+
+
+async def test_texts_of_every_character_set(my: Schema, open_session: Open) -> None:
+    """Bytes that are nobody's text end neither the counters nor the other texts."""
+    my.execute("CREATE TABLE `größe` (`naïve €` varchar(10))", "SELECT `naïve €` FROM `größe`")
+    for charset in ("latin1", "gbk", "utf8mb4"):
+        with my.connect(charset=charset) as connection:
+            connection.query("SET NAMES " + charset)
+            for text in (
+                b"SELECT 1 AS `\xe9\xff`",
+                b"SELECT '\xff\xfe' AS b",
+                b"SELECT `\xc3\xa4\x81` FROM \xff",
+                b"SELECT \xff\xfe\x00 1",
+            ):
+                with contextlib.suppress(pymysql.MySQLError, UnicodeDecodeError):
+                    connection._execute_command(3, text)
+                    connection._read_query_result()
+    session = await open_session(my.monitor_url)
+    snapshot = await session.collect()
+    rows = rows_of(snapshot)
+    texts = {text.key: text for text in await session.texts(rows)}
+    assert set(texts) == set(rows)
+    assert any(text.text == "SELECT `naïve €` FROM `größe`" and text.state == "ok" for text in texts.values())
+    for text in texts.values():
+        (text.text or "").encode("utf-8")
+    assert not snapshot.warnings
 
 
 def test_figures_that_wrapped_are_not_measured() -> None:

@@ -3,4 +3,4 @@
 -- Names of the first two are file names: {schema_name} and {table_name} turn them back where the server can.
 SELECT 'modified', {schema_name}, {table_name}, NULL, t.MODIFIED_COUNTER FROM information_schema.{tablestats} t
 UNION ALL
-SELECT 'own file', {schema_name}, {table_name}, NULL, 1 FROM information_schema.{tables} t WHERE t.SPACE_TYPE = 'Single'
+SELECT 'own file', {schema_name}, {table_name}, NULL, 1 FROM information_schema.{spaces} t WHERE t.SPACE_TYPE = 'Single'
