@@ -1,7 +1,7 @@
 """The tables and views that a statement names, found by its words: bounded in time, and without a parser.
 
-In: the words of a statement. Out: each place where a table may stand, with its name. Names of WITH queries, and the
-aliases that DELETE … USING names first, are none.
+In: the words of a statement. Out: each place where a table may stand, with its name. The aliases that DELETE … USING
+names first are none.
 """
 
 from __future__ import annotations
@@ -14,18 +14,7 @@ from meshag_tui.engines.mysql.lexer import Token
 
 _CLAUSES = frozenset(
     (
-        "select",
-        "set",
-        "where",
-        "group",
-        "having",
-        "order",
-        "limit",
-        "for",
-        "into",
-        "window",
-        "values",
-        "with",
+        *("select", "set", "where", "group", "having", "order", "limit", "for", "into", "window", "values", "with"),
         "duplicate",
     )
 )
@@ -34,13 +23,17 @@ _BEFORE_FACTORS = frozenset(("from", "join", "straight_join", "lateral", ",", "(
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table or view as a text names it. `at` is the place of its name among the words of the text."""
+    """A table or view as a text names it. `at` is the place of its name among the words of the text.
+
+    `common` is one with the name of a WITH query: most often that query, but within it a table or view of that name.
+    """
 
     schema: str | None
     name: str
     at: int = -1
     quoted: bool = False
     alias: str | None = None
+    common: bool = False
 
 
 def named(parts: Sequence[Token]) -> list[Relation]:
@@ -96,8 +89,9 @@ def _named_at(parts: Sequence[Token], at: int, own: frozenset[str], found: list[
     name = parts[place].name or ""
     follows = parts[place + 1].text if place + 1 < len(parts) else ""
     is_function = schema is None and follows == "(" and parts[place].word == "json_table"
-    if not is_function and not (schema is None and name.lower() in own) and name.lower() != "dual":
-        found.append(Relation(schema, name, place, parts[place].kind == "quoted", _alias(parts, place + 1)))
+    if not is_function and name.lower() != "dual":
+        common = schema is None and name.lower() in own
+        found.append(Relation(schema, name, place, parts[place].kind == "quoted", _alias(parts, place + 1), common))
     return place + 1
 
 

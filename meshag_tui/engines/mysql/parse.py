@@ -146,7 +146,7 @@ def is_internal(text: str) -> bool:
         return first not in _WORKING_UTILITIES and not fills
     if kind != "select":
         return False
-    found = named(parts)
+    found = [one for one in named(parts) if not one.common]
     if found:
         return all((one.schema or "").lower() in SYSTEM_SCHEMAS for one in found)
     asked = [one for one in parts if one.kind in ("name", "variable", "quoted")]
@@ -157,7 +157,8 @@ def relations(text: str) -> tuple[Relation, ...]:
     """The tables and views a text names, each once, in order; names of its own WITH queries left out."""
     found: dict[tuple[str | None, str], Relation] = {}
     for one in named(words(text)):
-        found.setdefault((one.schema, one.name), Relation(one.schema, one.name))
+        if not one.common:
+            found.setdefault((one.schema, one.name), Relation(one.schema, one.name))
     return tuple(found.values())
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import PermissionDenied
+from meshag_tui.engines.base import PermissionDenied, ServerFault
 from meshag_tui.engines.mysql import parse
 from meshag_tui.engines.mysql.errors import account, quoted
 from meshag_tui.engines.mysql.lexer import Token, words
@@ -39,43 +39,58 @@ class Surveyed:
 
 
 async def survey(session: MysqlSession, parts: Sequence[Token], schema: str | None) -> Surveyed:
-    """Look up every table and view that a statement names; those that are not there are left out.
+    """Look up every table and view that a statement names, and what its views are over.
 
     Raises:
+        ServerFault: one of them is not there, or not ours to see: a view that we cannot see we cannot check.
         PermissionDenied: it reads a view whose definition is not ours to see.
     """
     places = named(parts)
     wanted = {(one.schema or schema or "", one.name) for one in places}
     kinds, sizes = await _tables(session, wanted)
     names: dict[int, str] = {}
+    any_case = session.facts.settings.get("lower_case_table_names", "0") != "0"
     for one in places:
         home = one.schema or schema or ""
-        if (home, one.name) not in kinds and not one.quoted:
+        if (home, one.name) not in kinds and (any_case or not (one.quoted or one.common)):
             true = await _in_any_case(session, home, one.name)
             if true is not None:
-                names[one.at] = true
                 wanted.add((home, true))
-    if names:
+                if not one.common:
+                    names[one.at] = true
+    if len(wanted) > len(kinds):
         kinds, sizes = await _tables(session, wanted)
+    needed = [one for one in places if not one.common]
+    _all_there({(one.schema or schema or "", names.get(one.at, one.name)) for one in needed}, kinds)
     views: dict[Key, str] = {}
     for _ in range(_VIEWS_DEEP):
         new = [key for key, kind in kinds.items() if kind == "VIEW" and key not in views]
         if not new:
             break
         views |= await _views(session, new)
-        below = {(one.schema or key[0], one.name) for key in new for one in named(words(views[key]))}
+        inside = [(key, one) for key in new for one in named(words(views[key]))]
+        below = {(one.schema or key[0], one.name) for key, one in inside}
         more, more_sizes = await _tables(session, below - set(kinds))
         kinds, sizes = kinds | more, sizes | more_sizes
+        _all_there({(one.schema or key[0], one.name) for key, one in inside if not one.common}, kinds)
+    else:
+        raise ServerFault("Its views are over views too many times to be looked into")
     columns = await _columns(session, kinds)
     types = {(*key, name): kind for key, known in columns.items() for name, kind in known.values()}
-    homes = {one.alias or one.name: (one.schema or schema or "", names.get(one.at, one.name)) for one in places}
+    homes = {one.alias or one.name: (one.schema or schema or "", names.get(one.at, one.name)) for one in needed}
     aliases = {alias: key for alias, key in homes.items() if key in sizes}
     return Surveyed(Catalogue(schema, columns, views), sizes, types, names, aliases)
 
 
+def _all_there(wanted: Collection[Key], kinds: Mapping[Key, str]) -> None:
+    for schema, name in sorted(wanted):
+        if (schema, name) not in kinds:
+            raise ServerFault(f"There is no table {schema}.{name}, or it is not ours to see")
+
+
 async def home_of(session: MysqlSession, parts: Sequence[Token]) -> str | None:
     """The schema in which a statement's unqualified tables are: the connection's own, else the one with all of them."""
-    names = sorted({one.name for one in named(parts) if one.schema is None})
+    names = sorted({one.name for one in named(parts) if one.schema is None and not one.common})
     own = session.facts.database
     if own and own not in parse.SYSTEM_SCHEMAS:
         return own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -10,7 +11,7 @@ from meshag_tui.engines.base import EngineError, Limits, PermissionDenied, Refus
 from meshag_tui.engines.mysql.session import MysqlSession
 from meshag_tui.plan import Plan
 from tests.engines.mysql.conftest import Open
-from tests.rig.mysql import PFS_OFF, Schema
+from tests.rig.mysql import ANSI_QUOTES, PFS_OFF, Schema
 
 SCHEMA = [
     """CREATE TABLE customers (id int PRIMARY KEY AUTO_INCREMENT, email varchar(120) NOT NULL, country char(2),
@@ -46,6 +47,8 @@ FUNCTIONS = [
     "CREATE FUNCTION kind(x int) RETURNS int DETERMINISTIC NO SQL RETURN x + 1",
     "CREATE FUNCTION any_value(x int) RETURNS int DETERMINISTIC NO SQL RETURN x",  # MySQL's own, not MariaDB's
     "CREATE VIEW calling AS SELECT kind(id) AS k FROM victim",
+    "CREATE VIEW sleeping AS SELECT sleep(4) AS k",
+    "CREATE VIEW sleeping_below AS SELECT k FROM sleeping",
 ]
 
 
@@ -221,7 +224,27 @@ CORPUS = [
     "SELECT * FROM victim WHERE id = {schema}.lying()",
     "SELECT * FROM victim WHERE id = {schema} . `destroy` ()",
     "SELECT * FROM (SELECT kind(3) k) d",
+    "SELECT * FROM sleeping",
     "SELECT * FROM calling",
+    "SELECT * FROM sleeping_below",
+    "SELECT * FROM Sleeping",
+    "SELECT * FROM (sleeping)",
+    "SELECT * FROM victim JOIN (sleeping, orders)",
+    "SELECT (SELECT max(k) FROM sleeping) FROM victim",
+    "WITH victim AS (SELECT * FROM sleeping) SELECT * FROM victim",
+    "TABLE sleeping",
+    "WITH sleeping AS (SELECT * FROM sleeping) SELECT * FROM sleeping",
+    "WITH sleeping AS (SELECT 1 AS k) SELECT * FROM {schema}.sleeping",
+    "SELECT * FROM {OJ sleeping LEFT JOIN victim ON victim.id = k}",
+    "SELECT * FROM victim, LATERAL (SELECT * FROM sleeping) l",
+    "SELECT * FROM victim STRAIGHT_JOIN sleeping",
+    "SELECT * FROM victim NATURAL JOIN sleeping",
+    "SELECT * FROM ((sleeping))",
+    "SELECT * FROM ((SELECT * FROM sleeping)) c",
+    "(SELECT * FROM sleeping)",
+    "SELECT 1 UNION TABLE sleeping",
+    "SELECT 1 UNION (TABLE sleeping)",
+    "SELECT * FROM victim WHERE id IN (TABLE sleeping)",
     "SELECT * FROM victim WHERE id = unknown_udf(1)",
     "WITH destroy (a) AS (SELECT 1) SELECT destroy(), a FROM destroy",
     "SELECT NEXTVAL(s)",
@@ -383,12 +406,21 @@ async def test_a_sample_reads_no_more_than_it_says(open_session: Open, schema: S
     assert keyless["d"].common_values == ("5",) and keyless["e"].common_values == ("12:00:01",)
 
 
-async def test_without_performance_schema_plans_are_made_all_the_same(open_session: Open, private_my) -> None:  # type: ignore[no-untyped-def]
-    schema = private_my("MariaDB", PFS_OFF)
+async def test_a_server_set_up_otherwise_plans_all_the_same(
+    open_session: Open, private_my: Callable[..., Schema]
+) -> None:
+    """Without performance_schema, with quotes around names by default, and with table names in any case."""
+    schema = private_my("MariaDB", {**PFS_OFF, **ANSI_QUOTES}, lower_case_table_names=1)
     schema.execute(*SCHEMA)
     session = await opened(open_session, schema)
-    plan = await session.explain("SELECT * FROM `orders` WHERE `customer_id` = ?")
-    assert plan.mode == "custom" and plan.root.conditions["Filter"].startswith("orders.customer_id = ")
+    plan = await session.explain('SELECT * FROM `Orders` WHERE `customer_id` = ? AND status = "done"')
+    assert plan.mode == "custom" and plan.root.table == "orders"
+    assert plan.root.extra["Rows"] == "from column statistics"
+    assert {(one.table, one.column) for one in session.predicates(plan)} == {
+        ("orders", "customer_id"),
+        ("orders", "status"),
+    }
+    assert (await session.explain("SELECT * FROM EVENT e WHERE e.id = ?")).root.table == "event"
 
 
 async def test_texts_with_bytes_of_no_encoding_end_in_words(open_session: Open, schema: Schema) -> None:
