@@ -24,7 +24,7 @@ GRANT SELECT ON mysql.innodb_table_stats TO {user};
 """
 _ONE = """\
 -- May read tables: without it the server does not show them, and EXPLAIN of a SELECT checks the rights of the statement
--- though it does not run it. EXPLAIN of INSERT, UPDATE and DELETE would need those rights too, and is left out.
+-- though it does not run it. Of INSERT, UPDATE and DELETE only what they read is planned.
 GRANT SELECT, SHOW VIEW ON {database}.* TO {user};
 """
 _ALL = """\
