@@ -149,7 +149,10 @@ def test_without_performance_schema_nothing_looks_empty(private_my: Private, mes
     report = must("sync", "shop")
     assert (report["tables"], report["indexes"]) == (1, 2)
     assert [finding["code"] for finding in report["warnings"]] == ["performance-schema-off"]
-    assert meshag("queries", "shop", "--json").document == []
+    told = meshag("queries", "shop")
+    assert told.code == 0 and "performance_schema is off" in told.out and "No statement ran" not in told.out
+    told = meshag("queries", "shop", "--json")
+    assert told.document == [] and "performance_schema is off" in told.err
     assert not any(row["unused"] for row in must("indexes", "shop"))
     told = meshag("doctor", "shop", "--json")
     assert told.code == 1, "something is missing"

@@ -64,10 +64,11 @@ async def read(wire: Wire, server: Server) -> Reading:
 
     The table drops nothing, so the oldest entry moves only when all were dropped: that is the time of the last reset.
     Left out, and counted as hidden: what ran in the server's own schemas, our sessions among it, and what overflowed.
+    The time of the latter is part of the server's total, though nobody can tell whose it is; that of the former is not.
     """
     shaper = _Shaper(server)
     rows = await wire.fetch(load("statements"), shape=shaper.shape)
-    statements = Statements(COLUMNS, rows, shaper.hidden, shaper.hidden_time_ms)
+    statements = Statements(COLUMNS, rows, shaper.hidden, shaper.lost_time_ms)
     lost = int(server.status.get("Performance_schema_digest_lost", 0))
     unattributed = Unattributed(shaper.lost_calls, shaper.lost_time_ms, shaper.all_time_ms, lost)
     return Reading(statements, shaper.oldest, unattributed, shaper.digests)
@@ -81,7 +82,7 @@ class _Shaper:
         # MariaDB keeps whole seconds: rounded up, an entry never seems older than it is.
         self._round_up = _WHOLE_SECOND_MS if server.flavour == "MariaDB" else 0
         self.hidden = self.digests = self.lost_calls = 0
-        self.hidden_time_ms = self.lost_time_ms = self.all_time_ms = 0.0
+        self.lost_time_ms = self.all_time_ms = 0.0
         self.oldest: int | None = None
 
     def shape(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -104,7 +105,6 @@ class _Shaper:
             elif schema not in INTERNAL:
                 continue  # another database's
             self.hidden += 1
-            self.hidden_time_ms += time_ms
         return shaped
 
 
