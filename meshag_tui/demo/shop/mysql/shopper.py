@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 
 import asyncmy
 
+from meshag_tui.demo.jobs import ORDERS, PRODUCTS
 from meshag_tui.demo.shop.mysql import connect
 from meshag_tui.demo.shopper import Dialect, Shopper
 
@@ -16,7 +17,16 @@ from meshag_tui.demo.shopper import Dialect, Shopper
 async def find_receipt(shopper: Shopper) -> None:
     """A clerk types a receipt's number, and the program sends it as a number: no index on text serves that."""
     await shopper.run(
-        "SELECT id, order_id, amount_cents FROM shop.payments WHERE receipt = %s", 100_000 + shopper.one_of(140_000)
+        "SELECT id, order_id, amount_cents FROM shop.payments WHERE receipt = %s", 100_000 + shopper.one_of(ORDERS)
+    )
+
+
+async def correct_price(shopper: Shopper) -> None:
+    """A clerk corrects the latest price of a product, in a table whose rows nothing tells apart."""
+    await shopper.run(
+        "UPDATE shop.price_history SET price_cents = %s WHERE product_id = %s ORDER BY valid_from DESC LIMIT 1",
+        shopper.chance.randrange(199, 50_000),
+        shopper.one_of(PRODUCTS),
     )
 
 
@@ -29,7 +39,7 @@ DIALECT = Dialect(
     " JOIN shop.products p ON p.id = i.product_id JOIN shop.categories c ON c.id = p.category_id"
     " WHERE o.placed_at > now() - INTERVAL %s DAY AND o.status <> 'cancelled'"
     " GROUP BY c.name, month ORDER BY month DESC, cents DESC",
-    office=((find_receipt, 3),),
+    office=((find_receipt, 3), (correct_price, 1)),
 )
 
 

@@ -1,0 +1,97 @@
+"""A DBA's session on the command line, against real MySQL and MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshag_tui.demo.mysqld import MARIADB
+from meshag_tui.demo.place import ServerUnavailable
+from meshag_tui.demo.shop import mysql as planted
+from tests.cli.conftest import Meshag
+from tests.rig.mysql import Schema, installation
+
+Must = Callable[..., Any]
+
+
+@pytest.fixture
+def shop(my: Schema) -> Schema:
+    """Orders of customers, looked up by a column without an index, and an index twice."""
+    customers = ", ".join(f"({n}, 'c{n % 50}')" for n in range(2_000))
+    orders = ", ".join(f"({n}, {n % 10_000}, {n % 1_000})" for n in range(100_000))
+    my.execute(
+        "CREATE TABLE customers (id int PRIMARY KEY, country varchar(9), KEY one (country), KEY two (country))",
+        "CREATE TABLE orders (id int PRIMARY KEY, customer_id int NOT NULL, total int)",
+        f"INSERT INTO customers VALUES {customers}",
+        f"INSERT INTO orders VALUES {orders}",
+        "ANALYZE TABLE customers, orders",
+    )
+    return my
+
+
+def test_from_nothing_to_applied_and_undone(shop: Schema, must: Must, meshag: Meshag) -> None:
+    def tables() -> list[tuple[Any, ...]]:
+        return [shop.fetch(f"SHOW CREATE TABLE {name}")[0] for name in ("customers", "orders")]
+
+    must("connections", "add", "shop", shop.owner_url)
+    assert must("connections", "test", "shop")["engine"] == shop.flavour
+    assert must("sync", "shop")["tables"] == 2
+    shop.execute(*[f"SELECT * FROM orders WHERE customer_id = {customer}" for customer in range(30)])
+    must("sync", "shop")
+
+    queries = must("queries", "shop", "--window", "24h", "--sort", "total_time", "--limit", "50")
+    (lookup,) = [row for row in queries if "`customer_id` = ?" in (row["text"] or "")]
+    assert lookup["calls"] == 30 and lookup["rows"] == 300
+
+    known = {row["index"]: row for row in must("indexes", "shop")}
+    assert known["PRIMARY"]["primary"] and not known["one"]["primary"]
+    assert {known["one"]["duplicate_of"], known["two"]["duplicate_of"]} == {None, "one"}
+    sizes = {row["table"]: row for row in must("tables", "shop")}
+    assert set(sizes) == {"customers", "orders"}
+
+    found = must("suggest", "shop", "--no-llm")
+    (missing,) = [row for row in found if row["rule"] == "missing-index"]
+    assert missing["table"] == "orders" and missing["query_ids"] == [lookup["id"]]
+    (twin,) = [row for row in found if row["rule"] == "duplicate-index"]
+    assert "ALTER INDEX `two`" in twin["sql"], "it is hidden before it is dropped"
+
+    before = tables()
+    for suggestion in (missing, twin):
+        shown = must("apply", suggestion["id"], "--dry-run")
+        assert shown["sql"] == suggestion["sql"] and "LOCK=NONE" in shown["sql"] and not shown["blocked"]
+        assert tables() == before
+        assert must("apply", suggestion["id"], "--yes")["state"] == "done"
+        assert tables() != before
+        must("undo", suggestion["id"], "--yes")
+        assert tables() == before
+
+    (health,) = must("doctor", "shop")["connections"]
+    assert not [finding for finding in health["findings"] if finding["severity"] in ("missing", "degraded")]
+    must("connections", "edit", "shop", "--url", shop.monitor_url)
+    must("sync", "shop")
+    refused = meshag("apply", missing["id"], "--yes")
+    assert refused.code == 1 and "GRANT" in refused.err
+
+
+@pytest.mark.slow
+def test_the_demo_finds_what_was_planted(must: Must, meshag: Meshag) -> None:
+    try:
+        installation(MARIADB)
+    except ServerUnavailable as missing:
+        pytest.skip(str(missing))
+    found = must("demo", "--engine", "mariadb", "--headless", "--seconds", "8", timeout_s=110)
+    # Whether an index is used takes a month to know.
+    rules = {problem.rule for problem in planted.PLANTED} - {"unused-index"}
+    assert rules <= {row["rule"] for row in found["suggestions"]}
+    assert found["executed"] > 50 and found["syncs"] >= 2 and found["queries"]
+    assert not (meshag.home / "meshag.db").exists(), "the user's own store is left alone"
+
+
+def test_the_demo_says_what_is_not_here(meshag: Meshag, tmp_path: Path) -> None:
+    answer = meshag("demo", "--engine", "mysql", "--headless", environment={"PATH": str(tmp_path)})
+    if answer.code == 0:
+        pytest.skip("MySQL is installed on this machine")
+    assert answer.code == 1 and "install mysql-server" in answer.err and answer.err.count("\n") == 1
