@@ -169,6 +169,17 @@ def _instruments(server: Server, observing: Observing) -> Iterator[Finding]:
                 f"'{TABLE_IO}=ON'",
             ),
         )
+    if server.lost_objects:
+        yield Finding(
+            "index-use-lost",
+            "degraded",
+            "The use of some indexes is not counted: performance_schema has no room for them",
+            f"{server.lost_objects:,} times a table or index was left out; of those it does not list nothing is known",
+            file_step(server, "performance_schema_max_index_stat", "-1")
+            + "\n"
+            + file_step(server, "performance_schema_max_table_instances", "-1"),
+            {"lost": server.lost_objects},
+        )
     if not observing.all_actors:
         yield Finding(
             "performance-schema-actors",

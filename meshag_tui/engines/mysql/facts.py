@@ -36,9 +36,10 @@ SETTINGS = (
 )
 STATUS = (
     *("Uptime", "Performance_schema_digest_lost", "Performance_schema_table_instances_lost"),
-    *("Performance_schema_index_stat_lost", "Slave_running", "Slaves_connected", "Threads_connected"),
+    *("Performance_schema_index_stat_lost", "Slave_running"),
 )
 STATEMENTS = ("statement/sql/select", "statement/sql/insert", "statement/sql/update", "statement/sql/delete")
+LOST_OBJECTS = ("Performance_schema_table_instances_lost", "Performance_schema_index_stat_lost")
 TABLE_IO = "wait/io/table/sql/handler"
 DIGEST_CONSUMERS = ("global_instrumentation", "thread_instrumentation", "statements_digest")
 _CHANGING = frozenset({"SUPER", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "CREATE USER", "SHUTDOWN", "FILE"})
@@ -86,6 +87,11 @@ class Server:
     provider: Provider
 
     @property
+    def lost_objects(self) -> int:
+        """Tables and indexes that performance_schema had no room for: of what it does not list, nothing is known."""
+        return sum(int(self.status.get(name, 0)) for name in LOST_OBJECTS)
+
+    @property
     def processes(self) -> str:
         """The list of threads that costs the server least: the old one of MySQL holds a mutex that all need."""
         new = self.flavour == "MySQL" and self.version >= (8, 0, 22) and self.observing is not None
@@ -120,7 +126,7 @@ async def read(wire: Wire) -> Server:
         )
     watched = settings.get("performance_schema") == "ON"
     observing, denied, replicas = await _observing(wire, watched, flavour, version)
-    replica = settings.get("read_only") == "ON" or status.get("Slave_running") == "ON"
+    replica = "ON" in (settings.get("read_only"), settings.get("innodb_read_only"), status.get("Slave_running"))
     replica = replica or (observing is not None and observing.sources > 0)
     now = float(server["now"])
     started_at = (int(now) - int(status.get("Uptime", 0))) * 1000

@@ -64,8 +64,7 @@ async def uses(wire: Wire, server: Server) -> Uses:
     database, observing = server.facts.database, server.observing
     if observing is not None and observing.counts_index_use:
         query, column = "index_use", "u.OBJECT_SCHEMA"
-        lost = any(int(server.status.get(f"Performance_schema_{name}_lost", 0)) for name in _INSTANCES)
-        complete, changes = not lost, True
+        complete, changes = not server.lost_objects, True
     elif server.settings.get("userstat") == "ON":
         query, column, complete, changes = "index_use_userstat", "u.TABLE_SCHEMA", True, False
     else:
@@ -79,9 +78,6 @@ async def uses(wire: Wire, server: Server) -> Uses:
 
     await wire.fetch(load(query).format(schemas=within(column, database)), names(database), shape=shape)
     return Uses(found, complete, changes)
-
-
-_INSTANCES = ("table_instances", "index_stat")
 
 
 async def storage(wire: Wire, server: Server) -> Storage:

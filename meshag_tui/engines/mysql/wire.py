@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from meshag_tui.engines.base import CannotConnect, DeadlinePassed, EngineError, Limits, ServerFault
 from meshag_tui.engines.marker import marked
 from meshag_tui.engines.mysql.dial import dial
-from meshag_tui.engines.mysql.errors import place, quoted, statement_error
+from meshag_tui.engines.mysql.errors import number, place, quoted, statement_error
 from meshag_tui.types import Target
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _BINARY = 63  # the "character set" of bytes that are no text
 _CHUNK = 250  # rows decoded before the event loop gets its turn
 _QUIT = b"\x01\x00\x00\x00\x01"
 _LINGER_S = 1.0
+_UNKNOWN_SETTING = 1193
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -65,8 +66,14 @@ class Wire:
             left = max(0.1, limits.connect_s - (asked - begin))
             await wire.fetch(f"SET SESSION {names}", list(assigned.values()), deadline_s=left)
             wire.latency_ms = (asyncio.get_running_loop().time() - asked) * 1000
-        except BaseException:
+        except BaseException as error:
             wire.close()
+            if isinstance(error, ServerFault) and number(error) == _UNKNOWN_SETTING:
+                raise ServerFault(
+                    f"{place(target)} says it is {wire.server_version}, and lacks what MySQL 8.0 or MariaDB 10.6 has: "
+                    f"{error}",
+                    "Upgrade the server; if it is a proxy, connect to the server's own port",
+                ) from error
             raise
         return wire
 

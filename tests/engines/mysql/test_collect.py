@@ -352,6 +352,18 @@ async def test_consumers_and_instruments_that_are_off(private_my: Private, open_
         assert not (await session.collect()).warnings, code
 
 
+async def test_more_indexes_than_there_is_room_for(private_my: Private, open_session: Open) -> None:
+    schema = private_my("MariaDB", {"performance-schema-max-index-stat": "20"})
+    for number in range(15):
+        schema.execute(
+            f"CREATE TABLE t{number} (id int PRIMARY KEY, a int, KEY (a))", f"SELECT a FROM t{number} WHERE a = 1"
+        )
+    snapshot = await (await open_session(schema.monitor_url)).collect()
+    assert [warning.code for warning in snapshot.warnings] == ["index-use-lost"]
+    scans = {index.scans for index in snapshot.indexes or ()}
+    assert None in scans, "not 0: nobody knows"
+
+
 async def test_a_cut_digest_is_not_taken_for_a_statement(my: Schema, open_session: Open) -> None:
     long = ", ".join(f"a AS column_{number}" for number in range(120))
     my.execute("CREATE TABLE t (a int)", f"SELECT {long} FROM t", f"SELECT {long}, 1 FROM t", "SELECT a FROM t")

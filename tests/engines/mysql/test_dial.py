@@ -198,6 +198,21 @@ async def test_what_the_server_says_before_it_lets_go_is_passed_on(fake_server: 
             await _open(target)
 
 
+async def test_a_server_too_old_says_what_it_is(fake_server: Listen) -> None:
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(greeting())
+        await reader.read(1000)
+        writer.write(packet(b"\x00\x00\x00\x02\x00\x00\x00", 2))
+        await reader.read(1000)
+        writer.write(packet(b"\xff\xa9\x04#HY000Unknown system variable 'information_schema_stats_expiry'", 1))
+        await reader.read(1)
+
+    async with fake_server(old) as target:
+        with pytest.raises(EngineError, match=r"says it is 8\.0\.36, and lacks.*stats_expiry") as caught:
+            await _open(target)
+        assert "Upgrade" in str(caught.value.fix)
+
+
 async def test_nothing_there(unused_tcp_port: int) -> None:
     with pytest.raises(CannotConnect, match="connection refused"):
         await _open(Target.from_url(f"mysql://u@127.0.0.1:{unused_tcp_port}/"))
