@@ -30,6 +30,7 @@ def kinds(report: dict[str, Any]) -> set[str]:
     return {event["kind"] for event in report["events"]}
 
 
+@pytest.mark.slow
 @flavours
 def test_a_server_counts_resets_restarts_and_crashes(
     private_my: Private, meshag: Meshag, must: Must, flavour: str
