@@ -1,7 +1,8 @@
 """Make screenshots/ anew from the demo: `python -m tests.screens.shots [--seconds N] [--to FOLDER] [NAME …]`.
 
-A real PostgreSQL with the shop and its traffic is started, watched for a while and advised on; then each screen is
-opened by its keys at 80×24 and at 120×40 and kept as SVG. Takes about a minute more than N seconds.
+A real PostgreSQL with the shop and its traffic is started, watched for a while and advised on (for one of them a real
+MariaDB, which must be on this machine); then each screen is opened by its keys at 80×24 and at 120×40 and kept as SVG.
+Takes about a minute more than N seconds for each server.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 
 from meshag_tui import text
 from meshag_tui.app import MeshagApp
-from meshag_tui.demo.run import Demo
+from meshag_tui.demo.run import Demo, host
 from meshag_tui.settings import Settings, UiSettings
 from meshag_tui.store import connections
 from meshag_tui.types import Target
@@ -37,8 +38,10 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "activity": ("7",),
     "help": ("2", "question_mark"),
     "palette": ("2", "ctrl+p"),
+    "mariadb-apply": ("4", "j", "j", "a"),
 }
-"""Each screenshot by its name, and the keys that lead there from the start."""
+"""Each screenshot by its name, and the keys that lead there from the start; of PostgreSQL unless it says otherwise."""
+OF_MARIADB = "mariadb-"
 _PASSWORD = re.compile(r"//[^/\s:]+:[^@\s]+@")
 
 
@@ -71,13 +74,13 @@ async def take(bench: Workbench, name: str, size: tuple[int, int], folder: Path)
     return path
 
 
-async def make(folder: Path, names: Sequence[str], seconds: float) -> None:
-    """Make the screenshots called `names` in `folder`."""
+async def make(engine: str, folder: Path, names: Sequence[str], seconds: float) -> None:
+    """Make the screenshots called `names` in `folder`, from the demo on `engine`."""
     with tempfile.TemporaryDirectory(prefix="meshag-shots-") as home:
         settings = Settings(
             home=Path(home), store_url=f"sqlite:///{home}/meshag.db", ui=UiSettings(theme="dark", refresh_s=3_600)
         )
-        async with Demo(progress=lambda said: print(said, file=sys.stderr)) as demo:
+        async with Demo(host(engine), progress=lambda said: print(said, file=sys.stderr)) as demo:
             demo.start_workload()
             async with await Workbench.open(settings) as bench:
                 await watch(bench, demo, seconds)
@@ -96,7 +99,11 @@ def main() -> None:
     args = parser.parse_args()
     text.use_ascii(False)
     args.to.mkdir(parents=True, exist_ok=True)
-    asyncio.run(make(args.to, args.names or list(SHOTS), args.seconds))
+    names = args.names or list(SHOTS)
+    for engine, prefixed in (("postgresql", False), ("mariadb", True)):
+        chosen = [name for name in names if name.startswith(OF_MARIADB) is prefixed]
+        if chosen:
+            asyncio.run(make(engine, args.to, chosen, args.seconds))
 
 
 if __name__ == "__main__":
