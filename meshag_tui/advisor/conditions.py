@@ -145,8 +145,8 @@ def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[
             "implicit-cast",
             one,
             f"{one.query.uid} does not use {node.index}, though its condition on {view.stats.name}.{column} could",
-            f"For {count(rows)} rows a call {seen.text} of {view.stats.name}, while the index {node.index} would find "
-            f"them in a few. Most likely the value is passed in another data type than {column} has "
+            f"To return {count(rows)} rows a call {seen.text} of {view.stats.name}, while the index {node.index} would "
+            f"find them in a few. Most likely the value is passed in another data type than {column} has "
             f"({view.types.get(column, 'unknown')}), so the column is converted for every row: pass it in the column's "
             "own type. An old prepared statement would look the same.",
             list(seen.facts),
@@ -175,6 +175,8 @@ def _read_whole(one: Examined, view: TableView, scans: int) -> _ReadWhole | None
             ),
         )
     without, examined = one.query.no_index_calls, one.query.rows_examined
+    if one.plan is None or any(node.kind == "Seq Scan" for node in one.plan.root.walk()):
+        return None  # what the plan itself reads whole is no riddle
     if without and examined and without >= 0.05 * calls and examined / without >= 0.5 * view.rows:
         return _ReadWhole(
             f"{count(without)} of {count(calls)} calls use no index and read {count(examined / without)} rows each, "

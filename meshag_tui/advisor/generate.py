@@ -162,7 +162,7 @@ async def _missing(
         )
         for one, plan in planned
     ]
-    statements = [one for one in statements if one.candidates and (one.observed_share(tables) or 0.0) <= BROAD]
+    statements = [one for one in statements if one.candidates and one.least_share(tables) <= BROAD]
     if not statements:
         return [], True
     reckoner = Reckoner(tables, catalog.facts)

@@ -107,8 +107,8 @@ def _duplicate(row: IndexRow, kept: IndexRow, around: Around) -> Suggestion:
         priority=SuggestionPriority.MEDIUM,
         title=f"Drop {row.stats.name}: the same index as {kept.stats.name}",
         text=f"{row.stats.name} and {kept.stats.name} on {row.stats.table} {alike}. "
-        f"Dropping {row.stats.name} frees {size(row.stats.size_bytes)} and spares each write one index; "
-        f"{kept.stats.name} serves its {count(row.stats.scans)} {uses} as well.",
+        f"Dropping {row.stats.name} frees {size(row.stats.size_bytes)} and spares each write one index"
+        + (f"; {kept.stats.name} serves its {count(row.stats.scans)} {uses} as well." if row.stats.scans else "."),
         facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
         confidence=0.95,
         kept=kept,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -37,17 +38,24 @@ class Statement:
 
     def observed_share(self, tables: Tables) -> float | None:
         """Share of its one table's rows that a call really returned or changed; None where rows do not say it."""
+        return self._share(tables, _HANDS_UP_ALL)
+
+    def least_share(self, tables: Tables) -> float:
+        """Share of its one table's rows that calls are known to find at least: a LIMIT may have cut off more."""
+        return self._share(tables, _HANDS_UP_ALL | {"Limit"}) or 0.0
+
+    def _share(self, tables: Tables, passing: Set[str]) -> float | None:
         scans = [node for node in self.plan.root.walk() if node.table is not None and node.kind != "ModifyTable"]
         if len(scans) != 1 or self.query.rows is None or not self.query.calls:
             return None
-        if any(node.kind not in _HANDS_UP_ALL for node in self.plan.root.walk() if node is not scans[0]):
+        if any(node.kind not in passing for node in self.plan.root.walk() if node is not scans[0]):
             return None
         view = tables.view(scans[0].schema or "", scans[0].table or "")
         if view is None:
             return None
         read = view.rows
         if self.query.rows_examined and scans[0].kind == "Seq Scan":  # counted goes above an estimate of the table
-            read = max(1.0, self.query.rows_examined / self.query.calls)
+            read = max(read, self.query.rows_examined / self.query.calls)
         return min(1.0, self.query.rows / self.query.calls / read)
 
     def misjudged(self, tables: Tables) -> bool:

@@ -70,10 +70,10 @@ class Reckoner:
         ]
         now = _cost_below(nodes, node.path)
         order = extreme(statement.plan, alias) or sort_order(statement.plan, home, alias, self._tables)
-        seen = statement.observed_share(self._tables)
+        seen, least = statement.observed_share(self._tables), statement.least_share(self._tables)
         best = 0.0
         for spec in mine:
-            best = max(best, self._by_conditions(here, spec, predicates, scan, now, seen))
+            best = max(best, self._by_conditions(here, spec, predicates, scan, now, seen, least))
             best = max(best, self._by_order(statement, here, spec, predicates, order, nodes, scan, now))
             best = max(best, self._by_join(here, spec, predicates, nodes, scan, now))
         return max(best, self._by_arms(here, mine, predicates, scan, now))
@@ -86,6 +86,7 @@ class Reckoner:
         scan: Weighed,
         now: float,
         seen: float | None,
+        least: float,
     ) -> float:
         share, used, whole = self._share(view, spec, predicates, scan)
         if not used:
@@ -93,7 +94,7 @@ class Reckoner:
         if seen is not None:  # what calls really found goes above what an average value would
             seen = max(seen, 1.0 / view.rows)
             share = seen if whole else max(share, seen)
-        return max(0.0, now - self._access(view, spec, share) * scan.loops)
+        return max(0.0, now - self._access(view, spec, max(share, least)) * scan.loops)
 
     def _by_arms(
         self, view: TableView, specs: Sequence[IndexSpec], predicates: Sequence[Predicate], scan: Weighed, now: float
@@ -157,6 +158,8 @@ class Reckoner:
         if limit is None and any(one.column not in equal for one in predicates):
             return 0.0
         limit = 1.0 if limit is None else limit  # MIN or MAX
+        if statement.plan.root.kind == "Limit" and statement.query.rows and statement.query.calls:
+            limit = max(limit, statement.query.rows / statement.query.calls)  # a parameter: what calls really got
         share = math.prod((view.equal_share(key.name) for key in spec.columns[:led]), start=1.0)
         kept = max(scan.node.rows, 1.0)  # rows that pass all conditions
         part = min(1.0, limit / kept)

@@ -7,6 +7,7 @@ the share asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -104,7 +105,7 @@ async def search(
     room = budget_bytes
     failed: set[int] = set()
     total_ms = sum(statement.weight for statement in statements)
-    unit = _page_of_rows(costs) / _page_of_rows(CostModel())
+    unit = _some_work(costs) / _some_work(CostModel())
     pool = _pool(statements)
     try:
         while len(result.choices) < MOST_INDEXES:
@@ -133,9 +134,14 @@ async def search(
     return result
 
 
-def _page_of_rows(costs: CostModel) -> float:
-    """The price of one page read in order with a hundred rows on it: what makes prices of two servers comparable."""
-    return costs.sequential_page + 100 * (costs.row + costs.operator)
+def _some_work(costs: CostModel) -> float:
+    """What makes prices of two servers comparable: a page of a hundred rows read in order, and one row looked up.
+
+    One server prices pages and the other rows, so neither alone would do.
+    """
+    in_order = costs.sequential_page + 100 * (costs.row + costs.operator)
+    looked_up = costs.random_page + costs.index_entry + costs.row + costs.operator
+    return math.sqrt(in_order * looked_up)
 
 
 def _pool(statements: Sequence[Statement]) -> dict[Candidate, list[Statement]]:

@@ -18,9 +18,11 @@ from meshag_tui.store import connections, history, snapshots
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import Suggestion, Target, Window
+from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
 
-Connect = Callable[[Database], AbstractAsyncContextManager[Session]]
+Watchable = Database | Schema
+Connect = Callable[[Watchable], AbstractAsyncContextManager[Session]]
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def connect() -> Connect:
     """Open a read-only session on a database, as the workflows do."""
 
     @asynccontextmanager
-    async def opened(database: Database) -> AsyncIterator[Session]:
+    async def opened(database: Watchable) -> AsyncIterator[Session]:
         target = Target.from_url(database.url)
         async with engine_for(target.db_type).connect(target, "advice", Limits()) as session:
             yield session
@@ -52,7 +54,7 @@ class WithoutWhatIf:
 class Watched:
     """One database and what our store remembers of it."""
 
-    def __init__(self, database: Database, store: Store, connect: Connect, home: Path) -> None:
+    def __init__(self, database: Watchable, store: Store, connect: Connect, home: Path) -> None:
         self.database = database
         self.settings = Settings(home=home, store_url="")
         self.store = store
@@ -71,10 +73,10 @@ class Watched:
     async def work(self, *statements: str, times: int = 20) -> None:
         """Sync, let an application run these, sync again: they are the workload."""
         await self.sync()
-        with self.database.connect() as connection:
+        with self.database.connect() as connection, connection.cursor() as cursor:
             for _ in range(times):
                 for statement in statements:
-                    connection.execute(statement)
+                    cursor.execute(statement)
         await asyncio.sleep(0.05)
         await self.sync()
 
@@ -97,11 +99,11 @@ class Watched:
 
 
 @pytest.fixture
-def watch(connect: Connect, tmp_path: Path) -> Iterator[Callable[[Database], Watched]]:
+def watch(connect: Connect, tmp_path: Path) -> Iterator[Callable[[Watchable], Watched]]:
     """Begin to watch a database."""
     stores: list[Store] = []
 
-    def begin(database: Database) -> Watched:
+    def begin(database: Watchable) -> Watched:
         store = Store.open(f"sqlite:///{tmp_path / f'store{len(stores)}.db'}")
         stores.append(store)
         return Watched(database, store, connect, tmp_path)
@@ -111,7 +113,16 @@ def watch(connect: Connect, tmp_path: Path) -> Iterator[Callable[[Database], Wat
         store.close()
 
 
-Watch = Callable[[Database], Watched]
+Watch = Callable[[Watchable], Watched]
+
+
+def filled(table: str, rows: int, columns: str) -> str:
+    """A statement of MySQL and MariaDB that puts rows into a table; `columns` may use `n`, 1 to `rows`."""
+    digits = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
+    places = range(len(str(rows)))
+    joined = " JOIN ".join(f"({digits}) t{place}" for place in places)
+    number = " + ".join(f"t{place}.d * {10**place}" for place in places)
+    return f"INSERT INTO {table} SELECT {columns} FROM (SELECT {number} + 1 AS n FROM {joined}) s WHERE n <= {rows}"
 
 
 def by_rule(advice: generate.Advice, rule: str) -> Sequence[Suggestion]:

@@ -120,7 +120,13 @@ class _Collection:
                 return None
             rows = ours
         idle = tuple(
-            {"pid": pid, "user": user, "application": host or "", "age_ms": int(age), "state_age_ms": int(state_age)}
+            {
+                "pid": int(pid),
+                "user": user,
+                "application": host or "",
+                "age_ms": int(age),
+                "state_age_ms": int(state_age),
+            }
             for state, pid, user, host, age, state_age in rows
             if state is None
         )

@@ -106,7 +106,10 @@ class Scans:
             part for text in [table.get("index_condition")] if text for part in conjuncts(simple(str(text), names))
         ]
         if access in _LOOKUPS:
-            cond += self._looked_up(table, alias, names, pushed + kept)
+            said = [part for part in kept if self._says_lookup(part, table, alias)]
+            cond += [part.replace(" <=> ", " = ") for part in said]
+            kept = [part for part in kept if part not in said]
+            cond += self._looked_up(table, alias, names, pushed + cond)
         elif access == "range" and not pushed:
             keys = {quoted(str(part)) for part in table.get("used_key_parts", ())}
             mine = [part for part in kept if columns_of(part, alias) and columns_of(part, alias) <= keys]
@@ -123,6 +126,12 @@ class Scans:
         if kept:
             found["Filter"] = together(kept)
         return found, together(shared)
+
+    def _says_lookup(self, part: str, table: Document, alias: str) -> bool:
+        """Whether a condition is the lookup's own comparison with a constant, which the server repeats at times."""
+        consts = zip(table.get("used_key_parts", ()), table.get("ref", ()), strict=False)
+        sides = [f"{quoted(alias)}.{quoted(str(key))}" for key, value in consts if value == "const"]
+        return any(part.startswith((f"{side} = ", f"{side} <=> ")) for side in sides)
 
     def _looked_up(self, table: Document, alias: str, names: Mapping[str, str], told: Sequence[str]) -> list[str]:
         """The equalities of a lookup: the server drops them from the condition and names key parts and values."""

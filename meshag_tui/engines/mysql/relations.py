@@ -287,7 +287,8 @@ def _table(row: tuple[Any, ...], server: Server, used: Uses, stored: Storage, ke
     table, page = (schema, name), server.facts.block_size
     kind: Literal["table", "foreign"] = "foreign" if (engine or "").upper() in _ELSEWHERE else "table"
     innodb = engine == "InnoDB"
-    options = {"engine": engine or "", "row_format": row_format or "", "create_options": create_options or ""}
+    options = {"engine": engine or "", "row_format": row_format or ""}
+    options |= dict(each.split("=", 1) for each in (create_options or "").split() if "=" in each)
     if engine is None and comment:
         options["error"] = comment  # the server says here why it cannot open the table
     own_file = stored.own_file is not None and table in stored.own_file
