@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from meshag_tui.store.history import Loss, QueryPage
 
 TABLES = ("section-tables", "relations-locked")
-INDEXES = ("section-indexes", "relations-locked")
+INDEXES = ("section-indexes", "relations-locked", "index-use")
 _LOST = {
     "reset": "statistics were reset",
     "restart": "the server restarted",

@@ -83,11 +83,16 @@ def figure_pieces(
     for label, value, look in figures(row, slow_ms, block, counted):
         said += [("dim", f"{label:<14}"), (look, f"{value}\n")]
     said += [
-        ("dim", f"{'run by':<14}"), ("", f"{row.db_user or '?'} in {row.database or '?'}\n"),
+        ("dim", f"{'run by' if row.db_user else 'run':<14}"), ("", f"{_who(row.db_user, row.database)}\n"),
         ("dim", f"{'seen':<14}"), ("", f"{ago(row.first_seen_at, now_ms)}, last {ago(row.last_seen_at, now_ms)}\n"),
         ("dim", f"{'id':<14}"), ("", f"{row.uid}\n"),
     ]  # fmt: skip
     return said
+
+
+def _who(user: str | None, database: str | None) -> str:
+    """Who ran it where; not every server says who."""
+    return f"{user} in {database or '?'}" if user else f"in {database or '?'}"
 
 
 def head_pieces(
@@ -95,9 +100,9 @@ def head_pieces(
 ) -> list[Piece]:
     """A statement in three lines: what it is, its figures, when it was seen and what is missing."""
     found, row, between = detail.statement, detail.row, glyphs().separator
-    who = f"{found.db_user or '?'} in {found.database or '?'}"
+    who = ("run by " if found.db_user else "run ") + _who(found.db_user, found.database)
     merged = f"{between}{len(detail.members)} entries of the server as one" if len(detail.members) > 1 else ""
-    said: list[Piece] = [("bold", found.uid), ("", f"{between}{found.kind}{between}run by {who}{merged}\n")]
+    said: list[Piece] = [("bold", found.uid), ("", f"{between}{found.kind}{between}{who}{merged}\n")]
     if row.calls:
         mean_look = "warning" if row.mean_time_ms is not None and row.mean_time_ms >= slow_ms else ""
         slow = f" {glyphs().warning} slow" if mean_look else ""

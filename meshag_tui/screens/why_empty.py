@@ -15,8 +15,8 @@ from meshag_tui.widgets.states import READY, Condition, State
 if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
 
-INDEXES = ("section-indexes",)
-_REFUSED = ("privilege",)
+INDEXES = ("section-indexes", "index-use")
+_REFUSED = ("privilege", "denied")
 
 
 def unread(info: ConnectionInfo, codes: Collection[str]) -> Finding | None:
