@@ -12,10 +12,12 @@ from meshag_tui.store import connections, models
 from meshag_tui.types import ConnectionStatus, DbType, Secret, Target
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.certificates import authority, install, only_tls
+from tests.rig.mysql import Schema
 from tests.rig.postgres import MONITOR, MONITOR_PASSWORD, Database
 from tests.screens.conftest import Desk, Open
 
 CANARY = "can4ry-pass-phrase"
+MY_PASSWORD = "m4ria-pass-phrase"
 NOWHERE = Target(DbType.POSTGRES, "192.0.2.1", 5432, "shop", "watcher", Secret(CANARY))
 
 
@@ -326,3 +328,37 @@ async def test_the_list_shows_every_column_and_sorts(bench: Workbench, at_desk: 
         await desk.press("S")
         await desk.until(lambda screen: screen.index("stock  ") < screen.index("shop  "))
         assert CANARY not in said
+
+
+async def test_a_mysql_or_mariadb_connection_is_added_by_keys_alone(
+    bench: Workbench, at_desk: Open, my: Schema
+) -> None:
+    rights = ("PROCESS ON *.*", "SELECT ON performance_schema.*", f"SELECT ON `{my.name}`.*")
+    target = Target.from_url(my.user(*rights, password=MY_PASSWORD))
+    async with at_desk(bench, size=(80, 24)) as desk:
+        await desk.press("1", "i")
+        await desk.until("CREATE ROLE")
+        await desk.press("right")
+        said = await desk.until("GRANT PROCESS")
+        assert "MySQL or MariaDB" in said and "CREATE ROLE" not in said, "the script is that of the engine chosen"
+        await desk.press("enter")
+        said = await desk.until("empty: all databases of the server")
+        assert "3306" in said and "mysql://user@host:3306/database" in said
+        known = {"name": "shop", "host": target.host, "port": str(target.port), "user": target.user}
+        await fill(desk, **known, password=f"wrong{CANARY}")
+        await desk.press("enter")
+        said = await desk.until("does not accept this user and password")
+        assert CANARY not in said and not await bench.store(connections.listing)
+        await desk.press(*["shift+tab"] * 4, "end", *["backspace"] * 30)
+        await desk.type(MY_PASSWORD)
+        await desk.press("enter")
+        await desk.until(f"✓ {my.flavour}")
+        await desk.press("enter")
+        await desk.until("✓ active")
+        (info,) = await bench.store(connections.listing)
+        assert (info.db_type, info.engine, info.database) == (DbType.MYSQL, my.flavour, "")
+        assert info.last_sync_at is not None and MY_PASSWORD not in desk.screen
+        await desk.press("2")
+        await desk.until("Queries")
+        await desk.press("i")
+        await desk.until("internal ones shown")
