@@ -9,7 +9,7 @@ the driver under test. `private_my("MariaDB", {"performance-schema": "OFF"})` st
 options of the server (name and value, None for an option alone); `PFS_OFF`, `SMALL_DIGESTS`, `ANSI_QUOTES`, `NO_TLS`
 and `BINARY_LOG` are such options, `lower_case_table_names=1` and `tls=certificates.files(…)` arguments. `schema.server`
 (`EmbeddedMysql`) has `stop()`, `start()` (same port, same data), `stop(immediate=True)` for kill -9, `freeze()` and
-`thaw()`. What the session's servers count and hold is shared with other tests: never TRUNCATE there, look only at your
+`thaw()`; `schema.replica()` stands for a replica. What the session's servers count and hold is shared with other tests: never TRUNCATE there, look only at your
 own schema.
 A missing server skips the test (in CI it fails).
 """
@@ -131,6 +131,22 @@ class Schema:
         with self.connect() as connection, connection.cursor() as cursor:
             cursor.execute(query, parameters)
             return list(cursor.fetchall())
+
+    @contextlib.contextmanager
+    def replica(self) -> Iterator[None]:
+        """A client that asks for the binary log as a replica does; the server needs `BINARY_LOG`."""
+        connection = self.connect()
+        with connection.cursor() as cursor:
+            cursor.execute("SET @master_binlog_checksum = 'NONE', @source_binlog_checksum = 'NONE'")
+        begin, server_id = (4).to_bytes(4, "little"), (99).to_bytes(4, "little")
+        connection._execute_command(0x12, begin + b"\0\0" + server_id + b"binlog.000001")  # type: ignore[no-untyped-call]
+        try:
+            for _ in range(100):
+                if self.fetch("SELECT 1 FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%%'", ()):
+                    break
+            yield
+        finally:
+            connection._force_close()
 
     def create(self) -> Schema:
         """Make the schema and its accounts."""

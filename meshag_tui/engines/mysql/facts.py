@@ -36,12 +36,17 @@ SETTINGS = (
 )
 STATUS = (
     *("Uptime", "Performance_schema_digest_lost", "Performance_schema_table_instances_lost"),
-    *("Performance_schema_index_stat_lost", "Slave_running"),
+    *("Performance_schema_index_stat_lost", "Slave_running", "Slaves_connected", "wsrep_cluster_size"),
 )
 STATEMENTS = ("statement/sql/select", "statement/sql/insert", "statement/sql/update", "statement/sql/delete")
 LOST_OBJECTS = ("Performance_schema_table_instances_lost", "Performance_schema_index_stat_lost")
 TABLE_IO = "wait/io/table/sql/handler"
 DIGEST_CONSUMERS = ("global_instrumentation", "thread_instrumentation", "statements_digest")
+# One of no group stands there alone, in some versions without an id.
+_MEMBERS = (
+    "(SELECT COUNT(*) FROM performance_schema.replication_group_members m "
+    "WHERE m.MEMBER_ID NOT IN ('', @@GLOBAL.server_uuid))"
+)
 _CHANGING = frozenset({"SUPER", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "CREATE USER", "SHUTDOWN", "FILE"})
 # MySQL's own figures, in its own unit: a row, a key comparison, a page of a file, a page of memory.
 COSTS = CostModel(random_page=1.0, sequential_page=0.25, row=0.1, index_entry=0.05, operator=0.05)
@@ -125,7 +130,9 @@ async def read(wire: Wire) -> Server:
             "Check the database's name, or run the setup SQL for this user",
         )
     watched = settings.get("performance_schema") == "ON"
-    observing, denied, replicas = await _observing(wire, watched, flavour, version)
+    observing, denied, replicas = await _observing(wire, watched, flavour)
+    # MariaDB counts those that are connected for everybody, and the nodes of its cluster, this one among them.
+    replicas = max(replicas, int(status.get("Slaves_connected") or 0), int(status.get("wsrep_cluster_size") or 0) - 1)
     replica = "ON" in (settings.get("read_only"), settings.get("innodb_read_only"), status.get("Slave_running"))
     replica = replica or (observing is not None and observing.sources > 0)
     now = float(server["now"])
@@ -174,16 +181,12 @@ async def read(wire: Wire) -> Server:
     )
 
 
-async def _observing(
-    wire: Wire, watched: bool, flavour: Flavour, version: tuple[int, int, int]
-) -> tuple[Observing | None, bool, int]:
-    """What is watched, whether that is denied to us, and the number of replicas."""
+async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Observing | None, bool, int]:
+    """What is watched, whether that is denied to us, and the number of replicas and other members of a group."""
     denied = False
     if watched:
-        new = flavour == "MySQL" and version >= (8, 0, 22)
         query = load("observing").format(
-            enabled=" AND a.ENABLED = 'YES'",
-            processes="performance_schema.processlist" if new else "information_schema.PROCESSLIST",
+            enabled=" AND a.ENABLED = 'YES'", members=_MEMBERS if flavour == "MySQL" else "0"
         )
         try:
             parts = _parts(await wire.fetch(query, {"instruments": (*STATEMENTS, TABLE_IO)}))
@@ -199,7 +202,8 @@ async def _observing(
                 all_actors=int(parts["actors"]["all"]) > 0,
                 sources=int(parts["replication"]["sources"]),
             )
-            return observing, False, int(parts["replication"]["replicas"])
+            others = int(parts["replication"]["replicas"]) + int(parts["replication"]["members"])
+            return observing, False, others
     parts = _parts(await wire.fetch(load("replicas"), ()))
     return None, denied, int(parts["replication"]["replicas"])
 

@@ -553,29 +553,12 @@ async def test_replicas_and_a_server_without_performance_schema(
         gates = await session.gates(create(schema), found, 1000)
         assert _gate(gates, "replica lag").value == "no replicas"
         schema.execute("SET GLOBAL max_connections = 10")
-        with _replica(schema):
+        with schema.replica():
             gates = await session.gates(create(schema), found, 1000)
         assert _gate(gates, "replica lag").state == "warn" and "1 replica" in _gate(gates, "replica lag").value
         assert _gate(gates, "free connections").state == "block"
         await session.run(create(schema), found.sql)
         assert await session.verify(create(schema), found) == "done"
-
-
-@contextmanager
-def _replica(schema: Schema) -> Any:
-    """A client that asks for the binary log as a replica does."""
-    connection = schema.connect()
-    with connection.cursor() as cursor:
-        cursor.execute("SET @master_binlog_checksum = 'NONE', @source_binlog_checksum = 'NONE'")
-    begin, server_id = (4).to_bytes(4, "little"), (99).to_bytes(4, "little")
-    connection._execute_command(0x12, begin + b"\0\0" + server_id + b"binlog.000001")
-    try:
-        for _ in range(100):
-            if schema.fetch("SELECT 1 FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%%'", ()):
-                break
-        yield
-    finally:
-        connection._force_close()
 
 
 async def test_a_pooler_is_refused(shop: Schema, fake_server: Listen) -> None:

@@ -26,7 +26,7 @@ from meshag_tui.engines.mysql.errors import number
 from meshag_tui.engines.mysql.wire import flavour_and_version
 from meshag_tui.types import Secret, Target, TlsMode
 from tests.engines.mysql.conftest import Open
-from tests.rig.mysql import PASSWORD, Schema
+from tests.rig.mysql import BINARY_LOG, FLAVOURS, PASSWORD, Schema
 
 
 async def test_facts(my: Schema, open_session: Open) -> None:
@@ -50,6 +50,17 @@ async def test_facts(my: Schema, open_session: Open) -> None:
     assert again.facts.superuser
     assert again.facts.epoch.started_at == facts.epoch.started_at, "to the second, whenever it is asked"
     assert again.facts.epoch.system_identifier == facts.epoch.system_identifier
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_replicas_are_seen_without_the_right_to_see_sessions(
+    private_my: Callable[..., Schema], open_session: Open, flavour: str
+) -> None:
+    schema = private_my(flavour, BINARY_LOG)
+    url = schema.user("SELECT ON performance_schema.*", f"SELECT ON `{schema.name}`.*")
+    assert (await open_session(url)).facts.replicas == 0
+    with schema.replica():
+        assert (await open_session(url)).facts.replicas == 1
 
 
 async def test_the_session_reads_only_and_has_its_own_settings(my: Schema, open_session: Open) -> None:

@@ -1,5 +1,5 @@
--- What performance_schema is set to watch, whether the server is a replica, and how many replicas read from it.
--- {processes} lists the server's threads.
+-- What performance_schema is set to watch, whether the server is a replica, and how many others have its data: replicas
+-- that read from it (its list of threads shows them without PROCESS, too), and {members} of its group.
 SELECT 'consumer' AS part, c.NAME AS name, c.ENABLED AS value FROM performance_schema.setup_consumers c
 UNION ALL
 SELECT 'instrument', i.NAME, CONCAT(i.ENABLED, i.TIMED) FROM performance_schema.setup_instruments i WHERE i.NAME IN %(instruments)s
@@ -11,4 +11,6 @@ UNION ALL
 SELECT 'replication', 'sources', COUNT(*) FROM performance_schema.replication_connection_configuration r
     WHERE r.CHANNEL_NAME NOT LIKE 'group\_replication\_%%'
 UNION ALL
-SELECT 'replication', 'replicas', COUNT(*) FROM {processes} p WHERE p.COMMAND LIKE 'Binlog Dump%%'
+SELECT 'replication', 'replicas', COUNT(*) FROM performance_schema.threads t WHERE t.PROCESSLIST_COMMAND LIKE 'Binlog Dump%%'
+UNION ALL
+SELECT 'replication', 'members', {members}
