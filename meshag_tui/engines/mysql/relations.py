@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PRIMARY = "PRIMARY"
 _ELSEWHERE = ("FEDERATED", "CONNECT", "SPIDER")
 _LARGEST = {"tinyint": 7, "smallint": 15, "mediumint": 23, "int": 31, "bigint": 63}  # bits of the signed type
+_AHEAD = 4  # extents by which InnoDB lets a file grow at once
 _DISABLED = "disabled"  # MyISAM and Aria: ALTER TABLE … DISABLE KEYS
 
 
@@ -54,7 +55,7 @@ class Storage:
     """What InnoDB knows beside the sizes. None where we may not see it."""
 
     modified: Mapping[Name, int] | None = None
-    own_file: frozenset[Name] | None = None
+    files: Mapping[Name, int] | None = None  # of its own: one, or one a partition
     pages: Mapping[tuple[str, str, str], int] | None = None  # of each index
     analysed: Mapping[Name, int] = field(default_factory=dict)  # epoch ms
 
@@ -110,7 +111,7 @@ def file_part(expression: str, server: Server) -> str:
 
 def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
     modified: dict[Name, int] = defaultdict(int)
-    own_file: set[Name] = set()
+    files: Counter[Name] = Counter()
     pages: dict[tuple[str, str, str], int] = defaultdict(int)
     analysed: dict[Name, int] = {}
     for part, schema, table, index, value in rows:
@@ -119,14 +120,14 @@ def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
             if part == "modified":
                 modified[name] += int(value)
             else:
-                own_file.add(name)
+                files[name] += 1
             continue
         name = (schema, re.split("#[pP]#", table, maxsplit=1)[0])
         if part == "pages":
             pages[(*name, index)] += int(value)
         else:
             analysed[name] = max(analysed.get(name, 0), int(float(value) * 1000))
-    return Storage(modified, frozenset(own_file), pages if statistics else None, analysed)
+    return Storage(modified, files, pages if statistics else None, analysed)
 
 
 def from_file_name(name: str) -> str:
@@ -291,7 +292,7 @@ def _table(row: tuple[Any, ...], server: Server, used: Uses, stored: Storage, ke
     options |= dict(each.split("=", 1) for each in (create_options or "").split() if "=" in each)
     if engine is None and comment:
         options["error"] = comment  # the server says here why it cannot open the table
-    own_file = stored.own_file is not None and table in stored.own_file
+    files = stored.files.get(table, 0) if stored.files is not None else 0
     return TableStats(
         key=f"{schema}.{name}",
         schema=schema,
@@ -310,9 +311,15 @@ def _table(row: tuple[Any, ...], server: Server, used: Uses, stored: Storage, ke
         counters=_counters(used, table),
         options={key: value for key, value in options.items() if value},
         has_primary_key=keyed,
-        free_bytes=free if innodb and own_file else None,
+        free_bytes=_given_back(free or 0, files, page) if innodb and files else None,
         counted_since=None if created is None or not used.changes else int(created * 1000),
     )
+
+
+def _given_back(free: int, files: int, page: int) -> int:
+    """What a rebuild would give back: InnoDB lets each file grow ahead by some extents, which are not left behind."""
+    extent = max(1024 * 1024, 64 * page)
+    return max(0, free - files * _AHEAD * extent)
 
 
 def _counters(used: Uses, table: Name) -> dict[str, int | None]:
