@@ -38,8 +38,8 @@ PLANNER_CALLS = 3_000
 SECONDS = 30.0
 BROAD = 0.20
 """A statement whose calls return this share of a table is served best by reading it, whatever a sample promises."""
-_SORTED = re.compile(r"\bORDER\s+BY\b([^()]*)", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z_]\w*")
+_SORTED = re.compile(r"\b(?:order|group)\s+by\b([^()]*)|\b(?:min|max)`?\s*\(([^()]*)\)")
+_NAME = re.compile(r"[^\W\d]\w*")
 
 STATEMENT_RULES = frozenset(
     {
@@ -119,7 +119,7 @@ async def suggestions(
         settings.advice.unused_index_days,
         _in_alternatives(examined, tables),
         hidden_days=settings.advice.hidden_index_days,
-        ordered_by=_ordered_by(examined, tables),
+        ordered_by=_ordered_by(workload, examined, catalog),
         wanted=shown,
     )
     made += [*table_health(catalog), *sequences(catalog), *sessions(catalog)]
@@ -192,15 +192,30 @@ def _in_alternatives(examined: Sequence[Examined], tables: Tables) -> set[tuple[
     }
 
 
-def _ordered_by(examined: Sequence[Examined], tables: Tables) -> set[tuple[str, str, str]]:
-    """Columns that statements sort by, of the tables they read: by the texts, as an index leaves no sort in a plan."""
+def _ordered_by(
+    workload: Sequence[QueryRow], examined: Sequence[Examined], catalog: Catalog
+) -> set[tuple[str, str, str]]:
+    """Columns that the server adds to keys and statements may lean on the order of, of the tables they read.
+
+    By the texts of all: an index leaves no sort in a plan, and what it makes fast takes no share of the time.
+    """
+    added: dict[str, set[tuple[str, str, str]]] = {}
+    for row in catalog.indexes:
+        one = row.stats
+        added.setdefault(one.table.lower(), set()).update((one.schema, one.table, column) for column in one.suffix)
+    odd = [name for name in added if not _NAME.fullmatch(name)]
+    planned = {
+        one.query.id: {node.table.lower() for node in one.plan.root.walk() if node.table is not None}  # through views
+        for one in examined
+        if one.plan is not None
+    }
     found: set[tuple[str, str, str]] = set()
-    for one in examined:
-        sorted_by = {name for part in _SORTED.findall(one.words) for name in _NAME.findall(part)}
-        for node in one.plan.root.walk() if one.plan is not None and sorted_by else ():
-            if node.schema is not None and node.table is not None:
-                view = tables.view(node.schema, node.table)
-                found |= {(*view.relation, name) for name in sorted_by & set(view.types)} if view is not None else set()
+    for query in workload if any(added.values()) else ():
+        text = (query.text or "").lower()
+        sorted_by = {name for part in _SORTED.findall(text) for name in _NAME.findall(" ".join(part))}
+        if sorted_by:
+            named = {*_NAME.findall(text), *(name for name in odd if name in text), *planned.get(query.id, ())}
+            found |= {one for name in named & added.keys() for one in added[name] if one[2].lower() in sorted_by}
     return found
 
 

@@ -113,6 +113,30 @@ async def test_copies_are_those_innodb_cannot_tell_apart(watch: Watch, my: Schem
     assert "d_alone" in hidden - kept, "statements that sort by id may lean on the key InnoDB adds to (d)"
 
 
+async def test_an_order_that_a_fast_statement_leans_on_is_kept(watch: Watch, my: Schema) -> None:
+    """Nothing of the time is theirs, because the key that InnoDB adds to the shorter index serves them."""
+    my.execute(
+        *(
+            f"CREATE TABLE {name} (id int PRIMARY KEY, a int NOT NULL, b int NOT NULL, KEY a (a), KEY a_b (a, b))"
+            for name in ("sorted", "latest", "looked_up")
+        ),
+        filled("sorted", 20_000, "n, n % 20, n"),
+        "INSERT INTO latest SELECT * FROM sorted",
+        "INSERT INTO looked_up SELECT * FROM sorted",
+        "ANALYZE TABLE sorted, latest, looked_up",
+    )
+    shop = watch(my)
+    await shop.work(*(f"SELECT COUNT(*) FROM sorted s WHERE b + {n} > a" + " OR b = 1" * n for n in range(11)))
+    await shop.work(
+        "SELECT id, b FROM sorted x WHERE x.a = 3 ORDER BY x.id DESC LIMIT 2",
+        "SELECT MAX(id) FROM latest WHERE a = 3",
+        "SELECT b FROM looked_up WHERE a = 3 LIMIT 1",
+        times=1,
+    )
+    advice = await shop.advice()
+    assert {one.table for one in advice.suggestions if isinstance(one.change, HideIndex)} == {"looked_up"}
+
+
 FAMILY = (
     "CREATE TABLE banks (id int PRIMARY KEY, code int NOT NULL, KEY banks_code (code))",
     "CREATE TABLE accounts (id int PRIMARY KEY, iban varchar(40) NOT NULL, bank_id int NOT NULL, owner_id int NOT NULL,"

@@ -9,8 +9,8 @@ the driver under test. `private_my("MariaDB", {"performance-schema": "OFF"})` st
 options of the server (name and value, None for an option alone); `PFS_OFF`, `SMALL_DIGESTS`, `ANSI_QUOTES`, `NO_TLS`
 and `BINARY_LOG` are such options, `lower_case_table_names=1` and `tls=certificates.files(…)` arguments. `schema.server`
 (`EmbeddedMysql`) has `stop()`, `start()` (same port, same data), `stop(immediate=True)` for kill -9, `freeze()` and
-`thaw()`; `schema.replica()` stands for a replica. What the session's servers count and hold is shared with other tests: never TRUNCATE there, look only at your
-own schema.
+`thaw()`; `schema.replica()` stands for a replica. What the session's servers count and hold is shared with other tests:
+never TRUNCATE there, look only at your own schema.
 A missing server skips the test (in CI it fails).
 """
 
