@@ -110,7 +110,7 @@ async def examine(
 
 async def _explain(query: QueryRow, share: float, session: Session, budget: Budget) -> Examined:
     budget.spend()
-    plan = await session.explain(query.text or "")
+    plan = await session.explain(query.text or "", database=query.database)
     return Examined(query, share, plan, session.predicates(plan))
 
 

@@ -140,8 +140,16 @@ class Session(Protocol):
     async def findings(self) -> tuple[Finding, ...]:
         """The doctor: one row for each capability, with the exact SQL or step that mends what is missing."""
 
-    async def explain(self, statement: str, mode: PlanMode | None = None, search_path: str | None = None) -> Plan:
+    async def explain(
+        self,
+        statement: str,
+        mode: PlanMode | None = None,
+        search_path: str | None = None,
+        database: str | None = None,
+    ) -> Plan:
         """The plan, without executing. None chooses: literal without parameters, else custom samples, else generic.
+
+        `database` is the one the statement ran in, for a session that watches several.
 
         Raises:
             Refused: the text is not exactly one SELECT, INSERT, UPDATE, DELETE or MERGE.

@@ -454,7 +454,7 @@ class Workbench:
             raise MeshagError(f"The text of {found.uid} is {found.text_state}: it cannot be planned")
         target = await self.store(connections.target, found.connection_id, self.vault)
         async with self._session(_engine_for(target), target, "explain") as session:
-            plan = await session.explain(found.text)
+            plan = await session.explain(found.text, database=found.database)
         await self.store(history.save_plan, query_id, plan)
         return (await self.store(history.plans, query_id))[0]
 

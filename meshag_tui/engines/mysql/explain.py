@@ -64,7 +64,8 @@ class Planning:
         Args:
             mode: "literal" for a text with its own values, "custom" with the server's sample or values from columns,
                 "generic" with values of the right types that nobody holds. None takes the first that is possible.
-            search_path: the schema of unqualified names; None finds one.
+            search_path: the schema of unqualified names; None is that of the connection, else finds one. The same
+                statement may run in others, and have other indexes and other people's values there.
 
         Raises:
             Refused: the text is not exactly one statement of the allowed kinds, planning it could do something, or the
@@ -78,8 +79,10 @@ class Planning:
             raise Refused("The statement has no parameters: its plan is the literal one")
         if places and mode == "literal":
             raise Refused("The statement has parameters: choose the custom or the generic plan")
-        kept = await self._kept(statement) if places or search_path is None else []
-        schema = search_path or next((home for home, _ in kept if home), None)
+        own = self._session.facts.database
+        schema = search_path or (own if own and own not in parse.SYSTEM_SCHEMAS else None)
+        kept = await self._kept(statement, schema) if places or schema is None else []
+        schema = schema or next((home for home, _ in kept if home), None)
         schema = schema or await home_of(self._session, words(statement))
         if not repaired:
             return await self._reads_nothing(found, schema)
@@ -98,14 +101,15 @@ class Planning:
 
     # ------------------------------------------------------------------ values
 
-    async def _kept(self, statement: str) -> list[tuple[str | None, str | None]]:
-        """What performance_schema keeps of this digest: (schema, a text of it), the busiest first."""
+    async def _kept(self, statement: str, schema: str | None) -> list[tuple[str | None, str | None]]:
+        """What performance_schema keeps of this digest, in this schema or any: (schema, a text), the busiest first."""
         facts = self._session.facts
         if facts.settings.get("performance_schema", "").upper() not in ("ON", "1"):
             return []
         query = load("kept_of_digest").format(sample="QUERY_SAMPLE_TEXT" if facts.engine == "MySQL" else "NULL")
+        asked = {"text": statement.strip(), "schema": schema}
         try:
-            return [(home, text) for home, text in await self._session.fetch(query, {"text": statement.strip()})]
+            return [(home, text) for home, text in await self._session.fetch(query, asked)]
         except PermissionDenied:
             return []
 

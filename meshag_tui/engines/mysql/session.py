@@ -141,8 +141,14 @@ class MysqlSession:
             self._planning = Planning(self)
         return self._planning
 
-    async def explain(self, statement: str, mode: PlanMode | None = None, search_path: str | None = None) -> Plan:
-        return await self.planning.explain(statement, mode, search_path)
+    async def explain(
+        self,
+        statement: str,
+        mode: PlanMode | None = None,
+        search_path: str | None = None,
+        database: str | None = None,
+    ) -> Plan:
+        return await self.planning.explain(statement, mode, search_path or database)
 
     async def what_if(self) -> WhatIf | None:
         """None: neither flavour can price an index that is not made."""

@@ -110,7 +110,13 @@ class PostgresSession:
 
         return await doctor.findings(self)
 
-    async def explain(self, statement: str, mode: PlanMode | None = None, search_path: str | None = None) -> Plan:
+    async def explain(
+        self,
+        statement: str,
+        mode: PlanMode | None = None,
+        search_path: str | None = None,
+        database: str | None = None,
+    ) -> Plan:
         from meshag_tui.engines.postgres import explain
 
         return await explain.explain(self, statement, mode, search_path)

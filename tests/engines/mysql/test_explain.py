@@ -164,6 +164,38 @@ async def test_the_text_that_mysql_keeps_is_planned_and_not_shown(open_session: 
     }
 
 
+async def test_a_statement_of_two_schemas_is_planned_where_it_ran(open_session: Open, my: Schema) -> None:
+    """A schema a customer: the same text, other indexes, and values that the other must not be planned with."""
+    other = f"{my.name}_b"
+    ran = "SELECT a FROM tenant WHERE b = 7"
+    try:
+        my.execute(
+            "CREATE TABLE tenant (a int PRIMARY KEY, b int)",
+            f"CREATE DATABASE {other}",
+            f"CREATE TABLE {other}.tenant (a int PRIMARY KEY, b int, KEY only_there (b))",
+            *(f"INSERT INTO {name}.tenant VALUES (1, 1), (2, 7), (3, 7)" for name in (my.name, other)),
+            ran,
+            *(f"USE {other}", *(ran,) * 20),
+        )
+        (digest,) = {
+            text
+            for (text,) in my.fetch(
+                "SELECT DIGEST_TEXT FROM performance_schema.events_statements_summary_by_digest "
+                "WHERE SCHEMA_NAME = %s AND DIGEST_TEXT LIKE 'SELECT%%tenant%%'",
+                (other,),
+            )
+        }
+        narrow = await opened(open_session, my)
+        wide = await opened(open_session, my, everywhere(my))
+        for plan in (await narrow.explain(digest), await wide.explain(digest, database=my.name)):
+            (scan,) = (node for node in plan.root.walk() if node.table == "tenant")
+            assert (scan.schema, scan.kind) == (my.name, "Seq Scan")
+        plan = await wide.explain(digest, database=other)
+        assert {(node.schema, node.index) for node in plan.root.walk() if node.table} == {(other, "only_there")}
+    finally:
+        my.execute(f"DROP DATABASE IF EXISTS {other}")
+
+
 async def test_the_schema_is_that_in_which_the_tables_are(open_session: Open, my: Schema) -> None:
     my.execute("CREATE TABLE only_here (a int PRIMARY KEY)", "INSERT INTO only_here VALUES (1), (2)")
     session = await opened(open_session, my, everywhere(my))
