@@ -67,7 +67,7 @@ async def gates(
         found.append(await _users(server, change, schema, table, sees_all, locks, us))
     found.append(await _locks(server, schema, table, locks))
     if isinstance(change, DropIndex | HideIndex):
-        found.append(await _hints(server, table, change.name))
+        found.append(await _hints(server, schema, table, change.name))
     if builds:
         found.append(await _replicas(server, values, sees_all, us))
     found += [_load(target, values), _connections(values)]
@@ -146,27 +146,33 @@ async def _locks(server: Asked, schema: str, table: str, locks: bool) -> Gate:
     return Gate(label, "none seen", "none", "pass", "Metadata locks are not shown here; nobody waits for one")
 
 
-async def _hints(server: Asked, table: str, index: str) -> Gate:
-    """A statement that names a hidden or missing index in FORCE INDEX and the like fails from then on."""
+async def _hints(server: Asked, schema: str, table: str, index: str) -> Gate:
+    """A statement or view that names a hidden or missing index in FORCE INDEX and the like fails from then on.
+
+    Of a view its statements say nothing: its own text does. Those of other schemas are not looked at.
+    """
     label, limit = "statements that name it", "none"
     bare = quoted(index)[1:-1]
     like = bare.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    rows: list[tuple[Any, ...]] = []
     try:
-        rows = await server.fetch(load("change_hints"), (f"%{like}%",))
+        rows = await server.fetch(load("change_view_hints"), (schema, f"%{like}%"))
+        rows += await server.fetch(load("change_hints"), (f"%{like}%",))
         collected = bool((await server.fetch("SELECT @@GLOBAL.performance_schema"))[0][0])
     except PermissionDenied:
-        collected, rows = False, []
+        collected = False
+    name = rf"`?{re.escape(bare)}`?"  # one that is a word of the language too stands there in capitals, without quotes
+    hint = re.compile(
+        rf"\b(?:USE|FORCE|IGNORE) (?:INDEX|KEY) (?:FOR [A-Z ]+ )?\( ?(?:[^()]* ?, ?)?{name} ?(?:,[^()]*)?\)",
+        re.IGNORECASE,
+    )
+    naming = [what for what, text in rows if hint.search(text) and table.lower() in text.lower()]
+    if naming:
+        return Gate(label, str(len(naming)), limit, "block", f"It would fail: {naming[0]}")
     if not collected:
         detail = "Statements are not shown here; make sure that none names it in USE, FORCE or IGNORE INDEX"
         return Gate(label, "unknown", limit, "warn", detail)
-    name = rf"`?{re.escape(bare)}`?"  # one that is a word of the language too stands there in capitals, without quotes
-    hint = re.compile(
-        rf"\b(?:USE|FORCE|IGNORE) (?:INDEX|KEY) (?:FOR [A-Z ]+ )?\( (?:[^()]* , )?{name} (?:, [^()]*)?\)", re.IGNORECASE
-    )
-    naming = [text for (text,) in rows if hint.search(text) and table.lower() in text.lower()]
-    if not naming:
-        return Gate(label, "none", limit, "pass")
-    return Gate(label, str(len(naming)), limit, "block", f"It would fail: {naming[0][:200]}")
+    return Gate(label, "none", limit, "pass")
 
 
 async def _replicas(server: Asked, values: Mapping[str, str], sees_all: bool, us: str) -> Gate:

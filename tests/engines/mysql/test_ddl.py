@@ -440,7 +440,11 @@ async def test_gates_of_a_quiet_server_let_through(shop: Schema, monkeypatch: py
 async def test_a_statement_that_names_the_index_blocks_hiding_it(shop: Schema) -> None:
     shop.fetch("SELECT COUNT(*) FROM orders o FORCE INDEX FOR JOIN (by_status, last) WHERE status = 'x'")
     shop.fetch("SELECT COUNT(*) FROM orders WHERE status = 'by_status' AND note = 'FORCE INDEX (first)'")
+    shop.execute("CREATE VIEW hinted AS SELECT id FROM orders USE INDEX (by_status) WHERE note = 'canary'")
     async with hands(shop) as session:
+        hide = HideIndex(shop.name, "orders", "by_status")
+        gate = _gate(await session.gates(hide, await rendered(shop, hide), None), "statements that name it")
+        assert (gate.state, gate.detail) == ("block", "It would fail: the view hinted"), "without what it compares with"
         for name, state in (("last", "block"), ("first", "pass")):
             for change in (HideIndex(shop.name, "orders", name), DropIndex(shop.name, "orders", name)):
                 gate = _gate(await session.gates(change, await rendered(shop, change), None), "statements that name it")
