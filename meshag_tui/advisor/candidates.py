@@ -7,10 +7,10 @@ more selective ones), so that statements that share columns ask for indexes with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from meshag_tui.advisor.indexes import plain, prefix_length, serves
+from meshag_tui.advisor.indexes import plain, prefix_length, serves, shown
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.advisor.wanted import SortOrder, extreme, needed, sort_order
 from meshag_tui.plan import Plan, Predicate
@@ -310,8 +310,17 @@ def _may_be_long(view: TableView, column: str) -> bool:
 
 def describe(spec: IndexSpec) -> str:
     """The keys of a spec for people: "tenant_id, created_at DESC"."""
+    return _spelled(spec, shown)
+
+
+def identity(spec: IndexSpec) -> str:
+    """The same, alike for expressions that only differ in how a server or a text writes them."""
+    return _spelled(spec, plain)
+
+
+def _spelled(spec: IndexSpec, expression: Callable[[str], str]) -> str:
     keys = [
-        (plain(key.name) if key.is_expression else key.name)
+        (expression(key.name) if key.is_expression else key.name)
         + (key.opclass if key.opclass is not None and prefix_length(key.opclass) else "")
         + (" DESC" if key.descending else "")
         for key in spec.columns

@@ -27,6 +27,11 @@ def plain(expression: str) -> str:
     return re.sub(r"[\s()]", "", bare)
 
 
+def shown(expression: str) -> str:
+    """An expression for people: its calls keep their brackets, casts to text and doubled brackets go."""
+    return re.sub(r"\(\(([^()]*)\)\)", r"(\1)", _CAST_TO_TEXT.sub("", expression))
+
+
 def same_key(one: IndexKey, other: IndexKey) -> bool:
     """Whether two key columns are the same in everything the catalogue says of them."""
     return (

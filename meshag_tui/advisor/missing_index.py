@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from meshag_tui.advisor.candidates import describe
+from meshag_tui.advisor.candidates import describe, identity
 from meshag_tui.advisor.indexes import serves
 from meshag_tui.advisor.pricing import Pricer
 from meshag_tui.advisor.search import Choice, Search, Serves, writes_to
@@ -127,7 +127,7 @@ def _suggestion(
         text.append(f"{hidden.name} has these keys already, hidden from plans: nothing has to be made.")
     return Suggestion(
         rule="missing-index",
-        identity=f"{kind}:{spec.schema}.{spec.table}:{describe(spec)}",
+        identity=f"{kind}:{spec.schema}.{spec.table}:{identity(spec)}",
         type=SuggestionType.INDEX_OPTIMIZATION,
         priority=_priority(share, top.gain),
         title=f"{what}: about {percent(share)} of all query time",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor import missing_index
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.candidates import Candidate, describe
+from meshag_tui.advisor.candidates import Candidate, describe, identity
 from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
 from meshag_tui.advisor.planner import Planner
 from meshag_tui.advisor.pricing import Pricer, Statement
@@ -236,7 +236,7 @@ class _Judge:
         rendered = await self._session.render(CreateIndex(spec))
         why = words(proposal.why)
         if priced is None:
-            base = self._stated(proposal, reading, "llm-index", f"{spec.schema}.{spec.table}:{describe(spec)}")
+            base = self._stated(proposal, reading, "llm-index", f"{spec.schema}.{spec.table}:{identity(spec)}")
             return replace(
                 base,
                 type=SuggestionType.INDEX_OPTIMIZATION,
@@ -252,7 +252,7 @@ class _Judge:
         return replace(
             priced,
             rule="llm-index",
-            identity=f"llm-index:{spec.schema}.{spec.table}:{describe(spec)}",
+            identity=f"llm-index:{spec.schema}.{spec.table}:{identity(spec)}",
             text=f"{priced.text} The model's reason: {why}",
             evidence={**priced.evidence, "model": self._model},
             origin="llm",

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pymysql
 import pytest
 
+from meshag_tui.advisor.candidates import describe, identity
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.refusals import DAY_MS, refusals
 from meshag_tui.advisor.twins import duplicates, redundant
 from meshag_tui.store.history import Catalog
-from meshag_tui.types import CreateIndex, DropIndex, HideIndex, ShowIndex
+from meshag_tui.types import CreateIndex, DropIndex, HideIndex, IndexColumn, IndexSpec, ShowIndex
 from tests.advisor.conftest import Watch, by_rule, filled
 from tests.rig.mysql import Schema
 
@@ -58,6 +59,25 @@ async def test_what_statements_lack_is_reasoned_from_plan_statistics_and_rows_re
     assert "messages_room is no longer needed" in made["messages"].text
     (cast,) = by_rule(advice, "implicit-cast")
     assert cast.table == "phones" and "number" in cast.title  # by a sample's plan, or by the rows that were counted
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ("lower(note)", "a, lower(note)"),
+        ("lower((note)::text)", "a, lower(note)"),
+        ("(total + 1)", "a, (total + 1)"),
+        ("coalesce(lower(note), (b + c))", "a, coalesce(lower(note), (b + c))"),
+    ],
+)
+def test_an_expression_is_shown_with_its_brackets(written: str, shown: str) -> None:
+    spec = IndexSpec("s", "t", (IndexColumn("a"), IndexColumn(written, is_expression=True)))
+    assert describe(spec) == shown
+
+
+def test_one_expression_in_two_hands_is_one_suggestion() -> None:
+    names = ("lower(note)", "lower((note)::text)")
+    assert len({identity(IndexSpec("s", "t", (IndexColumn(name, is_expression=True),))) for name in names}) == 1
 
 
 async def test_the_side_of_a_join_that_is_read_whole_wants_an_index(watch: Watch, my: Schema) -> None:
