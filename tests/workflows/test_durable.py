@@ -37,7 +37,7 @@ def bump(name):
 
 async def main():
     store = Store.open(sys.argv[1])
-    runner = Runner(store, Notices(), lease_ms=1500)
+    runner = Runner(store, Notices(), lease_ms=int(sys.argv[3]))
     runner.register("work", work)
     outcome = await runner.submit("work", "k")
     print(outcome.state, outcome.joined, flush=True)
@@ -86,7 +86,7 @@ async def test_three_callers_one_run(store: Store, runner: Runner) -> None:
 async def test_a_run_of_another_process_is_joined(
     store: Store, runner: Runner, store_url: str, other_process: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    other = other_process(DIES_IN_STEP_TWO, store_url, "1.0")
+    other = other_process(DIES_IN_STEP_TWO, store_url, "1.0", "1500")
     assert other.stdout is not None and await asyncio.to_thread(other.stdout.readline) == "one\n"
     runner.register("work", two_steps)
     outcome = await runner.submit("work", "k")
@@ -97,7 +97,7 @@ async def test_a_run_of_another_process_is_joined(
 async def test_kill_9_is_resumed_behind_the_last_step(
     store: Store, runner: Runner, store_url: str, other_process: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    other = other_process(DIES_IN_STEP_TWO, store_url, "60")
+    other = other_process(DIES_IN_STEP_TWO, store_url, "60", "60000")
     assert other.stdout is not None and await asyncio.to_thread(other.stdout.readline) == "one\n"
     other.kill()
     other.wait()
@@ -106,7 +106,7 @@ async def test_kill_9_is_resumed_behind_the_last_step(
     assert await runner.recover() == 1
     outcome = await runner.submit("work", "k")
     assert outcome.state is ExecutionState.DONE
-    assert time.monotonic() - started < 1.2, "on the same machine nobody waits for the lease of a dead process"
+    assert time.monotonic() - started < 30, "on the same machine nobody waits for the lease of a dead process"
     assert (counted(store, "ones"), counted(store, "twos")) == (1, 1)
     assert store.run(executions.get, outcome.execution_id).attempts == 2
 
@@ -116,7 +116,7 @@ async def test_a_stopped_owner_writes_nothing_after_its_lease_is_lost(
 ) -> None:
     import signal
 
-    other = other_process(DIES_IN_STEP_TWO, store_url, "0.3")
+    other = other_process(DIES_IN_STEP_TWO, store_url, "0.3", "1500")
     assert other.stdout is not None and await asyncio.to_thread(other.stdout.readline) == "one\n"
     other.send_signal(signal.SIGSTOP)
     runner.register("work", two_steps)

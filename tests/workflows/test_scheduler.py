@@ -285,6 +285,6 @@ async def test_a_frozen_backend_is_given_up_and_the_next_sync_is_fine(
         finally:
             for pid in frozen:
                 os.kill(pid, signal.SIGCONT)
-        assert frozen and time.monotonic() - started < 8
+        assert frozen and time.monotonic() - started < 40
         (run,) = await bench.executions()
         assert run.attempts == 2

