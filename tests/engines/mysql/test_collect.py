@@ -83,7 +83,9 @@ async def test_ours_and_other_databases_are_left_out(my: Schema, open_session: O
     assert {f"{my.name}."} <= {key[: len(my.name) + 1] for key in rows}
     texts = {text.key: text for text in await everything.texts(rows)}
     assert not any(
-        "events_statements_summary_by_digest" in (text.text or "") for text in texts.values() if text.database
+        "events_statements_summary_by_digest" in (text.text or "")
+        for text in texts.values()
+        if text.database == my.name  # other tests read that table by hand, each in its own schema
     )
     assert not any(key.startswith(("information_schema.", "performance_schema.", "mysql.", "sys.")) for key in rows)
 
