@@ -25,6 +25,7 @@ MAX_CHARACTERS = 256 * 1024
 MAX_TOKENS = 20_000
 MAX_PARSED_TOKENS = 4_000  # sqlglot takes some 50 µs for each
 MAX_DEPTH = 100
+MAX_BARE_JOINS = 12  # sqlglot looks for the ON of each in twice as many ways as for the one before
 MARKER = "/* meshag"
 UNPARSABLE = "<unparsable>"
 SYSTEM_SCHEMAS = frozenset(("information_schema", "performance_schema", "mysql", "sys"))
@@ -171,6 +172,8 @@ def tree(text: str) -> Any:
     parts = words(text)
     if len(parts) > MAX_PARSED_TOKENS or _depth(parts) > MAX_DEPTH:
         raise Refused("The statement is too large, or nests too deeply, to be examined")
+    if _bare_joins(parts) > MAX_BARE_JOINS:
+        raise Refused(f"The statement has more than {MAX_BARE_JOINS} joins without ON, too many to be examined")
     import logging
 
     import sqlglot
@@ -236,6 +239,19 @@ def _depth(parts: Sequence[Token]) -> int:
         run = run + 1 if one.word in ("not", "-", "+", "~", "!", "interval", "binary") else 0
         deepest = max(deepest, depth + run)
     return deepest
+
+
+def _bare_joins(parts: Sequence[Token]) -> int:
+    """How many joins are followed by another one, or by nothing, before an ON or USING."""
+    bare, waiting, before = 0, False, ""
+    for one in parts:
+        if one.word in ("join", "straight_join"):
+            bare += waiting
+            waiting = before not in ("cross", "natural")
+        elif one.word in ("on", "using"):
+            waiting = False
+        before = one.word
+    return bare + waiting
 
 
 __all__ = [

@@ -291,3 +291,14 @@ def test_a_tree_is_of_one_statement() -> None:
         parse.tree("select 1; select 2")
     with pytest.raises(Refused):
         parse.tree("select from where")
+
+
+def test_joins_without_on_are_not_looked_through_for_ever() -> None:
+    def joined(number: int, by: str = "JOIN") -> str:
+        return "SELECT 1 FROM t c0" + "".join(f" {by} t c{n}" for n in range(1, number + 1))
+
+    with pytest.raises(Refused, match="joins without ON"):
+        parse.tree(joined(30))
+    assert parse.tree(joined(12)).key == "select"
+    assert parse.tree(joined(40, "CROSS JOIN")).key == "select"
+    assert parse.tree("SELECT 1 FROM t c0" + "".join(f" JOIN t c{n} ON c{n}.a = c0.a" for n in range(1, 40)))
