@@ -166,6 +166,11 @@ _SCHEMES: Mapping[str, DbType] = {
 }
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine by its name: a socket's path, or a loopback name or address."""
+    return host.startswith("/") or host in ("localhost", "127.0.0.1", "::1")
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """How to reach one database. `host` starting with "/" is the folder of a Unix socket."""
@@ -228,7 +233,7 @@ class Target:
         password = options.pop("password", None)
         if password is None:
             password = given.get("password") if parts.password is None else unquote(parts.password)
-        local = host.startswith("/") or host in ("localhost", "127.0.0.1", "::1")
+        local = is_loopback(host)
         mode = (
             options.pop("sslmode", None) or given.get("sslmode") or (TlsMode.PREFER if local else TlsMode.VERIFY_FULL)
         )

@@ -96,7 +96,7 @@ async def test_a_warning_nobody_has_seen_stops_it(
     advice = await desk.suggest(shop18, BY_CUSTOMER)
     review = await desk.bench.review(advice.id)
     assert review.warned_by == ()
-    monkeypatch.setattr(gate_checks, "_free_bytes", lambda folder: None)
+    monkeypatch.setattr(gate_checks, "free_bytes", lambda folder: None)
     with pytest.raises(RunFailed, match=r"free disk is unknown.*look again"):
         await desk.bench.apply(advice.id, review.plan_hash)
     assert [row.state for row in await desk.journal()] == [ChangeState.FAILED]

@@ -14,7 +14,7 @@ from meshag_tui.engines.mysql.scope import INTERNAL, watcher
 from meshag_tui.engines.mysql.setup import setup_sql
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.texts import is_cut, longest
-from meshag_tui.types import Finding, TlsMode
+from meshag_tui.types import Finding, TlsMode, is_loopback
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
@@ -71,7 +71,7 @@ async def _examine(session: MysqlSession) -> _Examination:
     return _Examination(
         server=server,
         tls_mode=target.tls,
-        remote=not (target.host.startswith("/") or target.host in ("localhost", "127.0.0.1", "::1")),
+        remote=not is_loopback(target.host),
         process=not any("PROCESS" in why for why in denied),
         hidden_schemas=hidden_schemas,
         storage=await tried(relations.storage(session.wire, server)),

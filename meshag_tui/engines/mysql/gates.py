@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshag_tui.engines.base import Gate, PermissionDenied, Refused, RenderedChange
+from meshag_tui.engines.here import free_bytes, is_local, megabytes
 from meshag_tui.engines.mysql import grants, inuse, render
 from meshag_tui.engines.mysql.catalogue import Asked, find_table
 from meshag_tui.engines.mysql.errors import account, quoted
@@ -194,7 +195,7 @@ async def _replicas(server: Asked, values: Mapping[str, str], sees_all: bool, us
 
 def _load(target: Target, values: Mapping[str, str]) -> Gate:
     """Cores are known of this machine, and where MariaDB counts them for its pool; elsewhere eight stand for them."""
-    here, counted = _is_local(target), values.get("thread_pool_size", "")
+    here, counted = is_local(target), values.get("thread_pool_size", "")
     cores = (os.cpu_count() or 1) if here else int(counted) if counted.isdigit() else ASSUMED_CORES
     limit = f"< {2 * cores}" + ("" if here or counted.isdigit() else " (the number of cores is not known)")
     active = int(values.get("threads_running") or 0) - 1  # ours is one of them
@@ -217,36 +218,20 @@ async def _disk(
         factor, what = REBUILD_FACTOR, "table"
         estimated = (await find_table(server, change.schema, change.table)).size_bytes
     needed = None if estimated is None else factor * estimated
-    limit = f"{factor} × the {what}" if needed is None else f"≥ {_megabytes(needed)}"
-    free = _free(values) if _is_local(target) else None
+    limit = f"{factor} × the {what}" if needed is None else f"≥ {megabytes(needed)}"
+    free = _free(values) if is_local(target) else None
     if free is None:
         return Gate("free disk", "unknown", limit, "warn", f"The server does not say; make sure that the {what} fits")
     if needed is None:
-        return Gate("free disk", _megabytes(free), limit, "warn", f"The size of the {what} is not known")
-    return Gate("free disk", _megabytes(free), limit, "pass" if free >= needed else "block")
+        return Gate("free disk", megabytes(free), limit, "warn", f"The size of the {what} is not known")
+    return Gate("free disk", megabytes(free), limit, "pass" if free >= needed else "block")
 
 
 def _free(values: Mapping[str, str]) -> int | None:
     """The smaller of what is free where the data is and where an index is sorted."""
     folders = (values.get("datadir", ""), values.get("innodb_tmpdir") or values.get("tmpdir", "").split(":")[0])
-    known = [_free_bytes(folder) for folder in folders if folder]
+    known = [free_bytes(folder) for folder in folders if folder]
     return min((free for free in known if free is not None), default=None) if None not in known else None
-
-
-def _free_bytes(folder: str) -> int | None:
-    try:
-        found = os.statvfs(folder)
-    except OSError:
-        return None
-    return found.f_bavail * found.f_frsize
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1024 / 1024:.0f} MB"
-
-
-def _is_local(target: Target) -> bool:
-    return target.proxy is None and (target.host.startswith("/") or target.host in ("localhost", "127.0.0.1", "::1"))
 
 
 def _grant_process(us: str) -> str:

@@ -14,7 +14,7 @@ from meshag_tui.engines.postgres.remedies import EXTENSION, hypopg_step, preload
 from meshag_tui.engines.postgres.setup import setup_sql
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.texts import texts_readable
-from meshag_tui.types import Finding, TlsMode
+from meshag_tui.types import Finding, TlsMode, is_loopback
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.facts import Server
@@ -73,7 +73,7 @@ async def _examine(session: PostgresSession) -> _Examination:
         server=server,
         settings_taken=session.wire.settings_taken,
         tls_mode=target.tls,
-        remote=not (target.host.startswith("/") or target.host in ("localhost", "127.0.0.1", "::1")),
+        remote=not is_loopback(target.host),
         available=dict(available or ()),
         unreadable_tables=unreadable,
         elsewhere=elsewhere,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import Gate, Refused, RenderedChange
+from meshag_tui.engines.here import free_bytes, is_local, megabytes
 from meshag_tui.engines.postgres import render
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
@@ -159,7 +160,7 @@ def _lag(lag: float | None, behind: int | None) -> str:
 
 def _load(target: Target, active: int, workers: int, sees_all: bool) -> Gate:
     """Cores are known only of this machine; elsewhere max_worker_processes stands for them, and only warns."""
-    here = _is_local(target)
+    here = is_local(target)
     cores = (os.cpu_count() or 1) if here else workers
     limit = f"< {2 * cores}" + ("" if here else " (2 × max_worker_processes; the number of cores is not known)")
     if not sees_all:
@@ -181,29 +182,13 @@ def _connections(most: int, used: int) -> Gate:
 
 def _disk(target: Target, data_directory: str | None, estimated: int | None) -> Gate:
     needed = None if estimated is None else DISK_FACTOR * estimated
-    limit = "3 × the index" if needed is None else f"≥ {_megabytes(needed)}"
-    free = _free_bytes(data_directory) if data_directory and _is_local(target) else None
+    limit = "3 × the index" if needed is None else f"≥ {megabytes(needed)}"
+    free = free_bytes(data_directory) if data_directory and is_local(target) else None
     if free is None:
         return Gate("free disk", "unknown", limit, "warn", "PostgreSQL does not say; make sure that the index fits")
     if needed is None:
-        return Gate("free disk", _megabytes(free), limit, "warn", "The size of the index is not known")
-    return Gate("free disk", _megabytes(free), limit, "pass" if free >= needed else "block")
-
-
-def _free_bytes(folder: str) -> int | None:
-    try:
-        found = os.statvfs(folder)
-    except OSError:
-        return None
-    return found.f_bavail * found.f_frsize
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1024 / 1024:.0f} MB"
-
-
-def _is_local(target: Target) -> bool:
-    return target.proxy is None and (target.host.startswith("/") or target.host in ("localhost", "127.0.0.1", "::1"))
+        return Gate("free disk", megabytes(free), limit, "warn", "The size of the index is not known")
+    return Gate("free disk", megabytes(free), limit, "pass" if free >= needed else "block")
 
 
 def _grant(session: PostgresDdlSession) -> str:

@@ -430,7 +430,7 @@ async def test_gates_of_a_quiet_server_let_through(shop: Schema, monkeypatch: py
         assert _gate(await session.gates(create(shop), found, None), "free disk").state == "warn"
         assert _gate(await session.gates(create(shop), found, 10**18), "free disk").state == "block"
         with monkeypatch.context() as patched:
-            patched.setattr(gate_checks, "_free_bytes", lambda folder: None)
+            patched.setattr(gate_checks, "free_bytes", lambda folder: None)
             unknown = _gate(await session.gates(create(shop), found, 1000), "free disk")
             assert (unknown.value, unknown.state) == ("unknown", "warn")
         shop.execute("ALTER TABLE orders RENAME TO orders_old")
