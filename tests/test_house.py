@@ -36,13 +36,14 @@ FLOORS = {
     "snapshot": 1,
     "plan": 1,
     "logs": 1,
+    "servers": 1,
 }
-# Beside the floors: demo starts servers, so only the command line and the sandbox may ask for it, and it asks for
-# nothing but the words everything shares.
+# Beside the floors: the demo is a workload for people to look at, so only the command line may ask for it, and it asks
+# for nothing but the servers and the words everything shares.
 DEMO = "demo"
-MAY_USE_DEMO = {"cli", "changes", "workflows"}
+MAY_USE_DEMO = {"cli"}
 # Rooms that can do the whole work without a screen.
-GROUND = ("types", "settings", "services", "snapshot", "plan", "text")
+GROUND = ("types", "settings", "services", "snapshot", "plan", "text", "servers")
 HEADLESS = (*GROUND, "store", "engines", "advisor", "agents", "changes", "workflows")
 SCREEN = {"textual", "rich"}
 HEAVY = SCREEN | {"peewee", "playhouse", "psycopg", "asyncmy", "openai", "plotext", "postgast", "cryptography"}

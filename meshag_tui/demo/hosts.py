@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from meshag_tui.demo.shop import SCHEMA
 
 if TYPE_CHECKING:  # drivers and servers are loaded when they are needed
-    from meshag_tui.demo.mysqld import Installation
     from meshag_tui.demo.shopper import Sessions
+    from meshag_tui.servers.mysqld import Installation
 
 Say = Callable[[str], None]
 
@@ -68,7 +68,7 @@ class PostgresHost:
     """PostgreSQL from the wheel, or from `bindir`."""
 
     def __init__(self, bindir: Path | None = None, base: Path | None = None) -> None:
-        from meshag_tui.demo.server import EmbeddedPostgres
+        from meshag_tui.servers.postgres import EmbeddedPostgres
 
         self.server = EmbeddedPostgres(bindir, settings=POSTGRES_SETTINGS, tcp=True, base=base)
 
@@ -98,7 +98,7 @@ class MysqlHost:
     """MySQL or MariaDB, of the programs that are on this machine."""
 
     def __init__(self, installation: Installation, base: Path | None = None) -> None:
-        from meshag_tui.demo.mysqld import EmbeddedMysql
+        from meshag_tui.servers.mysqld import EmbeddedMysql
 
         self.server = EmbeddedMysql(installation, settings=MYSQL_SETTINGS, base=base)
 

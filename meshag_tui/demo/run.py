@@ -25,7 +25,7 @@ def host(engine: str) -> Host:
     """A host for the shop on one of `ENGINES`; ServerUnavailable, and what to do, if its programs are not here."""
     if engine == "postgresql":
         return PostgresHost()
-    from meshag_tui.demo.mysqld import MARIADB, MYSQL, find
+    from meshag_tui.servers.mysqld import MARIADB, MYSQL, find
 
     return MysqlHost(find(MARIADB if engine == "mariadb" else MYSQL))
 

@@ -19,7 +19,7 @@ import asyncmy
 import psycopg
 import pymysql
 
-from meshag_tui.demo.server import EmbeddedPostgres
+from meshag_tui.servers.postgres import EmbeddedPostgres
 from meshag_tui.types import Target
 from tests.benchmarks.statements import run_statements
 from tests.rig.mysql import server

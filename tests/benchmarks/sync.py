@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from meshag_tui import settings as settings_module
-from meshag_tui.demo.mysqld import MARIADB, MYSQL
+from meshag_tui.servers.mysqld import MARIADB, MYSQL
 from meshag_tui.types import Target
 from meshag_tui.workflows import sync
 from meshag_tui.workflows.workbench import Workbench

@@ -18,12 +18,12 @@ from textual.pilot import Pilot
 from meshag_tui.app import MeshagApp
 from meshag_tui.changes import apply
 from meshag_tui.changes import review as reviews
-from meshag_tui.demo.mysqld import MARIADB, MYSQL
-from meshag_tui.demo.rundir import DATA
 from meshag_tui.engines.base import Refused
 from meshag_tui.engines.mysql import ddl
 from meshag_tui.engines.mysql import gates as gate_checks
 from meshag_tui.screens.apply import ApplyDialog
+from meshag_tui.servers.mysqld import MARIADB, MYSQL
+from meshag_tui.servers.rundir import DATA
 from meshag_tui.settings import Settings
 from meshag_tui.store import changes, executions, suggestions
 from meshag_tui.types import (

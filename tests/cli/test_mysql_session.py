@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from meshag_tui.demo.mysqld import MARIADB
-from meshag_tui.demo.place import ServerUnavailable
 from meshag_tui.demo.shop import mysql as planted
+from meshag_tui.servers.mysqld import MARIADB
+from meshag_tui.servers.place import ServerUnavailable
 from tests.cli.conftest import Meshag
 from tests.rig.mysql import Schema, installation
 

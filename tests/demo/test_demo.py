@@ -11,12 +11,12 @@ import psycopg
 import pytest
 
 from meshag_tui.demo import shop
-from meshag_tui.demo.place import ServerUnavailable
 from meshag_tui.demo.run import Demo
-from meshag_tui.demo.server import EmbeddedPostgres
 from meshag_tui.demo.shop import postgres
 from meshag_tui.demo.shop.postgres.shopper import PostgresSessions
 from meshag_tui.demo.workload import Workload
+from meshag_tui.servers.place import ServerUnavailable
+from meshag_tui.servers.postgres import EmbeddedPostgres
 from tests.rig.postgres import bindir
 
 # What the catalogue must show for each planted problem: a query about (table, index or columns) that is true.

@@ -8,13 +8,13 @@ import pymysql
 import pytest
 
 from meshag_tui.demo.hosts import MysqlHost
-from meshag_tui.demo.mysqld import MARIADB, MYSQL, find
-from meshag_tui.demo.place import ServerUnavailable
 from meshag_tui.demo.run import Demo
 from meshag_tui.demo.shop import mysql as shop
+from meshag_tui.servers.mysqld import MARIADB, MYSQL, find
+from meshag_tui.servers.place import ServerUnavailable
 from meshag_tui.types import Target
-from tests.demo.test_server import wait_until
 from tests.rig.mysql import FLAVOURS, Schema, installation
+from tests.servers.test_postgres import wait_until
 
 # What the server must show for each planted problem: a query about table and index or columns that is true.
 PROOFS = {
@@ -92,7 +92,7 @@ def test_the_shop_has_what_was_planted_and_works_as_a_shop_does(flavour: str) ->
 
 def test_says_what_to_install_where_there_is_no_server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("meshag_tui.demo.mysqld._FOLDERS", ())
+    monkeypatch.setattr("meshag_tui.servers.mysqld._FOLDERS", ())
     with pytest.raises(ServerUnavailable, match="no MariaDB server on this machine: install mariadb-server"):
         find(MARIADB)
     impostor = tmp_path / "mariadbd"

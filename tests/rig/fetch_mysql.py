@@ -15,8 +15,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from meshag_tui.demo.mysqld import MYSQL, Installation, find
-from meshag_tui.demo.place import ServerUnavailable
+from meshag_tui.servers.mysqld import MYSQL, Installation, find
+from meshag_tui.servers.place import ServerUnavailable
 from tests.rig.places import FETCHED
 
 PLACE = FETCHED / "mysql"

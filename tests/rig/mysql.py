@@ -29,9 +29,9 @@ from typing import Any
 import pymysql
 import pytest
 
-from meshag_tui.demo.mysqld import ADMIN, MARIADB, MYSQL, EmbeddedMysql, Installation, find
-from meshag_tui.demo.place import ServerUnavailable
-from meshag_tui.demo.rundir import DATA
+from meshag_tui.servers.mysqld import ADMIN, MARIADB, MYSQL, EmbeddedMysql, Installation, find
+from meshag_tui.servers.place import ServerUnavailable
+from meshag_tui.servers.rundir import DATA
 from tests.rig import fetch_mysql
 from tests.rig.places import FETCHED
 

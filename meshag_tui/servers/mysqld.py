@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from meshag_tui.demo.place import (
+from meshag_tui.servers.place import (
     ServerUnavailable,
     as_account,
     everybody_can_run,
@@ -32,7 +32,7 @@ from meshag_tui.demo.place import (
     temporary_folder,
     unprivileged,
 )
-from meshag_tui.demo.rundir import DATA, RunDirectory, sweep
+from meshag_tui.servers.rundir import DATA, RunDirectory, sweep
 
 MYSQL, MARIADB = "MySQL", "MariaDB"
 ADMIN = "app"

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from meshag_tui.demo.mysqld import MARIADB, EmbeddedMysql, Installation
-from meshag_tui.demo.place import ServerUnavailable
-from tests.demo.test_server import a_plain_user_can, guard_of, wait_until
+from meshag_tui.servers.mysqld import MARIADB, EmbeddedMysql, Installation
+from meshag_tui.servers.place import ServerUnavailable
 from tests.rig.mysql import installation
+from tests.servers.test_postgres import a_plain_user_can, guard_of, wait_until
 
 OWNER_SCRIPT = textwrap.dedent("""
     import sys, time
     from pathlib import Path
-    from meshag_tui.demo.mysqld import EmbeddedMysql, find
+    from meshag_tui.servers.mysqld import EmbeddedMysql, find
     server = EmbeddedMysql(find("MariaDB"), base=Path(sys.argv[1])).start()
     print(server.root, server.pid, flush=True)
     time.sleep(60)
