@@ -50,6 +50,7 @@ class Epoch:
     stats_reset: int | None  # pg_stat_statements_info.stats_reset and like, epoch ms
     evictions: int | None = None  # pg_stat_statements_info.dealloc: an increase marks the interval incomplete
     objects_reset: int | None = None  # pg_stat_database.stats_reset: of tables and indexes; NULL after a crash
+    ran: int | None = None  # statements since its start, where all counters die with the server and none can reset this
 
 
 @dataclass(frozen=True, slots=True)

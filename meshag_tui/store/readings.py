@@ -83,7 +83,11 @@ def continuity(previous: Reading | None, epoch: Epoch) -> Continuity:
         return Continuity("broken", events=(event("failover", "another server answers at this address"),))
     if epoch.role != old.role:
         return Continuity("broken", events=(event("failover", f"the server was a {old.role} and is a {epoch.role}"),))
-    restarted = epoch.started_at != old.started_at
+    # Where starts are told in whole seconds two of them may look like one: then what only grows in a life has fallen.
+    new_life = epoch.ran is not None and old.ran is not None and epoch.ran < old.ran
+    restarted = new_life or epoch.started_at != old.started_at
+    if new_life and epoch.stats_reset is not None and epoch.stats_reset == old.stats_reset:
+        return Continuity("reset", True, (event("reset", "the server restarted without its statistics"),))
     if epoch.stats_reset == old.stats_reset:
         if not restarted:
             return Continuity("same")

@@ -21,6 +21,7 @@ import fcntl
 import itertools
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,10 @@ class Schema:
             "autocommit": True,
         }
         return pymysql.connect(**{**how, **options})
+
+    def next_second(self) -> None:
+        """Wait until what the server tells in whole seconds (its start, FIRST_SEEN, CREATE_TIME) is another one."""
+        time.sleep(1.05)
 
     def execute(self, *statements: str) -> None:
         """Run statements, one each."""

@@ -97,6 +97,17 @@ def test_a_truncated_table_counts_all_calls_and_marks_the_interval() -> None:
     assert not found.complete
 
 
+def test_two_lives_within_the_second_the_server_tells_its_start_in_are_two() -> None:
+    columns = ("calls", "total_time_ms", "stats_since")
+    first, second = (Reading(Epoch("1", "primary", 1, 5, None, 1, ran), 10, 10, (), True, 0, 0.0) for ran in (90, 40))
+    before = deltas.statements(None, {}, Statements(columns, [("k", 9, 9.0, 5)]), first)
+    found = deltas.statements(first, before.baselines, Statements(columns, [("k", 4, 4.0, 5)]), second)
+    assert found.calls == 4
+    assert ([each["kind"] for each in found.events], found.complete) == (["reset"], False)
+    later = Reading(Epoch("1", "primary", 1, 5, None, 1, 41), 20, 20, (), True, 0, 0.0)
+    assert readings.continuity(second, later.epoch).state == "same"
+
+
 @pytest.mark.parametrize("column", ["total_time_ms", "rows_examined"])
 def test_a_counter_that_goes_beyond_its_bits_invents_nothing(column: str) -> None:
     """Picoseconds fill 64 bits in 213 days of running: the sum begins at 0 again, the entry's life does not."""

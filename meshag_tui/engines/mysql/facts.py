@@ -35,7 +35,7 @@ SETTINGS = (
     *("require_secure_transport", "have_ssl", "have_openssl", "innodb_read_only", "partial_revokes"),
 )
 STATUS = (
-    *("Uptime", "Performance_schema_digest_lost", "Performance_schema_table_instances_lost"),
+    *("Uptime", "Queries", "Performance_schema_digest_lost", "Performance_schema_table_instances_lost"),
     *("Performance_schema_index_stat_lost", "Slave_running", "Slaves_connected", "wsrep_cluster_size"),
 )
 STATEMENTS = ("statement/sql/select", "statement/sql/insert", "statement/sql/update", "statement/sql/delete")
@@ -155,6 +155,7 @@ async def read(wire: Wire) -> Server:
             started_at=started_at,
             stats_reset=None,  # known when the counters are read
             objects_reset=started_at,  # they live as long as the server, and never longer
+            ran=int(status["Queries"]) if "Queries" in status else None,
         ),
         latency_ms=wire.latency_ms,
         tls=wire.tls,

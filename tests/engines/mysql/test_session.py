@@ -46,8 +46,10 @@ async def test_facts(my: Schema, open_session: Open) -> None:
     assert abs(facts.observed_at - time.time() * 1000) < 60_000
     assert facts.epoch.started_at < facts.observed_at
     assert int(facts.settings["max_connections"]) > 0
+    my.execute("FLUSH STATUS")
     again = await open_session(my.url)
     assert again.facts.superuser
+    assert facts.epoch.ran and again.facts.epoch.ran and again.facts.epoch.ran > facts.epoch.ran, "nobody resets it"
     assert again.facts.epoch.started_at == facts.epoch.started_at, "to the second, whenever it is asked"
     assert again.facts.epoch.system_identifier == facts.epoch.system_identifier
 
