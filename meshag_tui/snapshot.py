@@ -155,6 +155,7 @@ class TableStats:
     options: Mapping[str, str] = field(default_factory=dict)  # reloptions such as autovacuum_enabled
     has_primary_key: bool = True
     frozen_age: int | None = None
+    all_visible_pages: int | None = None  # marked so in the visibility map, as of the last VACUUM or ANALYZE
     free_bytes: int | None = None  # in the table's own file, no use to others; None: not known, or the file is shared
     counted_since: int | None = (
         None  # epoch ms; where each table's counters begin anew by themselves when it is altered

@@ -1,7 +1,8 @@
 """Named troubles of one plan, each citing the node it is at and that node's own share of the cost.
 
-Works on estimates alone; where a plan carries actual figures, wrong estimates are named as well. A plan without
-trouble gives an empty tuple: the costliest node of a good plan is not a bottleneck.
+Works on estimates alone; where a plan carries actual figures, what only these show (`measured`) is named as well, and
+takes the place of what was foretold of the same node. A plan without trouble gives an empty tuple: the costliest node
+of a good plan is not a bottleneck.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
-from meshag_tui.advisor.costs import Weighed, memory_setting, number_setting, weigh
+from meshag_tui.advisor.costs import Weighed, enough, memory_setting, number_setting, weigh
+from meshag_tui.advisor.measured import BYTES_A_PAGE, measured
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
 from meshag_tui.text import count, percent, size
 
@@ -20,8 +22,8 @@ MINIMUM_SHARE = 0.10
 SMALL_PAGES = 8
 MANY_LOOPS = 1_000
 FAR_OFFSET = 1_000
-WRONG_BY = 10.0
-_BITMAP_BYTES_PER_PAGE = 40
+UNSEEN_SHARE = 0.2
+"""Share of a table's pages not marked all-visible from which an index-only scan is none."""
 _ROW_OVERHEAD = 24  # bytes a sorted or hashed row takes beside its data
 
 
@@ -38,6 +40,9 @@ def bottlenecks(plan: Plan, catalog: Catalog | None = None) -> tuple[Bottleneck,
     for weighed in nodes:
         for rule in _RULES:
             found.extend(rule(weighed, nodes, facts))
+    if "Actual Rows" in plan.root.actual:
+        found = [one for one in found if one.rule not in _FORETOLD]
+        found.extend(measured(plan, nodes, facts.work_mem))
     return tuple(sorted(found, key=lambda one: -one.share))
 
 
@@ -59,6 +64,13 @@ class _Facts:
     def pages(self, schema: str | None, table: str | None) -> int | None:
         found = self._tables.get((schema or "", table or ""))
         return found.pages if found is not None else None
+
+    def unseen(self, schema: str | None, table: str | None) -> float | None:
+        """Share of a table's pages that are not marked all-visible; None where nobody says."""
+        found = self._tables.get((schema or "", table or ""))
+        if found is None or found.all_visible_pages is None or found.pages < SMALL_PAGES:
+            return None
+        return max(0.0, 1.0 - found.all_visible_pages / found.pages)
 
 
 _Rule = Callable[[Weighed, tuple[Weighed, ...], _Facts], Iterator[Bottleneck]]
@@ -188,7 +200,7 @@ def _spill(rule: str, weighed: Weighed, needed: float, memory: tuple[str, int], 
         "high" if needed > 4 * limit else "medium",
         weighed.share,
         f"{_name(weighed)} {verb} about {count(node.rows)} rows of {node.width} bytes, {size(needed)} in memory, and "
-        f"may have {size(limit)} ({setting}): the rest goes to temporary files",
+        f"may have {size(limit)} ({setting}): the rest goes to temporary files. {enough(needed)} would hold it",
     )
 
 
@@ -243,7 +255,7 @@ def _lossy_bitmap(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -
     if pages is None:
         return
     touched = min(pages, node.rows)
-    if touched * _BITMAP_BYTES_PER_PAGE <= facts.work_mem:
+    if touched * BYTES_A_PAGE <= facts.work_mem:
         return
     yield Bottleneck(
         "lossy-bitmap",
@@ -251,7 +263,7 @@ def _lossy_bitmap(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -
         "medium",
         weighed.share,
         f"{_name(weighed)} touches about {count(touched)} pages, more than a bitmap of {size(facts.work_mem)} "
-        "(work_mem) can name row by row: whole pages are rechecked",
+        f"(work_mem) can name row by row: whole pages are rechecked. {enough(touched * BYTES_A_PAGE)} would do",
     )
 
 
@@ -273,22 +285,28 @@ def _unbounded_index_scan(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _
     )
 
 
-def _wrong_estimate(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+def _stale_visibility(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    """An index-only scan of a table whose pages are not marked all-visible looks its rows up in the table."""
     node = weighed.node
-    actual = node.actual.get("Actual Rows")
-    if actual is None:
+    unseen = facts.unseen(node.schema, node.table)
+    if node.kind != "Index Only Scan" or unseen is None or unseen < UNSEEN_SHARE or weighed.share < MINIMUM_SHARE:
         return
-    wrong_by = max(actual, 1.0) / max(node.rows, 1.0)
-    if max(wrong_by, 1 / wrong_by) < WRONG_BY:
+    looked_up = weighed.rows_out * unseen
+    if looked_up < MANY_LOOPS:
         return
     yield Bottleneck(
-        "row-estimate",
+        "heap-fetches",
         node.path,
-        "medium",
+        _severity(weighed.share),
         weighed.share,
-        f"{_name(weighed)} was expected to give {count(node.rows)} rows and gave {count(actual)}",
+        f"{_name(weighed)} using {node.index} looks about {count(looked_up)} of {count(weighed.rows_out)} rows up in "
+        f"the table all the same: {percent(unseen)} of its pages are not marked all-visible. VACUUM {node.table} "
+        "marks them",
     )
 
+
+_FORETOLD = frozenset({"sort-spill", "hash-spill", "lossy-bitmap", "heap-fetches"})
+"""Of a plan that was run, what happened is known."""
 
 _RULES: tuple[_Rule, ...] = (
     _filtered_scan,
@@ -301,5 +319,5 @@ _RULES: tuple[_Rule, ...] = (
     _far_offset,
     _lossy_bitmap,
     _unbounded_index_scan,
-    _wrong_estimate,
+    _stale_visibility,
 )

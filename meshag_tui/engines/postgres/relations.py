@@ -101,7 +101,7 @@ async def tables(wire: Wire, server: Server, indexes: Indexes | None) -> Tables:
     locked: list[str] = []
 
     def shape(rows: list[tuple[Any, ...]]) -> list[TableStats]:
-        locked.extend(f"{row[1]}.{row[2]}" for row in rows if row[8])
+        locked.extend(f"{row[1]}.{row[2]}" for row in rows if row[9])
         return [_table(row, indexes) for row in rows]
 
     rows = await _read(wire, server, "tables", {}, _FILES_OF_TABLE, shape)
@@ -127,6 +127,7 @@ def _table(row: tuple[Any, ...], indexes: Indexes | None) -> TableStats:
         parent,
         rows_estimate,
         pages,
+        all_visible,
         locked,
         size,
         options,
@@ -183,6 +184,7 @@ def _table(row: tuple[Any, ...], indexes: Indexes | None) -> TableStats:
         options=dict(option.split("=", 1) for option in options or () if "=" in option),
         has_primary_key=(own is not None and own.primary) if indexes and relkind in ("r", "p") else True,
         frozen_age=frozen_age,
+        all_visible_pages=all_visible if stored else None,
     )
 
 

@@ -15,6 +15,7 @@ SELECT
         WHERE c.relispartition AND h.inhrelid = c.oid),
     c.reltuples::float8,
     c.relpages,
+    c.relallvisible,
     l.relation IS NOT NULL,
     CASE WHEN l.relation IS NULL AND c.relkind IN ('r', 'm') THEN {size} END,
     c.reloptions,
