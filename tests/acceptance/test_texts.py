@@ -131,5 +131,5 @@ def test_names_beyond_ascii_are_printed_in_any_locale(
         terminal.settle(0.5)
         drawn = terminal.raw
         os.write(terminal.master, b"q")
-        assert terminal.wait(10) == 0
+        assert terminal.wait(20) == 0
     assert drawn.isascii(), "only ASCII is drawn where the locale knows no more"

@@ -68,7 +68,7 @@ def invalid(database: Database) -> list[str]:
     return [name for (name,) in database.fetch(query)]
 
 
-async def until(true: Callable[[], Any], within_s: float = 20.0) -> None:
+async def until(true: Callable[[], Any], within_s: float = 60.0) -> None:
     """Wait until something is so, looking from another thread."""
     async with asyncio.timeout(within_s):
         while True:

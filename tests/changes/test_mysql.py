@@ -568,7 +568,7 @@ async def test_by_keys_an_index_is_hidden_with_two_and_dropped_by_its_name(
 
 async def _dialog(pilot: Pilot[None], key: str) -> None:
     """Press a key that asks for a review, and wait until it is shown."""
-    for _ in range(100):
+    for _ in range(600):
         await pilot.pause(0.1)
         if isinstance(pilot.app.screen, ApplyDialog):
             if pilot.app.screen.review is not None:

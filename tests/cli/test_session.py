@@ -153,7 +153,7 @@ def test_a_password_is_nowhere_to_be_found(pg18: Database, meshag: Meshag) -> No
 def test_the_process_list_forgets_a_password(pg18: Database, meshag: Meshag) -> None:
     process = meshag.start("connections", "add", "slow", "postgresql://u:canary%20word@10.255.255.1:5432/d")
     try:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 60
         listed = b""
         while time.monotonic() < end:
             listed = Path(f"/proc/{process.pid}/cmdline").read_bytes()

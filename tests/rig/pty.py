@@ -115,7 +115,7 @@ class Terminal:
         data, self._held = data[:cut], data[cut:]
         self._stream.feed(self._decode(_NOT_FOR_PYTE.sub(b"", data)))
 
-    def wait_for(self, text: str, seconds: float = 10.0) -> float:
+    def wait_for(self, text: str, seconds: float = 60.0) -> float:
         """Read until `text` is on the screen; return the seconds it took."""
         begun = time.monotonic()
         while not self.shows(text):
@@ -150,7 +150,7 @@ class Terminal:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGWINCH)
 
-    def wait(self, seconds: float = 5.0) -> int:
+    def wait(self, seconds: float = 30.0) -> int:
         """The exit code, once the program has ended; the terminal is read meanwhile, or it could not end."""
         until = time.monotonic() + seconds
         while self.process.poll() is None:

@@ -88,7 +88,7 @@ async def test_fake_llm_says_what_it_is_told(fake_llm: FakeLlm) -> None:
                 pass
     assert [request.path for request in fake_llm.requests][:2] == ["/v1/chat/completions"] * 2
     assert fake_llm.requests[0].headers["authorization"] == "Bearer k"
-    for _ in range(50):
+    for _ in range(600):
         if fake_llm.client_left:
             break
         await asyncio.sleep(0.05)

@@ -79,7 +79,7 @@ class Desk:
     async def type(self, words: str) -> None:
         await self.pilot.press(*("space" if letter == " " else letter for letter in words))
 
-    async def until(self, said: str | Callable[[str], bool], seconds: float = 10.0) -> str:
+    async def until(self, said: str | Callable[[str], bool], seconds: float = 60.0) -> str:
         """Wait until the screen says it, and return the screen."""
         end = time.monotonic() + seconds
         while not (said in self.screen if isinstance(said, str) else said(self.screen)):
@@ -88,7 +88,7 @@ class Desk:
             await self.pilot.pause(0.02)
         return self.screen
 
-    async def gone(self, said: str, seconds: float = 10.0) -> str:
+    async def gone(self, said: str, seconds: float = 60.0) -> str:
         return await self.until(lambda screen: said not in screen, seconds)
 
 
@@ -109,7 +109,7 @@ def at_desk(settings: Settings) -> Open:
         app = MeshagApp(wanted, bench, **more)
         async with app.run_test(size=size) as pilot:
             desk = Desk(app, pilot)
-            end = time.monotonic() + 15
+            end = time.monotonic() + 60
             while app.front_pane() is None and time.monotonic() < end and app.place != "opening-failed":
                 await asyncio.sleep(0.01)
                 await pilot.pause()

@@ -25,7 +25,7 @@ from meshag_tui.servers.postgres import EmbeddedPostgres, wheel_bindir
 from meshag_tui.servers.rundir import OWNER_FILE, PREFIX, RunDirectory, sweep
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> bool:
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

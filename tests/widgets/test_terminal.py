@@ -55,7 +55,7 @@ def test_a_signal_ends_it_with_its_code_and_the_terminal_restored(number: int, c
     with started() as terminal:
         assert terminal.modes_left()
         terminal.process.send_signal(number)
-        assert terminal.wait(3) == code
+        assert terminal.wait(20) == code
         assert terminal.modes_left() == []
 
 
@@ -64,7 +64,7 @@ def test_a_stuck_application_is_ended_too() -> None:
         terminal.send("b")
         time.sleep(0.3)
         terminal.process.terminate()
-        assert terminal.wait(4) == 143
+        assert terminal.wait(20) == 143
         assert terminal.modes_left() == []
 
 
@@ -76,14 +76,14 @@ def test_it_is_gone_a_second_after_its_terminal(ignored: bool) -> None:
         terminal.settle()
         begun = time.monotonic()
         terminal.hang_up()
-        assert terminal.wait(10) == 129
+        assert terminal.wait(20) == 129
         assert time.monotonic() - begun < 8
 
 
 def test_a_failure_is_told_without_locals_or_secrets_and_exits_non_zero() -> None:
     with started() as terminal:
         terminal.send("f")
-        assert terminal.wait(5) == 1
+        assert terminal.wait(20) == 1
         assert terminal.modes_left() == []
         assert b"c4n4ry" not in terminal.raw
         assert b"\x1b]0;" not in terminal.raw
@@ -96,7 +96,7 @@ def test_a_message_is_never_markup() -> None:
         terminal.wait_for("a[/b] [@click=app.quit]x")
         assert b"\x1b[2J" not in terminal.raw
         terminal.send("q")
-        assert terminal.wait(5) == 0
+        assert terminal.wait(20) == 0
 
 
 def test_copying_goes_through_the_terminal() -> None:
@@ -131,7 +131,7 @@ def test_a_byte_that_is_no_text_is_no_end() -> None:
         os.write(terminal.master, b"\xff\xe9")
         terminal.settle()
         terminal.send("q")
-        assert terminal.wait(5) == 0
+        assert terminal.wait(20) == 0
 
 
 BUSY = """
@@ -165,7 +165,7 @@ def test_a_terminal_that_does_not_read_holds_up_nothing_but_itself() -> None:
         assert shown > 45  # it went on ticking, and what is shown is of now, not a backlog
         begun = time.monotonic()
         terminal.process.terminate()
-        assert terminal.wait(4) == 143
+        assert terminal.wait(20) == 143
 
 
 def test_no_colour_means_none() -> None:

@@ -368,7 +368,7 @@ async def test_gates_say_who_is_in_the_way(shop: Schema, monkeypatch: pytest.Mon
             cursor.execute("LOCK TABLES orders READ")
             waiter = shop.connect()
             stuck = asyncio.create_task(asyncio.to_thread(_update, waiter))
-            for _ in range(100):
+            for _ in range(600):
                 await asyncio.sleep(0.05)
                 gate = _gate(await session.gates(change, found, 1000), "locks on the table")
                 if gate.state == "block":
@@ -656,7 +656,7 @@ async def _until_waiting(schema: Schema) -> None:
 
 
 async def _until(ask: Callable[[], Awaitable[Any]], answer: object) -> None:
-    for _ in range(100):
+    for _ in range(400):
         if await ask() == answer:
             return
         await asyncio.sleep(0.15)  # INNODB_TRX is renewed only when nobody has read it for 0.1 s

@@ -92,16 +92,16 @@ async def test_the_server_knows_who_we_are(my: Schema, open_session: Open) -> No
         (session.wire.connection_id, "program_name"),
     )
     assert rows == [("meshag/sync",)]
-    waiting = asyncio.ensure_future(session.fetch("SELECT SLEEP(1)"))
-    for _ in range(100):
+    waiting = asyncio.ensure_future(session.fetch("SELECT SLEEP(30)", deadline_s=60))
+    for _ in range(1_000):
         await asyncio.sleep(0.02)
         if shown := my.fetch(
             "SELECT DB, INFO FROM information_schema.PROCESSLIST WHERE ID = %s AND INFO IS NOT NULL",
             (session.wire.connection_id,),
         ):
             break
-    assert shown[0] == ("information_schema", f"SELECT {MARKER} SLEEP(1)"), "no schema of yours is ours"
-    await waiting
+    assert shown[0] == ("information_schema", f"SELECT {MARKER} SLEEP(30)"), "no schema of yours is ours"
+    waiting.cancel()
 
 
 async def test_values_and_texts_of_every_kind(my: Schema, open_session: Open) -> None:

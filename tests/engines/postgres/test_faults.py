@@ -229,7 +229,7 @@ async def test_a_waiting_lock_counts_as_locked(pg18: Database, open_session: Ope
     with pg18.connect() as reader, pg18.connect() as waiter, reader.transaction():
         reader.execute("SELECT * FROM busy")
         altering = loop.run_in_executor(None, waiter.execute, "ALTER TABLE busy ADD COLUMN b int")
-        for _ in range(200):
+        for _ in range(1_500):
             await asyncio.sleep(0.02)
             if pg18.fetch("SELECT 1 FROM pg_locks WHERE NOT granted"):
                 break

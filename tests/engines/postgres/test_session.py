@@ -218,7 +218,7 @@ async def test_a_frozen_backend_ends_by_the_deadline(pg: Database, open_session:
         assert time.monotonic() - begin < 5
     finally:
         os.kill(pid, signal.SIGCONT)
-    for _ in range(50):
+    for _ in range(300):
         if pg.fetch("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", (pid,)) == [(0,)]:
             return
         await asyncio.sleep(0.1)
