@@ -18,6 +18,7 @@ from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
 from meshag_tui.advisor.health import sequences, sessions, table_health
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.indexes import serves_spec
+from meshag_tui.advisor.judgement import judged
 from meshag_tui.advisor.missing_index import already_suggested
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
 from meshag_tui.advisor.planner import Planner
@@ -133,7 +134,7 @@ async def suggestions(
         complete.add("sequence-exhaustion")
     if catalog.sessions is not None:
         complete |= SESSION_RULES
-    ready = await _rendered(made, session, complete, notes)
+    ready = judged(await _rendered(made, session, complete, notes), examined, catalog, window)
     return Advice(
         tuple(sorted(_once(ready), key=_rank)), frozenset(complete), tuple(dict.fromkeys(notes)), budget.spent
     )

@@ -148,6 +148,7 @@ def _unused(catalog: Catalog, around: Around, settled: Collection[str], days: fl
                 f"{size(index.size_bytes)} and is kept up to date by every write to {index.table}.",
                 facts=[f"0 {uses} seen in {observed:.1f} days", f"{index.definition}"],
                 confidence=0.8,
+                watched={"observed_days": round(observed, 1), "asked_days": days},
             )
         elif len(against) == 1 and against[0].startswith(TOO_YOUNG) and not index.scans:
             known = around.known_days(row)
@@ -192,6 +193,7 @@ def _drop(
     facts: Iterable[str],
     confidence: float,
     kept: IndexRow | None = None,
+    watched: Mapping[str, float] | None = None,
 ) -> Suggestion:
     index = row.stats
     evidence: dict[str, Any] = {
@@ -199,6 +201,7 @@ def _drop(
         "facts": list(facts),
         "size_bytes": index.size_bytes,
         "scans": index.scans,
+        **(watched or {}),
     }
     if kept is not None:
         evidence["kept"] = f"{kept.stats.schema}.{kept.stats.name}"

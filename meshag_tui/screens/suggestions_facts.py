@@ -107,7 +107,8 @@ def _evidence(found: StoredSuggestion) -> list[Piece]:
     for fact in facts if isinstance(facts, Iterable) and not isinstance(facts, str) else ():
         said.append(("", f"  {glyphs().gap} {one_line(fact)}\n"))
     if len(said) == 2:  # no facts in words: the figures themselves
-        figures = (_figure(name, value) for name, value in found.evidence.items() if name != "kind")
+        judged = ("kind", "priority", "affected_ms_per_day", "affected_share", "observed_days", "asked_days")
+        figures = (_figure(name, value) for name, value in found.evidence.items() if name not in judged)
         said += [("", f"  {glyphs().gap} {line}\n") for line in figures if line]
     return said
 
@@ -133,8 +134,11 @@ def _statement(found: StoredSuggestion, apply_key: str | None, dialect: str) -> 
     title = "\nThis would run"
     if found.change is None:
         off = f", so {apply_key} is off here" if apply_key else ""
-        title = "\nShown to be run by hand, at a quiet time"
-        may = f"  (it makes writers wait: MeshAG does not run it{off}; the gentler steps are above)"
+        title = "\nShown to be run by hand"
+        may = f"  (MeshAG does not run statements of this kind itself{off})"
+        if found.risk is Risk.HIGH:
+            title += ", at a quiet time"
+            may = f"  (it makes writers wait: MeshAG does not run it{off}; the gentler steps are above)"
     said: list[Piece] = [("accent", title), ("dim", f"{may}\n"), *sql_parts(found.sql.strip(), dialect)]
     said += [("accent", "\n\nThis puts it back\n")]
     said += sql_parts(found.undo_sql.strip(), dialect) if found.undo_sql else [("dim", "nothing to put back")]
@@ -142,12 +146,17 @@ def _statement(found: StoredSuggestion, apply_key: str | None, dialect: str) -> 
 
 
 def _judgement(found: StoredSuggestion, now_ms: float) -> list[Piece]:
-    said: list[Piece] = [
-        ("accent", "\nConfidence  "), ("", percent(found.confidence)),
-        ("accent", "   Risk  "), ("", f"{found.risk.lower()}: {_RISK[found.risk]}\n"),
-    ]  # fmt: skip
+    said: list[Piece] = [("accent", "\nConfidence  "), ("", percent(found.confidence))]
+    points, priority = _points(found), found.evidence.get("priority")
+    said += [("", "\n"), *points] if points else []
+    if isinstance(priority, str):
+        said += [("accent", "Priority  "), ("", f"{one_line(priority)}\n")]
+    said += [("accent", "Risk  " if points else "   Risk  "), ("", f"{found.risk.lower()}: {_RISK[found.risk]}\n")]
+    at_stake = affected(found)
     if found.gain_ms_per_day is not None:
         said += [("accent", "Gain  "), ("", f"about {duration(found.gain_ms_per_day)} of the server's time a day\n")]
+    elif at_stake is not None:
+        said += [("accent", "At stake  "), ("", f"{duration(at_stake)} of the server's time a day, at most\n")]
     origin = f"said by the model {found.model}, checked against the catalogue" if found.origin == "llm" else "a rule"
     said.append(
         ("dim", f"From {origin}; found {ago(found.created_at, now_ms)}, again {ago(found.last_found_at, now_ms)}")
@@ -161,6 +170,22 @@ def _judgement(found: StoredSuggestion, now_ms: float) -> list[Piece]:
             ("", f"{moment(found.dismissed_at, '%d %b %H:%M')}: {found.dismiss_reason or 'no reason given'}\n"),
         ]
     return said
+
+
+def _points(found: StoredSuggestion) -> list[Piece]:
+    """What the confidence is the sum of."""
+    points = found.evidence.get("confidence")
+    said: list[Piece] = []
+    for point in points if isinstance(points, list) else ():
+        if isinstance(point, Mapping) and isinstance(number := point.get("points"), int):
+            said.append(("", f"  {number:+d}  {one_line(point.get('why', ''))}\n"))
+    return said
+
+
+def affected(found: StoredSuggestion) -> float | None:
+    """Time a day of the statements it is about, ms; None where it is about none."""
+    value = found.evidence.get("affected_ms_per_day")
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _history(history: Sequence[ChangeRow], now_ms: float, undo_key: str | None) -> list[Piece]:
