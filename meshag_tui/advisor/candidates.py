@@ -6,33 +6,32 @@ more selective ones), so that statements that share columns ask for indexes with
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from meshag_tui.advisor.covering import covering
 from meshag_tui.advisor.indexes import plain, prefix_length, serves, shown
+from meshag_tui.advisor.key_lengths import with_prefixes
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
-from meshag_tui.advisor.wanted import SortOrder, extreme, needed, sort_order
+from meshag_tui.advisor.wanted import SortOrder, extreme, group_order, needed, sort_order
 from meshag_tui.plan import Plan, Predicate
 from meshag_tui.snapshot import Traits
 from meshag_tui.types import IndexColumn, IndexSpec
 
 MOST_KEYS = 4
-MOST_CANDIDATES = 20
+MOST_JOINS = 3
+MOST_CANDIDATES = 100
+"""Of one statement."""
+MOST_OF_RELATION = 48
 _IMMUTABLE = re.compile(r"^\(*(lower|upper|btrim|md5|abs)\(|->>|^to_tsvector\('\w+'::regconfig,", re.IGNORECASE)
 """Expressions known to be immutable: only these may be indexed without asking the server."""
 _PARAMETER = re.compile(r"\$\d")
-_CHARACTERS = re.compile(r"(?:var)?char(?:acter)?(?: varying)?\((\d+)\)")
-_ENDLESS = ("text", "tinytext", "mediumtext", "longtext", "blob", "tinyblob", "mediumblob", "longblob")
-_NO_KEY = ("json", "geometry", "point", "linestring", "polygon", "multi", "vector")
-_PREFIXES = (16, 32, 64, 128)
 FEW = 0.30
 """Share of a table below which an index on only these rows is worth naming."""
 IN_ORDER = 0.95
 BRIN_PAGES = 1_000
-COVERING_COLUMNS = 3
-COVERING_WIDTH = 48
-LONG_ROW = 300.0
 
 
 @dataclass(frozen=True)
@@ -85,8 +84,13 @@ def candidates(plan: Plan, predicates: Sequence[Predicate], tables: Tables, usag
             continue
         mine = [one for one in predicates if _same(one, relation, alias, tables)]
         order = extreme(plan, alias) or sort_order(plan, relation, alias, tables)
-        made = [one for one in _for_relation(view, mine, order, usage) if _possible(one, view.traits)]
-        for candidate in (*made, *_covering(view, made, needed(plan, alias))):
+        grouped = group_order(plan, alias, view)
+        wanted = dict.fromkeys(_for_relation(view, mine, order, grouped, usage))
+        made = [one for one in wanted if _possible(one, view.traits)]
+        alone = [candidate for candidate in made if len(candidate.specs) == 1]
+        wider = covering(view, [candidate.specs[0] for candidate in alone], needed(plan, alias))
+        made += [Candidate((spec,), alone[place].free, "index only") for place, spec in wider]
+        for candidate in made[:MOST_OF_RELATION]:
             specs = tuple(
                 spec
                 for spec in (with_prefixes(spec, view) for spec in candidate.specs)
@@ -107,38 +111,6 @@ def _possible(candidate: Candidate, traits: Traits) -> bool:
     )
 
 
-def with_prefixes(spec: IndexSpec, view: TableView) -> IndexSpec | None:
-    """The spec with the first characters only of columns too long for a key; None where no such key can be."""
-    limit = view.traits.key_bytes
-    if limit is None:
-        return spec
-    columns = []
-    for key in spec.columns:
-        kind = "" if key.is_expression else view.types.get(key.name, "").lower()
-        if kind.startswith(_NO_KEY):
-            return None
-        long = kind.startswith(_ENDLESS) or _bytes(kind) > limit
-        columns.append(replace(key, opclass=f"({_telling(view, key.name)})") if long else key)
-    total = sum(_bytes(view.types.get(key.name, "").lower()) for key in columns if key.opclass is None)
-    return None if total > limit else replace(spec, columns=tuple(columns))
-
-
-def _bytes(kind: str) -> int:
-    """Bytes a text column may take in a key, at four for a character; 0 for what is short by nature."""
-    match = _CHARACTERS.match(kind)
-    return 4 * int(match[1]) if match else 0
-
-
-def _telling(view: TableView, column: str) -> int:
-    """How many first characters tell the values of a column apart as well as nearly all of them do."""
-    known = view.columns.get(column)
-    values = {*known.common_values, *known.histogram} if known is not None else set()
-    for length in _PREFIXES:
-        if len(values) >= 10 and len({value[:length] for value in values}) >= IN_ORDER * len(values):
-            return length
-    return _PREFIXES[-1]
-
-
 def _relations(predicates: Sequence[Predicate], plan: Plan) -> list[tuple[Relation, str]]:
     seen = {((one.schema, one.table), one.alias): None for one in predicates}
     for node in plan.root.walk():
@@ -153,7 +125,11 @@ def _same(predicate: Predicate, relation: Relation, alias: str, tables: Tables) 
 
 
 def _for_relation(
-    view: TableView, predicates: Sequence[Predicate], order: SortOrder | None, usage: Usage
+    view: TableView,
+    predicates: Sequence[Predicate],
+    order: SortOrder | None,
+    grouped: Sequence[IndexColumn],
+    usage: Usage,
 ) -> Iterable[Candidate]:
     plain_ones = [one for one in predicates if one.alternatives == 0]
     equal = usage.order(view, (one.column for one in plain_ones if one.kind == "eq" and one.column))[:MOST_KEYS]
@@ -180,19 +156,39 @@ def _for_relation(
         keys = [key for key in order.columns if key.name not in equal]
         if keys and (prefix or order.limited):
             yield _candidate(view, [*prefix, *keys], free=len(prefix), purpose="order")
-    for name in ranges[:2]:
+    for name in ranges[:3]:
         yield _candidate(view, [*prefix, IndexColumn(name)], free=len(prefix))
         ordered = view.pages >= BRIN_PAGES and abs(view.correlation(name)) >= IN_ORDER
         if not prefix and ordered and not any(index.keys[0].column == name for index in view.indexes if index.keys):
             yield _candidate(view, [IndexColumn(name)], 0, "in order of time", "brin")
-    for name in joins[:3]:
-        yield _candidate(view, [IndexColumn(name)], free=1, purpose="join")
-        if prefix:
-            yield _candidate(view, [*prefix[: MOST_KEYS - 1], IndexColumn(name)], free=len(prefix) + 1, purpose="join")
+    yield from _joined(view, joins, equal, ranges, order)
+    if grouped:
+        yield _candidate(view, grouped, free=0, purpose="order")
     for one in plain_ones:
         yield from _pattern(view, one, prefix)
     yield from _partial(view, plain_ones, equal, ranges, order)
     yield from _arms(view, predicates, usage)
+
+
+def _joined(
+    view: TableView, joins: Sequence[str], equal: Sequence[str], ranges: Sequence[str], order: SortOrder | None
+) -> Iterable[Candidate]:
+    """Look-ups for the rows of another relation: by one join column, by two, with the conditions before or after."""
+    prefix = [IndexColumn(name) for name in equal[: MOST_KEYS - 1]]
+    for name in joins[:MOST_JOINS]:
+        key = IndexColumn(name)
+        yield _candidate(view, [key], free=1, purpose="join")
+        if prefix:
+            yield _candidate(view, [*prefix, key], free=len(prefix) + 1, purpose="join")
+            if len(prefix) > 1:
+                yield _candidate(view, [key, prefix[0]], free=2, purpose="join")
+        for bounded in ranges[:2]:
+            yield _candidate(view, [key, IndexColumn(bounded)], free=1, purpose="join")
+            yield _candidate(view, [IndexColumn(bounded), key], free=0, purpose="join")
+        if order is not None and len(order.columns) < MOST_KEYS and all(one.name != name for one in order.columns):
+            yield _candidate(view, [key, *order.columns], free=1, purpose="join")
+    for one, other in itertools.permutations(joins[:MOST_JOINS], 2):
+        yield _candidate(view, [IndexColumn(one), IndexColumn(other)], free=2, purpose="join")
 
 
 def _partial(
@@ -281,31 +277,6 @@ def _arms(view: TableView, predicates: Sequence[Predicate], usage: Usage) -> Ite
         specs[IndexSpec(schema, table, tuple(IndexColumn(name) for name in names[:MOST_KEYS]))] = None
     if specs:
         yield Candidate(tuple(specs), 1, "alternatives")
-
-
-def _covering(view: TableView, made: Sequence[Candidate], columns: frozenset[str]) -> Iterable[Candidate]:
-    """The same indexes with the few other columns a statement needs, so that it never looks at the table."""
-    if not columns or not view.types or not view.traits.index_includes:
-        return
-    for candidate in made:
-        spec = candidate.specs[0]
-        if len(candidate.specs) != 1 or spec.method != "btree" or any(key.is_expression for key in spec.columns):
-            continue
-        more = sorted((columns & view.types.keys()) - {key.name for key in spec.columns})
-        if any(_may_be_long(view, name) for name in more):
-            continue
-        if more and len(more) <= COVERING_COLUMNS and sum(view.width(name) for name in more) <= COVERING_WIDTH:
-            include = IndexSpec(spec.schema, spec.table, spec.columns, include=tuple(more), where=spec.where)
-            yield Candidate((include,), candidate.free, "index only")
-
-
-def _may_be_long(view: TableView, column: str) -> bool:
-    """A value that may not fit an index entry, whatever the average says: large ones are stored elsewhere."""
-    kind = view.types.get(column, "")
-    if kind.startswith(("json", "bytea", "xml", "tsvector")) or kind.endswith("[]"):
-        return True
-    endless = kind == "text" or kind == "character varying"
-    return endless and (view.stats.size_bytes or 0) / view.rows > LONG_ROW
 
 
 def describe(spec: IndexSpec) -> str:

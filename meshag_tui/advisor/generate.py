@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.candidates import candidates, count_usage
+from meshag_tui.advisor.candidates import Candidate, candidates, count_usage
 from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
 from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
 from meshag_tui.advisor.health import sequences, sessions, table_health
@@ -29,6 +29,7 @@ from meshag_tui.advisor.search import Choice, search
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.engines.base import EngineError, Refused, Session
 from meshag_tui.engines.words import Words
+from meshag_tui.plan import Plan
 from meshag_tui.settings import Settings
 from meshag_tui.types import CreateIndex, Risk, ShowIndex, Suggestion, Window
 
@@ -169,7 +170,11 @@ async def _missing(
     reckoner = Reckoner(tables, catalog.facts)
     what_if = await session.what_if()
     pricer: Pricer = Planner(what_if, tables, budget, reckoner) if what_if is not None else reckoner
-    found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs)
+
+    def more(statement: Statement, plan: Plan) -> Iterable[Candidate]:
+        return candidates(plan, session.predicates(plan), tables, usage)
+
+    found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs, more)
     notes += found.notes
     made = index_suggestions(
         found,

@@ -8,7 +8,7 @@ from typing import Any
 from meshag_tui.advisor.candidates import describe, identity
 from meshag_tui.advisor.indexes import serves
 from meshag_tui.advisor.pricing import Pricer
-from meshag_tui.advisor.search import Choice, Search, Serves, writes_to
+from meshag_tui.advisor.search import Choice, Search, Serves
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.snapshot import IndexStats
 from meshag_tui.text import count, duration, percent, size
@@ -91,7 +91,7 @@ def _suggestion(
     superfluous = _superfluous(spec, tables)
     if superfluous:
         text.append(f"Once it is there, {', '.join(superfluous)} is no longer needed.")
-    writes = writes_to(spec, tables)
+    writes = choice.upkeep_rows
     if writes:
         text.append(f"{count(writes)} rows were written to {spec.table} in the window; each would keep it up to date.")
     if not planned:

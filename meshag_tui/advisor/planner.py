@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.pricing import PLANNABLE, Price, Statement
 from meshag_tui.advisor.reckoner import Reckoner
@@ -18,8 +20,7 @@ class Planner:
         self._tables = tables
         self._budget = budget
         self._reckoner = reckoner
-        self._known: dict[tuple[int, frozenset[IndexSpec]], float] = {}
-        self._sizes: dict[IndexSpec, int] = {}
+        self._known: dict[tuple[int, frozenset[IndexSpec]], Price] = {}
         self.refused: dict[IndexSpec, str] = {}
         self.calls = 0
 
@@ -37,38 +38,48 @@ class Planner:
             return await self._reckoner.price(statement, specs)
         refused = {spec for spec in specs if spec in self.refused}
         beyond = {spec for spec in specs if spec.method not in PLANNABLE}
-        asked = frozenset(specs - refused - beyond)
-        planned = Price(await self._ask(statement, asked), self._what_if.evidence)
+        planned = await self._ask(statement, frozenset(specs - refused - beyond))
         if not beyond:
             return planned
         reckoned = await self._reckoner.price(statement, frozenset(beyond))
         return reckoned if reckoned.cost < planned.cost else planned
 
-    async def _ask(self, statement: Statement, specs: frozenset[IndexSpec]) -> float:
+    async def _ask(self, statement: Statement, specs: frozenset[IndexSpec]) -> Price:
         key = (statement.query.id, specs)
         if key not in self._known:
             self._budget.spend()
             self.calls += 1
+            leaves = self._leaves(specs)
             try:
-                answer = await self._what_if.plan(statement.plan.statement, self._leaves(specs), statement.plan.mode)
+                answer = await self._what_if.plan(statement.plan.statement, list(leaves), statement.plan.mode)
             except EngineError as error:
-                if len(specs) != 1 or error.transient:
+                if error.transient or not specs:
                     raise
-                self.refused[next(iter(specs))] = str(error)
-                return await self._ask(statement, frozenset())
-            self._known[key] = answer.plan.cost
+                if len(specs) == 1:
+                    self.refused[next(iter(specs))] = str(error)
+                    return await self._ask(statement, frozenset())
+                return await self._without_refused(statement, specs, error)
+            used = frozenset(leaves[leaf] for leaf in answer.used)
+            self._known[key] = Price(answer.plan.cost, self._what_if.evidence, used, answer.plan)
         return self._known[key]
 
-    def _leaves(self, specs: frozenset[IndexSpec]) -> list[IndexSpec]:
-        """A partitioned parent holds no rows: its index is planned on each partition."""
-        wanted: list[IndexSpec] = []
+    async def _without_refused(self, statement: Statement, specs: frozenset[IndexSpec], error: EngineError) -> Price:
+        """Find the index of several that the server refuses by asking for each alone; raise what it is not."""
+        for spec in specs:
+            await self._ask(statement, frozenset({spec}))
+        left = frozenset(spec for spec in specs if spec not in self.refused)
+        if left == specs:
+            raise error
+        return await self._ask(statement, left)
+
+    def _leaves(self, specs: frozenset[IndexSpec]) -> dict[IndexSpec, IndexSpec]:
+        """What is planned with, and which spec it stands for: a partitioned parent's index is one on each partition."""
+        wanted: dict[IndexSpec, IndexSpec] = {}
         for spec in sorted(specs, key=repr):
             view = self._tables.view(spec.schema, spec.table)
             if view is None or not view.parts:
-                wanted.append(spec)
+                wanted[spec] = spec
                 continue
-            wanted += [
-                IndexSpec(schema, table, spec.columns, spec.method, spec.include, spec.where)
-                for schema, table in view.parts
-            ]
+            for schema, table in view.parts:
+                wanted[replace(spec, schema=schema, table=table)] = spec
         return wanted

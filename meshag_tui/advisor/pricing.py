@@ -70,10 +70,15 @@ class Statement:
 
 @dataclass(frozen=True)
 class Price:
-    """A cost in planner units and how it is known."""
+    """A cost in planner units and how it is known.
+
+    `used`: the indexes without which it would be another; None where that is not known. `plan` is the planner's.
+    """
 
     cost: float
     evidence: EvidenceKind
+    used: frozenset[IndexSpec] | None = None
+    plan: Plan | None = None
 
 
 class Pricer(Protocol):

@@ -41,26 +41,32 @@ class Reckoner:
     async def price(self, statement: Statement, specs: frozenset[IndexSpec]) -> Price:
         """Cost with these indexes; equal to the present cost where they do not help or we cannot tell."""
         nodes = weigh(statement.plan)
-        saved = 0.0
+        saved, used = 0.0, frozenset[IndexSpec]()
         for scan in nodes:
             node = scan.node
             if node.table is None or node.schema is None or node.kind == "ModifyTable":
                 continue
-            saved += self._saving(statement, nodes, scan, specs)
-        return Price(max(0.0, statement.plan.cost - saved), EvidenceKind.STATED)
+            here, by = self._saving(statement, nodes, scan, specs)
+            saved, used = saved + here, used | by
+        return Price(max(0.0, statement.plan.cost - saved), EvidenceKind.STATED, used)
 
     def _saving(
         self, statement: Statement, nodes: Sequence[Weighed], scan: Weighed, specs: frozenset[IndexSpec]
-    ) -> float:
-        """Most that any of these indexes saves at one scan."""
+    ) -> tuple[float, frozenset[IndexSpec]]:
+        """Most that any of these indexes saves at one scan, and which do."""
         node = scan.node
         home = self._tables.home(node.schema or "", node.table or "")
         view = self._tables.view(*home)
         # What index-only scans save, nobody can reckon: included columns are ignored.
-        mine = [replace(spec, include=()) for spec in specs if (spec.schema, spec.table) == home]
-        mine = [spec for spec in mine if view is None or not any(serves(index, spec, 0) for index in view.indexes)]
+        mine = {
+            replace(spec, include=()): spec for spec in sorted(specs, key=repr) if (spec.schema, spec.table) == home
+        }
+        if view is not None:
+            mine = {
+                bare: spec for bare, spec in mine.items() if not any(serves(index, bare, 0) for index in view.indexes)
+            }
         if view is None or not mine:
-            return 0.0
+            return 0.0, frozenset()
         here = _part(self._tables, node.schema or "", node.table or "", view)
         alias = node.alias or node.table or ""
         predicates = [
@@ -69,14 +75,22 @@ class Reckoner:
             if one.alias == alias and self._tables.home(one.schema, one.table) == home
         ]
         now = _cost_below(nodes, node.path)
+        if any(child.extra.get("Parent Relationship") == "SubPlan" for child in node.children):
+            # Run for each row, whatever index these are found by: at most reading the table itself can be saved.
+            now = min(now, (here.pages * self._costs.sequential_page + here.rows * self._costs.row) * scan.loops)
         order = extreme(statement.plan, alias) or sort_order(statement.plan, home, alias, self._tables)
         seen, least = statement.observed_share(self._tables), statement.least_share(self._tables)
-        best = 0.0
-        for spec in mine:
-            best = max(best, self._by_conditions(here, spec, predicates, scan, now, seen, least))
-            best = max(best, self._by_order(statement, here, spec, predicates, order, nodes, scan, now))
-            best = max(best, self._by_join(here, spec, predicates, nodes, scan, now))
-        return max(best, self._by_arms(here, mine, predicates, scan, now))
+        best, by = 0.0, frozenset[IndexSpec]()
+        for bare, spec in mine.items():
+            saved = max(
+                self._by_conditions(here, bare, predicates, scan, now, seen, least),
+                self._by_order(statement, here, bare, predicates, order, nodes, scan, now),
+                self._by_join(here, bare, predicates, nodes, scan, now),
+            )
+            if saved > best:
+                best, by = saved, frozenset({spec})
+        together = self._by_arms(here, list(mine), predicates, scan, now)
+        return (together, frozenset(mine.values())) if together > best else (best, by)
 
     def _by_conditions(
         self,

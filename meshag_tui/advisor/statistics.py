@@ -37,6 +37,7 @@ class TableView:
     hidden: tuple[IndexStats, ...] = ()  # those kept out of plans
     parts: tuple[Relation, ...] = ()  # leaf partitions, when it is a partitioned parent
     writes: float = 0.0  # rows inserted, updated or deleted in the window
+    hot_updates: float = 0.0  # of these, updates in place that touched no index
     trigrams: bool = False  # pg_trgm is installed
     traits: Traits = field(default_factory=Traits)
     block_size: int = 8192
@@ -170,6 +171,7 @@ def tables_of(catalog: Catalog, columns: Mapping[Relation, tuple[ColumnStatistic
         (row.stats.schema, row.stats.name): float(sum(getattr(row, name) or 0 for name in _WRITES))
         for row in catalog.tables
     }
+    in_place = {(row.stats.schema, row.stats.name): float(row.hot_updates or 0) for row in catalog.tables}
     views = {}
     for key, one in stats.items():
         leaves = tuple(sorted(parts.get(key, ())))
@@ -182,6 +184,7 @@ def tables_of(catalog: Catalog, columns: Mapping[Relation, tuple[ColumnStatistic
             hidden=tuple(index for index in indexes.get(key, ()) if index.hidden),
             parts=leaves,
             writes=sum(written[leaf] for leaf in leaves) if leaves else written[key],
+            hot_updates=sum(in_place[leaf] for leaf in leaves) if leaves else in_place[key],
             trigrams="pg_trgm" in catalog.facts.extensions,
             traits=catalog.facts.traits,
             block_size=catalog.facts.block_size,

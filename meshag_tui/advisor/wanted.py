@@ -126,6 +126,27 @@ def extreme(plan: Plan, alias: str) -> SortOrder | None:
     return SortOrder((IndexColumn(_unquoted(match["column"])),), True, root.path)
 
 
+def group_order(plan: Plan, alias: str, view: TableView | None) -> tuple[IndexColumn, ...]:
+    """Columns of one relation that a plan groups by: read in their order, rows need neither sorting nor hashing."""
+    for node in plan.root.walk():
+        if node.kind not in ("Aggregate", "Group") or not node.group_keys:
+            continue
+        mine = [match for key in node.group_keys if (match := _KEY.match(key)) and _alias_of(match) == alias]
+        names = [name for match in mine if (name := _unquoted(match["column"]))]
+        if (
+            mine
+            and len(mine) == len(node.group_keys)
+            and view is not None
+            and all(name in view.types for name in names)
+        ):
+            return tuple(IndexColumn(name) for name in names)
+    return ()
+
+
+def _alias_of(match: re.Match[str]) -> str | None:
+    return _unquoted(match["alias"]) if match["alias"] else None
+
+
 def needed(plan: Plan, alias: str) -> frozenset[str]:
     """Columns of one relation that a plan really uses; a scan's own output is no guide, it may hand up all."""
     reference = re.compile(rf'(?<![\w".]){re.escape(_quoted(alias))}\.("(?:[^"]|"")+"|\w+)')

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshag_tui.advisor.candidates import with_prefixes
 from meshag_tui.advisor.indexes import covered_by_spec, serves
+from meshag_tui.advisor.key_lengths import with_prefixes
 from meshag_tui.advisor.refusals import refusals
-from meshag_tui.advisor.search import ROW_UPKEEP_MS
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
+from meshag_tui.advisor.upkeep import ROW_UPKEEP_MS
 from meshag_tui.agents.answer import Proposal, Where
 from meshag_tui.text import count, sanitise
 from meshag_tui.types import Analyze, CreateIndex, DropIndex, HideIndex, IndexColumn, IndexSpec, Suggestion

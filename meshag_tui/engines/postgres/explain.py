@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import ColumnStatistics, EngineError, PermissionDenied, Refused, ServerFault
 from meshag_tui.engines.postgres import parse, rewrite, samples
@@ -21,6 +22,8 @@ from meshag_tui.engines.postgres.sql import load
 from meshag_tui.plan import Plan, PlanMode
 
 if TYPE_CHECKING:
+    from psycopg import sql
+
     from meshag_tui.engines.postgres.session import PostgresSession
 
 EXPLAINABLE = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
@@ -75,6 +78,7 @@ class Planner:
         self.values: tuple[str, ...] = ()
         self.calls = 0  # of the planner
         self._first: Plan | None = None
+        self._checked: str | None = None  # the text last found to be one statement
 
     @classmethod
     async def prepare(
@@ -131,6 +135,28 @@ class Planner:
         if self._session.facts.version_number >= 160000:
             return await self._generic()
         return await self._prepared()
+
+    def message(self) -> tuple[str | sql.Composable, ...] | None:
+        """What `plan` would send, for one round trip with statements around it; the last one's answer is for `read`.
+
+        None where a plan takes several answers.
+        """
+        from psycopg import sql
+
+        if self.mode == "generic" and self._session.facts.version_number < 160000:
+            return None
+        text = rewrite.with_values(self.text, self.values, self.types) if self.values else self.text
+        if text != self._checked:
+            checked(text)
+            self._checked = text
+        options = f"GENERIC_PLAN, {_OPTIONS}" if self.mode == "generic" else _OPTIONS
+        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(self._path))
+        return (path, f"EXPLAIN ({options}) {text}")
+
+    def read(self, rows: Sequence[Sequence[Any]]) -> Plan:
+        """The plan in an answer to `message`."""
+        self.calls += 1
+        return read_plan(rows[0][0] if rows else None, self.mode, self.statement, self.values)
 
     # ------------------------------------------------------------------ how
 
@@ -198,10 +224,20 @@ class Planner:
             except ServerFault as error:
                 unknown = _UNTYPED.search(str(error))
                 if unknown is None:
-                    raise
+                    if not self._type_values(found):
+                        raise
+                    continue
                 number = int(unknown.group(1))
                 self.text = rewrite.with_type(self.text, number, await self._type_of(found, number))
         return await self._prepared()
+
+    def _type_values(self, found: parse.Statement) -> bool:
+        """Cast the parameters of sums, of which the server says that no operator or function fits; False if none."""
+        before = self.text
+        for number, type_name in rewrite.untyped_values(found.tree).items():
+            if f"${number}::" not in self.text:
+                self.text = rewrite.with_type(self.text, number, type_name)
+        return self.text != before
 
     async def _type_of(self, found: parse.Statement, number: int) -> str:
         columns = rewrite.compared_columns(found.tree, number)

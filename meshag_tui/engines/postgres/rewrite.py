@@ -146,6 +146,26 @@ def compared_columns(tree: Mapping[str, Any], number: int) -> tuple[str, ...]:
     return tuple(found)
 
 
+def untyped_values(tree: Mapping[str, Any]) -> dict[int, str]:
+    """Parameters that nothing around them gives a type to, and what they must be: sums and the arms of a CASE.
+
+    Of `$1 + $2` the server cannot choose the operator, and arms that are all parameters (`CASE … THEN $1 ELSE $2 END`)
+    are texts to it.
+    """
+    found: dict[int, str] = {}
+    for node in parse.find(tree, "CaseExpr"):
+        arms = [(one.get("CaseWhen") or {}).get("result") or {} for one in node.get("args", ())]
+        arms += [node["defresult"]] if "defresult" in node else []
+        numbers = [(arm.get("ParamRef") or {}).get("number") for arm in arms]
+        if all(numbers):
+            found.update({int(number): "numeric" for number in numbers if number})
+    for node in parse.find(tree, "A_Expr"):
+        sides = [((node.get(side) or {}).get("ParamRef") or {}).get("number") for side in ("lexpr", "rexpr")]
+        if all(sides) and parse.names(node.get("name", ()))[-1:] in (("+",), ("-",), ("*",), ("/",), ("%",)):
+            found.update({int(number): "numeric" for number in sides if number})
+    return found
+
+
 def _rewritten(words: Sequence[Token], gaps: Sequence[str]) -> Iterator[str]:
     at = 0
     while at < len(words):

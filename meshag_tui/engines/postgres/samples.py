@@ -212,6 +212,9 @@ def _values(other: Mapping[str, Any]) -> list[tuple[int, bool]]:
     inner = uncast(other)
     if "ParamRef" in inner:
         return [(int(inner["ParamRef"].get("number", 0)), _is_array(other))]
+    if "A_Expr" in inner:  # of `$1 + $2` the first is like the column
+        first = uncast((inner["A_Expr"].get("lexpr")) or {}).get("ParamRef")
+        return [(int(first.get("number", 0)), False)] if first else []
     if "A_ArrayExpr" in inner:
         return [
             (int(reference["ParamRef"].get("number", 0)), False)

@@ -11,7 +11,7 @@ said to be three to four times its real size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
@@ -69,35 +69,65 @@ class HypoPG:
             if not indexes:
                 return WhatIfPlan(planner.first, (), {})
         definitions = [await self._definition(spec) for spec in indexes]
-        await self._reset()
-        made = await self._create(definitions) if definitions else []
-        try:
-            plan = await planner.plan()
-        finally:
-            if self._session.wire.gone is None:
-                await self._reset()
+        message = planner.message()
+        if message is None:
+            plan, made = await self._in_steps(planner, definitions)
+        else:
+            plan, made = await self._at_once(planner, message, definitions)
         names = _index_names(plan)
         used = tuple(spec for spec, (name, _) in zip(indexes, made, strict=True) if name in names)
         return WhatIfPlan(plan, used, {spec: size for spec, (_, size) in zip(indexes, made, strict=True)})
 
-    async def _create(self, definitions: Sequence[str]) -> list[tuple[str, int]]:
-        """Name and estimated size of each hypothetical index, in the order given."""
-        self._there = True
-        rows = await self._session.fetch(
-            sql.SQL(
-                "SELECT h.indexname, {schema}.hypopg_relation_size(h.indexrelid)::bigint "
-                "FROM pg_catalog.unnest(%s::text[]) WITH ORDINALITY d(text, number), "
-                "LATERAL {schema}.hypopg_create_index(d.text) h ORDER BY d.number"
-            ).format(schema=self._schema),
-            (list(definitions),),
-        )
+    async def _at_once(
+        self, planner: Planner, message: Sequence[str | sql.Composable], definitions: Sequence[str]
+    ) -> tuple[Plan, list[tuple[str, int]]]:
+        """Make the indexes, plan and take them away in one round trip."""
+        reset, made = self._resetting(), []
+        before = [reset, self._creating(definitions)] if definitions else []
+        try:
+            self._there = bool(definitions)
+            answers = await self._session.wire.batch([*before, *message, *([reset] if definitions else [])])
+            self._there = False
+        finally:
+            if self._session.wire.gone is None:
+                await self._reset()
+        if definitions:
+            made = self._made(answers[1], definitions)
+        return planner.read(answers[-2 if definitions else -1]), made
+
+    async def _in_steps(self, planner: Planner, definitions: Sequence[str]) -> tuple[Plan, list[tuple[str, int]]]:
+        """The same for a plan that takes several answers."""
+        await self._reset()
+        try:
+            made: list[tuple[str, int]] = []
+            if definitions:
+                self._there = True
+                made = self._made(await self._session.fetch(self._creating(definitions)), definitions)
+            return await planner.plan(), made
+        finally:
+            if self._session.wire.gone is None:
+                await self._reset()
+
+    def _creating(self, definitions: Sequence[str]) -> sql.Composable:
+        """Answers with the name and the estimated size of each hypothetical index, in the order given."""
+        return sql.SQL(
+            "SELECT h.indexname::text, {schema}.hypopg_relation_size(h.indexrelid)::bigint "
+            "FROM pg_catalog.unnest({definitions}::text[]) WITH ORDINALITY d(text, number), "
+            "LATERAL {schema}.hypopg_create_index(d.text) h ORDER BY d.number"
+        ).format(schema=self._schema, definitions=sql.Literal(list(definitions)))
+
+    @staticmethod
+    def _made(rows: Sequence[Sequence[Any]], definitions: Sequence[str]) -> list[tuple[str, int]]:
         if len(rows) != len(definitions):
             raise Refused("HypoPG did not take an index")
         return [(name, size) for name, size in rows]
 
+    def _resetting(self) -> sql.Composable:
+        return sql.SQL("SELECT {}.hypopg_reset()").format(self._schema)
+
     async def _reset(self) -> None:
         if self._there:
-            await self._session.fetch(sql.SQL("SELECT {}.hypopg_reset()").format(self._schema))
+            await self._session.fetch(self._resetting())
             self._there = False
 
     async def _definition(self, spec: IndexSpec) -> str:

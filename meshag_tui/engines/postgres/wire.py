@@ -120,6 +120,34 @@ class Wire:
         async with self._lock:
             return await self._bounded(run(), self.limits.call_s if deadline_s is None else deadline_s)
 
+    async def batch(self, statements: Sequence[str | sql.Composable]) -> list[list[Row]]:
+        """Run several statements in one round trip, by the simple protocol, and return the rows of each.
+
+        They are one transaction, read-only as the session is. Each must be known to be one statement, its values
+        composed into it.
+
+        Raises:
+            DeadlinePassed, EngineError: as `fetch`. After an error none of them has had an effect on data.
+        """
+        text = b";\n".join(marked(self._bytes(one)) for one in statements)
+
+        async def run() -> list[list[Row]]:
+            import psycopg
+
+            self.statements += len(statements)
+            try:
+                async with self._connection.cursor(binary=False) as cursor:
+                    await cursor.execute(text)
+                    found = [await cursor.fetchall() if cursor.description else []]
+                    while cursor.nextset():
+                        found.append(await cursor.fetchall() if cursor.description else [])
+                    return found
+            except psycopg.Error as error:
+                raise statement_error(error, self.target.user) from error
+
+        async with self._lock:
+            return await self._bounded(run(), self.limits.call_s)
+
     def transaction(self, read_only: bool = True) -> _Transaction:
         """`async with wire.transaction():` a transaction that is rolled back at its end: nothing here is to stay."""
         return _Transaction(self, read_only)

@@ -1,0 +1,217 @@
+"""Costs of a workload under sets of indexes, each asked for once and reused wherever the answer must be the same.
+
+Sets of indexes are bits of a number, so that the search can compare thousands of them. If the planner, given a set C,
+chose a plan that uses only U of it, then its answer is the same for every set between U and C: nothing it could have
+chosen has gone, and nothing new has come. Only indexes that a statement could use count for it at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from meshag_tui.advisor.candidates import Candidate
+from meshag_tui.advisor.indexes import covered_by_spec
+from meshag_tui.advisor.pricing import Pricer, Statement
+from meshag_tui.advisor.statistics import Relation, Tables
+from meshag_tui.engines.base import EngineError
+from meshag_tui.plan import Plan
+from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
+
+
+def _cost(answer: Answer) -> float:
+    return answer.cost
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A cost that was asked for: with which indexes, and which of them the plan used."""
+
+    given: int
+    used: int
+    cost: float
+    evidence: EvidenceKind
+
+
+class Known:
+    """One statement, and what is known of its cost. `base` is its cost with no new index."""
+
+    def __init__(self, statement: Statement, stands_for: Sequence[int]) -> None:
+        self._stands_for = stands_for  # of each index, those whose work it does as well
+        self.statement = statement
+        self.relevant = 0
+        self.base = 0.0
+        self.answers: list[Answer] = []
+        self.failed = False
+        self.plan: Plan | None = None  # the last one asked for
+        self._same: dict[int, Answer] = {}
+        self._best: dict[int, Answer | None] = {}
+        self.leads: set[tuple[Relation, IndexColumn]] = set()  # what keys of an index it could use begin with
+        self.wheres: set[tuple[Relation, str]] = set()
+
+        self.could_use(spec for candidate in statement.candidates for spec in candidate.specs)
+
+    def could_use(self, specs: Iterable[IndexSpec]) -> None:
+        """Indexes that begin as these do count for the statement from now on."""
+        for spec in specs:
+            home = (spec.schema, spec.table)
+            self.leads.add((home, spec.columns[0]))
+            if spec.where is not None:
+                self.wheres.add((home, spec.where))
+
+    def note(self, answer: Answer) -> None:
+        self.answers.append(answer)
+        self._same[answer.given] = answer
+        self._best.clear()
+
+    def find(self, mask: int) -> Answer | None:
+        """The exact answer for a set, where an earlier one says it."""
+        mask &= self.relevant
+        found = self._same.get(mask)
+        if found is None:
+            for one in self.answers:
+                if one.used & ~mask == 0 and mask & ~one.given == 0:
+                    self._same[mask] = found = one
+                    break
+        return found
+
+    def best(self, mask: int) -> Answer | None:
+        """The exact answer, else the best plan known whose indexes are there, or longer ones in their place."""
+        mask &= self.relevant
+        if mask not in self._best:
+            found = self.find(mask)
+            if found is None:
+                there, left = mask, mask
+                while left:
+                    there |= self._stands_for[(left & -left).bit_length() - 1]
+                    left &= left - 1
+                found = min((one for one in self.answers if one.used & ~there == 0), key=_cost, default=None)
+            self._best[mask] = found
+        return self._best[mask]
+
+    def upper(self, mask: int) -> float:
+        """What the true cost is hardly higher than."""
+        best = self.best(mask)
+        return 0.0 if best is None else best.cost
+
+    def lower(self, mask: int) -> float:
+        """What the true cost cannot be below: the cost with all of these indexes and more."""
+        mask &= self.relevant
+        return max((one.cost for one in self.answers if mask & ~one.given == 0), default=0.0)
+
+
+class Configurations:
+    """All statements of a search, the indexes it knows, and the prices of both together."""
+
+    def __init__(self, statements: Sequence[Statement], pricer: Pricer, tables: Tables) -> None:
+        self.pricer = pricer
+        self.tables = tables
+        self.specs: list[IndexSpec] = []
+        self._bits: dict[IndexSpec, int] = {}
+        self._sizes: list[int] = []
+        self._readers: list[list[Known]] = []
+        self._stands_for: list[int] = []
+        self.known = [Known(one, self._stands_for) for one in statements]
+        self.notes: list[str] = []
+
+    def bit(self, spec: IndexSpec) -> int:
+        """The number of an index, given to it when it is first named; every statement that could use it is told."""
+        found = self._bits.get(spec)
+        if found is None:
+            found = self._bits[spec] = len(self.specs)
+            self.specs.append(spec)
+            self._sizes.append(self.pricer.size(spec))
+            self._readers.append([])
+            self._stands_for.append(self._place(spec, found))
+            for one in self.known:
+                if self._could_use(one, spec):
+                    self._relate(one, found)
+        return found
+
+    def mask(self, specs: Iterable[IndexSpec]) -> int:
+        result = 0
+        for spec in specs:
+            result |= 1 << self.bit(spec)
+        return result
+
+    def of(self, mask: int) -> Iterator[int]:
+        """The numbers in a set, ascending."""
+        while mask:
+            low = mask & -mask
+            yield low.bit_length() - 1
+            mask ^= low
+
+    def specs_of(self, mask: int) -> frozenset[IndexSpec]:
+        return frozenset(self.specs[bit] for bit in self.of(mask))
+
+    def size(self, mask: int) -> int:
+        """Bytes of the indexes in a set."""
+        return sum(self._sizes[bit] for bit in self.of(mask))
+
+    def readers(self, mask: int) -> list[Known]:
+        """Statements that could use any of these."""
+        found: dict[int, Known] = {}
+        for bit in self.of(mask):
+            for one in self._readers[bit]:
+                found[id(one)] = one
+        return [one for one in found.values() if not one.failed]
+
+    def offer(self, known: Known, candidates: Iterable[Candidate]) -> int:
+        """Make these candidates known as what one statement could use."""
+        specs = [spec for candidate in candidates for spec in candidate.specs]
+        known.could_use(specs)
+        for bit, spec in enumerate(self.specs):
+            if self._could_use(known, spec):
+                self._relate(known, bit)
+        return self.mask(specs)
+
+    async def exact(self, known: Known, mask: int) -> Answer:
+        """The statement's cost with these indexes; the server is asked only when no earlier answer says it.
+
+        Raises:
+            OutOfBudget: no call is left.
+            EngineError: the server failed; nothing more is asked of this statement.
+        """
+        mask &= known.relevant
+        found = known.find(mask)
+        if found is None:
+            try:
+                price = await self.pricer.price(known.statement, self.specs_of(mask))
+            except EngineError as error:
+                known.failed = True
+                self.notes.append(f"{known.statement.query.uid} could not be priced: {error}")
+                raise
+            known.plan = price.plan
+            used = mask if price.used is None else self.mask(price.used) & mask
+            found = Answer(mask, used, price.cost, price.evidence)
+            known.note(found)
+        return found
+
+    async def ask(self, known: Known, mask: int) -> Answer | None:
+        """The same; None where the server fails."""
+        if known.failed:
+            return None
+        try:
+            return await self.exact(known, mask)
+        except EngineError:
+            return None
+
+    def _place(self, spec: IndexSpec, bit: int) -> int:
+        """Which known indexes the new one could stand for; those that could stand for it are told."""
+        mine = 0
+        for other, known in enumerate(self.specs[:-1]):
+            if covered_by_spec(known, spec):
+                mine |= 1 << other
+            elif covered_by_spec(spec, known):
+                self._stands_for[other] |= 1 << bit
+        return mine
+
+    def _relate(self, known: Known, bit: int) -> None:
+        if not known.relevant >> bit & 1:
+            known.relevant |= 1 << bit
+            self._readers[bit].append(known)
+
+    def _could_use(self, known: Known, spec: IndexSpec) -> bool:
+        """Whether a plan of the statement could use it: it reads the table, and by something the keys begin with."""
+        home = (spec.schema, spec.table)
+        return (home, spec.columns[0]) in known.leads or (spec.where is not None and (home, spec.where) in known.wheres)

@@ -1,0 +1,240 @@
+"""Which of many indexes to take: greedy by what each saves, then local search, on what the plans known so far say.
+
+A known plan is an upper bound for every set that holds its indexes, so thousands of sets are compared without asking
+the server; it is asked for the few that look best, which sharpens the bounds, and the search goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from meshag_tui.advisor.candidates import Candidate
+from meshag_tui.advisor.configurations import Configurations, Known
+from meshag_tui.advisor.upkeep import Upkeep
+from meshag_tui.advisor.worth import Worth
+from meshag_tui.types import EvidenceKind
+
+NEARLY = 0.95
+"""A smaller index is taken when it saves at least this part of what the best one saves."""
+COVERING_TAKES = 0.75
+"""Columns are only included when no index without them saves this part of what they would."""
+BY_SIZE = (1.0, 0.7, 0.4, 0.0)
+"""Powers of its size by which the gain of an index is divided: tight budgets want the first, wide ones the last."""
+_HARDLY = 2e-5
+_ROUNDS = 20
+_SWAPPED = 6
+
+
+@dataclass(frozen=True)
+class Option:
+    """Something that can be taken: one index, or those that only help together."""
+
+    candidate: Candidate
+    mask: int
+    size: int
+
+
+@dataclass
+class Selection:
+    """A search among `options`. Times are ms in the window, estimated from measured times and shares of cost."""
+
+    workload: Configurations
+    options: list[Option]
+    upkeep: Upkeep
+    worth: Worth
+    room: int | None
+
+    def __post_init__(self) -> None:
+        self.total = sum(one.statement.weight for one in self.workload.known) or 1.0
+        self._upkeep: dict[int, float] = {}
+
+    # ------------------------------------------------------------------ figures
+
+    def upkeep_ms(self, mask: int) -> float:
+        total = 0.0
+        for bit in self.workload.of(mask):
+            if bit not in self._upkeep:
+                self._upkeep[bit] = self.upkeep.ms(self.workload.specs[bit])
+            total += self._upkeep[bit]
+        return total
+
+    def change(self, old: int, new: int, cost: Callable[[Known, int], float] = Known.upper) -> float:
+        """Time that `new` takes more than `old`; negative where it saves."""
+        changed = self.upkeep_ms(new & ~old) - self.upkeep_ms(old & ~new)
+        for one in self.workload.readers(old ^ new):
+            if one.base > 0:
+                changed += one.statement.weight * (cost(one, new) - cost(one, old)) / one.base
+        return changed
+
+    def fits(self, mask: int) -> bool:
+        return self.room is None or self.workload.size(mask) <= self.room
+
+    def worthwhile(self, mask: int, without: int) -> bool:
+        """Whether what `mask` has beyond `without` saves some statement enough, and the workload something."""
+        new = mask & ~without
+        served = []
+        for one in self.workload.readers(new):
+            before, after = one.best(without), one.best(mask)
+            if before is not None and after is not None and after.cost < before.cost and one.base > 0:
+                served.append((one, before, after))
+        checked = all(after.evidence is not EvidenceKind.STATED for _, _, after in served)
+        gain, least = self.worth.wanted([self.workload.specs[bit] for bit in self.workload.of(new)], checked)
+        best = max(
+            ((before.cost - after.cost) / one.base for one, before, after in served if one.base >= least), default=0.0
+        )
+        return best >= gain and -self.change(without, mask) >= self.worth.share * self.total
+
+    # ------------------------------------------------------------------ greedy
+
+    def greedy(self, power: float | None) -> int:
+        """Take what saves most, again and again. `power`: of its size, see BY_SIZE; None: the plainest that will do."""
+        taken = 0
+        saved: dict[int, float | None] = {}
+        while taken.bit_count() < self.worth.most:
+            offers: list[tuple[float, Option]] = []
+            for number, option in enumerate(self.options):
+                if not option.mask & ~taken or not self.fits(taken | option.mask):
+                    continue
+                if number not in saved:
+                    worthwhile = self.worthwhile(taken | option.mask, taken)
+                    saved[number] = -self.change(taken, taken | option.mask) if worthwhile else None
+                if (gain := saved[number]) is not None:
+                    offers.append((gain, option))
+            if not offers:
+                return taken
+            chosen = _plainest(offers) if power is None else max(offers, key=lambda each: _by_size(each, power))[1]
+            touched = {id(one) for one in self.workload.readers(chosen.mask)}
+            for number in list(saved):
+                if any(id(one) in touched for one in self.workload.readers(self.options[number].mask)):
+                    del saved[number]
+            taken |= chosen.mask
+        return taken
+
+    # ------------------------------------------------------------------ local search
+
+    def improve(self, taken: int, stop: Callable[[], bool]) -> int:
+        """Drop, add and swap as long as that saves time, without asking the server."""
+        for _ in range(_ROUNDS):
+            start = taken
+            taken = self._drop(taken)
+            for option in self.options:
+                if stop():
+                    return taken
+                if option.mask & ~taken:
+                    taken = min(self._moves(taken, option), key=lambda new: self.change(start, new), default=taken)
+            if taken == start or self.change(start, taken) > -_HARDLY * self.total:
+                break
+        return taken
+
+    def _drop(self, taken: int) -> int:
+        for bit in sorted(self.workload.of(taken), key=lambda bit: -self.workload.size(1 << bit)):
+            if self.change(taken, taken & ~(1 << bit)) <= 0:
+                taken &= ~(1 << bit)
+        return taken
+
+    def _moves(self, taken: int, option: Option) -> Iterator[int]:
+        """The set as it is, and what taking one more could make of it where it saves time."""
+        yield taken
+        least = -_HARDLY * self.total
+        for new in self._with(taken, option):
+            if self.fits(new) and new.bit_count() <= self.worth.most and self.change(taken, new) < least:
+                yield new
+
+    def _with(self, taken: int, option: Option) -> Iterator[int]:
+        added = taken | option.mask
+        yield added
+        home = {self._home(bit) for bit in self.workload.of(option.mask)}
+        others = list(self.workload.of(taken & ~option.mask))
+        roomy = self.fits(added)
+        for bit in others:
+            if not roomy or self._home(bit) in home:
+                yield added & ~(1 << bit)
+        if not roomy:
+            weak = sorted(others, key=lambda bit: self._loss(taken, bit) / max(1, self.workload.size(1 << bit)))
+            for at, one in enumerate(weak[:_SWAPPED]):
+                for other in weak[at + 1 : _SWAPPED]:
+                    yield added & ~(1 << one) & ~(1 << other)
+
+    def _loss(self, taken: int, bit: int) -> float:
+        return self.change(taken, taken & ~(1 << bit))
+
+    def _home(self, bit: int) -> tuple[str, str]:
+        return self.workload.specs[bit].schema, self.workload.specs[bit].table
+
+    # ------------------------------------------------------------------ asking
+
+    async def sharpen(self, taken: int) -> None:
+        """Ask for the true cost of every statement with this set."""
+        for one in self.workload.readers(taken):
+            await self.workload.ask(one, taken)
+
+    async def look_around(self, taken: int, most: int) -> int:
+        """Ask what each index is truly worth here, and the promising ones that are not taken; returns calls made."""
+        before = self.workload.pricer.calls
+        for bit in self.workload.of(taken):
+            for one in self.workload.readers(1 << bit):
+                await self.workload.ask(one, taken & ~(1 << bit))
+        hopes = []
+        for option in self.options:
+            new = taken | option.mask
+            if new != taken:
+                hope = self.upkeep_ms(taken) - self.upkeep_ms(new)
+                for one in self.workload.readers(option.mask):
+                    hope += one.statement.weight * (one.upper(taken) - one.lower(new)) / max(one.base, 1e-9)
+                if hope > 1e-3 * self.total:
+                    hopes.append((hope, new))
+        for _, new in sorted(hopes, reverse=True):
+            if self.workload.pricer.calls - before >= most:
+                break
+            for one in self.workload.readers(new & ~taken):
+                await self.workload.ask(one, new)
+        return self.workload.pricer.calls - before
+
+    async def prune(self, taken: int) -> int:
+        """Take away what is not worth its keep beside the others, the least useful first."""
+        while taken:
+            poor = []
+            for option in self.parts(taken):
+                less = taken & ~option
+                for one in self.workload.readers(option):
+                    await self.workload.ask(one, less)
+                if not self.worthwhile(taken, less):
+                    poor.append((-self.change(less, taken), less))
+            if not poor:
+                return taken
+            taken = min(poor)[1]
+        return taken
+
+    def parts(self, taken: int) -> list[int]:
+        """What is taken, as it was offered: those that only help together are one."""
+        left, found = taken, []
+        for option in self.options:
+            if option.mask.bit_count() > 1 and option.mask & ~left == 0:
+                found.append(option.mask)
+                left &= ~option.mask
+        return [*found, *(1 << bit for bit in self.workload.of(left))]
+
+
+def _by_size(offer: tuple[float, Option], power: float) -> float:
+    return offer[0] / math.pow(max(1, offer[1].size), power)
+
+
+def _plainest(offers: Iterable[tuple[float, Option]]) -> Option:
+    """Of what saves nearly as much as the best, the smallest; included columns only where nothing plain comes near."""
+    offers = list(offers)
+    best = max(saved for saved, _ in offers)
+    bare = [offer for offer in offers if not any(spec.include for spec in offer[1].candidate.specs)]
+    if bare and max(saved for saved, _ in bare) >= COVERING_TAKES * best:
+        offers, best = bare, max(saved for saved, _ in bare)
+    near = [offer for offer in offers if offer[0] >= NEARLY * best]
+    return min(
+        near,
+        key=lambda offer: (
+            offer[1].size,
+            sum(len(spec.columns) + len(spec.include) for spec in offer[1].candidate.specs),
+            -offer[0],
+            repr(offer[1].candidate),
+        ),
+    )[1]

@@ -1,0 +1,88 @@
+"""When an index is worth suggesting: by its own merits, and beside what is there already.
+
+Two temperaments. Unasked, few indexes are proposed, each of plain use. With a storage budget the question is another:
+what is the best use of so much disk; then wide and overlapping indexes are welcome as long as each still pays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from meshag_tui.advisor.statistics import Tables
+from meshag_tui.settings import AdviceSettings
+from meshag_tui.snapshot import CostModel
+from meshag_tui.types import IndexSpec
+
+CAREFUL_GAIN = 0.50
+"""Share of its cost a statement must save for an index nobody has checked, or that only widens one that is there."""
+CHEAP_COST = 25.0
+"""Planner units below which a statement reads a handful of pages and wants no index of its own."""
+WIDENING_COST = 100.0
+"""The same where an index with the same first column serves it already."""
+COVERING_COST = 1_000.0
+"""The same where only the visits to the table would be saved: some hundreds of rows a call."""
+COVERING_COLUMNS = 3
+COVERING_WIDTH = 48
+MOST_INDEXES = 12
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What an index must do. `share`: of the workload's time, estimated, that it must save to be worth its keep."""
+
+    tables: Tables
+    unit: float  # units of this server that make one of PostgreSQL's, in which the thresholds are
+    minimum_gain: float
+    by_budget: bool
+    share: float
+    most: int
+
+    def wanted(self, specs: Sequence[IndexSpec], checked: bool) -> tuple[float, float]:
+        """The share of its cost that these must save some statement, and the cost from which a statement counts."""
+        if self.by_budget and checked:
+            return self.minimum_gain, CHEAP_COST * self.unit
+        widens = any(self._widens(spec) for spec in specs)
+        covering = any(spec.include for spec in specs)
+        least = (COVERING_COST if covering else WIDENING_COST) if widens else CHEAP_COST
+        careful = widens or not checked
+        return max(self.minimum_gain, CAREFUL_GAIN) if careful else self.minimum_gain, least * self.unit
+
+    def possible(self, spec: IndexSpec) -> bool:
+        """Whether it may be thought of at all: unasked, no index carries half a table along."""
+        if self.by_budget or not spec.include:
+            return True
+        view = self.tables.view(spec.schema, spec.table)
+        width = sum(view.width(name) for name in spec.include) if view is not None else 0
+        return len(spec.include) <= COVERING_COLUMNS and width <= COVERING_WIDTH
+
+    def _widens(self, spec: IndexSpec) -> bool:
+        """Whether an index with the same first column is there already."""
+        view = self.tables.view(spec.schema, spec.table)
+        return any(
+            index.valid and index.predicate is None and index.keys and index.keys[0].column == spec.columns[0].name
+            for index in (view.indexes if view is not None else ())
+        )
+
+
+def worth(tables: Tables, settings: AdviceSettings, costs: CostModel, by_budget: bool) -> Worth:
+    """The measure for a workload on a server with these planner costs."""
+    return Worth(
+        tables,
+        _some_work(costs) / _some_work(CostModel()),
+        settings.minimum_gain,
+        by_budget,
+        share=0.001 if by_budget else 0.005,
+        most=60 if by_budget else MOST_INDEXES,
+    )
+
+
+def _some_work(costs: CostModel) -> float:
+    """What makes prices of two servers comparable: a page of a hundred rows read in order, and one row looked up.
+
+    One server prices pages and the other rows, so neither alone would do.
+    """
+    in_order = costs.sequential_page + 100 * (costs.row + costs.operator)
+    looked_up = costs.random_page + costs.index_entry + costs.row + costs.operator
+    return math.sqrt(in_order * looked_up)
