@@ -79,6 +79,10 @@ class Refused(EngineError):
         self.by_hand = by_hand
 
 
+SYNC = "sync"
+"""The purpose of the sessions that come again and again: what seldom changes of the server may be remembered there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Deadlines of a session; the server-side ones are set as well and are shorter."""

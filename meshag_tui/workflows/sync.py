@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from meshag_tui.engines import engine_for, words_for
-from meshag_tui.engines.base import EngineError, Limits, Session
+from meshag_tui.engines.base import SYNC, EngineError, Limits, Session
 from meshag_tui.settings import CollectSettings, Settings
 from meshag_tui.snapshot import Snapshot, Statements, StatementText
 from meshag_tui.store import connections, database, losses, snapshots
@@ -127,7 +127,7 @@ async def _read(
     engine = engine_for(target.db_type)
     async with AsyncExitStack() as stack:
         async with run.phase("connect"):
-            session = await stack.enter_async_context(engine.connect(target, "sync", limits(settings.collect)))
+            session = await stack.enter_async_context(engine.connect(target, SYNC, limits(settings.collect)))
         objects = _objects_due(run, settings, watched)
         async with run.phase("collect"):
             snapshot = await session.collect(objects)

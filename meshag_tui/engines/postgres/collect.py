@@ -7,7 +7,8 @@ connection or a passed deadline ends the whole reading.
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NAMED = 10  # locked relations a warning names
+_LISTED = 50  # idle transactions, the oldest
 
 
 async def collect(session: PostgresSession, objects: bool = True) -> Snapshot:
@@ -50,6 +52,12 @@ class _Collection:
         taken_at = int(time.time() * 1000)
         facts = self.server.facts
         reading = await self._statements()
+        if reading is None and self.server.remembered:  # what was remembered may be why
+            self.warnings.clear()
+            await self.session.refresh()
+            self.server = self.session.server
+            facts = self.server.facts
+            reading = await self._statements()
         if reading is not None:
             facts = replace(facts, epoch=reading.epoch(facts.epoch))
             self.session.facts = facts
@@ -111,20 +119,23 @@ class _Collection:
         return reading
 
     async def _sessions(self) -> SessionStats:
-        """Source: pg_stat_activity, client backends but ours."""
+        """Source: pg_stat_get_activity(), client backends but ours."""
         rows = await self.wire.fetch(load("sessions"), {})
         settings = self.server.session_settings
-        idle = tuple(
-            {"pid": pid, "user": user, "application": application, "age_ms": age, "state_age_ms": state_age}
-            for _, pid, user, application, age, state_age in rows
-            if age is not None
-        )
+        by_state: Counter[str] = Counter()
+        idle: list[Mapping[str, Any]] = []
+        for state, count, pid, user, application, age, state_age in rows:
+            by_state[state or "not ours to see"] += count
+            if pid is not None and len(idle) < _LISTED:
+                idle.append(
+                    {"pid": pid, "user": user, "application": application, "age_ms": age, "state_age_ms": state_age}
+                )
         return SessionStats(
             max_connections=int(settings.get("max_connections", "0")),
             reserved=int(settings.get("superuser_reserved_connections", "0"))
             + int(settings.get("reserved_connections", "0")),
-            by_state={state or "not ours to see": count for state, count, _, _, age, _ in rows if age is None},
-            idle_in_transaction=idle,
+            by_state=dict(by_state),
+            idle_in_transaction=tuple(idle),
         )
 
     async def _section(self, name: str, work: Coroutine[Any, Any, T]) -> T | None:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from meshag_tui.engines.base import CannotConnect, PermissionDenied
@@ -31,6 +32,8 @@ SETTINGS = (
     *("pg_stat_statements.track_planning", "pg_stat_statements.save", "auto_explain.log_min_duration"),
 )
 _GUARDED = ("shared_preload_libraries", "session_preload_libraries")
+LASTING_S = 300
+"""How long what lasts is remembered between syncs."""
 _UNITS = {
     **{"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4},
     **{"us": 0.001, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d": 86_400_000},
@@ -63,72 +66,120 @@ class Server:
     statement_columns: tuple[str, ...]  # of pg_stat_statements(boolean), empty when it is not to be read
     has_statement_info: bool
     provider: Provider
+    remembered: bool = False  # what lasts is of an earlier reading
 
 
-async def read(wire: Wire) -> Server:
-    """Read the facts with two statements (one where the system identifier is denied).
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What lasts, as read from the server that `sign` tells from any other, at `read_at` (s, monotonic)."""
+
+    sign: tuple[Any, ...]
+    read_at: float
+    lasting: Mapping[str, Any]
+
+
+_known: dict[tuple[Any, ...], _Known] = {}  # by target
+
+
+async def read(wire: Wire, remember: bool = False) -> Server:
+    """Read the facts with at most three statements: what may differ each time, what lasts, who the server is.
 
     Sources: pg_database, pg_roles, pg_settings, pg_extension, pg_proc, pg_stat_ssl, pg_control_system().
     Where pg_control_system() may not be called, the identity is host, port and database oid: it does not survive a
     change of address, and two nodes behind one address look like one. Start, reset of the object counters and number of
     replicas are 0 and None where their functions may not be called.
+
+    Args:
+        remember: what lasts (version, extensions and their functions, identity) may be up to `LASTING_S` old, if it is
+            of the same start of the server, role, database and rights. It costs a new session thrice the rest, because
+            each catalogue is read for the first time; what is missing is never remembered, so that a remedy shows.
     """
-    begin = time.monotonic()
-    asked = {"settings": list(SETTINGS), "guarded": list(_GUARDED), "encrypted": wire.tls}
-    try:
-        rows = await wire.fetch(load("server").format(**_TAKEABLE), asked)
-    except PermissionDenied:
-        rows = await wire.fetch(load("server").format(**_TAKEN), asked)
-    elapsed_ms = (time.monotonic() - begin) * 1000
-    if not rows:
-        raise CannotConnect(f"{wire.target.label}: the server does not know its own database")
-    row: dict[str, Any] = dict(zip(_COLUMNS, rows[0], strict=True))
-    identifier = f"{wire.target.host}:{wire.target.port}/{row['database_oid']}"
-    if row["may_read_control"]:
-        begin = time.monotonic()
-        with contextlib.suppress(PermissionDenied):  # a provider's own check inside the function
-            ((identifier,),) = await wire.fetch(load("system_identifier"))
-        elapsed_ms = (time.monotonic() - begin) * 1000  # next to no work for the server: the line's own time
-    settings = {name: _plain(value) for name, value in row["settings"] or ()}
-    functions = {words[0]: tuple(words[1:]) for words in (text.split(" ") for text in row["statement_functions"] or ())}
-    columns = functions.get("pg_stat_statements", ())
+    now, latency_ms = await _now(wire)
+    target = wire.target
+    place = (target.host, target.port, target.database, target.user, target.proxy)
+    sign = tuple(now[name] for name in _SIGN)
+    known = _known.get(place)
+    remembered = remember and known is not None and known.sign == sign and time.monotonic() < known.read_at + LASTING_S
+    if known is None or not remembered:
+        _known.pop(place, None)
+        found, latency_ms = await _lasting(wire, latency_ms)
+        known = _Known(sign, time.monotonic(), found)
+        if found["identifier"] and now["started_at"] and "pg_stat_statements" in found["functions"]:
+            _known[place] = known
+    lasting = known.lasting
+    settings = {name: _plain(value) for name, value in now["settings"] or ()}
+    functions: dict[str, tuple[str, ...]] = lasting["functions"]
+    extensions: list[list[str]] = lasting["extensions"] or []
     facts = ServerFacts(
         engine="PostgreSQL",
-        version=row["version"].split(" ")[0],
-        version_number=row["version_number"],
-        database=row["database"],
-        database_oid=row["database_oid"],
-        user=row["user"],
-        superuser=row["superuser"],
-        encoding=row["encoding"],
-        in_recovery=row["in_recovery"],
-        observed_at=row["observed_at"],
+        version=lasting["version"].split(" ")[0],
+        version_number=now["version_number"],
+        database=now["database"],
+        database_oid=now["database_oid"],
+        user=now["user"],
+        superuser=now["superuser"],
+        encoding=lasting["encoding"],
+        in_recovery=now["in_recovery"],
+        observed_at=_epoch_ms(now["observed_at"]) or 0,
         epoch=Epoch(
-            system_identifier=identifier,
-            role="replica" if row["in_recovery"] else "primary",
-            started_at=row["started_at"] or 0,
+            system_identifier=lasting["identifier"] or f"{target.host}:{target.port}/{now['database_oid']}",
+            role="replica" if now["in_recovery"] else "primary",
+            started_at=_epoch_ms(now["started_at"]) or 0,
             stats_reset=None,  # known when the counters are read
-            objects_reset=row["objects_reset"],
+            objects_reset=_epoch_ms(now["objects_reset"]),
         ),
-        latency_ms=elapsed_ms,
-        tls=(row["tls"] or "TLS") if wire.tls else None,
-        extensions={name: version for name, version, _ in row["extensions"] or ()},
+        latency_ms=latency_ms,
+        tls=(now["tls"] or "TLS") if wire.tls else None,
+        extensions={name: version for name, version, _ in extensions},
         settings={name: value for name, value in settings.items() if name not in _OF_THE_SESSION},
         block_size=int(settings.get("block_size", "8192")),
-        replicas=row["replicas"],
+        replicas=now["replicas"],
         costs=costs(settings),
     )
     return Server(
         facts=facts,
-        user_oid=row["user_oid"],
-        dedicated=row["sees_all_stats"] and not row["superuser"] and not row["owns_things"],
-        sees_all_stats=row["sees_all_stats"],
+        user_oid=now["user_oid"],
+        dedicated=now["sees_all_stats"] and not now["superuser"] and not lasting["owns_things"],
+        sees_all_stats=now["sees_all_stats"],
         session_settings=settings,
-        extension_schemas={name: schema for name, _, schema in row["extensions"] or ()},
-        statement_columns=columns,
+        extension_schemas={name: schema for name, _, schema in extensions},
+        statement_columns=functions.get("pg_stat_statements", ()),
         has_statement_info="pg_stat_statements_info" in functions,
-        provider=next((name for sign, name in _PROVIDERS.items() if sign in (row["signs"] or ())), "local"),
+        provider=next((name for sign, name in _PROVIDERS.items() if sign in (lasting["signs"] or ())), "local"),
+        remembered=remembered,
     )
+
+
+async def _now(wire: Wire) -> tuple[dict[str, Any], float]:
+    """What may differ at each connect, and how long the answer took, ms."""
+    begin = time.monotonic()
+    asked = {"settings": list(SETTINGS), "guarded": list(_GUARDED), "encrypted": wire.tls}
+    try:
+        rows = await wire.fetch(load("server_now").format(**_TAKEABLE), asked)
+    except PermissionDenied:
+        rows = await wire.fetch(load("server_now").format(**_TAKEN), asked)
+    if not rows:
+        raise CannotConnect(f"{wire.target.label}: the server does not know its own database")
+    return dict(zip(_NOW, rows[0], strict=True)), (time.monotonic() - begin) * 1000
+
+
+async def _lasting(wire: Wire, latency_ms: float) -> tuple[dict[str, Any], float]:
+    """What lasts; and the line's own time, ms: that of the identity, which is next to no work for the server."""
+    (row,) = await wire.fetch(load("server"), ())
+    lasting: dict[str, Any] = dict(zip(_LASTING, row, strict=True))
+    functions = (text.split(" ") for text in lasting["statement_functions"] or ())
+    lasting["functions"] = {words[0]: tuple(words[1:]) for words in functions}
+    lasting["identifier"] = None
+    if lasting["may_read_control"]:
+        begin = time.monotonic()
+        with contextlib.suppress(PermissionDenied):  # a provider's own check inside the function
+            ((lasting["identifier"],),) = await wire.fetch(load("system_identifier"))
+        latency_ms = (time.monotonic() - begin) * 1000
+    return lasting, latency_ms
+
+
+def _epoch_ms(moment: datetime | None) -> int | None:
+    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 def costs(settings: Mapping[str, str]) -> CostModel:
@@ -154,7 +205,7 @@ def costs(settings: Mapping[str, str]) -> CostModel:
 _OF_THE_SESSION = frozenset(
     (
         *("application_name", "default_transaction_read_only", "idle_in_transaction_session_timeout", "lock_timeout"),
-        *("statement_timeout", "search_path"),
+        *("statement_timeout", "search_path", "jit"),
     )
 )
 _TAKEABLE = {
@@ -163,11 +214,12 @@ _TAKEABLE = {
     "replicas": "(SELECT pg_catalog.count(*)::int4 FROM pg_catalog.pg_stat_get_wal_senders())",
 }
 _TAKEN = {"started_at": "NULL::timestamptz", "objects_reset": "NULL::timestamptz", "replicas": "0"}
-_COLUMNS = (
-    *("version", "version_number", "database", "database_oid", "encoding", "user", "user_oid", "superuser"),
-    *("sees_all_stats", "owns_things", "in_recovery", "started_at", "objects_reset", "replicas", "tls"),
-    *("may_read_control", "signs", "extensions", "settings", "statement_functions", "observed_at"),
+_SIGN = ("version_number", "database_oid", "user_oid", "superuser", "sees_all_stats", "in_recovery", "started_at")
+_NOW = (
+    *("version_number", "database", "database_oid", "user", "user_oid", "superuser", "sees_all_stats", "in_recovery"),
+    *("started_at", "objects_reset", "replicas", "tls", "settings", "observed_at"),
 )
+_LASTING = ("version", "encoding", "owns_things", "may_read_control", "signs", "extensions", "statement_functions")
 
 
 def _plain(value: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import ColumnStatistics, Limits, RenderedChange, WhatIf
+from meshag_tui.engines.base import SYNC, ColumnStatistics, Limits, RenderedChange, WhatIf
 from meshag_tui.engines.postgres import facts as facts_of
 from meshag_tui.engines.postgres.wire import Wire
 from meshag_tui.engines.postgres.words import WORDS
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 def read_only_settings(limits: Limits) -> dict[str, str]:
     """What a session starts with. The server's own time-outs are shorter than our deadlines, so they speak first.
 
-    `pg_temp` is named last: it would otherwise be searched before the catalogue.
+    `pg_temp` is named last: it would otherwise be searched before the catalogue. Nothing we run is worth compiling, but
+    over the catalogues of many tables the planner's estimates would have it done.
     """
     return {
         "default_transaction_read_only": "on",
@@ -33,6 +34,7 @@ def read_only_settings(limits: Limits) -> dict[str, str]:
         "lock_timeout": str(limits.lock_ms),
         "idle_in_transaction_session_timeout": "10000",
         "search_path": "pg_catalog,pg_temp",
+        "jit": "off",
     }
 
 
@@ -67,7 +69,7 @@ class PostgresSession:
         settings = read_only_settings(limits)
         wire = await Wire.open(target, f"meshag/{purpose}", settings, limits)
         try:
-            server = await facts_of.read(wire)
+            server = await facts_of.read(wire, remember=purpose == SYNC)
             wire.settings_taken = wire.settings_taken and _as_asked(settings, server.session_settings)
         except BaseException:
             wire.close()

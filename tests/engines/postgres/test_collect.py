@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from meshag_tui.engines.base import SYNC
 from meshag_tui.engines.postgres.statements import columns
 from meshag_tui.snapshot import IndexStats, Snapshot, Statements, TableStats
 from tests.engines.postgres.conftest import Open
@@ -90,14 +92,14 @@ async def test_statements_per_sync_do_not_depend_on_tables(pg: Database, open_se
         sent.append(
             (len(snapshot.tables), len(snapshot.indexes), len(snapshot.schema.columns), session.wire.statements)
         )
-    assert sent == [(100, 200, 100, 9), (3_000, 6_000, 3_000, 9)]
+    assert sent == [(100, 200, 100, 10), (3_000, 6_000, 3_000, 10)]
 
 
 async def test_counters_alone_are_cheaper(pg: Database, open_session: Open) -> None:
     pg.execute("CREATE TABLE t (id serial PRIMARY KEY)")
     session = await open_session(pg.monitor_url)
     snapshot = await session.collect(objects=False)
-    assert session.wire.statements == 4
+    assert session.wire.statements == 5
     assert snapshot.statements is not None
     assert snapshot.sessions is not None
     assert (snapshot.tables, snapshot.indexes, snapshot.schema, snapshot.sequences, snapshot.warnings) == (
@@ -425,10 +427,10 @@ async def test_sessions_by_state(pg: Database, open_session: Open) -> None:
         sessions = (await (await open_session(pg.monitor_url)).collect()).sessions
     assert sessions is not None
     assert (sessions.max_connections, sessions.reserved) == (80, 3)
-    assert sessions.by_state["idle in transaction"] == 1
+    assert sessions.by_state["idle in transaction"] >= 1, "one that is just ending may be another test's"
     assert sessions.by_state["idle"] >= 1
-    (found,) = sessions.idle_in_transaction
-    assert (found["application"], found["user"]) == ("forgetful", "app")
+    (found,) = [each for each in sessions.idle_in_transaction if each["application"] == "forgetful"]
+    assert found["user"] == "app"
     assert 0 <= found["state_age_ms"] <= found["age_ms"] < 10_000
 
 
@@ -487,7 +489,8 @@ async def test_a_hardened_server_still_says_what_it_can(
     database = private_pg(18)
     database.execute(
         "REVOKE EXECUTE ON FUNCTION pg_stat_get_wal_senders(), pg_postmaster_start_time() FROM PUBLIC, pg_monitor",
-        "REVOKE SELECT ON pg_stat_activity, pg_locks FROM PUBLIC",
+        "REVOKE SELECT ON pg_locks FROM PUBLIC",
+        "REVOKE EXECUTE ON FUNCTION pg_stat_get_activity(int4) FROM PUBLIC, pg_monitor",
         f"REVOKE pg_read_all_data FROM {MONITOR}",
     )
     snapshot = await (await open_session(database.monitor_url)).collect()
@@ -523,3 +526,38 @@ async def test_counters_cost_the_server_no_more_than_the_bare_read(
     assert snapshot.statements is not None
     assert len(rows) > len(snapshot.statements.rows) > 19_800, "nothing is cut"
     assert server_cpu_ms(session.wire.backend_pid) <= 1.2 * bare_ms
+
+
+async def test_what_seldom_changes_is_remembered_between_syncs(
+    private_pg: Callable[..., Database], open_session: Open
+) -> None:
+    """And never so that a sync is wrong: what would tell it that the memory is old is read each time, or fails."""
+    database = private_pg(18)
+
+    async def collected(purpose: str = SYNC) -> tuple[Snapshot, bool]:
+        session = await open_session(database.monitor_url, purpose)
+        snapshot = await session.collect(objects=False)
+        return snapshot, session.server.remembered
+
+    first, remembered = await collected()
+    assert not remembered
+    again, remembered = await collected()
+    assert remembered and again.server_statements < first.server_statements
+    assert replace(again.facts.epoch, stats_reset=None) == replace(first.facts.epoch, stats_reset=None)
+    assert again.facts.extensions == first.facts.extensions and again.facts.version == first.facts.version
+    assert not (await collected("test"))[1], "who asks wants to know"
+
+    assert (await collected())[1]
+    database.execute("DROP EXTENSION pg_stat_statements")
+    snapshot, remembered = await collected()
+    assert not remembered and codes(snapshot) == {"pgss-not-created"}
+    database.execute("CREATE SCHEMA elsewhere", "CREATE EXTENSION pg_stat_statements SCHEMA elsewhere")
+    snapshot, remembered = await collected()
+    assert not remembered and snapshot.statements is not None and not snapshot.warnings, "at once, when it is mended"
+    assert (await collected())[1]
+    database.execute(f"REVOKE pg_read_all_stats, pg_monitor, pg_read_all_data FROM {MONITOR}")
+    snapshot, remembered = await collected()
+    assert not remembered and "pgss-no-privilege" in codes(snapshot)
+    database.server.stop()
+    database.server.start()
+    assert not (await collected())[1]
