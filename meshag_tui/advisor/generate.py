@@ -50,6 +50,8 @@ STATEMENT_RULES = frozenset(
         "temp-table-spill",
         "sort-spill",
         "no-index-used",
+        "correlated-columns",
+        "or-across-tables",
         "offset-pagination",
         "not-in-subquery",
         "order-by-random",

@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.conditions import computed, computed_in_text, index_not_used, pattern, unusable
+from meshag_tui.advisor.correlated import correlated_columns
 from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.rewrites import rewrites
 from meshag_tui.advisor.spills import spills
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables
@@ -24,15 +26,12 @@ if TYPE_CHECKING:
 
 NOTABLE_SHARE = 0.02
 FAR_OFFSET_BLOCKS = 50.0
-LONG_LIST = 100
 FAR_OFFSET_ROWS = 1_000.0
 WASTEFUL_ROWS = 10_000.0
 WASTEFUL_RATIO = 100.0
 WIDE_ROW_BYTES = 1_000.0
 _OFFSET = re.compile(r"\bOFFSET\s+(?:\$\d+|\d+|\?)|\bLIMIT\s+(?:\?|\d+)\s*,", re.IGNORECASE)
-_NOT_IN = re.compile(r"\bNOT\s+IN\s*\(\s*SELECT\b", re.IGNORECASE)
 _RANDOM = re.compile(r"\bORDER\s+BY\s+(?P<function>random|rand)\s*\(\s*\)", re.IGNORECASE)
-_LIST = re.compile(r"\bIN\s*\(((?:\s*(?:\$\d+|\?)\s*,)+\s*(?:\$\d+|\?))\s*\)", re.IGNORECASE)
 _STAR = re.compile(r"^\s*SELECT\s+(?:\w+\.)?\*\s+FROM\b", re.IGNORECASE)
 _WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
 
@@ -55,9 +54,8 @@ def query_advice(
         if one.share < NOTABLE_SHARE:
             continue
         yield from _offset(one, helped, remedies)
-        yield from _not_in(one, remedies)
         yield from _random(one, remedies)
-        yield from _long_list(one, remedies)
+        yield from rewrites(one, catalog, tables, helped, remedies)
         yield from computed(one, tables, helped, remedies)
         yield from computed_in_text(one, tables, remedies)
         yield from unusable(one, tables)
@@ -66,6 +64,7 @@ def query_advice(
         yield from _correlated(one, remedies)
         yield from _wide(one, tables)
         yield from _without_index(one, helped, remedies)
+    yield from correlated_columns(examined, catalog, tables)
     yield from _one_by_one(examined, catalog, remedies)
 
 
@@ -110,20 +109,6 @@ def _offset(one: Examined, helped: Collection[int], remedies: Mapping[str, str])
     )
 
 
-def _not_in(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
-    if not _NOT_IN.search(one.words):
-        return
-    yield advice(
-        "not-in-subquery",
-        one,
-        f"{one.query.uid}: write NOT EXISTS instead of NOT IN (SELECT …)",
-        f"NOT IN gives no row at all as soon as the sub-query returns one NULL, and {remedies['not-in-subquery']} "
-        "NOT EXISTS means what is usually meant and joins.",
-        [f"{count(one.query.calls)} calls, {duration(one.query.mean_time_ms)} each"],
-        0.75,
-    )
-
-
 def _random(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
     match = _RANDOM.search(one.words)
     if match is None:
@@ -136,20 +121,6 @@ def _random(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
         f"ORDER BY {function} computes and sorts a value for every row. {remedies['order-by-random']}",
         [f"{count(one.query.calls)} calls, {duration(one.query.mean_time_ms)} each"],
         0.85,
-    )
-
-
-def _long_list(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
-    longest = max((match.group(1).count(",") + 1 for match in _LIST.finditer(one.words)), default=0)
-    if longest < LONG_LIST:
-        return
-    yield advice(
-        "long-in-list",
-        one,
-        f"{one.query.uid} passes {count(longest)} values in an IN list",
-        remedies["long-in-list"],
-        [f"{count(longest)} parameters in one list"],
-        0.7,
     )
 
 

@@ -29,7 +29,7 @@ async def test_every_point_of_a_confidence_has_its_reason(watch: Watch, pg15: Da
         assert one.evidence["priority"].startswith(one.priority.lower() + ": ")
     (index,) = by_rule(advice, "missing-index")
     whys = {point["why"]: point["points"] for point in index.evidence["confidence"]}
-    assert list(whys)[0].startswith("the server's planner priced it (") and whys["only 5 calls were counted"] == -10
+    assert next(iter(whys)).startswith("the server's planner priced it (") and whys["only 5 calls were counted"] == -10
     assert any("the planner expects" in why and "calls returned 4" in why for why in whys)
     assert index.gain_ms_per_day is not None
     assert 0 < index.gain_ms_per_day <= index.evidence["affected_ms_per_day"]

@@ -14,6 +14,8 @@ CREATE TABLE books (id int PRIMARY KEY, author_id int NOT NULL, shelf int NOT NU
 INSERT INTO authors SELECT g, 'a' || g FROM generate_series(1, 10000) g;
 INSERT INTO books SELECT g, g * 7919 % 10000 + 1, g % 400, 'b' || md5(g::text),
     timestamp '2024-01-01' + g * interval '4 min', g * 3 FROM generate_series(1, 40000) g;
+CREATE TABLE returned (book_id int, reason text);
+INSERT INTO returned SELECT g, 'r' FROM generate_series(1, 10000) g;
 CREATE INDEX books_shelf ON books (shelf);
 CREATE INDEX books_created ON books (created_at);
 """
@@ -24,9 +26,11 @@ TROUBLES = {
     "implicit-cast": "SELECT title FROM books WHERE code = 33.0",
     "leading-wildcard": "SELECT id FROM books WHERE title LIKE '%abc%'",
     "order-by-random": "SELECT name FROM authors ORDER BY random() LIMIT 1",
-    "not-in-subquery": "SELECT count(*) FROM authors WHERE id NOT IN (SELECT author_id FROM books)",
+    "not-in-subquery": "SELECT count(*) FROM authors WHERE id NOT IN (SELECT book_id FROM returned)",
     "correlated-subquery": "SELECT count(*) FROM books b WHERE length(title) > "
     "(SELECT avg(length(title)) FROM books x WHERE x.shelf = b.shelf) AND b.id < 600",
+    "or-across-tables": "SELECT a.name FROM authors a JOIN books b ON b.id = a.id "
+    "WHERE a.name = 'a7' OR b.title = 'b5'",
     "long-in-list": f"SELECT name FROM authors WHERE id IN ({', '.join(str(n * 7) for n in range(1, 300))})",
 }
 
@@ -52,6 +56,10 @@ async def test_each_trouble_is_named(watch: Watch, pg15: Database, rule: str) ->
         "SELECT name FROM authors WHERE id IN (1, 2, 3)",
         "SELECT a.name FROM authors a WHERE EXISTS (SELECT 1 FROM books b WHERE b.id = a.id AND b.shelf = 7)",
         "SELECT * FROM authors WHERE id = 5",
+        "SELECT count(*) FROM authors WHERE id NOT IN (SELECT author_id FROM books)",
+        "SELECT count(*) FROM authors WHERE id NOT IN (SELECT book_id FROM returned WHERE book_id IS NOT NULL)",
+        "SELECT a.name FROM authors a JOIN books b ON b.author_id = a.id WHERE b.shelf = 7 AND (a.name = 'x' "
+        "OR b.title = 'y')",
     ],
 )
 async def test_what_looks_alike_and_is_fine_gets_nothing(watch: Watch, pg: Database, statement: str) -> None:
@@ -101,3 +109,39 @@ async def test_wide_rows_fetched_whole(watch: Watch, pg18: Database) -> None:
     await shop.work("SELECT * FROM wide WHERE owner = 7")
     (one,) = (await shop.advice()).suggestions
     assert one.rule == "select-star" and one.table == "wide"
+
+
+async def test_columns_that_depend_on_each_other(watch: Watch, pg: Database) -> None:
+    pg.execute(
+        "CREATE TABLE people (id int PRIMARY KEY, city int NOT NULL, country int NOT NULL, kind int NOT NULL)",
+        "INSERT INTO people SELECT g, g % 300, g % 300 / 10, CASE WHEN g % 10 = 0 THEN g % 50 ELSE 0 END "
+        "FROM generate_series(1, 60000) g",
+        "CREATE INDEX people_city ON people (city)",
+        "VACUUM ANALYZE",
+    )
+    statements = (
+        *["SELECT id FROM people WHERE city = 77 AND country = 7"] * 20,
+        "SELECT city, country, count(*) FROM people GROUP BY city, country",
+        "SELECT id FROM people WHERE city = 78 AND kind = 0",  # skewed and independent: the planner is about right
+    )
+    shop = watch(pg)
+    await shop.work(*statements, times=5)
+    (one,) = by_rule(await shop.advice(), "correlated-columns")
+    assert one.sql == (
+        "CREATE STATISTICS public.people_city_country_stats (dependencies, ndistinct) ON city, country "
+        "FROM public.people"
+    )
+    assert one.undo_sql == "DROP STATISTICS public.people_city_country_stats" and one.change is None
+    assert len(one.query_ids) == 2 and "ANALYZE public.people" in one.text
+    pg.execute(one.sql, "ANALYZE people")
+    later = watch(pg)
+    await later.work(*statements, times=5)
+    assert by_rule(await later.advice(), "correlated-columns") == []
+
+
+async def test_a_list_whose_length_the_server_left_out(watch: Watch, pg18: Database) -> None:
+    pg18.execute(BOOKS, "VACUUM ANALYZE")
+    shop = watch(pg18)
+    await shop.work(TROUBLES["long-in-list"], times=5)
+    (one,) = by_rule(await shop.advice(), "long-in-list")
+    assert "at least 299 values" in one.title

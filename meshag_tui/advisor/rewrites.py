@@ -1,0 +1,169 @@
+"""Statements that mean the same written otherwise, and then run better: NOT IN, OR across tables, endless IN lists.
+
+Each rests on what the plan or the catalogue says beside the text: whether a column can be NULL, what a join filter
+compares, how many rows came back by a unique key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from meshag_tui.advisor.costs import weigh
+from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.statement_advice import advice
+from meshag_tui.advisor.statistics import Tables
+from meshag_tui.plan import PlanNode
+from meshag_tui.text import count, duration, percent
+from meshag_tui.types import Suggestion
+
+if TYPE_CHECKING:
+    from meshag_tui.store.history import Catalog
+
+LONG_LIST = 100
+OR_SHARE = 0.5
+"""Share of the statement's cost from which joining by an OR is worth another way of writing it."""
+OR_ROWS = 10_000.0
+_NAME = r'(?:[`"]?\w+[`"]?\.)*[`"]?(\w+)[`"]?'
+_IS_NOT_IN = re.compile(r"\bNOT\s+IN\s*\(\s*SELECT\b", re.IGNORECASE)
+_ASKED = re.compile(rf"\bNOT\s+IN\s*\(\s*SELECT\s+(?:DISTINCT\s+)?{_NAME}\s+FROM\s+{_NAME}", re.IGNORECASE)
+_LIST = re.compile(r"\bIN\s*\(((?:\s*(?:\$\d+|\?)\s*,)+\s*(?:\$\d+|\?))\s*\)", re.IGNORECASE)
+_SHORTENED = re.compile(
+    rf"{_NAME}\s+IN\s*\(\s*(?:\.\.\.|\?\s*,\s*\.\.\.|\$\d+\s*/\*\s*,\s*\.\.\.\s*\*/)\s*\)", re.IGNORECASE
+)
+"""A list as MySQL's digests and PostgreSQL 18 keep it: how long it was is not in the text."""
+_COLUMN = re.compile(r'\b(\w+)\."?\w+"?')
+
+
+def rewrites(
+    one: Examined, catalog: Catalog, tables: Tables, helped: Collection[int], remedies: Mapping[str, str]
+) -> Iterator[Suggestion]:
+    """What one statement could be written as instead."""
+    yield from _not_in(one, catalog, remedies)
+    yield from _long_list(one, tables, remedies)
+    if one.query.id not in helped:
+        yield from _or_across_tables(one)
+
+
+def _not_in(one: Examined, catalog: Catalog, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
+    """NOT IN over a column that can be NULL, or one whose answer the planner must search for each row."""
+    if not _IS_NOT_IN.search(one.words):
+        return
+    column, nullable = _asked(one, catalog)
+    searched = _searched_for_each_row(one)
+    if nullable is False and not searched:
+        return
+    known = nullable is True
+    can = f"{column} can be NULL, and " if known else ""
+    yield advice(
+        "not-in-subquery",
+        one,
+        f"{one.query.uid}: write NOT EXISTS instead of NOT IN (SELECT …)",
+        f"{can}NOT IN gives no row at all as soon as the sub-query returns one NULL; besides, "
+        f"{remedies['not-in-subquery']} NOT EXISTS means what is usually meant and joins. (If no row is what is meant "
+        "when there is a NULL, leave it.)",
+        [
+            f"{count(one.query.calls)} calls, {duration(one.query.mean_time_ms)} each",
+            *([f"{column} has no NOT NULL"] if known else []),
+            *(["the plan searches the sub-query's answer for each row"] if searched else []),
+        ],
+        0.85 if known else 0.7,
+    )
+
+
+def _asked(one: Examined, catalog: Catalog) -> tuple[str, bool | None]:
+    """The column that a NOT IN asks for, as table.column, and whether it can be NULL; None where that is not known."""
+    match = _ASKED.search(one.words)
+    if match is None or catalog.schema is None:
+        return "", None
+    column, table = match[1].lower(), match[2].lower()
+    if re.search(rf'\b{re.escape(column)}[`"]?\s+IS\s+NOT\s+NULL', one.words, re.IGNORECASE):
+        return f"{table}.{column}", False
+    homes = [
+        each
+        for name, columns in catalog.schema.columns.items()
+        if name.rpartition(".")[2].lower() == table
+        for each in columns
+        if each.name.lower() == column
+    ]
+    return f"{table}.{column}", any(each.nullable for each in homes) if homes else None
+
+
+def _searched_for_each_row(one: Examined) -> bool:
+    """Whether the plan keeps the sub-query's answer as a list to search, not as a hash or a join."""
+    for node in one.plan.root.walk() if one.plan is not None else ():
+        said = node.conditions.get("Filter", "")
+        if "NOT" in said and "SubPlan" in said and "hashed SubPlan" not in said:
+            return True
+    return False
+
+
+def _long_list(one: Examined, tables: Tables, remedies: Mapping[str, str]) -> Iterator[Suggestion]:
+    longest = max((match.group(1).count(",") + 1 for match in _LIST.finditer(one.words)), default=0)
+    said, fact = count(longest), f"{count(longest)} parameters in one list"
+    if longest < LONG_LIST:
+        found = _came_back(one, tables)
+        if found is None:
+            return
+        column, rows = found
+        said, fact = f"at least {count(rows)}", f"{count(rows)} rows a call came back by {column}, which is unique"
+    yield advice(
+        "long-in-list",
+        one,
+        f"{one.query.uid} passes {said} values in an IN list",
+        remedies["long-in-list"],
+        [fact],
+        0.7,
+    )
+
+
+def _came_back(one: Examined, tables: Tables) -> tuple[str, float] | None:
+    """The unique column of a list that the text no longer has in full, and the rows of a call: no fewer values."""
+    match = _SHORTENED.search(one.query.text or "")
+    rows = one.rows_per_call
+    if match is None or one.plan is None or rows is None or rows < LONG_LIST:
+        return None
+    scans = [node for node in one.plan.root.walk() if node.table is not None]
+    view = tables.view(scans[0].schema or "", scans[0].table or "") if len(scans) == 1 else None
+    named = match[1].lower()  # a digest writes names that are words of the language in capitals
+    for index in view.indexes if view is not None else ():
+        keys = [key.column or "" for key in index.keys]
+        if view is not None and index.unique and index.predicate is None and [each.lower() for each in keys] == [named]:
+            return f"{view.stats.name}.{keys[0]}", rows
+    return None
+
+
+def _or_across_tables(one: Examined) -> Iterator[Suggestion]:
+    """An OR whose sides are of different tables, or that joins by one column or another: no index and no hash helps."""
+    if one.plan is None or one.query.kind != "select":
+        return
+    nodes = weigh(one.plan)
+    for weighed in nodes:
+        node = weighed.node
+        condition = node.conditions.get("Join Filter", "")
+        if " or " not in condition.lower() or len(node.children) < 2 or " AND " in condition:
+            continue
+        tables = set(_COLUMN.findall(condition))
+        outer, inner = node.children[0], node.children[1]
+        read = outer.rows * inner.rows if "Loop" in node.kind else outer.rows + inner.rows
+        inside = min(1.0, sum(each.share for each in nodes if _within(each.node, node)))
+        large = read >= OR_ROWS and ("Loop" in node.kind or min(outer.rows, inner.rows) >= OR_ROWS / 10)
+        if len(tables) < 2 or not large or inside < OR_SHARE or node.rows * 10 > read:
+            continue
+        yield advice(
+            "or-across-tables",
+            one,
+            f"{one.query.uid} joins by an OR across {' and '.join(sorted(tables))}: UNION lets each side use an index",
+            f"The condition {condition} can be looked at only when the rows of both are side by side, so about "
+            f"{count(read)} {'pairs' if 'Loop' in node.kind else 'rows'} are read to keep {count(node.rows)}. Written "
+            "as one SELECT for each side of the OR, put together by UNION (UNION ALL where no row can fit both), each "
+            "side is looked up by itself.",
+            [f"{node.kind} at node {node.path}: {percent(inside)} of the plan's cost, filter {condition}"],
+            0.7,
+        )
+        return
+
+
+def _within(node: PlanNode, top: PlanNode) -> bool:
+    return node.path == top.path or node.path.startswith(top.path + ".")
