@@ -10,16 +10,28 @@ class OutOfBudget(Exception):
 
 
 class Budget:
-    """How often and until when the planner may be asked."""
+    """How often and until when the planner may be asked. A part of another budget spends that one's calls as well."""
 
-    def __init__(self, calls: int, seconds: float) -> None:
+    def __init__(self, calls: int, seconds: float, whole: Budget | None = None) -> None:
         self._left = calls
+        self._whole = whole
         self.spent = 0
         self._until = time.monotonic() + seconds
 
+    def part(self, calls: int, seconds: float) -> Budget:
+        """A smaller budget within this one."""
+        return Budget(calls, seconds, self)
+
+    @property
+    def over(self) -> bool:
+        """Whether its time is up."""
+        return time.monotonic() > self._until
+
     def spend(self) -> None:
         """Count one call; OutOfBudget when there is none left."""
+        if self._whole is not None:
+            self._whole.spend()
         self._left -= 1
         self.spent += 1
-        if self._left < 0 or time.monotonic() > self._until:
+        if self._left < 0 or self.over:
             raise OutOfBudget

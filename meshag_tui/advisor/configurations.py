@@ -36,7 +36,8 @@ class Answer:
 class Known:
     """One statement, and what is known of its cost. `base` is its cost with no new index."""
 
-    def __init__(self, statement: Statement, stands_for: Sequence[int]) -> None:
+    def __init__(self, statement: Statement, number: int, stands_for: Sequence[int]) -> None:
+        self.number = number
         self._stands_for = stands_for  # of each index, those whose work it does as well
         self.statement = statement
         self.relevant = 0
@@ -78,16 +79,17 @@ class Known:
     def best(self, mask: int) -> Answer | None:
         """The exact answer, else the best plan known whose indexes are there, or longer ones in their place."""
         mask &= self.relevant
-        if mask not in self._best:
-            found = self.find(mask)
-            if found is None:
-                there, left = mask, mask
-                while left:
-                    there |= self._stands_for[(left & -left).bit_length() - 1]
-                    left &= left - 1
-                found = min((one for one in self.answers if one.used & ~there == 0), key=_cost, default=None)
-            self._best[mask] = found
-        return self._best[mask]
+        if mask in self._best:
+            return self._best[mask]
+        found = self.find(mask)
+        if found is None:
+            there, left = mask, mask
+            while left:
+                there |= self._stands_for[(left & -left).bit_length() - 1]
+                left &= left - 1
+            found = min((one for one in self.answers if one.used & ~there == 0), key=_cost, default=None)
+        self._best[mask] = found
+        return found
 
     def upper(self, mask: int) -> float:
         """What the true cost is hardly higher than."""
@@ -109,9 +111,10 @@ class Configurations:
         self.specs: list[IndexSpec] = []
         self._bits: dict[IndexSpec, int] = {}
         self._sizes: list[int] = []
-        self._readers: list[list[Known]] = []
+        self._reading: list[int] = []  # of each index, the statements that could use it, as bits
+        self._lists: dict[int, list[Known]] = {}
         self._stands_for: list[int] = []
-        self.known = [Known(one, self._stands_for) for one in statements]
+        self.known = [Known(one, number, self._stands_for) for number, one in enumerate(statements)]
         self.notes: list[str] = []
 
     def bit(self, spec: IndexSpec) -> int:
@@ -121,7 +124,7 @@ class Configurations:
             found = self._bits[spec] = len(self.specs)
             self.specs.append(spec)
             self._sizes.append(self.pricer.size(spec))
-            self._readers.append([])
+            self._reading.append(0)
             self._stands_for.append(self._place(spec, found))
             for one in self.known:
                 if self._could_use(one, spec):
@@ -150,11 +153,15 @@ class Configurations:
 
     def readers(self, mask: int) -> list[Known]:
         """Statements that could use any of these."""
-        found: dict[int, Known] = {}
-        for bit in self.of(mask):
-            for one in self._readers[bit]:
-                found[id(one)] = one
-        return [one for one in found.values() if not one.failed]
+        numbers = 0
+        while mask:
+            low = mask & -mask
+            numbers |= self._reading[low.bit_length() - 1]
+            mask ^= low
+        found = self._lists.get(numbers)
+        if found is None:
+            found = self._lists[numbers] = [self.known[number] for number in self.of(numbers)]
+        return found
 
     def offer(self, known: Known, candidates: Iterable[Candidate]) -> int:
         """Make these candidates known as what one statement could use."""
@@ -209,7 +216,7 @@ class Configurations:
     def _relate(self, known: Known, bit: int) -> None:
         if not known.relevant >> bit & 1:
             known.relevant |= 1 << bit
-            self._readers[bit].append(known)
+            self._reading[bit] |= 1 << known.number
 
     def _could_use(self, known: Known, spec: IndexSpec) -> bool:
         """Whether a plan of the statement could use it: it reads the table, and by something the keys begin with."""

@@ -6,9 +6,10 @@ a budget of planner calls, and the statistics of the tables they read.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.budget import Budget, OutOfBudget
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MOST_STATEMENTS = 60
 COVERED_SHARE = 0.99
+_ENOUGH = 5
+"""Statements from which on their median says what a unit of cost takes."""
 _PLANNED_KINDS = ("select", "update", "delete", "insert")
 _DOTS = re.compile(r" ?\. ?(?=[A-Za-z_*])")
 _NOISE = re.compile(r"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL)
@@ -105,7 +108,40 @@ async def examine(
             notes.append(f"{query.uid} could not be explained: {error}")
             found.append(Examined(query, share))
             all_explained = False
-    return found, all_explained
+    return _fitted(found, session), all_explained
+
+
+def _fitted(found: Sequence[Examined], session: Session) -> list[Examined]:
+    """Each with that of its plans whose sample values come nearest to what calls really returned and really took.
+
+    What a unit of cost takes here is the median of all statements, as far as the middle plan of each is right.
+    """
+    paces = sorted(
+        one.query.total_time_ms / one.query.calls / one.plan.cost
+        for one in found
+        if one.plan is not None and one.plan.cost > 0
+    )
+    pace = paces[len(paces) // 2] if len(paces) >= _ENOUGH else None
+    return [one if one.plan is None or len(one.plan.variants) < 2 else _nearest(one, pace, session) for one in found]
+
+
+def _nearest(one: Examined, pace: float | None, session: Session) -> Examined:
+    variants = one.plan.variants if one.plan is not None else ()
+    middle, rows, calls = (len(variants) - 1) // 2, one.rows_per_call, one.query.calls
+
+    def distance(place: int) -> tuple[float, int]:
+        plan, apart = variants[place], 0.0
+        if rows is not None:
+            apart += abs(math.log(max(plan.root.rows, 1.0) / max(rows, 1.0)))
+        if pace is not None and plan.cost > 0:
+            apart += abs(math.log(plan.cost * pace / max(one.query.total_time_ms / calls, 1e-6)))
+        return apart, abs(place - middle)
+
+    best = variants[min(range(len(variants)), key=distance)]
+    if one.plan is None or best.parameters == one.plan.parameters:
+        return one
+    chosen = replace(best, variants=variants)
+    return replace(one, plan=chosen, predicates=session.predicates(chosen))
 
 
 async def _explain(query: QueryRow, share: float, session: Session, budget: Budget) -> Examined:

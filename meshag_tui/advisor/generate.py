@@ -170,13 +170,14 @@ async def _missing(
     if not statements:
         return [], True
     reckoner = Reckoner(tables, catalog.facts)
+    asking = budget.part(settings.advice.planner_calls, settings.advice.time_limit_s)
     what_if = await session.what_if()
-    pricer: Pricer = Planner(what_if, tables, budget, reckoner) if what_if is not None else reckoner
+    pricer: Pricer = Planner(what_if, tables, asking, reckoner) if what_if is not None else reckoner
 
     def more(statement: Statement, plan: Plan) -> Iterable[Candidate]:
         return candidates(plan, session.predicates(plan), tables, usage)
 
-    found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs, more)
+    found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs, more, asking)
     notes += found.notes
     made = index_suggestions(
         found,

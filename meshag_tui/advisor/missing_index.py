@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from meshag_tui.advisor.candidates import describe, identity
@@ -49,8 +50,33 @@ def suggestions(
     made = []
     for choice in found.choices:
         for spec in choice.candidate.specs:
-            made.append(_suggestion(choice, spec, pricer, tables, total_ms, span_ms, method, why_unchecked))
+            one = _suggestion(choice, spec, pricer, tables, total_ms, span_ms, method, why_unchecked)
+            facts = [*one.evidence["facts"], _how_found(found)]
+            made.append(replace(one, evidence={**one.evidence, "facts": facts, "search": _search(found)}))
     return made
+
+
+def _how_found(found: Search) -> str:
+    """The search in one line: what it looked at, what that took, what all it found would save and need."""
+    asked = f", {found.calls} planner calls" if found.calls else ""
+    room = f" of {size(found.budget_bytes)} given" if found.budget_bytes is not None else ""
+    together = f"; all {len(found.choices)} together save about {percent(found.saved_share)}" if found.choices else ""
+    return (
+        f"chosen among {found.options} indexes in {duration(found.wall_ms)}{asked}{together} and take "
+        f"{size(found.size_bytes)}{room}"
+    )
+
+
+def _search(found: Search) -> dict[str, Any]:
+    return {
+        "options": found.options,
+        "planner_calls": found.calls,
+        "wall_ms": round(found.wall_ms),
+        "budget_bytes": found.budget_bytes,
+        "size_bytes": found.size_bytes,
+        "saved_share": round(found.saved_share, 4),
+        "complete": found.complete,
+    }
 
 
 def _suggestion(

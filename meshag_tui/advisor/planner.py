@@ -51,7 +51,8 @@ class Planner:
             self.calls += 1
             leaves = self._leaves(specs)
             try:
-                answer = await self._what_if.plan(statement.plan.statement, list(leaves), statement.plan.mode)
+                plan = statement.plan
+                answer = await self._what_if.plan(plan.statement, list(leaves), plan.mode, plan.parameters)
             except EngineError as error:
                 if error.transient or not specs:
                     raise

@@ -7,12 +7,13 @@ time, the best set so far is taken.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from meshag_tui.advisor.budget import OutOfBudget
+from meshag_tui.advisor.budget import Budget, OutOfBudget
 from meshag_tui.advisor.candidates import Candidate
 from meshag_tui.advisor.configurations import Configurations
 from meshag_tui.advisor.merging import merged, shorter
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MOST_OPTIONS = 400
 _ROUNDS = 3
+_HARDLY = 1e-3
 _AROUND = 60
 """Planner calls a round of the search may take to look at what it did not take."""
 
@@ -77,7 +79,7 @@ class Search:
     options: int = 0
     saved_share: float = 0.0  # of the workload's time, estimated
     size_bytes: int = 0
-    by_budget: bool = False
+    budget_bytes: int | None = None
 
 
 async def search(
@@ -85,34 +87,36 @@ async def search(
     pricer: Pricer,
     tables: Tables,
     settings: AdviceSettings,
-    budget_bytes: float | None,
+    budget_bytes: int | None,
     costs: CostModel,
     more: Callable[[Statement, Plan], Iterable[Candidate]] = lambda statement, plan: (),
+    asking: Budget | None = None,
 ) -> Search:
     """Choose indexes for a workload.
 
     Args:
         statements: with candidates and present plans.
         pricer: what answers "what would it cost".
-        budget_bytes: most space all chosen indexes may take; infinite for as much as pays; None: nobody asked, few and
-            plain ones.
+        budget_bytes: most space all chosen indexes may take; None: not asked for the most, few and plain ones will do.
         costs: what the prices are in.
         more: candidates that a plan with indexes shows.
+        asking: what the pricer may ask; its end is the end of the search.
     """
     began, calls = time.monotonic(), pricer.calls
-    result = Search(by_budget=budget_bytes is not None)
+    result = Search(budget_bytes=budget_bytes)
     workload = Configurations(statements, pricer, tables)
-    measure = worth(tables, settings, costs, result.by_budget)
+    measure = worth(tables, settings, costs, budget_bytes is not None)
     try:
         for known in sorted(workload.known, key=lambda one: -one.statement.weight):
             await study(workload, known, lambda one, plan: more(one.statement, plan), Depth())
     except OutOfBudget:
         result.complete = False
         result.notes.append("Not every index could be priced: the planner was asked as often as we allow ourselves")
-    room = None if budget_bytes is None or budget_bytes == float("inf") else int(budget_bytes)
-    selection = Selection(workload, _options(workload, measure.possible), upkeep(statements, tables), measure, room)
+    selection = Selection(
+        workload, _options(workload, measure.possible), upkeep(statements, tables), measure, budget_bytes
+    )
     result.options = len(selection.options)
-    taken = await _select(selection)
+    taken = await _select(selection, lambda: asking is not None and asking.over)
     result.choices = await _choices(selection, taken)
     result.notes += dict.fromkeys(workload.notes)
     result.complete = result.complete and not any(one.failed for one in workload.known)
@@ -149,28 +153,33 @@ def _options(workload: Configurations, possible: Callable[[IndexSpec], bool]) ->
     return [Option(one, mask, workload.size(mask)) for one in found for mask in (workload.mask(one.specs),)]
 
 
-async def _select(selection: Selection) -> int:
-    """The best set that calls and time allow."""
+async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
+    """The best set that calls and time allow. What needs no server runs in a thread, so that nobody waits for it."""
     best = 0
     try:
         if not selection.worth.by_budget:
-            best = selection.greedy(None)
+            best = await asyncio.to_thread(selection.greedy, None)
             await selection.sharpen(best)
             return await selection.prune(best)
         for _ in range(_ROUNDS):
-            starts = [best, *(selection.greedy(power) for power in BY_SIZE)]
-            found = selection.improve(min(starts, key=lambda mask: selection.change(0, mask)), lambda: False)
-            done = selection.change(best, found) > -1e-3 * selection.total
+            found = await asyncio.to_thread(_search_known, selection, best, stop)
+            done = selection.change(best, found) > -_HARDLY * selection.total
             best = found
             await selection.sharpen(best)
             asked = await selection.look_around(best, _AROUND)
             if done or asked == 0:
                 break
-        best = selection.improve(best, lambda: False)
+        best = await asyncio.to_thread(selection.improve, best, stop)
         await selection.sharpen(best)
         return await selection.prune(best)
     except OutOfBudget:
         return best
+
+
+def _search_known(selection: Selection, best: int, stop: Callable[[], bool]) -> int:
+    """The best set as far as plans are known, from the best so far and from what the greedy ways lead to."""
+    starts = {best, *(selection.greedy(power) for power in BY_SIZE)}
+    return selection.improve(min(starts, key=lambda mask: selection.change(0, mask)), stop)
 
 
 async def _choices(selection: Selection, taken: int) -> list[Choice]:

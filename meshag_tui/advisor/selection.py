@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from meshag_tui.advisor.candidates import Candidate
-from meshag_tui.advisor.configurations import Configurations, Known
+from meshag_tui.advisor.configurations import Configurations
 from meshag_tui.advisor.upkeep import Upkeep
 from meshag_tui.advisor.worth import Worth
 from meshag_tui.types import EvidenceKind
@@ -60,12 +60,12 @@ class Selection:
             total += self._upkeep[bit]
         return total
 
-    def change(self, old: int, new: int, cost: Callable[[Known, int], float] = Known.upper) -> float:
-        """Time that `new` takes more than `old`; negative where it saves."""
+    def change(self, old: int, new: int) -> float:
+        """Time that `new` takes more than `old`, as far as known; negative where it saves."""
         changed = self.upkeep_ms(new & ~old) - self.upkeep_ms(old & ~new)
         for one in self.workload.readers(old ^ new):
-            if one.base > 0:
-                changed += one.statement.weight * (cost(one, new) - cost(one, old)) / one.base
+            if one.base > 0 and not one.failed:
+                changed += one.statement.weight * (one.upper(new) - one.upper(old)) / one.base
         return changed
 
     def fits(self, mask: int) -> bool:
@@ -105,9 +105,9 @@ class Selection:
             if not offers:
                 return taken
             chosen = _plainest(offers) if power is None else max(offers, key=lambda each: _by_size(each, power))[1]
-            touched = {id(one) for one in self.workload.readers(chosen.mask)}
+            touched = {one.number for one in self.workload.readers(chosen.mask)}
             for number in list(saved):
-                if any(id(one) in touched for one in self.workload.readers(self.options[number].mask)):
+                if any(one.number in touched for one in self.workload.readers(self.options[number].mask)):
                     del saved[number]
             taken |= chosen.mask
         return taken
@@ -116,15 +116,18 @@ class Selection:
 
     def improve(self, taken: int, stop: Callable[[], bool]) -> int:
         """Drop, add and swap as long as that saves time, without asking the server."""
+        least = -_HARDLY * self.total
         for _ in range(_ROUNDS):
-            start = taken
             taken = self._drop(taken)
+            saved = 0.0
             for option in self.options:
                 if stop():
                     return taken
                 if option.mask & ~taken:
-                    taken = min(self._moves(taken, option), key=lambda new: self.change(start, new), default=taken)
-            if taken == start or self.change(start, taken) > -_HARDLY * self.total:
+                    change, new = min(self._moves(taken, option), default=(0.0, taken))
+                    if change < least:
+                        taken, saved = new, saved - change
+            if saved < -least:
                 break
         return taken
 
@@ -134,13 +137,11 @@ class Selection:
                 taken &= ~(1 << bit)
         return taken
 
-    def _moves(self, taken: int, option: Option) -> Iterator[int]:
-        """The set as it is, and what taking one more could make of it where it saves time."""
-        yield taken
-        least = -_HARDLY * self.total
+    def _moves(self, taken: int, option: Option) -> Iterator[tuple[float, int]]:
+        """What taking one more could make of the set, and what that changes."""
         for new in self._with(taken, option):
-            if self.fits(new) and new.bit_count() <= self.worth.most and self.change(taken, new) < least:
-                yield new
+            if self.fits(new) and new.bit_count() <= self.worth.most:
+                yield self.change(taken, new), new
 
     def _with(self, taken: int, option: Option) -> Iterator[int]:
         added = taken | option.mask

@@ -108,7 +108,14 @@ class WhatIf(Protocol):
     evidence: EvidenceKind
     calls: int  # planner calls so far
 
-    async def plan(self, statement: str, indexes: Sequence[IndexSpec], mode: PlanMode | None = None) -> WhatIfPlan: ...
+    async def plan(
+        self,
+        statement: str,
+        indexes: Sequence[IndexSpec],
+        mode: PlanMode | None = None,
+        values: tuple[str, ...] = (),
+    ) -> WhatIfPlan:
+        """The plan of a statement as if these indexes existed. `values`: `parameters` of one that was explained."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import re
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from meshag_tui.engines.postgres import parse, rewrite, samples
 from meshag_tui.engines.postgres.plantree import read_plan
 from meshag_tui.engines.postgres.search_path import search_path as path_for
 from meshag_tui.engines.postgres.sql import load
+from meshag_tui.engines.sampling import MOST_VARIANTS
 from meshag_tui.plan import Plan, PlanMode
 
 if TYPE_CHECKING:
@@ -48,7 +50,9 @@ async def explain(
         Refused: the text is not exactly one statement of the allowed kinds, or the mode does not fit it.
         EngineError: the server cannot plan it.
     """
-    return (await Planner.prepare(session, statement, mode, search_path)).first
+    planner = await Planner.prepare(session, statement, mode, search_path)
+    session.prepared[planner.first.statement, planner.first.mode] = planner
+    return planner.first
 
 
 def checked(statement: str) -> parse.Statement:
@@ -120,6 +124,12 @@ class Planner:
         if mode == "generic" or not await planner._give_values(found, generic, required=mode == "custom"):
             planner._first = await planner._generic() if session.facts.version_number >= 160000 else generic
         return planner
+
+    def again(self) -> Planner:
+        """The same, with its calls counted anew."""
+        made = copy(self)
+        made.calls = 0
+        return made
 
     @property
     def first(self) -> Plan:
@@ -258,7 +268,7 @@ class Planner:
             for one, common in await _statistics(self._session, schema, table):
                 statistics[schema, table, one.column] = one
                 elements[schema, table, one.column] = common
-        chosen = samples.choose(self.types, _arrays(met, self.types), statistics, elements, found.tree)
+        chosen = samples.choose(self.types, _arrays(met, self.types), statistics, elements, found.tree, MOST_VARIANTS)
         if chosen is None or not chosen.sampled:
             if required:
                 raise Refused(
@@ -277,7 +287,7 @@ class Planner:
             self.mode = "generic"
             return False
         plans.sort(key=lambda plan: plan.cost)
-        self._first = plans[(len(plans) - 1) // 2]
+        self._first = replace(plans[(len(plans) - 1) // 2], variants=tuple(plans))
         self.values = self._first.parameters
         return True
 

@@ -21,6 +21,8 @@ from meshag_tui.types import Change, Finding, Target
 if TYPE_CHECKING:
     from psycopg import sql
 
+    from meshag_tui.engines.postgres.explain import Planner
+
 
 def read_only_settings(limits: Limits) -> dict[str, str]:
     """What a session starts with. The server's own time-outs are shorter than our deadlines, so they speak first.
@@ -61,6 +63,7 @@ class PostgresSession:
         self.wire = wire
         self.server = server
         self.facts: ServerFacts = server.facts
+        self.prepared: dict[tuple[str, PlanMode], Planner] = {}  # statements that were explained here
         self.collected = False  # whether `facts` belong to a reading already
 
     @classmethod

@@ -48,7 +48,13 @@ class HypoPG:
         self._definitions: dict[IndexSpec, str] = {}
         self._there = False  # hypothetical indexes, in the backend
 
-    async def plan(self, statement: str, indexes: Sequence[IndexSpec], mode: PlanMode | None = None) -> WhatIfPlan:
+    async def plan(
+        self,
+        statement: str,
+        indexes: Sequence[IndexSpec],
+        mode: PlanMode | None = None,
+        values: tuple[str, ...] = (),
+    ) -> WhatIfPlan:
         """The plan of a statement as if these indexes existed.
 
         Raises:
@@ -56,18 +62,26 @@ class HypoPG:
             EngineError: the server cannot plan it, or HypoPG does not take an index.
         """
         try:
-            return await self._plan(statement, indexes, mode)
+            return await self._plan(statement, indexes, mode, values)
         finally:
             self.calls = sum(planner.calls for planner in self._planners.values())
 
-    async def _plan(self, statement: str, indexes: Sequence[IndexSpec], mode: PlanMode | None) -> WhatIfPlan:
+    async def _plan(
+        self, statement: str, indexes: Sequence[IndexSpec], mode: PlanMode | None, values: tuple[str, ...]
+    ) -> WhatIfPlan:
         planner = self._planners.get((statement, mode))
         if planner is None:
             await self._reset()
-            planner = await Planner.prepare(self._session, statement, mode, None)
+            planner = self._session.prepared.get((statement, mode)) if mode is not None else None
+            if planner is None:
+                planner = await Planner.prepare(self._session, statement, mode, None)
+            else:
+                planner = planner.again()
             self._planners[statement, mode] = planner
-            if not indexes:
+            if not indexes and values in ((), planner.values):
                 return WhatIfPlan(planner.first, (), {})
+        if values and planner.mode == "custom":
+            planner.values = values
         definitions = [await self._definition(spec) for spec in indexes]
         message = planner.message()
         if message is None:
