@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from meshag_tui.advisor.bloat import bloat
 from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.candidates import Candidate, candidates, count_usage
 from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
@@ -64,7 +65,7 @@ STATEMENT_RULES = frozenset(
         "n-plus-one",
     }
 )
-INDEX_RULES = frozenset({"unused-index", "duplicate-index", "redundant-index", "invalid-index"})
+INDEX_RULES = frozenset({"index-bloat", "unused-index", "duplicate-index", "redundant-index", "invalid-index"})
 TABLE_RULES = frozenset({"stale-statistics", "table-bloat", "autovacuum-off", "no-primary-key"})
 SESSION_RULES = frozenset({"idle-in-transaction", "connection-saturation"})
 
@@ -126,6 +127,7 @@ async def suggestions(
         ordered_by=_ordered_by(workload, examined, catalog),
         wanted=shown,
     )
+    made += await bloat(catalog, columns, session, notes)
     made += [*table_health(catalog), *sequences(catalog), *sessions(catalog)]
 
     complete: set[str] = set()
