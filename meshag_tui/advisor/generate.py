@@ -28,6 +28,7 @@ from meshag_tui.advisor.queries import query_advice
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.search import Choice, search
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
+from meshag_tui.advisor.table_care import table_care
 from meshag_tui.engines.base import EngineError, Refused, Session
 from meshag_tui.engines.words import Words
 from meshag_tui.plan import Plan
@@ -53,6 +54,8 @@ STATEMENT_RULES = frozenset(
         "no-index-used",
         "correlated-columns",
         "or-across-tables",
+        "heap-fetches",
+        "fillfactor",
         "offset-pagination",
         "not-in-subquery",
         "order-by-random",
@@ -66,7 +69,12 @@ STATEMENT_RULES = frozenset(
     }
 )
 INDEX_RULES = frozenset({"index-bloat", "unused-index", "duplicate-index", "redundant-index", "invalid-index"})
-TABLE_RULES = frozenset({"stale-statistics", "table-bloat", "autovacuum-off", "no-primary-key"})
+TABLE_RULES = frozenset(
+    {
+        *("stale-statistics", "table-bloat", "autovacuum-off", "autovacuum-late", "no-primary-key"),
+        *("transaction-wraparound", "foreign-key-type"),
+    }
+)
 SESSION_RULES = frozenset({"idle-in-transaction", "connection-saturation"})
 
 
@@ -128,6 +136,7 @@ async def suggestions(
         wanted=shown,
     )
     made += await bloat(catalog, columns, session, notes)
+    made += table_care(catalog, examined, tables)
     made += [*table_health(catalog), *sequences(catalog), *sessions(catalog)]
 
     complete: set[str] = set()

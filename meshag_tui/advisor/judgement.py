@@ -55,6 +55,8 @@ _STAKES = {
     "stale-statistics": "plans of all its statements rest on wrong counts",
     "table-bloat": "every scan reads it, and the cache holds it",
     "index-bloat": "every look-up and the cache carry the dead weight",
+    "autovacuum-late": "scans read the dead rows until the next, long vacuum",
+    "foreign-key-type": "rows cannot be inserted once the key passes the smaller type",
     "autovacuum-off": "dead rows and wrong counts pile up until somebody cleans by hand",
     "no-primary-key": "it costs nothing today",
     "sequence-exhaustion": "inserts fail when the numbers run out",
