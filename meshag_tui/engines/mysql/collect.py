@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
     from meshag_tui.engines.mysql.session import MysqlSession
 
 T = TypeVar("T")
+_LISTED = 50  # idle transactions, the oldest
+# Both flavours' lists of processes cost more: MySQL's old one holds a mutex that all need, MariaDB's goes over a disk.
+_THREADS = """(
+    SELECT PROCESSLIST_ID AS ID, PROCESSLIST_USER AS USER, PROCESSLIST_HOST AS HOST, PROCESSLIST_COMMAND AS COMMAND,
+        PROCESSLIST_TIME AS TIME
+    FROM performance_schema.threads WHERE TYPE = 'FOREGROUND'
+)"""
 _CLIENTS = (
     "p.ID <> CONNECTION_ID() AND p.COMMAND NOT IN ('Daemon', 'Binlog Dump', 'Binlog Dump GTID') "
     "AND p.USER NOT IN ('system user', 'event_scheduler')"
@@ -49,10 +57,13 @@ class _Collection:
 
     async def run(self, objects: bool) -> Snapshot:
         taken_at = int(time.time() * 1000)
+        reading = await self._statements()
+        if reading is None and self.server.remembered:  # what was remembered may be why
+            await self.session.refresh()
+            self.server = self.session.server
+            self.warnings = list(capabilities.shortcomings(self.server))
+            reading = await self._statements()
         facts = self.server.facts
-        reading = None
-        if capabilities.counts_statements(self.server):
-            reading = await self._section("statement statistics", statements.read(self.wire, self.server))
         if reading is not None:
             facts = replace(facts, epoch=reading.epoch(facts.epoch))
             self.session.facts = facts
@@ -71,6 +82,11 @@ class _Collection:
             warnings=tuple(self.warnings),
             server_statements=self.wire.statements,
         )
+
+    async def _statements(self) -> statements.Reading | None:
+        if not capabilities.counts_statements(self.server):
+            return None
+        return await self._section("statement statistics", statements.read(self.wire, self.server))
 
     async def _objects(
         self,
@@ -105,10 +121,11 @@ class _Collection:
             return relations.Storage()
 
     async def _sessions(self) -> SessionStats | None:
-        """Source: the list of processes and information_schema.INNODB_TRX, which needs PROCESS."""
+        """Source: the list of threads and information_schema.INNODB_TRX, which needs PROCESS."""
         parts = {"processes": self.server.processes, "clients": _CLIENTS}
+        threads = _THREADS if self.server.observing is not None else self.server.processes
         try:
-            rows = await self.wire.fetch(load("sessions").format(**parts))
+            rows = await self.wire.fetch(load("sessions").format(processes=threads, clients=_CLIENTS))
         except EngineError as error:
             if self.wire.gone is not None:
                 raise
@@ -119,22 +136,25 @@ class _Collection:
             if ours is None:
                 return None
             rows = ours
-        idle = tuple(
-            {
-                "pid": int(pid),
-                "user": user,
-                "application": host or "",
-                "age_ms": int(age),
-                "state_age_ms": int(state_age),
-            }
-            for state, pid, user, host, age, state_age in rows
-            if state is None
-        )
+        by_state: Counter[str] = Counter()
+        idle: list[Mapping[str, Any]] = []
+        for state, count, pid, user, host, age, state_age in rows:
+            by_state[state] += int(count)
+            if pid is not None and len(idle) < _LISTED:
+                idle.append(
+                    {
+                        "pid": int(pid),
+                        "user": user,
+                        "application": host or "",
+                        "age_ms": int(age),
+                        "state_age_ms": int(state_age or 0),
+                    }
+                )
         return SessionStats(
             max_connections=int(self.server.settings.get("max_connections", "0")),
             reserved=0,
-            by_state={state: int(count) for state, count, *_ in rows if state is not None},
-            idle_in_transaction=idle,
+            by_state=dict(by_state),
+            idle_in_transaction=tuple(idle),
         )
 
     def _lacking(self, error: EngineError, name: str) -> None:

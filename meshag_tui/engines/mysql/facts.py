@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from meshag_tui.engines.base import NoSuchDatabase, PermissionDenied
+from meshag_tui.engines.base import EngineError, NoSuchDatabase, PermissionDenied
 from meshag_tui.engines.mysql.errors import place
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.wire import Flavour, flavour_and_version
@@ -47,6 +49,9 @@ _MEMBERS = (
     "(SELECT COUNT(*) FROM performance_schema.replication_group_members m "
     "WHERE m.MEMBER_ID NOT IN ('', @@GLOBAL.server_uuid))"
 )
+_AGAIN = ("version", "now", "current_user", "read_only", "deadline")
+LASTING_S = 300
+"""How long what seldom changes is remembered between syncs."""
 _CHANGING = frozenset({"SUPER", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "CREATE USER", "SHUTDOWN", "FILE"})
 # MySQL's own figures, in its own unit: a row, a key comparison, a page of a file, a page of memory.
 COSTS = CostModel(random_page=1.0, sequential_page=0.25, row=0.1, index_entry=0.05, operator=0.05)
@@ -70,6 +75,11 @@ class Observing:
         return all(self.consumers.get(name, True) for name in DIGEST_CONSUMERS)
 
     @property
+    def everything(self) -> bool:
+        """Whether nothing that we look for is left out."""
+        return self.digests and self.all_actors and all(map(all, self.instruments.values()))
+
+    @property
     def counts_index_use(self) -> bool:
         return self.consumers.get("global_instrumentation", True) and self.instruments.get(TABLE_IO, (True, True))[0]
 
@@ -90,6 +100,7 @@ class Server:
     watch_denied: bool  # performance_schema is on and not ours to read
     settings_taken: bool
     provider: Provider
+    remembered: bool  # what seldom changes is of an earlier reading
 
     @property
     def lost_objects(self) -> int:
@@ -103,41 +114,118 @@ class Server:
         return "performance_schema.processlist" if new else "information_schema.PROCESSLIST"
 
 
-async def read(wire: Wire) -> Server:
-    """Read the facts with two statements.
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of a server: as (part -> name -> value), what is watched, whether that is denied, replicas."""
+
+    parts: Mapping[str, Mapping[str, str]]
+    observing: Observing | None
+    denied: bool
+    replicas: int
+
+    @property
+    def sign(self) -> tuple[Any, ...]:
+        """What tells the server, its start and our account there from any other."""
+        server, settings = self.parts["server"], self.parts["variable"]
+        watched = settings.get("performance_schema")
+        return server["version"], server["current_user"], _identity(settings, ""), watched, _started_at(self.parts)
+
+
+_known: dict[tuple[Any, ...], tuple[float, _Read]] = {}  # by target: when (s, monotonic), and what was read
+
+
+async def read(wire: Wire, remember: bool = False) -> Server:
+    """Read the facts with two statements, or one.
 
     Sources: global variables and status, USER_PRIVILEGES; performance_schema's set-up tables, the list of threads.
     The start is now minus Uptime, both of one statement, so it is constant until the server really starts anew.
 
+    Args:
+        remember: what seldom changes (the database's name, rights, what is watched, replicas where only the list of
+            threads shows them) may be up to `LASTING_S` old, if it is of the same start of the server and account. It
+            is most of what the facts cost; what is missing is never remembered, so that a remedy shows.
+
     Raises:
         NoSuchDatabase: the target names a schema that is not there, or of which we may see nothing.
     """
-    target, mysql = wire.target, wire.flavour == "MySQL"
-    home = "performance_schema" if mysql else "information_schema"
-    query = load("server").format(
-        variables=f"{home}.{'global_variables' if mysql else 'GLOBAL_VARIABLES'}",
-        status=f"{home}.{'global_status' if mysql else 'GLOBAL_STATUS'}",
-        read_only="@@session.transaction_read_only" if mysql else "@@session.tx_read_only",
-        deadline="@@session.max_execution_time" if mysql else "@@session.max_statement_time",
-    )
-    asked = {"database": target.database, "status": STATUS, "variables": SETTINGS}
+    target = wire.target
+    at = (target.host, target.port, target.database, target.user, target.proxy)
+    read_at, known = _known.get(at, (0.0, None))
+    found = None
+    if remember and known is not None and time.monotonic() < read_at + LASTING_S:
+        found = await _again(wire, known)
+    remembered = found is not None
+    if found is None:
+        _known.pop(at, None)
+        found = await _whole(wire)
+    server = _server(wire, found, remembered)
+    if not remembered and found.observing is not None and found.observing.everything:
+        _known[at] = (time.monotonic(), found)
+    return server
+
+
+async def _whole(wire: Wire) -> _Read:
+    query = load("server").format(**_places(wire.flavour))
+    asked = {"database": wire.target.database, "status": STATUS, "variables": SETTINGS}
     parts = _parts(await wire.fetch(query, asked))
+    flavour, _ = flavour_and_version(parts["server"]["version"])
+    return _Read(parts, *await _observing(wire, parts["variable"].get("performance_schema") == "ON", flavour))
+
+
+async def _again(wire: Wire, known: _Read) -> _Read | None:
+    """What is known with what may differ read anew; None if it is another server, or has not all of that any more."""
+    before = known.parts["variable"]
+    names = sorted(before)
+    variables = ", ".join(f"@@GLOBAL.{name}" for name in names)
+    query = load("server_again").format(**(_places(wire.flavour) | {"variables": variables}))
+    try:
+        rows = await wire.fetch(query, {"status": STATUS})
+    except EngineError:
+        if wire.gone is not None:
+            raise
+        return None
+    if not rows:
+        return None
+    server, values = rows[0][2 : 2 + len(_AGAIN)], rows[0][2 + len(_AGAIN) :]
+    parts = {
+        **known.parts,
+        **_parts(("status", name, figure) for name, figure, *_ in rows),
+        "server": {**known.parts["server"], **dict(zip(_AGAIN, map(str, server), strict=True))},
+        "variable": {name: _as_listed(value, before[name]) for name, value in zip(names, values, strict=True)},
+    }
+    found = replace(known, parts=parts)
+    return found if found.sign == known.sign else None
+
+
+def _as_listed(value: Any, before: str) -> str:
+    """A variable's value as the list of all writes it: asked for by name, switches are 1 and 0, and figures bare."""
+    if value is None:
+        return ""
+    if before in ("ON", "OFF") and value in (0, 1):
+        return "ON" if value else "OFF"
+    if not isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            if float(before) == float(value):
+                return before
+    return str(value)
+
+
+def _server(wire: Wire, found: _Read, remembered: bool) -> Server:
+    target, parts, observing, replicas = wire.target, found.parts, found.observing, found.replicas
     server, settings, status = parts["server"], parts["variable"], parts["status"]
     flavour, version = flavour_and_version(server["version"])
+    watched = settings.get("performance_schema") == "ON"
     if target.database and not server["schema"]:
         raise NoSuchDatabase(
             f"There is no database {target.database} on {place(target)}, or {target.user} may see nothing of it",
             "Check the database's name, or run the setup SQL for this user",
         )
-    watched = settings.get("performance_schema") == "ON"
-    observing, denied, replicas = await _observing(wire, watched, flavour)
     # MariaDB counts those that are connected for everybody, and the nodes of its cluster, this one among them.
     replicas = max(replicas, int(status.get("Slaves_connected") or 0), int(status.get("wsrep_cluster_size") or 0) - 1)
     replica = "ON" in (settings.get("read_only"), settings.get("innodb_read_only"), status.get("Slave_running"))
     replica = replica or (observing is not None and observing.sources > 0)
-    now = float(server["now"])
-    started_at = (int(now) - int(status.get("Uptime", 0))) * 1000
-    rights = frozenset(parts["right"])
+    now, started_at = float(server["now"]), _started_at(parts)
+    rights = frozenset(parts.get("right", ()))
     facts = ServerFacts(
         engine=flavour,
         version=server["version"].partition("-")[0],
@@ -176,10 +264,33 @@ async def read(wire: Wire) -> Server:
         account=server["current_user"],
         performance_schema=watched,
         observing=observing,
-        watch_denied=denied,
+        watch_denied=found.denied,
         settings_taken=server["read_only"] in ("1", "ON") and float(server["deadline"] or 0) > 0,
         provider=_provider(settings, server["version"], target.host),
+        remembered=remembered,
     )
+
+
+def _places(flavour: Flavour) -> dict[str, str]:
+    """What the two flavours call the same."""
+    if flavour == "MySQL":
+        return {
+            "variables": "performance_schema.global_variables",
+            "status": "performance_schema.global_status",
+            "read_only": "@@session.transaction_read_only",
+            "deadline": "@@session.max_execution_time",
+        }
+    return {
+        "variables": "information_schema.GLOBAL_VARIABLES",
+        "status": "information_schema.GLOBAL_STATUS",
+        "read_only": "@@session.tx_read_only",
+        "deadline": "@@session.max_statement_time",
+    }
+
+
+def _started_at(parts: Mapping[str, Mapping[str, str]]) -> int:
+    """When the server started, epoch ms, to the second."""
+    return (int(float(parts["server"]["now"])) - int(parts["status"].get("Uptime", 0))) * 1000
 
 
 async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Observing | None, bool, int]:
@@ -209,7 +320,7 @@ async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Obser
     return None, denied, int(parts["replication"]["replicas"])
 
 
-def _parts(rows: list[tuple[str, str, str | int | None]]) -> dict[str, dict[str, str]]:
+def _parts(rows: Iterable[tuple[Any, ...]]) -> dict[str, dict[str, str]]:
     """part -> name -> value. MariaDB writes the names of variables in capitals."""
     parts: dict[str, dict[str, str]] = defaultdict(dict)
     for part, name, value in rows:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import ColumnStatistics, Limits, RenderedChange, WhatIf
+from meshag_tui.engines.base import SYNC, ColumnStatistics, Limits, RenderedChange, WhatIf
 from meshag_tui.engines.mysql import facts as facts_of
 from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.engines.mysql.words import words_of
@@ -95,7 +95,7 @@ class MysqlSession:
         """Connect and read the facts."""
         wire = await Wire.open(target, purpose, read_only_settings(limits), limits)
         try:
-            server = await facts_of.read(wire)
+            server = await facts_of.read(wire, remember=purpose == SYNC)
         except BaseException:
             wire.close()
             raise

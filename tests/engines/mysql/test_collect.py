@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pymysql
 import pytest
 
-from meshag_tui.engines.base import Limits
+from meshag_tui.engines.base import SYNC, Limits
 from meshag_tui.engines.mysql import relations, statements
 from meshag_tui.engines.mysql.texts import is_cut
 from meshag_tui.snapshot import Snapshot
@@ -267,6 +268,51 @@ async def test_altering_a_table_begins_its_counters_anew(my: Schema, open_sessio
     scans = [{index.name: index.scans for index in snapshot.indexes or ()} for snapshot in (before, after)]
     assert scans[0]["a"] == 1
     assert scans[1]["a"] == (0 if my.flavour == "MySQL" else 1), "MariaDB may keep them, which nothing tells"
+
+
+async def test_what_seldom_changes_is_remembered_between_syncs(my: Schema, open_session: Open) -> None:
+    """And what is asked for by name is what the list of all says."""
+
+    async def collected(purpose: str = SYNC) -> tuple[Snapshot, bool]:
+        session = await open_session(my.monitor_url, purpose)
+        return await session.collect(objects=False), session.server.remembered
+
+    first, remembered = await collected()
+    assert not remembered
+    again, remembered = await collected()
+    assert remembered and again.server_statements < first.server_statements
+    passing = {"observed_at": 0, "latency_ms": 0.0}
+    same = [
+        replace(each.facts, epoch=replace(each.facts.epoch, ran=None, stats_reset=None), **passing)
+        for each in (first, again)
+    ]
+    assert same[0] == same[1]
+    assert not (await collected("test"))[1], "who asks wants to know"
+
+    was = first.facts.settings["innodb_stats_on_metadata"]
+    my.execute(f"SET GLOBAL innodb_stats_on_metadata = {'OFF' if was == 'ON' else 'ON'}")
+    try:
+        changed, remembered = await collected()
+    finally:
+        my.execute(f"SET GLOBAL innodb_stats_on_metadata = {was}")
+    assert remembered and changed.facts.settings["innodb_stats_on_metadata"] == ("OFF" if was == "ON" else "ON")
+    unwatched = "UPDATE performance_schema.setup_instruments SET ENABLED = '{}' WHERE NAME = 'statement/sql/delete'"
+    my.execute(unwatched.format("NO"))
+    try:
+        found = (await collected("test"))[0].warnings
+        assert [warning.code for warning in found] == ["performance-schema-instruments"]
+        assert (await collected())[0].warnings == found
+    finally:
+        my.execute(unwatched.format("YES"))
+    assert not (await collected())[0].warnings, "at once, when it is mended"
+    account = f"'{my.name}_monitor'@'%'"
+    my.execute(f"REVOKE SELECT ON performance_schema.* FROM {account}")
+    snapshot, remembered = await collected()
+    assert not remembered and snapshot.statements is None
+    assert [warning.code for warning in snapshot.warnings] == ["performance-schema-denied"]
+    my.execute(f"GRANT SELECT ON performance_schema.* TO {account}")
+    snapshot, remembered = await collected()
+    assert not remembered and snapshot.statements is not None and not snapshot.warnings, "at once, when it is mended"
 
 
 async def test_sessions_and_idle_transactions(my: Schema, open_session: Open) -> None:
