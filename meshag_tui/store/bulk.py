@@ -1,4 +1,4 @@
-"""Many rows in few statements: executemany on SQLite, COPY (through a staging table for upserts) on PostgreSQL.
+"""Many rows in one statement: executemany on SQLite; COPY, or arrays for what may be there already, on PostgreSQL.
 
 Rows are tuples in the order of `columns`; documents go in as JSON text (`documents.as_json`). Table and column names
 come from our own models, never from data. Run inside `database.atomic()`.
@@ -6,7 +6,6 @@ come from our own models, never from data. Run inside `database.atomic()`.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -55,11 +54,11 @@ def upsert(
             rows,
         )
         return
-    with models.database.connection().cursor() as cursor:
-        staging = _stage(cursor, table, columns, rows)
-        cursor.execute(
-            f"WITH new AS (DELETE FROM {staging} RETURNING {_names(columns)}) "  # noqa: S608
-            f"INSERT INTO {_name(table)}({_names(columns)}) SELECT {_names(columns)} FROM new {conflict}"
+    source, arguments = _arrays(table, columns, rows)
+    if arguments:
+        models.database.execute_sql(
+            f"INSERT INTO {_name(table)}({_names(columns)}) SELECT * FROM {source} {conflict}",  # noqa: S608
+            arguments,
         )
 
 
@@ -88,27 +87,27 @@ def update(
         for column in columns
     )
     where = " AND ".join(f"{_name(table)}.{_name(column)} = new.{_name(column)}" for column in key)
-    with models.database.connection().cursor() as cursor:
-        staging = _stage(cursor, table, [*key, *columns], rows)
-        cursor.execute(
-            f"WITH new AS (DELETE FROM {staging} RETURNING *) "  # noqa: S608
-            f"UPDATE {_name(table)} SET {settings} FROM new WHERE {where}"
-        )
+    source, arguments = _arrays(table, [*key, *columns], rows)
+    if arguments:
+        models.database.execute_sql(f"UPDATE {_name(table)} SET {settings} FROM {source} WHERE {where}", arguments)  # noqa: S608
 
 
-def _stage(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> str:
-    """Fill this session's staging table for these columns and return its name; whoever reads it empties it.
+def _arrays(table: str, columns: Sequence[str], rows: Iterable[Row]) -> tuple[str, list[list[Any]]]:
+    """For PostgreSQL, rows as a table `new` of one array for each column, and the arrays; none if there are no rows."""
+    kinds = [_kind(table, column) for column in columns]
+    arrays = [
+        [None if value is None else float(value) for value in values] if kind == "DOUBLE PRECISION" else list(values)
+        for kind, values in zip(kinds, zip(*rows, strict=True), strict=False)
+    ]
+    marks = ", ".join(f"%s::{kind}[]" for kind in kinds)
+    return f"unnest({marks}) AS new({_names(columns)})", arrays
 
-    It is kept for the session, so that a sync every minute does not churn the catalogue.
-    """
-    digest = hashlib.sha256(",".join(columns).encode()).hexdigest()[:8]
-    staging = _name(f"in_{table}_{digest}")
-    cursor.execute(
-        f"CREATE TEMP TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS "  # noqa: S608
-        f"AS SELECT {_names(columns)} FROM {_name(table)} WITH NO DATA"
-    )
-    _copy(cursor, f"in_{table}_{digest}", columns, rows)
-    return staging
+
+def _kind(table: str, column: str) -> str:
+    """PostgreSQL's name for the type of a column of ours."""
+    model = next(each for each in models.MODELS if each._meta.table_name == table)
+    kind: str = model._meta.columns[column].field_type
+    return {"AUTO": "INTEGER", "BIGAUTO": "BIGINT", "DOUBLE": "DOUBLE PRECISION", "JSON": "JSONB"}.get(kind, kind)
 
 
 def _copy(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:

@@ -15,6 +15,7 @@ import peewee
 
 from meshag_tui.store import database, ids, models
 from meshag_tui.store.documents import clean, document
+from meshag_tui.store.statistics import forget_digests, forget_intervals
 from meshag_tui.store.vault import Vault, join_proxy, split_proxy
 from meshag_tui.types import (
     ChangeState,
@@ -253,6 +254,8 @@ def remove(connection_id: str) -> dict[str, int]:
         if models.Change.select().where(running).exists():
             raise MeshagError("A change is being applied there: wait until it is done, or cancel it")
         counts = contents(connection_id)
+        forget_intervals(models.Interval.connection == connection_id)
+        forget_digests(models.Digest.connection == connection_id)
         models.Connection.delete().where(models.Connection.id == connection_id).execute()
         models.Setting.delete().where(models.Setting.key == sequences_key(connection_id)).execute()
     return counts

@@ -1,6 +1,6 @@
 """What happened between two readings of cumulative counters: never invented, doubled or negative. Pure.
 
-In: the last `Reading` (epoch, clocks, what was visible), the baselines kept beside each statement, and the new rows.
+In: the last `Reading` (epoch, clocks, what was visible), the baselines kept in blocks of statements, and the new rows.
 Out: deltas of what was active, new baselines, and events that say what was lost; with a loss it is not complete.
 
 What proves a delta, strongest first:
@@ -21,24 +21,23 @@ reset of a single entry that caught up before the next reading with no lower min
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from operator import sub
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress, repeat
+from operator import and_, itemgetter, sub
 from typing import Any
 
-from meshag_tui.snapshot import STATEMENT_COUNTERS, Epoch, Statements
+from meshag_tui.snapshot import STATEMENT_COUNTERS, Statements
 from meshag_tui.store.baselines import (
     BASELINE_COLUMNS,
     IS_FLOAT,
     NO_FLOAT,
     NO_INT,
-    UNSEEN,
-    Values,
-    decode,
-    encode,
-    layout,
+    Block,
+    has_holes,
     measured,
+    pack,
+    unpack,
 )
 from meshag_tui.store.readings import LOSSLESS, Continuity, Event, Reading, continuity, event
 
@@ -65,19 +64,32 @@ _COUNTERS = len(STATEMENT_COUNTERS)
 _AT = {name: position for position, name in enumerate(BASELINE_COLUMNS)}
 _CALLS, _MIN, _MAX, _SINCE = _AT["calls"], _AT["min_time_ms"], _AT["max_time_ms"], _AT["stats_since"]
 _IO_READ, _IO_WRITE = _AT["io_read_ms"], _AT["io_write_ms"]
-_AT_ONCE = 1_000
-"""Statements whose deltas are made together: enough to work by the column, few enough for the processor's cache."""
 _STORED = tuple(_AT.get("total_time_ms" if name == "time_ms" else name) for name in DELTA_COLUMNS)  # None: io_time_ms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
+class Chunk:
+    """Deltas of statements of a block, by the column in the order of `DELTA_COLUMNS`; None: nowhere measured."""
+
+    block: Block
+    chosen: Sequence[bool] | None  # which of the block's statements were active; None: all
+    columns: Sequence[Sequence[Any] | None]
+
+    def ids(self) -> Iterable[int]:
+        """Ids of the active statements."""
+        return self.block.ids if self.chosen is None else compress(self.block.ids, self.chosen)
+
+
+@dataclass(slots=True)
 class StatementDeltas:
     """What the statements did since the last reading."""
 
-    active: list[tuple[str, tuple[Any, ...]]]  # key, deltas in the order of DELTA_COLUMNS
-    baselines: dict[str, str]  # new baselines by key: of new and changed statements only
-    extremes: dict[str, tuple[float | None, float | None]]  # min and max time, ms, of the same statements
-    vanished: list[str]  # known at the last reading, not on the server now: their baseline becomes ABSENT
+    active: list[Chunk] = field(default_factory=list)
+    changed: list[Block] = field(default_factory=list)  # known blocks as they are now; empty ones are no more
+    fresh: Block | None = None  # statements of no known block, sorted by key; their ids are to be found
+    extremes: list[tuple[int, float | None, float | None]] = field(default_factory=list)  # id, min and max ms: moved
+    seen: list[int] = field(default_factory=list)  # ids of those that ran, though nothing proves how much of it is new
+    vanished: list[int] = field(default_factory=list)  # ids of those that are not on the server any more
     events: tuple[Event, ...] = ()
     complete: bool = True
     broken: bool = False  # nothing ties this reading to the last: baselines only
@@ -93,112 +105,199 @@ class _Losses:
     unproven: int = 0  # seen anew, with no proof that its value is of this interval, or all of it
 
 
-def statements(
-    previous: Reading | None, known: Mapping[str, str], read: Statements, reading: Reading
-) -> StatementDeltas:
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """The values of a block's statements now, by the column in the order of `BASELINE_COLUMNS`, and their bytes."""
+
+    values: Sequence[Sequence[Any]]  # empty where measured nowhere
+    data: Sequence[bytes]
+
+    def row(self, place: int) -> tuple[Any, ...]:
+        """The values of one statement, NO_INT or NO_FLOAT where not measured."""
+        pairs = zip(self.values, IS_FLOAT, strict=True)
+        return tuple(values[place] if values else NO_FLOAT if is_float else NO_INT for values, is_float in pairs)
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """How blocks are compared, and what was found so far."""
+
+    previous: Reading | None  # None: with nothing, these are baselines only
+    tie: Continuity
+    keeps: bool  # what is missing may still be there: its baseline is kept, marked, and compared on return
+    places: Sequence[int | None]  # where in a row the values of `BASELINE_COLUMNS` are
+    losses: _Losses
+    found: StatementDeltas
+
+
+def statements(previous: Reading | None, known: Iterable[Block], read: Statements, reading: Reading) -> StatementDeltas:
     """Deltas of statement counters.
 
     Args:
         previous: the last reading of statements, None at the first.
-        known: baselines by key of the statements that were on the server then; `ABSENT` ones may be left out.
+        known: the statements that were on the server then, or out of view.
         read: the new rows.
         reading: the new reading, as `Reading.of` makes it.
     """
     tie = continuity(previous, reading.epoch)
-    compared = previous is not None and tie.state not in ("first", "broken")
-    losses = _Losses()
-    baselines: dict[str, str] = {}
-    extremes: dict[str, tuple[float | None, float | None]] = {}
-    active: list[tuple[str, tuple[Any, ...]]] = []
-    changed: list[tuple[str, Values, str]] = []  # with the baseline before
-    fresh: list[tuple[str, Values]] = []
-    matched = 0
-    pick = layout(read.columns)
-    for row in read.rows:
-        values, baseline = encode(pick((*row, NO_INT, NO_FLOAT)))
-        key = row[0]
-        before = known.get(key)
-        if before:
-            matched += 1
-            if before == baseline:
-                continue
-            if compared:
-                changed.append((key, values, before))
-                if len(changed) == _AT_ONCE and previous is not None:
-                    active += _changes(changed, previous.observed_at, tie, losses)
-                    changed = []
-        else:
-            fresh.append((key, values))
-        baselines[key] = baseline
-        low, high = values[_MIN], values[_MAX]
-        extremes[key] = (low if low == low else None), (high if high == high else None)  # NaN is not measured
-    vanished: list[str] = []
-    if matched < len(known):
-        present = {row[0] for row in read.rows}
-        vanished = [key for key, baseline in known.items() if baseline and key not in present]
-    if previous is None or not compared:
-        return StatementDeltas([], baselines, extremes, vanished, tie.events, not tie.events, tie.state == "broken")
-
-    same_view = previous.visibility == reading.visibility
-    active += _changes(changed, previous.observed_at, tie, losses)
-    active += _first_seen(fresh, previous, reading, same_view, losses)
-    if not (same_view and reading.whole):
-        # Out of view is not gone: the old baseline is kept, marked, and compared on return.
-        baselines.update((key, UNSEEN + known[key]) for key in vanished if known[key][0] != UNSEEN)
-        vanished = []
-    events = (*tie.events, *_explain(previous, reading, losses, len(vanished), same_view, tie))
-    return StatementDeltas(
-        active=active,
-        baselines=baselines,
-        extremes=extremes,
-        vanished=vanished,
-        events=events,
-        complete=all(each["kind"] in LOSSLESS for each in events),
-        calls=sum(change[0] for _, change in active),
-        time_ms=sum(change[1] for _, change in active) + _hidden_time(previous, reading, tie, same_view),
-    )
+    compared = None if tie.state in ("first", "broken") else previous
+    same_view = previous is not None and previous.visibility == reading.visibility
+    keeps = compared is not None and not (same_view and reading.whole)
+    names = {name: number for number, name in enumerate(read.columns, 1)}
+    places = [names.get(name) for name in BASELINE_COLUMNS]
+    losses, found = _Losses(), StatementDeltas(broken=tie.state == "broken")
+    how = _Comparison(compared, tie, keeps, places, losses, found)
+    rows: dict[str, Any] = dict(zip(map(itemgetter(0), read.rows), read.rows, strict=True))
+    for block in known:
+        _go_on(how, block, list(map(rows.pop, block.keys, repeat(None))))
+    if rows:
+        keys = sorted(rows)
+        fresh = _read([rows[key] for key in keys], places)
+        found.fresh = Block(0, (), keys, fresh.data)
+        if compared is not None:
+            absence_proves = same_view and compared.whole and reading.hidden >= compared.hidden
+            _first_seen(how, found.fresh, fresh, compared.observed_at, absence_proves)
+    if compared is None:
+        found.events, found.complete = tie.events, not tie.events
+        return found
+    found.events = (*tie.events, *_explain(compared, reading, losses, len(found.vanished), same_view, tie))
+    found.complete = all(each["kind"] in LOSSLESS for each in found.events)
+    found.calls = sum(sum(chunk.columns[0] or ()) for chunk in found.active)
+    found.time_ms = sum(sum(chunk.columns[1] or ()) for chunk in found.active)
+    found.time_ms += _hidden_time(compared, reading, tie, same_view)
+    return found
 
 
-def _changes(
-    changed: Sequence[tuple[str, Values, str]], last_look: int, tie: Continuity, losses: _Losses
-) -> list[tuple[str, tuple[Any, ...]]]:
+def _read(rows: Sequence[tuple[Any, ...]], places: Sequence[int | None]) -> _Now:
+    """Rows by the column."""
+    table = list(zip(*rows, strict=True))
+    packed = [
+        ((), b"") if place is None else pack(table[place], is_float)
+        for place, is_float in zip(places, IS_FLOAT, strict=True)
+    ]
+    return _Now([values if data else () for values, data in packed], [data for _, data in packed])
+
+
+def _go_on(how: _Comparison, block: Block, rows: list[Any]) -> None:
+    """Find what the statements of a known block did; None among its rows is a statement that was not read."""
+    found = how.found
+    missing = [] if all(rows) else [place for place, row in enumerate(rows) if row is None]
+    vanished, unseen = ([], frozenset(missing)) if how.keeps else (missing, frozenset[int]())
+    if len(missing) == len(rows):
+        now = _Now([block.values(number) for number in range(len(IS_FLOAT))], block.columns)
+    else:
+        now = _read(_filled(block, rows, missing, how.places) if missing else rows, how.places)
+    moved = [number for number, (new, old) in enumerate(zip(now.data, block.columns, strict=True)) if new != old]
+    if not moved and not vanished and unseen == block.unseen:
+        return
+    if how.previous is not None:
+        returned = block.unseen.difference(missing)
+        if moved or returned:
+            _differ(how, how.previous.observed_at, block, now, moved, returned)
+    elif _CALLS in moved:
+        calls = zip(block.ids, now.values[_CALLS], block.values(_CALLS), strict=True)
+        found.seen += [query_id for query_id, new, old in calls if new != old]
+    if _MIN in moved or _MAX in moved:
+        found.extremes += _moved_extremes(block, now)
+    found.vanished += [block.ids[place] for place in vanished]
+    changed = replace(block, columns=now.data, unseen=unseen)
+    found.changed.append(changed.without(vanished) if vanished else changed)
+
+
+def _filled(block: Block, rows: Sequence[Any], missing: Iterable[int], places: Sequence[int | None]) -> list[Any]:
+    """Rows in which what is missing has not moved since the last reading."""
+    columns = {place: number for number, place in enumerate(places) if place is not None}
+    width = max(columns) + 1
+    filled = [row and row[:width] for row in rows]
+    for at in missing:
+        before = block.row(at)
+        filled[at] = tuple(before[columns[place]] if place in columns else None for place in range(width))
+    return filled
+
+
+def _moved_extremes(block: Block, now: _Now) -> Iterator[tuple[int, float | None, float | None]]:
+    """Ids of statements with their least and greatest time, ms, where one of them moved."""
+    before = zip(block.values(_MIN), block.values(_MAX), strict=True)
+    lows, highs = (unpack(now.data[number], True, len(block)) for number in (_MIN, _MAX))
+    for query_id, low, high, old in zip(block.ids, lows, highs, before, strict=True):
+        if (low, high) != old:
+            yield query_id, measured(low), measured(high)
+
+
+def _differ(
+    how: _Comparison, last_look: int, block: Block, now: _Now, moved: Sequence[int], returned: Iterable[int]
+) -> None:
     """Deltas of entries that were there at the last reading, a column at a time: most of them simply went on."""
-    if not changed:
-        return []
-    before = decode(text for _, _, text in changed)
-    new = list(zip(*(values for _, values, _ in changed), strict=True))
-    old = list(zip(*before, strict=True))
-    unmeasured = [None] * len(changed)
-    columns = [_differences(n, o, is_float, unmeasured) for n, o, is_float in zip(new, old, IS_FLOAT, strict=True)]
+    losses, found = how.losses, how.found
+    columns = [
+        _differences(*of_column) for of_column in zip(now.values, now.data, block.columns, IS_FLOAT, strict=True)
+    ]
     doubtful: set[int] = set()
-    for column in columns[:_COUNTERS]:
-        doubtful.update(_below_zero(column))
-    if any(columns[_SINCE]):
-        doubtful.update(number for number, moved in enumerate(columns[_SINCE]) if moved)
-    # Within one life a minimum cannot rise nor a maximum fall, once there was a call.
-    if max(filter(None, columns[_MIN]), default=0) > 0:
-        doubtful.update(number for number, rise in enumerate(columns[_MIN]) if rise is not None and rise > 0)
-    doubtful.update(_below_zero(columns[_MAX]))
-    for number in [number for number, (_, _, text) in enumerate(changed) if text[0] == UNSEEN]:
-        since = changed[number][1][_SINCE]
-        losses.unproven += since == NO_INT or since != before[number][_SINCE]
-    rows = _stored(columns, unmeasured)
+    for number in moved:
+        doubtful.update(_doubted(number, columns[number] or ()))
+    for place in returned:
+        since = now.row(place)[_SINCE]
+        losses.unproven += since == NO_INT or since != block.row(place)[_SINCE]
+    stored = _stored(columns)
     # Across a restart that kept the statistics a fall may also mean a copy of the server, with a past of its own.
-    fall_proves = not tie.restarted or tie.state == "reset"
-    if not doubtful:
-        return [(entry[0], row) for entry, row in zip(changed, rows, strict=True) if any(row)]
-    active = []
-    for number, (key, values, _) in enumerate(changed):
-        row: tuple[Any, ...] | None = rows[number]
-        if number in doubtful:
-            row = _doubtful(before[number], values, rows[number], last_look, fall_proves, losses)
-        if row is not None and any(row):
-            active.append((key, row))
-    return active
+    fall_proves = not how.tie.restarted or how.tie.state == "reset"
+    for place in doubtful:
+        row = tuple(None if column is None else column[place] for column in stored)
+        proved = _doubtful(block.row(place), now.row(place), row, last_look, fall_proves, losses)
+        if proved is None:
+            found.seen.append(block.ids[place])
+        for column, value in zip(stored, proved or (0,) * len(stored), strict=True):
+            if column is not None:
+                column[place] = value
+    _add_active(found, block, stored, None)
+
+
+def _add_active(
+    found: StatementDeltas, block: Block, stored: Sequence[list[Any] | None], proved: Sequence[bool] | None
+) -> None:
+    """Add the deltas of those that did something, and of which it is proved, if that is said."""
+    calls = stored[0]
+    if proved is None and calls and None not in calls and min(calls) > 0:
+        found.active.append(Chunk(block, None, stored))
+        return
+    chosen = list(map(any, zip(*(column for column in stored if column is not None), strict=True)))
+    if proved is not None:
+        chosen = list(map(and_, chosen, proved))
+    if any(chosen):
+        columns = [None if column is None else list(compress(column, chosen)) for column in stored]
+        found.active.append(Chunk(block, chosen, columns))
+
+
+def _differences(new: Sequence[Any], new_data: bytes, old_data: bytes, is_float: bool) -> list[Any] | None:
+    """The difference of one column, None where it was not measured; None if it nowhere was."""
+    if not new_data or not old_data:
+        return None
+    old = new if new_data == old_data else unpack(old_data, is_float, len(new))
+    if has_holes(new, new_data, is_float) or has_holes(old, old_data, is_float):
+        pairs = zip(map(measured, new), map(measured, old), strict=True)
+        return [None if n is None or o is None else n - o for n, o in pairs]
+    if old is new:
+        return [0.0 if is_float else 0] * len(new)
+    return list(map(sub, new, old))
+
+
+def _doubted(number: int, differences: Sequence[Any]) -> Iterator[int]:
+    """Places where the difference of a column says that the entry began a new life, or may have."""
+    if number == _SINCE:
+        yield from (place for place, change in enumerate(differences) if change)
+    elif number == _MIN:  # within one life a minimum cannot rise nor a maximum fall, once there was a call
+        yield from (place for place, change in enumerate(differences) if change is not None and change > 0)
+    elif any(differences) and min(filter(None, differences)) < 0:
+        yield from (place for place, change in enumerate(differences) if change is not None and change < 0)
 
 
 def _doubtful(
-    before: Values, values: Values, row: tuple[Any, ...], last_look: int, fall_proves: bool, losses: _Losses
+    before: Sequence[Any],
+    values: Sequence[Any],
+    row: tuple[Any, ...],
+    last_look: int,
+    fall_proves: bool,
+    losses: _Losses,
 ) -> tuple[Any, ...] | None:
     """Deltas of an entry that may have begun a new life: its whole value, its difference, or None if nothing is proved.
 
@@ -226,21 +325,16 @@ def _doubtful(
     return _whole([n if measured(o) is not None else None for n, o in zip(values, before, strict=True)])
 
 
-def _first_seen(
-    fresh: Sequence[tuple[str, Values]], previous: Reading, reading: Reading, same_view: bool, losses: _Losses
-) -> list[tuple[str, tuple[Any, ...]]]:
+def _first_seen(how: _Comparison, block: Block, now: _Now, last_look: int, absence_proves: bool) -> None:
     """Whole values of entries that are proved to have begun after the last reading."""
-    absence_proves = same_view and previous.whole and reading.hidden >= previous.hidden
-    active = []
-    for key, values in fresh:
-        since = values[_SINCE]
-        if absence_proves if since == NO_INT else since >= previous.observed_at:
-            row = _whole(values)
-            if any(row):
-                active.append((key, row))
-        else:
-            losses.unproven += 1
-    return active
+    begun = now.values[_SINCE] or [NO_INT] * len(block)
+    proved = [absence_proves if since == NO_INT else since >= last_look for since in begun]
+    how.losses.unproven += proved.count(False)
+    columns = [
+        list(map(measured, values)) if data and has_holes(values, data, is_float) else list(values) or None
+        for values, data, is_float in zip(now.values, now.data, IS_FLOAT, strict=True)
+    ]
+    _add_active(how.found, block, _stored(columns), proved)
 
 
 def _explain(
@@ -275,39 +369,14 @@ def _hidden_time(previous: Reading | None, reading: Reading, tie: Continuity, sa
     return max(0.0, reading.hidden_time_ms - previous.hidden_time_ms)
 
 
-def _differences(
-    new: Sequence[Any], old: Sequence[Any], is_float: bool, unmeasured: Sequence[None]
-) -> Sequence[int | float | None]:
-    """The difference of one column, None where it was not measured; `unmeasured` itself where it nowhere was."""
-    if is_float:
-        if new.count(NO_FLOAT) == len(new):  # one object stands for them all
-            return unmeasured
-        if math.isnan(sum(new)) or math.isnan(sum(old)):
-            return [None if n != n or o != o else n - o for n, o in zip(new, old, strict=True)]
-    elif NO_INT in new or NO_INT in old:
-        if new.count(NO_INT) == len(new):
-            return unmeasured
-        return [None if n == NO_INT or o == NO_INT else n - o for n, o in zip(new, old, strict=True)]
-    if new == old:
-        return [0.0 if is_float else 0] * len(new)
-    return list(map(sub, new, old))
+def _stored(columns: Sequence[list[Any] | None]) -> list[list[Any] | None]:
+    """Columns in the order of `DELTA_COLUMNS` from those in the order of `BASELINE_COLUMNS`."""
+    reads, writes = columns[_IO_READ], columns[_IO_WRITE]
+    io = reads if writes is None else writes if reads is None else list(map(_io, reads, writes))
+    return [io if place is None else columns[place] for place in _STORED]
 
 
-def _below_zero(column: Sequence[Any]) -> Iterator[int]:
-    """Positions of negative values."""
-    if any(column) and min(filter(None, column)) < 0:
-        yield from (number for number, value in enumerate(column) if value is not None and value < 0)
-
-
-def _stored(columns: Sequence[Sequence[Any]], unmeasured: Sequence[None]) -> list[tuple[Any, ...]]:
-    """Rows in the order of `DELTA_COLUMNS` from columns in the order of `BASELINE_COLUMNS`."""
-    io: Sequence[Any] = unmeasured
-    if columns[_IO_READ] is not unmeasured or columns[_IO_WRITE] is not unmeasured:
-        io = [_io(read, write) for read, write in zip(columns[_IO_READ], columns[_IO_WRITE], strict=True)]
-    return list(zip(*(io if place is None else columns[place] for place in _STORED), strict=True))
-
-
-def _whole(values: Values) -> tuple[Any, ...]:
+def _whole(values: Sequence[Any]) -> tuple[Any, ...]:
     """One row in the order of `DELTA_COLUMNS` from cumulative values."""
     found = [measured(value) for value in values]
     io = _io(found[_IO_READ], found[_IO_WRITE])
@@ -316,95 +385,3 @@ def _whole(values: Values) -> tuple[Any, ...]:
 
 def _io(read: float | None, write: float | None) -> float | None:
     return read if write is None else write if read is None else read + write
-
-
-# Tables and indexes
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectDeltas:
-    """What tables or indexes did: deltas by key (None per counter where unknown), of active ones only."""
-
-    active: dict[str, dict[str, int | None]]
-    fell: frozenset[str] = frozenset()  # keys whose counters fell
-    survived: bool = False  # something that had counted still stands at exactly its old value: nothing zeroed them all
-
-
-_LOOSE = frozenset({"blocks_read", "blocks_hit"})
-"""Differences of two counters that are not read at one moment: they may fall by themselves."""
-
-
-def objects(
-    tie: Continuity,
-    before: Mapping[str, Mapping[str, int | None]],
-    now: Mapping[str, Mapping[str, int | None]],
-    derived: Collection[str] = (),
-    renewed: Collection[str] = (),
-) -> ObjectDeltas:
-    """Deltas of table or index counters.
-
-    Counters of an object first seen are a baseline: an object may be missing from a reading because it was locked.
-
-    Args:
-        tie: how the two readings stand to each other.
-        before: cumulative counters by key at the last reading.
-        now: the same now.
-        derived: keys whose counters are sums over partitions: they may fall when one is dropped, which means nothing.
-        renewed: keys that began to count anew by themselves since (altered tables of MySQL): a fall there is their own.
-    """
-    if tie.state in ("first", "broken"):
-        return ObjectDeltas({})
-    active: dict[str, dict[str, int | None]] = {}
-    fell: set[str] = set()
-    survived = False
-    for key, counters in now.items():
-        old = before.get(key)
-        if old is None:
-            continue
-        if old == counters:
-            survived = survived or any(counters.values())
-            continue
-        change = {
-            name: None if value is None or (was := old.get(name)) is None else value - was
-            for name, value in counters.items()
-        }
-        fallen = {name for name, delta in change.items() if delta is not None and delta < 0}
-        if fallen and fallen <= _LOOSE:
-            change.update(dict.fromkeys(fallen))
-        elif fallen:
-            if key in derived:
-                continue
-            if key not in renewed:
-                fell.add(key)
-            if tie.restarted:
-                continue  # it may be another node's counter: nothing ties it to this interval
-            change = {name: None if old.get(name) is None else value for name, value in counters.items()}
-        if any(change.values()):
-            active[key] = change
-    return ObjectDeltas(active, frozenset(fell), survived)
-
-
-def observation_break(
-    previous: Reading | None, epoch: Epoch, tie: Continuity, parts: Iterable[ObjectDeltas]
-) -> Event | None:
-    """Whether index use between the two readings may have been lost; the event that says why, else None.
-
-    A crash zeroes table and index counters, and of all clocks only the statements' reset time shows it; the same time
-    moves when somebody resets the statements alone. It was no crash if an object that had counted stands unchanged.
-    A time that became known and lies before the last reading is that of the first count in a new database (up to 14).
-    """
-    if previous is None or tie.state == "first":
-        return None
-    if tie.state == "broken":
-        return event("failover", "index use is observed anew")
-    parts = tuple(parts)
-    fell = sum(len(part.fell) for part in parts)
-    if fell:
-        return event("decrease", f"counters of {fell} tables and indexes fell: index use is observed anew")
-    began = previous.epoch.objects_reset is None and (epoch.objects_reset or 0) <= previous.observed_at
-    if epoch.objects_reset != previous.epoch.objects_reset and not began:
-        return event("reset", "table and index counters were reset: index use is observed anew")
-    # Where their own reset time is known, a crash would have moved it, or taken it away.
-    if tie.state == "reset" and epoch.objects_reset is None and not any(part.survived for part in parts):
-        return event("reset", "table and index counters may have been lost: index use is observed anew")
-    return None

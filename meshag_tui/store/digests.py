@@ -13,6 +13,7 @@ from typing import Any
 
 from meshag_tui.store import models
 from meshag_tui.store.history_windows import listed, within
+from meshag_tui.store.statistics import forget_digests
 from meshag_tui.types import Window
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
@@ -97,7 +98,7 @@ def follow(connection_id: str, end_at: int, state: MutableMapping[str, Any]) -> 
     stale = row.end_at.in_([_ceiling(end_at, HOUR_MS), _ceiling(end_at, DAY_MS)])  # a clock was set back: they lack it
     for width, kept in KEPT_MS.items():
         stale |= (row.width_s == width // 1000) & (row.end_at <= (closed - kept) // DAY_MS * DAY_MS)
-    row.delete().where(mine & stale).execute()
+    forget_digests(mine & stale)
     close(connection_id, closed)
 
 

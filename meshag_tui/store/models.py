@@ -5,7 +5,7 @@ Times are epoch milliseconds UTC (BIGINT), durations ms, sizes bytes. Ids shown 
 
 Statistics hang on an `Interval`: the span between two syncs (resolution 0) or a roll-up of such spans. Their rows are
 deltas, only of what was active, so a window is a plain SUM over the intervals that lie in it, and growth follows
-activity. The last cumulative values are kept as the baseline beside the query, table or index they belong to.
+activity. The last cumulative values are kept beside the table or index they belong to, those of statements in blocks.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Query(Record):
     max_time_ms = DoubleField(null=True)
     first_seen_at = BigIntegerField()
     last_seen_at = BigIntegerField()  # last active
-    baseline = TextField()  # last cumulative counters, see deltas
+    gone_at = BigIntegerField(null=True)  # not on the server since; no interval that has it ends later
 
     class Meta:
         indexes = ((("connection", "key"), True),)
@@ -148,11 +148,27 @@ class QueryText(Record):
     text = TextField()
 
 
-class QueryStatistics(Record):
-    """Deltas of one query in one interval. A NULL counter was not measured by the server."""
+class Baseline(Record):
+    """Some hundred statements that are on the server, and their last cumulative counters: see `baselines`."""
 
-    interval = ForeignKeyField(Interval, on_delete="CASCADE", index=False)
-    query = ForeignKeyField(Query, on_delete="CASCADE", index=True)
+    connection = ForeignKeyField(Connection, on_delete="CASCADE", index=False)
+    number = IntegerField()
+    statements = TextField()
+    counters = TextField()
+
+    class Meta:
+        primary_key = CompositeKey("connection", "number")
+
+
+class QueryStatistics(Record):
+    """Deltas of one query in one interval. A NULL counter was not measured by the server.
+
+    Every sync writes as many rows as statements ran, so nothing is looked up for each: no key to another table, no
+    second index. `statistics` keeps them whole.
+    """
+
+    interval_id = BigIntegerField()
+    query_id = IntegerField()
     calls = BigIntegerField()
     time_ms = DoubleField()
     rows = BigIntegerField(null=True)
@@ -171,7 +187,7 @@ class QueryStatistics(Record):
     sort_merge_passes = BigIntegerField(null=True)
 
     class Meta:
-        primary_key = CompositeKey("interval", "query")
+        primary_key = CompositeKey("interval_id", "query_id")
         without_rowid = True
 
 
@@ -188,10 +204,10 @@ class Digest(Record):
 
 
 class QueryDigest(Record):
-    """What a query did in that hour or day: the same counts as in its intervals, a second time."""
+    """What a query did in that hour or day: the same counts as in its intervals, a second time, kept like them."""
 
-    digest = ForeignKeyField(Digest, on_delete="CASCADE", index=False)
-    query = ForeignKeyField(Query, on_delete="CASCADE", index=True)
+    digest_id = BigIntegerField()
+    query_id = IntegerField()
     calls = BigIntegerField()
     time_ms = DoubleField()
     rows = BigIntegerField(null=True)
@@ -208,7 +224,7 @@ class QueryDigest(Record):
     sort_merge_passes = BigIntegerField(null=True)
 
     class Meta:
-        primary_key = CompositeKey("digest", "query")
+        primary_key = CompositeKey("digest_id", "query_id")
         without_rowid = True
 
 
@@ -442,6 +458,7 @@ MODELS: tuple[type[Record], ...] = (
     Interval,
     Query,
     QueryText,
+    Baseline,
     QueryStatistics,
     Digest,
     QueryDigest,

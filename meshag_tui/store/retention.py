@@ -15,9 +15,9 @@ import peewee
 
 from meshag_tui.settings import RetentionSettings
 from meshag_tui.store import bulk, database, models
-from meshag_tui.store.baselines import ABSENT
 from meshag_tui.store.documents import as_json
 from meshag_tui.store.models import LEVELS
+from meshag_tui.store.statistics import forget_digests, forget_intervals
 from meshag_tui.types import ExecutionState
 
 EXECUTION_DAYS = 30
@@ -88,15 +88,15 @@ def prune(settings: RetentionSettings, now: int | None = None) -> dict[str, int]
     now = _believable(database.now_ms() if now is None else now)
     end = int(now - settings.day_days * _DAY)
     interval, query, version, run = models.Interval, models.Query, models.SchemaVersion, models.Execution
-    statistics, newer = models.QueryStatistics, models.SchemaVersion.alias("newer")
+    newer, left = models.SchemaVersion.alias("newer"), models.Interval.alias("left")
     with database.atomic():
         if not _alone():
             return {}
-        counts = {"intervals": _delete(interval, (interval.resolution_s == LEVELS[-1]) & (interval.end_at <= end))}
-        used = statistics.select().where(statistics.query == query.id)
-        # An empty baseline: it was gone from the server at the last reading, so forgetting it loses no count.
-        gone = (query.last_seen_at <= end) & (query.baseline == ABSENT) & ~_exists(used)
-        counts["queries"] = _delete(query, gone)
+        counts = {"intervals": forget_intervals((interval.resolution_s == LEVELS[-1]) & (interval.end_at <= end))}
+        forget_digests(models.Digest.end_at <= end)
+        # No interval that ends later has it: it was gone by then, and a roll-up ends within the day of what it sums.
+        older = (left.connection == query.connection) & left.resolution_s.in_(LEVELS) & (left.end_at <= end)
+        counts["queries"] = _delete(query, (query.gone_at <= end - _DAY) & ~_exists(left.select().where(older)))
         for label, model in (("tables", models.MonitoredTable), ("indexes", models.MonitoredIndex)):
             counts[label] = _delete(model, model.gone_at <= end)
         later = newer.select().where((newer.connection == version.connection) & (newer.id > version.id))

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from meshag_tui.snapshot import INDEX_COUNTERS, TABLE_COUNTERS, IndexStats, Snapshot, TableStats
-from meshag_tui.store import bulk, database, deltas, models, readings
+from meshag_tui.store import bulk, deltas_objects, models, readings
 from meshag_tui.store.documents import as_json, clean, document
 from meshag_tui.store.readings import Event, Reading, Span, event
 
@@ -35,25 +35,11 @@ _INDEX = (
     "last_used_at",
     "observed_since",
 )
-_TABLE_CHANGE = {
-    "id": "int4",
-    "schema_name": "text",
-    "name": "text",
-    "stats": "jsonb",
-    "last_seen_at": "int8",
-    "gone_at": "int8",
-}
-_INDEX_CHANGE = {
-    "id": "int4",
-    "schema_name": "text",
-    "table_name": "text",
-    "name": "text",
-    "stats": "jsonb",
-    "last_seen_at": "int8",
-    "last_used_at": "int8",
-    "observed_since": "int8",
-    "gone_at": "int8",
-}
+_TABLE_CHANGE = ("schema_name", "name", "stats", "last_seen_at", "gone_at")
+_INDEX_CHANGE = (
+    *("schema_name", "table_name", "name", "stats"),
+    *("last_seen_at", "last_used_at", "observed_since", "gone_at"),
+)
 _TABLE_FIELDS = tuple(each.name for each in fields(TableStats))
 _INDEX_FIELDS = tuple(each.name for each in fields(IndexStats))
 
@@ -130,7 +116,7 @@ def prepare(connection_id: str, snapshot: Snapshot, last: Reading | None, now: R
     span = readings.span(last, now, expected_ms)
     if tie.state != "broken" and not span.events:
         objects.since = span.start_at
-    lost = deltas.observation_break(last, now.epoch, tie, parts)
+    lost = deltas_objects.observation_break(last, now.epoch, tie, parts)
     if lost is None:
         lost = _unobserved(objects, last, now, span)
     if lost is not None:
@@ -153,7 +139,7 @@ def _unobserved(objects: Objects, last: Reading, now: Reading, span: Span) -> Ev
 
 def _tables(
     objects: Objects, tables: Sequence[TableStats], tie: readings.Continuity, may_be_gone: bool
-) -> deltas.ObjectDeltas:
+) -> deltas_objects.ObjectDeltas:
     at = objects.at
     table = models.MonitoredTable
     stored = {
@@ -178,7 +164,7 @@ def _tables(
         for key, (table_id, stats, gone_at) in stored.items():
             if gone_at is None and key not in now:
                 objects.changed_tables.append((table_id, stats["schema"], stats["name"], stats, at, at))
-    found = deltas.objects(
+    found = deltas_objects.objects(
         tie,
         {key: stats["counters"] for key, (_, stats, _) in stored.items()},
         {key: stats["counters"] for key, stats in now.items()},
@@ -195,7 +181,7 @@ def _tables(
 
 def _indexes(
     objects: Objects, indexes: Sequence[IndexStats], tie: readings.Continuity, may_be_gone: bool, derived: set[str]
-) -> deltas.ObjectDeltas:
+) -> deltas_objects.ObjectDeltas:
     at = objects.at
     index = models.MonitoredIndex
     stored = {
@@ -214,7 +200,7 @@ def _indexes(
             stats["hidden_since"] = known.get("hidden_since") or at
     stored_stats = {key: row[2] for key, row in stored.items()}
     anew = _observed_anew(stored_stats, now)
-    found = deltas.objects(
+    found = deltas_objects.objects(
         tie,
         # An altered table may have given the counts of one index to another: they are a baseline, no more.
         {key: _index_counters(stats) for key, stats in stored_stats.items() if key not in anew},
@@ -306,20 +292,10 @@ def _table_differs(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return {**before, "frozen_age": None} != {**now, "frozen_age": None}
 
 
-def _update(table: str, columns: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Update rows by id in one statement; `columns` maps names to PostgreSQL's types, the id first."""
-    names = [name for name in columns if name != "id"]
-    if database.kind() == "sqlite":
-        stats = list(columns).index("stats")
-        bulk.update(table, ("id",), names, ((*row[:stats], as_json(row[stats]), *row[stats + 1 :]) for row in rows))
-        return
-    settings = ", ".join(f'"{name}" = new."{name}"' for name in names)
-    types = ", ".join(f'"{name}" {kind}' for name, kind in columns.items())
-    models.database.execute_sql(
-        f'UPDATE "{table}" AS old SET {settings} FROM jsonb_to_recordset(%s::jsonb) AS new({types}) '  # noqa: S608
-        "WHERE old.id = new.id",
-        (as_json([dict(zip(columns, row, strict=True)) for row in rows]),),
-    )
+def _update(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
+    """Update rows by id; `columns` names what each row has after it."""
+    stats = 1 + columns.index("stats")
+    bulk.update(table, ("id",), columns, ((*row[:stats], as_json(row[stats]), *row[stats + 1 :]) for row in rows))
 
 
 # Schema and sequences

@@ -20,7 +20,7 @@ from meshag_tui.engines import engine_for, words_for
 from meshag_tui.engines.base import SYNC, EngineError, Limits, Session
 from meshag_tui.settings import CollectSettings, Settings
 from meshag_tui.snapshot import Snapshot, Statements, StatementText
-from meshag_tui.store import connections, database, losses, snapshots
+from meshag_tui.store import connections, database, losses, snapshots, snapshots_statements
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store
 from meshag_tui.store.uncollected import uncollected
@@ -166,7 +166,7 @@ async def _texts(
     statements = snapshot.statements
     if statements is None:
         return snapshot, ()
-    keys = await store(lambda: snapshots.unread_texts(connection.id, _costliest(statements)))
+    keys = await store(lambda: snapshots_statements.unread_texts(connection.id, _costliest(statements)))
     if not keys:
         return snapshot, ()
     if len(keys) > limit:

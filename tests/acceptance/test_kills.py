@@ -35,6 +35,8 @@ asyncio.run(main())
 ORPHANS = """
     SELECT (SELECT count(*) FROM query_statistics s LEFT JOIN interval i ON i.id = s.interval_id WHERE i.id IS NULL)
          + (SELECT count(*) FROM query_statistics s LEFT JOIN query q ON q.id = s.query_id WHERE q.id IS NULL)
+         + (SELECT count(*) FROM baseline b, json_each(b.statements, '$[0]') s LEFT JOIN query q ON q.id = s.value
+            WHERE q.id IS NULL)
 """
 
 

@@ -33,11 +33,13 @@ _VALUE = re.compile(r"'(?:[^']|'')*'|-?\b\d[\d.e+-]*\b|NULL")
 
 
 class Bench:
-    """A workbench on an empty store with one connection, to `url`."""
+    """A workbench on an empty store with one connection, to `url`. The store is in SQLite if nothing else is said."""
 
-    def __init__(self, url: str, home: Path, objects_every_s: int | None = None) -> None:
+    def __init__(self, url: str, home: Path, objects_every_s: int | None = None, store_url: str | None = None) -> None:
         self._url = url
         self.settings = settings_module.load(environment={"MESHAG_HOME": str(home), "HOME": str(home)})
+        if store_url is not None:
+            self.settings = replace(self.settings, store_url=store_url)
         if objects_every_s is not None:
             collect = replace(self.settings.collect, objects_every_s=objects_every_s)
             self.settings = replace(self.settings, collect=collect)
@@ -114,8 +116,9 @@ def tables(start: Start, count: int) -> list[dict[str, Any]]:
         def use() -> None:
             running.execute([f"INSERT INTO t{n} (id) SELECT coalesce(max(id), 0) + 1 FROM t{n}" for n in range(20)])
 
-        async def measure(sync_of: str, objects_every_s: int | None) -> dict[str, Any]:
-            async with Bench(running.url, Path(folder) / sync_of.replace(" ", "-"), objects_every_s) as bench:
+        async def measure(sync_of: str, objects_every_s: int | None, store_url: str | None) -> dict[str, Any]:
+            home = Path(folder) / f"{sync_of} {store_url is None}".replace(" ", "-")
+            async with Bench(running.url, home, objects_every_s, store_url) as bench:
                 await bench.sync()
                 for _ in range(2):
                     await asyncio.to_thread(use)
@@ -129,27 +132,48 @@ def tables(start: Start, count: int) -> list[dict[str, Any]]:
                     "server": running.name,
                     "tables": count,
                     "sync of": sync_of,
+                    "store": bench.workbench.store.kind,
                     "on_the_server": run.result["server_statements"],
                     "on_the_store": len([key for key, _ in itertools.groupby(sent)]),
                     "sync_ms": round(wall, 1),
                     "target": "<= 10 on the server, <= 20 on the store, the same for any number of tables",
                 }
 
-        return [asyncio.run(measure("counters", None)), asyncio.run(measure("counters and objects", 0))]
+        found = []
+        for sync_of, objects_every_s in (("counters", None), ("counters and objects", 0)):
+            found.append(asyncio.run(measure(sync_of, objects_every_s, None)))
+            with Postgres(1_000) as store:
+                found.append(asyncio.run(measure(sync_of, objects_every_s, store.url)))
+        return found
 
 
 def _record_statements(sent: list[str]) -> None:
-    """From now on note each statement the store's writing connection runs (SQLite's own trace), its values taken out.
+    """From now on note each statement the store's writing connection runs, without values and transactions.
 
-    The trace has a line for each row of an executemany: equal ones in a row are one statement.
+    SQLite's own trace has a line for each row of an executemany: equal ones in a row are one statement.
     """
-    from meshag_tui.store import models
+    import psycopg
+
+    from meshag_tui.store import database, models
 
     def note(text: str) -> None:
         if not text.startswith(("--", "BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")):
             sent.append(_VALUE.sub("?", text))
 
-    models.database.connection().set_trace_callback(note)
+    class Noting(psycopg.Cursor[Any]):
+        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
+            note(str(query))
+            return super().execute(query, *args, **kwargs)
+
+        def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
+            note(str(statement))
+            return super().copy(statement, *args, **kwargs)
+
+    connection = models.database.connection()
+    if database.kind() == "postgresql":
+        connection.cursor_factory = Noting
+    else:
+        connection.set_trace_callback(note)
 
 
 def server_cpu(start: Start, count: int, text_bytes: int, rounds: int = 20, objects: bool = False) -> dict[str, Any]:

@@ -299,7 +299,7 @@ async def test_three_milliards_of_calls(bench: Workbench, at_desk: Open, shop_id
     def much() -> None:
         newest = models.Interval.select(models.Interval.id).order_by(models.Interval.end_at.desc()).scalar()
         row = models.QueryStatistics
-        row.update(calls=3_000_000_000, time_ms=9e12, rows=2**62).where(row.interval == newest).execute()
+        row.update(calls=3_000_000_000, time_ms=9e12, rows=2**62).where(row.interval_id == newest).execute()
 
     bench.store.run(much)
     async with at_queries(at_desk, bench) as (desk, _):

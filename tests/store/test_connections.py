@@ -137,8 +137,11 @@ def test_remove_leaves_no_orphan_and_keeps_the_log(store: Store, vault: Vault) -
 
     def fill(connection: str) -> None:
         interval = models.Interval.create(connection=connection, end_at=1)
-        query = models.Query.create(connection=connection, key="1", first_seen_at=1, last_seen_at=1, baseline="[]")
-        models.QueryStatistics.create(interval=interval, query=query, calls=1, time_ms=1)
+        query = models.Query.create(connection=connection, key="1", first_seen_at=1, last_seen_at=1)
+        models.QueryStatistics.create(interval_id=interval.id, query_id=query.id, calls=1, time_ms=1)
+        digest = models.Digest.create(connection=connection, width_s=3600, end_at=1)
+        models.QueryDigest.create(digest_id=digest.id, query_id=query.id, calls=1, time_ms=1)
+        models.Baseline.create(connection=connection, number=1, statements="[]", counters="")
         models.Plan.create(query=query, taken_at=1, last_seen_at=1, hash="x", mode="generic", cost=1, document={})
         table = models.MonitoredTable.create(
             connection=connection, key="1", schema_name="s", name="t", stats={}, first_seen_at=1, last_seen_at=1
@@ -159,7 +162,10 @@ def test_remove_leaves_no_orphan_and_keeps_the_log(store: Store, vault: Vault) -
         "changes": 0,
         "executions": 1,
     }
-    for model in (models.Connection, models.Query, models.QueryStatistics, models.Plan, models.TableAccess):
+    for model in (
+        *(models.Connection, models.Query, models.QueryStatistics, models.QueryDigest, models.Baseline),
+        *(models.Plan, models.TableAccess),
+    ):
         assert store.run(model.select().count) == 1, model
     log = store.run(activity.recent)
     assert [(entry.connection_name, entry.message) for entry in log] == [("other", "added"), (None, "added")]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from meshag_tui.snapshot import Epoch, Statements
-from meshag_tui.store import baselines, deltas, readings
+from meshag_tui.store import baselines, deltas, deltas_objects, readings
+from meshag_tui.store.baselines import Block
 from meshag_tui.store.readings import Reading
 
 COLUMNS = ("calls", "total_time_ms", "rows", "io_read_ms", "min_time_ms", "max_time_ms", "stats_since")
@@ -114,12 +116,48 @@ class Server:
         ]
 
 
+@dataclass
+class Kept:
+    """Blocks of baselines as the store keeps them; the id of a statement is its place in `keys`."""
+
+    blocks: dict[int, Block] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
+
+    def read(
+        self, last: Reading | None, columns: tuple[str, ...], rows: list[tuple[Any, ...]], reading: Reading
+    ) -> deltas.StatementDeltas:
+        """Compare rows with what was kept, and keep them."""
+        found = deltas.statements(last, self.blocks.values(), Statements(columns, rows, reading.hidden), reading)
+        blocks = self.blocks | {block.number: block for block in found.changed}
+        if found.fresh is not None:
+            ids = [self._id(key) for key in found.fresh.keys]
+            blocks |= {block.number: block for block in baselines.place(blocks.values(), replace(found.fresh, ids=ids))}
+        texts = [(n, block.statements_text(), block.counters_text()) for n, block in blocks.items() if len(block)]
+        self.blocks = {n: Block.from_texts(n, statements, counters) for n, statements, counters in texts}
+        return found
+
+    def _id(self, key: str) -> int:
+        if key not in self.keys:
+            self.keys.append(key)
+        return self.keys.index(key)
+
+
+def active(found: deltas.StatementDeltas) -> list[tuple[str, tuple[Any, ...]]]:
+    """What was active: keys, and deltas in the order of `DELTA_COLUMNS`."""
+    rows: list[tuple[str, tuple[Any, ...]]] = []
+    for chunk in found.active:
+        keys = chunk.block.keys if chunk.chosen is None else compress(chunk.block.keys, chunk.chosen)
+        columns = [[None] * len(chunk.block) if column is None else column for column in chunk.columns]
+        rows += zip(keys, zip(*columns), strict=True)  # noqa: B905
+    return rows
+
+
 class Monitor:
     """Syncs a server and keeps what the store would."""
 
     def __init__(self) -> None:
         self.last: Reading | None = None
-        self.known: dict[str, str] = {}
+        self.kept = Kept()
         self.total: Counter[str] = Counter()
 
     def sync(self, server: Server, during: Any = None) -> deltas.StatementDeltas:
@@ -130,12 +168,10 @@ class Monitor:
         rows = server.rows()
         hidden = len(server.entries) - len(rows)
         reading = Reading(epoch, observed, observed, ("meshag",), not server.hidden, hidden, 0.0)
-        found = deltas.statements(self.last, self.known, Statements(COLUMNS, rows, hidden), reading)
+        found = self.kept.read(self.last, COLUMNS, rows, reading)
         self.last = Reading.from_document(reading.as_document())
-        self.known |= found.baselines
-        self.known |= dict.fromkeys(found.vanished, baselines.ABSENT)
         server.present = {row[0]: row[1] for row in rows}
-        for key, values in found.active:
+        for key, values in active(found):
             assert values[0] >= 0 and values[1] >= 0 and (values[2] or 0) >= 0
             assert values[2] == values[0] * 2, "the counters of one row belong together"
             self.total[key] += values[0]
@@ -167,7 +203,7 @@ def test_random_histories_never_invent_and_every_loss_is_flagged(major: int, ste
         first = monitor.last is None
         traceable = server.loss_leaves_a_trace()
         found = monitor.sync(server)
-        seen = {key: values[0] for key, values in found.active}
+        seen = {key: values[0] for key, values in active(found)}
         assert all(calls <= server.truth[key] for key, calls in seen.items()), "invented or doubled"
         if not first and sum(seen.values()) < server.truth.total():
             event(f"{major}: loss, {'flagged' if not found.complete else 'unseen'}")
@@ -247,7 +283,7 @@ def test_failover_and_changing_rights_never_invent(majors: tuple[int, bool], ste
             getattr(server, name)(*arguments)
         else:
             found = monitor.sync(server)
-            assert all(values[0] <= server.truth[key] for key, values in found.active)
+            assert all(values[0] <= server.truth[key] for key, values in active(found))
             for node in nodes:
                 node.truth.clear()
 
@@ -284,7 +320,7 @@ def test_a_single_reset_rebases_that_entry_only(major: int) -> None:
     server.run("a", 3)
     server.run("b", 4)
     found = monitor.sync(server)
-    assert dict((key, values[0]) for key, values in found.active) == {"a": 3, "b": 4}
+    assert dict((key, values[0]) for key, values in active(found)) == {"a": 3, "b": 4}
     assert [each["kind"] for each in found.events] == ["decrease"]
 
 
@@ -308,30 +344,30 @@ def test_idle_statements_cost_nothing_and_41_stay_41() -> None:
     assert monitor.sync(server).calls == 41
     for _ in range(5):
         found = monitor.sync(server)
-        assert (found.calls, found.active, found.baselines, found.events) == (0, [], {}, ())
+        assert (found.calls, found.active, found.changed, found.fresh, found.events) == (0, [], [], None, ())
 
 
 def test_a_counter_that_becomes_measured_makes_no_spike() -> None:
     reading = Reading(Epoch("1", "primary", 1, 1, 0), 10, 10, (), True, 0, 0.0)
     columns = ("calls", "total_time_ms", "io_read_ms")
-    first = deltas.statements(None, {}, Statements(columns, [("k", 5, 2.5, None)]), reading)
-    second = deltas.statements(reading, first.baselines, Statements(columns, [("k", 6, 3.0, 900.0)]), reading)
-    third = deltas.statements(reading, second.baselines, Statements(columns, [("k", 7, 3.5, 901.5)]), reading)
+    kept = Kept()
+    kept.read(None, columns, [("k", 5, 2.5, None), ("l", 5, 2.5, 1.0)], reading)
+    ((_, second),) = active(kept.read(reading, columns, [("k", 6, 3.0, 900.0), ("l", 5, 2.5, 1.0)], reading))
+    ((_, third),) = active(kept.read(reading, columns, [("k", 7, 3.5, 901.5), ("l", 5, 2.5, 1.0)], reading))
     io = deltas.DELTA_COLUMNS.index("io_time_ms")
-    assert second.active[0][1][io] is None
-    assert third.active[0][1][io] == 1.5
+    assert second[io] is None
+    assert third[io] == 1.5
 
 
 def test_counters_beyond_double_precision_stay_exact() -> None:
     reading = Reading(Epoch("1", "primary", 1, 1, 0), 10, 10, (), True, 0, 0.0)
     columns = ("calls", "total_time_ms", "shared_hit")
     near = 2**63 - 10
-    first = deltas.statements(None, {}, Statements(columns, [("k", 3 * 10**9, 1e15, near)]), reading)
-    then = deltas.statements(
-        reading, first.baselines, Statements(columns, [("k", 3 * 10**9 + 1, 1e15, near + 3)]), reading
-    )
-    assert then.active[0][1][0] == 1
-    assert then.active[0][1][deltas.DELTA_COLUMNS.index("shared_hit")] == 3
+    kept = Kept()
+    kept.read(None, columns, [("k", 3 * 10**9, 1e15, near)], reading)
+    ((_, then),) = active(kept.read(reading, columns, [("k", 3 * 10**9 + 1, 1e15, near + 3)], reading))
+    assert then[0] == 1
+    assert then[deltas.DELTA_COLUMNS.index("shared_hit")] == 3
 
 
 # Tables, indexes and the observation of their use
@@ -351,33 +387,33 @@ def test_index_counters_zeroed_by_a_crash_end_the_observation() -> None:
     before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
     after = Epoch("1", "primary", 1, 20, 0)  # a crash moves nothing but this
     tie = readings.continuity(before, after)
-    found = deltas.objects(tie, {"i": {"scans": 7}, "j": {"scans": 0}}, {"i": {"scans": 2}, "j": {"scans": 0}})
+    found = deltas_objects.objects(tie, {"i": {"scans": 7}, "j": {"scans": 0}}, {"i": {"scans": 2}, "j": {"scans": 0}})
     assert found.active == {"i": {"scans": 2}}
-    assert deltas.observation_break(before, after, tie, [found]) is not None
+    assert deltas_objects.observation_break(before, after, tie, [found]) is not None
 
 
 def test_a_reset_of_statements_alone_leaves_index_observation_unbroken() -> None:
     before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
     after = Epoch("1", "primary", 1, 20, 0)
     tie = readings.continuity(before, after)
-    found = deltas.objects(tie, {"i": {"scans": 7}, "j": {"scans": 3}}, {"i": {"scans": 9}, "j": {"scans": 3}})
+    found = deltas_objects.objects(tie, {"i": {"scans": 7}, "j": {"scans": 3}}, {"i": {"scans": 9}, "j": {"scans": 3}})
     assert found.active == {"i": {"scans": 2}}
-    assert deltas.observation_break(before, after, tie, [found]) is None
+    assert deltas_objects.observation_break(before, after, tie, [found]) is None
 
 
 def test_a_crash_that_leaves_no_witness_ends_the_observation() -> None:
     before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
     after = Epoch("1", "primary", 1, 20, 0)
     tie = readings.continuity(before, after)
-    found = deltas.objects(tie, {"i": {"scans": 0}}, {"i": {"scans": 0}})
-    assert deltas.observation_break(before, after, tie, [found]) is not None
+    found = deltas_objects.objects(tie, {"i": {"scans": 0}}, {"i": {"scans": 0}})
+    assert deltas_objects.observation_break(before, after, tie, [found]) is not None
 
 
 def test_a_reset_of_object_counters_ends_the_observation_though_nothing_fell() -> None:
     before = Reading(Epoch("1", "primary", 1, 5, 0, objects_reset=3), 10, 10, (), True, 0, 0.0)
     after = Epoch("1", "primary", 1, 5, 0, objects_reset=15)
     tie = readings.continuity(before, after)
-    assert deltas.observation_break(before, after, tie, [deltas.objects(tie, {}, {})]) is not None
+    assert deltas_objects.observation_break(before, after, tie, [deltas_objects.objects(tie, {}, {})]) is not None
 
 
 @pytest.mark.parametrize(("became", "broken"), [(8, False), (15, True)])
@@ -385,7 +421,7 @@ def test_the_first_count_in_a_new_database_is_no_reset(became: int, broken: bool
     before = Reading(Epoch("1", "primary", 1, 5, 0), 10, 10, (), True, 0, 0.0)
     after = Epoch("1", "primary", 1, 5, 0, objects_reset=became)
     tie = readings.continuity(before, after)
-    event = deltas.observation_break(before, after, tie, [deltas.objects(tie, {}, {})])
+    event = deltas_objects.observation_break(before, after, tie, [deltas_objects.objects(tie, {}, {})])
     assert (event is not None) == broken
 
 
@@ -397,16 +433,20 @@ def test_deltas_are_the_same_in_one_part_or_many(monkeypatch: pytest.MonkeyPatch
         (key, 1 if n % 7 == 0 else calls + n % 3, total + n % 3, rows, None, least, most, since)
         for n, (key, calls, total, rows, _, least, most, since) in enumerate(old)
     ]
-    known = deltas.statements(None, {}, Statements(COLUMNS, old), before).baselines
-    whole = deltas.statements(before, known, Statements(COLUMNS, new), after)
-    assert len(whole.active) > 30 and whole.events
-    for size in (1, 7, 50):
-        monkeypatch.setattr(deltas, "_AT_ONCE", size)
-        assert deltas.statements(before, known, Statements(COLUMNS, new), after) == whole
+    found = {}
+    for size in (1, 7, 50, 256):
+        monkeypatch.setattr(baselines, "SIZE", size)
+        kept = Kept()
+        kept.read(None, COLUMNS, old, before)
+        assert len(kept.blocks) == -(-50 // size)
+        then = kept.read(before, COLUMNS, list(reversed(new)), after)
+        found[size] = (sorted(active(then)), sorted(then.extremes), then.events, then.calls, then.time_ms)
+    assert len(found[256][0]) > 30 and found[256][2]
+    assert all(each == found[256] for each in found.values())
 
 
 def test_dropping_a_partition_is_not_a_reset_of_its_parent() -> None:
-    found = deltas.objects(same(), {"p": {"seq_scan": 90}}, {"p": {"seq_scan": 40}}, derived={"p"})
+    found = deltas_objects.objects(same(), {"p": {"seq_scan": 90}}, {"p": {"seq_scan": 40}}, derived={"p"})
     assert found.active == {} and not found.fell
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meshag_tui.snapshot import Epoch, Statements
-from meshag_tui.store import deltas, readings
+from meshag_tui.snapshot import Epoch
+from meshag_tui.store import deltas, deltas_objects, readings
 from meshag_tui.store.readings import Reading
-from tests.store.test_deltas import Entry, Monitor, Server, sync, thorough, work
+from tests.store.test_deltas import Entry, Kept, Monitor, Server, active, sync, thorough, work
 
 OWN = "own"
 _READING = Reading(Epoch("1", "primary", 1, 5, None), 10, 10, (), True, 0, 0.0)
@@ -77,7 +77,7 @@ def test_random_histories_never_invent_and_every_loss_is_flagged(
             continue
         first = monitor.last is None
         found = monitor.sync(server)
-        seen = {key: values[0] for key, values in found.active}
+        seen = {key: values[0] for key, values in active(found)}
         assert all(calls <= server.truth[key] for key, calls in seen.items()), "invented or doubled"
         if not first and sum(seen.values()) < server.truth.total():
             assert not found.complete or server.overflowed
@@ -100,8 +100,9 @@ def test_a_truncated_table_counts_all_calls_and_marks_the_interval() -> None:
 def test_two_lives_within_the_second_the_server_tells_its_start_in_are_two() -> None:
     columns = ("calls", "total_time_ms", "stats_since")
     first, second = (Reading(Epoch("1", "primary", 1, 5, None, 1, ran), 10, 10, (), True, 0, 0.0) for ran in (90, 40))
-    before = deltas.statements(None, {}, Statements(columns, [("k", 9, 9.0, 5)]), first)
-    found = deltas.statements(first, before.baselines, Statements(columns, [("k", 4, 4.0, 5)]), second)
+    kept = Kept()
+    kept.read(None, columns, [("k", 9, 9.0, 5)], first)
+    found = kept.read(first, columns, [("k", 4, 4.0, 5)], second)
     assert found.calls == 4
     assert ([each["kind"] for each in found.events], found.complete) == (["reset"], False)
     later = Reading(Epoch("1", "primary", 1, 5, None, 1, 41), 20, 20, (), True, 0, 0.0)
@@ -114,9 +115,10 @@ def test_a_counter_that_goes_beyond_its_bits_invents_nothing(column: str) -> Non
     columns = ("calls", "total_time_ms", "rows_examined", "stats_since")
     before = {"calls": 10**9, "total_time_ms": 1.8e10, "rows_examined": 2**62, "stats_since": 5}
     now = before | {"calls": 10**9 + 7, column: 3}
-    first = deltas.statements(None, {}, Statements(columns, [("k", *before.values())]), _READING)
-    then = deltas.statements(_READING, first.baselines, Statements(columns, [("k", *now.values())]), _READING)
-    ((_, delta),) = then.active
+    kept = Kept()
+    kept.read(None, columns, [("k", *before.values())], _READING)
+    then = kept.read(_READING, columns, [("k", *now.values())], _READING)
+    ((_, delta),) = active(then)
     assert delta[0] == then.calls == 7
     assert delta[deltas.DELTA_COLUMNS.index("time_ms" if column == "total_time_ms" else column)] == 0
     assert [each["kind"] for each in then.events] == ["decrease"]
@@ -127,11 +129,11 @@ def test_an_altered_table_counts_anew_alone() -> None:
     tie = readings.continuity(_READING, _READING.epoch)
     before = {"altered": {"scans": 7}, "other": {"scans": 40}}
     now = {"altered": {"scans": 2}, "other": {"scans": 41}}
-    found = deltas.objects(tie, before, now, renewed={"altered"})
+    found = deltas_objects.objects(tie, before, now, renewed={"altered"})
     assert found.active == {"altered": {"scans": 2}, "other": {"scans": 1}}
-    assert deltas.observation_break(_READING, _READING.epoch, tie, [found]) is None
-    fell = deltas.objects(tie, before, now)
-    event = deltas.observation_break(_READING, _READING.epoch, tie, [fell])
+    assert deltas_objects.observation_break(_READING, _READING.epoch, tie, [found]) is None
+    fell = deltas_objects.objects(tie, before, now)
+    event = deltas_objects.observation_break(_READING, _READING.epoch, tie, [fell])
     assert event is not None and event["kind"] == "decrease", "a fall that nothing explains is everybody's"
 
 
@@ -140,9 +142,9 @@ def test_emptying_the_digests_leaves_the_observation_of_indexes_unbroken() -> No
     before = Reading(Epoch("1", "primary", 1, 5, None, 1), 10, 10, (), True, 0, 0.0)
     emptied = Epoch("1", "primary", 1, 11, None, 1)
     tie = readings.continuity(before, emptied)
-    busy = deltas.objects(tie, {"i": {"scans": 7}}, {"i": {"scans": 9}})
-    assert (tie.state, deltas.observation_break(before, emptied, tie, [busy])) == ("reset", None)
+    busy = deltas_objects.objects(tie, {"i": {"scans": 7}}, {"i": {"scans": 9}})
+    assert (tie.state, deltas_objects.observation_break(before, emptied, tie, [busy])) == ("reset", None)
     restarted = Epoch("1", "primary", 12, 12, None, 12)
     tie = readings.continuity(before, restarted)
-    event = deltas.observation_break(before, restarted, tie, [deltas.objects(tie, {}, {})])
+    event = deltas_objects.observation_break(before, restarted, tie, [deltas_objects.objects(tie, {}, {})])
     assert event is not None and event["kind"] == "reset"

@@ -297,8 +297,10 @@ def windows_equal(connection_id: str, *windows: Window) -> None:
     """Whatever a window is read through, it says what its intervals say."""
     row, interval = models.QueryStatistics, models.Interval
     for window in windows:
-        chosen = row.interval.in_(interval.select(interval.id).where(history_windows.within(connection_id, window)))
-        sums = row.select(row.query, fn.SUM(row.calls), fn.SUM(row.rows)).where(chosen).group_by(row.query).tuples()
+        chosen = row.interval_id.in_(interval.select(interval.id).where(history_windows.within(connection_id, window)))
+        sums = (
+            row.select(row.query_id, fn.SUM(row.calls), fn.SUM(row.rows)).where(chosen).group_by(row.query_id).tuples()
+        )
         page = history.queries(connection_id, window, internal=True, limit=1000)
         assert {each.id: (each.calls, each.rows) for each in page.rows} == {
             query: (int(calls), int(rows)) for query, calls, rows in sums
@@ -471,8 +473,8 @@ def fill(connection_id: str, statements: int, intervals: int, active: int) -> No
     bulk.insert(
         "query",
         ("connection_id", "key", "fingerprint", "text_state", "kind", "internal", "db_user", "db_name",
-         "first_seen_at", "last_seen_at", "baseline", "min_time_ms", "max_time_ms"),
-        [(connection_id, f"k{n}", f"f{n}", "ok", "select", n % 50 == 0, "app", "shop", START, START, "", 0.1, 9.0)
+         "first_seen_at", "last_seen_at", "min_time_ms", "max_time_ms"),
+        [(connection_id, f"k{n}", f"f{n}", "ok", "select", n % 50 == 0, "app", "shop", START, START, 0.1, 9.0)
          for n in range(statements)],
     )  # fmt: skip
     known = [row[0] for row in models.Query.select(models.Query.id).order_by(models.Query.id).tuples()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -11,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meshag_tui.settings import RetentionSettings
-from meshag_tui.store import bulk, executions, models, retention
+from meshag_tui.store import bulk, executions, models, retention, snapshots
 from meshag_tui.store.database import Store, atomic
 from meshag_tui.types import ExecutionState
+from tests.store.readings import Watched
 
-DAY = 86_400_000
+HOUR, DAY = 3_600_000, 86_400_000
 T0 = 20_000 * DAY
 FIRST = 1_000_000  # id of the first interval; those of roll-ups come from the database
 LIMITS = RetentionSettings(raw_days=2, ten_minute_days=14, hour_days=90, day_days=400)
@@ -38,14 +40,13 @@ sample = st.tuples(
 
 
 def _empty() -> None:
-    for model in (models.Interval, models.Query, models.MonitoredTable, models.Setting):
+    for model in (models.QueryStatistics, models.Interval, models.Query, models.MonitoredTable, models.Setting):
         model.delete().execute()
 
 
 def _fill(connection: str, samples: list[Any]) -> None:
     queries = [
-        models.Query.create(connection=connection, key=str(n), first_seen_at=1, last_seen_at=T0, baseline="[1]")
-        for n in range(3)
+        models.Query.create(connection=connection, key=str(n), first_seen_at=1, last_seen_at=T0) for n in range(3)
     ]
     tables = [
         models.MonitoredTable.create(
@@ -149,7 +150,9 @@ def test_buckets_are_aligned_and_only_whole_ones_are_made(store: Store, connecti
     per_bucket = store.run(
         lambda: {
             row.interval_id: (row.calls, row.rows, row.shared_hit)
-            for row in models.QueryStatistics.select().join(models.Interval).where(models.Interval.resolution_s == 600)
+            for row in models.QueryStatistics.select()
+            .join(models.Interval, on=models.QueryStatistics.interval_id == models.Interval.id)
+            .where(models.Interval.resolution_s == 600)
         }
     )
     assert set(per_bucket.values()) == {(10, 10, None)}
@@ -177,7 +180,7 @@ def test_statements_do_not_grow_with_the_history(store: Store, connection: str) 
 
 def test_prune_forgets_what_is_past_the_last_limit(store: Store, connection: str) -> None:
     store.run(_fill, connection, [(60_000, True, [(0, 1, 1, 1)], [(0, 1, 1, 1)])] * 3)
-    store.run(lambda: models.Query.update(baseline="").where(models.Query.key == "1").execute())
+    store.run(lambda: models.Query.update(gone_at=T0).where(models.Query.key == "1").execute())
     store.run(lambda: models.MonitoredTable.update(gone_at=T0).where(models.MonitoredTable.key == "1").execute())
     for number in range(2):
         store.run(
@@ -202,6 +205,45 @@ def test_prune_forgets_what_is_past_the_last_limit(store: Store, connection: str
     }
     assert store.run(lambda: [row.key for row in models.Query.select()]) == ["0", "2"]
     assert store.run(models.QueryStatistics.select().count) == 0
+
+
+def test_a_statement_outlives_every_interval_it_ran_in(store: Store, connection: str) -> None:
+    """No key of the database binds them: it is when they end that keeps them together, whatever the clocks did."""
+    server = Watched(at=T0)
+    store.run(snapshots.write, connection, server.run("a").run("b").snapshot())
+    for hours in (1, 20, 30):
+        store.run(snapshots.write, connection, server.run("a").snapshot(after_ms=hours * HOUR))
+    # Our clock was ahead by forty days and is set back: the latest interval of `a` ends long after it was last seen.
+    ahead = server.run("a").snapshot()
+    store.run(snapshots.write, connection, replace(ahead, taken_at=ahead.taken_at + 40 * DAY))
+    store.run(snapshots.write, connection, server.run("a").snapshot())
+    assert server.statements is not None
+    del server.statements["a"]
+    store.run(snapshots.write, connection, server.run("b").snapshot())
+    kept = []
+    for days in range(0, 480, 16):
+        now = T0 + days * DAY
+        store.run(models.Setting.delete().execute)  # the time is real
+        while store.run(retention.roll_up, LIMITS, now).more:
+            pass
+        store.run(retention.prune, LIMITS, now)
+        assert store.run(_orphans) == (0, 0)
+        kept.append(store.run(lambda: [row.key for row in models.Query.select().order_by(models.Query.key)]))
+    assert kept[-1] == ["b"], "a is forgotten, b is on the server"
+    assert kept.index(["b"]) * 16 > LIMITS.day_days + 40
+    assert store.run(models.QueryStatistics.select().count) == store.run(models.QueryDigest.select().count) == 0
+
+
+def _orphans() -> tuple[int, ...]:
+    """Rows of statistics whose statement is gone, or whose interval or digest."""
+    counts = []
+    for table, owner, key in (("query_statistics", "interval", "interval_id"), ("query_digest", "digest", "digest_id")):
+        rows = models.database.execute_sql(
+            f'SELECT COUNT(*) FROM {table} s LEFT JOIN "{owner}" o ON o.id = s.{key} '
+            "LEFT JOIN query q ON q.id = s.query_id WHERE o.id IS NULL OR q.id IS NULL"
+        )
+        counts.append(rows.fetchone()[0])
+    return tuple(counts)
 
 
 def test_a_leaping_clock_does_not_cost_the_history(store: Store, connection: str) -> None:

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from meshag_tui.snapshot import Column, Epoch, Sequence
-from meshag_tui.store import bulk, connections, models, snapshots
+from meshag_tui.store import bulk, connections, models, snapshots, snapshots_statements
+from meshag_tui.store.baselines import Block
 from meshag_tui.store.database import Store
 from meshag_tui.types import Finding, MeshagError
 from tests.store.readings import MINUTE, START, Watched, text
@@ -21,22 +22,24 @@ DAY = 86_400_000
 def statistics() -> list[tuple[Any, ...]]:
     query, row = models.Query, models.QueryStatistics
     return list(
-        row.select(row.interval, query.key, row.calls, row.time_ms)
-        .join(query)
-        .order_by(row.interval, query.key)
+        row.select(row.interval_id, query.key, row.calls, row.time_ms)
+        .join(query, on=row.query_id == query.id)
+        .order_by(row.interval_id, query.key)
         .tuples()
     )
 
 
 def count_statements(monkeypatch: pytest.MonkeyPatch, kind: str) -> list[str]:
-    """A list that grows by one for every statement sent to the store; a bulk statement counts once."""
+    """A list that grows by one for every statement sent to the store but BEGIN; a bulk statement counts once."""
     sent: list[str] = []
 
     def watch(owner: Any, name: str) -> None:
         real = getattr(owner, name)
 
         def counted(*args: Any, **kwargs: Any) -> Any:
-            sent.append(f"{name} {args[1] if len(args) > 1 else args[0]!s:.60}")
+            statement = f"{args[1] if len(args) > 1 else args[0]!s:.60}"
+            if statement != "BEGIN":
+                sent.append(f"{name} {statement}")
             return real(*args, **kwargs)
 
         monkeypatch.setattr(owner, name, counted)
@@ -48,6 +51,7 @@ def count_statements(monkeypatch: pytest.MonkeyPatch, kind: str) -> list[str]:
         watch(peewee.Database, "execute_sql")
         watch(bulk, "insert")
         watch(bulk, "update")
+        watch(bulk, "upsert")
     return sent
 
 
@@ -92,23 +96,79 @@ def test_a_reset_is_an_event_and_never_negative(store: Store, connection: str) -
     assert store.run(statistics)[1:] == [(again.interval_id, "b", 9, 9.0)]
 
 
+def test_what_leaves_the_server_and_returns_is_the_same_statement(store: Store, connection: str) -> None:
+    con, server = connection, Watched()
+    for n in range(600):
+        server.run(f"q{n:03}")
+    store.run(snapshots.write, con, server.snapshot())
+
+    def kept() -> tuple[list[int], list[int], dict[str, int]]:
+        """Sizes of blocks, ids in them, and ids of statements that are not on the server."""
+        blocks = [Block.from_texts(row.number, row.statements, row.counters) for row in models.Baseline.select()]
+        query = models.Query
+        gone = {row.key: row.id for row in query.select().where(query.gone_at.is_null(False))}
+        known = {row.id: row.key for row in query.select()}
+        assert all(known[i] == key for block in blocks for i, key in zip(block.ids, block.keys, strict=True))
+        return sorted(map(len, blocks)), sorted(i for block in blocks for i in block.ids), gone
+
+    sizes, ids, gone = store.run(kept)
+    assert (sizes, len(set(ids)), gone) == ([88, 256, 256], 600, {})
+    assert server.statements is not None
+    away = {key: server.statements.pop(key) for key in list(server.statements)[100:400]}
+    store.run(snapshots.write, con, server.run("q000", 2).snapshot())
+    sizes, left, gone = store.run(kept)
+    assert (sum(sizes), gone.keys()) == (300, away.keys())
+    assert sorted([*left, *gone.values()]) == ids
+    server.statements |= away
+    for n in range(50):
+        server.run(f"new{n}")
+    written = store.run(snapshots.write, con, server.run("q100", 4).snapshot())
+    assert (written.new_statements, written.active) == (50, 350), "what began anew counts whole"
+    sizes, now, gone = store.run(kept)
+    assert (sum(sizes), len(sizes), gone) == (650, 3, {}) and set(ids) < set(now)
+    assert (written.interval_id, "q100", 5, 5.0) in store.run(statistics)
+    server.statements = {}
+    store.run(snapshots.write, con, server.snapshot())
+    sizes, now, gone = store.run(kept)
+    assert (sizes, now, len(gone)) == ([], [], 650)
+
+
+def test_extremes_and_when_it_was_last_seen_follow_the_statement(store: Store, connection: str) -> None:
+    con, server = connection, Watched()
+    store.run(snapshots.write, con, server.run("a", 1, 5.0).run("b", 1, 5.0).snapshot())
+    store.run(snapshots.write, con, server.run("a", 1, 2.0).snapshot())
+    store.run(snapshots.write, con, server.run("b", 1, 5.0).snapshot())
+
+    def seen() -> dict[str, tuple[Any, ...]]:
+        rows = models.Query.select()
+        return {row.key: (row.min_time_ms, row.max_time_ms, row.first_seen_at, row.last_seen_at) for row in rows}
+
+    first, at = START + MINUTE, START + 2 * MINUTE
+    assert store.run(seen) == {"a": (2.0, 5.0, first, at), "b": (5.0, 5.0, first, at + MINUTE)}
+    # Another server: nothing is counted, but what ran there was seen.
+    server.epoch = replace(server.epoch, system_identifier="7002")
+    written = store.run(snapshots.write, con, server.run("a", 1, 9.0).snapshot())
+    assert written.active == 0
+    assert store.run(seen)["a"] == (2.0, 9.0, first, at + 2 * MINUTE)
+
+
 def test_texts_are_kept_and_asked_for_once(store: Store, connection: str) -> None:
     con, server = connection, Watched()
     server.run("a").run("b").run("c")
     keys = list(server.statements or {})
-    assert store.run(snapshots.unread_texts, con, keys) == keys
+    assert store.run(snapshots_statements.unread_texts, con, keys) == keys
     found = [
         text("a", "SELECT 1", fingerprint="f1"),
         text("b", None, state="forbidden"),
         text("c", "VACUUM", internal=True),
     ]
     store.run(snapshots.write, con, server.snapshot(), [replace(found[1], text=None), found[0]])
-    assert store.run(snapshots.unread_texts, con, ["a", "b", "c", "d"]) == ["b", "c", "d"]
+    assert store.run(snapshots_statements.unread_texts, con, ["a", "b", "c", "d"]) == ["b", "c", "d"]
     # b is active and c idle when their texts come
     store.run(
         snapshots.write, con, server.run("b").snapshot(), [replace(found[1], text="SELECT 2", state="ok"), found[2]]
     )
-    assert store.run(snapshots.unread_texts, con, ["a", "b", "c"]) == []
+    assert store.run(snapshots_statements.unread_texts, con, ["a", "b", "c"]) == []
     rows = store.run(
         lambda: {
             row.query.key: (row.text, row.query.text_state, row.query.internal, row.query.db_user)

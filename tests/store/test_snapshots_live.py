@@ -16,7 +16,7 @@ import pytest
 from meshag_tui.engines.base import Limits
 from meshag_tui.engines.postgres.session import connect
 from meshag_tui.settings import Settings
-from meshag_tui.store import connections, history, models, snapshots
+from meshag_tui.store import connections, history, models, snapshots, snapshots_statements
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import Target, Window
@@ -43,7 +43,7 @@ class Sync:
             snapshot = await session.collect()
             assert snapshot.statements is not None
             keys = [row[0] for row in snapshot.statements.rows]
-            texts = await session.texts(self.store.run(snapshots.unread_texts, self.connection, keys))
+            texts = await session.texts(self.store.run(snapshots_statements.unread_texts, self.connection, keys))
         return self.store.run(snapshots.write, self.connection, snapshot, texts)
 
     @property

@@ -111,7 +111,7 @@ class Query(Record):
     max_time_ms = DoubleField(null=True)
     first_seen_at = BigIntegerField()
     last_seen_at = BigIntegerField()
-    baseline = TextField()
+    gone_at = BigIntegerField(null=True)
 
     class Meta:
         indexes = ((("connection", "key"), True),)
@@ -122,9 +122,19 @@ class QueryText(Record):
     text = TextField()
 
 
+class Baseline(Record):
+    connection = ForeignKeyField(Connection, on_delete="CASCADE", index=False)
+    number = IntegerField()
+    statements = TextField()
+    counters = TextField()
+
+    class Meta:
+        primary_key = CompositeKey("connection", "number")
+
+
 class QueryStatistics(Record):
-    interval = ForeignKeyField(Interval, on_delete="CASCADE", index=False)
-    query = ForeignKeyField(Query, on_delete="CASCADE", index=True)
+    interval_id = BigIntegerField()
+    query_id = IntegerField()
     calls = BigIntegerField()
     time_ms = DoubleField()
     rows = BigIntegerField(null=True)
@@ -143,7 +153,7 @@ class QueryStatistics(Record):
     sort_merge_passes = BigIntegerField(null=True)
 
     class Meta:
-        primary_key = CompositeKey("interval", "query")
+        primary_key = CompositeKey("interval_id", "query_id")
 
 
 class Digest(Record):
@@ -157,8 +167,8 @@ class Digest(Record):
 
 
 class QueryDigest(Record):
-    digest = ForeignKeyField(Digest, on_delete="CASCADE", index=False)
-    query = ForeignKeyField(Query, on_delete="CASCADE", index=True)
+    digest_id = BigIntegerField()
+    query_id = IntegerField()
     calls = BigIntegerField()
     time_ms = DoubleField()
     rows = BigIntegerField(null=True)
@@ -175,7 +185,7 @@ class QueryDigest(Record):
     sort_merge_passes = BigIntegerField(null=True)
 
     class Meta:
-        primary_key = CompositeKey("digest", "query")
+        primary_key = CompositeKey("digest_id", "query_id")
 
 
 class Plan(Record):
@@ -386,6 +396,7 @@ TABLES: tuple[type[Record], ...] = (
     Interval,
     Query,
     QueryText,
+    Baseline,
     QueryStatistics,
     Digest,
     QueryDigest,

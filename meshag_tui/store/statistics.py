@@ -1,0 +1,27 @@
+"""Rows of statistics by interval and by digest: they hang on no key of the database, so they end here and nowhere else.
+
+A sync writes a row for each statement that ran. Looking up twice for each what it belongs to, and keeping a second
+index of them all, would cost more than the rows: what is written comes from one transaction that made both ends, and
+what an interval, a digest or a connection leaves behind goes with it. A statement itself ends (`retention.prune`) when
+no interval is left that it can have run in.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from meshag_tui.store import models
+
+
+def forget_intervals(where: Any) -> int:
+    """Delete the intervals a condition holds for, with what was counted in them; how many there were."""
+    chosen = models.Interval.select(models.Interval.id).where(where)
+    models.QueryStatistics.delete().where(models.QueryStatistics.interval_id.in_(chosen)).execute()
+    return int(models.Interval.delete().where(where).execute())
+
+
+def forget_digests(where: Any) -> int:
+    """The same for digests."""
+    chosen = models.Digest.select(models.Digest.id).where(where)
+    models.QueryDigest.delete().where(models.QueryDigest.digest_id.in_(chosen)).execute()
+    return int(models.Digest.delete().where(where).execute())
