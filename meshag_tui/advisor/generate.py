@@ -75,7 +75,7 @@ TABLE_RULES = frozenset(
         *("transaction-wraparound", "foreign-key-type"),
     }
 )
-SESSION_RULES = frozenset({"idle-in-transaction", "connection-saturation"})
+SESSION_RULES = frozenset({"idle-in-transaction", "connection-saturation", "oversized-pool"})
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,9 @@ DEAD_SHARE = 0.30
 SEQUENCE_SHARE = 0.75
 IDLE_TRANSACTION_MS = 5 * 60_000
 SATURATED = 0.80
+FEW_SAMPLES, WATCHED_MS = 30, 6 * 3_600_000
+"""Syncs, and the time they must span, before anything is said of how large pools are."""
+MANY_IDLE, IDLE_SHARE = 30, 0.25
 _RECALCULATES = "stats_auto_recalc"
 _STORED = ("table", "partition", "materialized view")
 
@@ -222,6 +225,7 @@ def sequences(catalog: Catalog) -> Iterator[Suggestion]:
 
 def sessions(catalog: Catalog) -> Iterator[Suggestion]:
     """Transactions left open, and connections that are running out."""
+    yield from _large_pools(catalog)
     state, words = catalog.sessions, words_for(catalog.facts.engine)
     if state is None:
         return
@@ -248,6 +252,27 @@ def sessions(catalog: Catalog) -> Iterator[Suggestion]:
             words.remedies["connection-saturation"],
             [f"{name}: {number}" for name, number in sorted(state.by_state.items())],
         )
+
+
+def _large_pools(catalog: Catalog) -> Iterator[Suggestion]:
+    """Connections that are kept and never needed, by what syncs over hours have found."""
+    seen, state = catalog.busiest, catalog.sessions
+    if seen is None or state is None or seen.samples < FEW_SAMPLES or seen.span_ms < WATCHED_MS:
+        return
+    most = state.max_connections - state.reserved
+    if seen.idle < max(MANY_IDLE, IDLE_SHARE * most, 5 * seen.working):
+        return
+    wanted = max(2 * seen.working, seen.working + 5)
+    yield _connections(
+        "oversized-pool",
+        SuggestionPriority.LOW,
+        f"At least {seen.idle} connections idle all the time: pools are larger than the work",
+        f"In {count(seen.samples)} looks over {duration(seen.span_ms)} never more than {seen.working} sessions worked "
+        f"at once, and never fewer than {seen.idle} idled. Each costs memory on the server, and when all wake at once "
+        f"they queue on locks and processors. Pools of about {wanted} in all would have been enough; a pooler in front "
+        "shares them between applications. (A burst between two looks is not seen: leave room for those you know of.)",
+        [f"most at work: {seen.working}", f"fewest idle: {seen.idle}", f"max_connections: {state.max_connections}"],
+    )
 
 
 def _connections(rule: str, priority: SuggestionPriority, title: str, text: str, facts: list[str]) -> Suggestion:

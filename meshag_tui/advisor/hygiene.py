@@ -146,7 +146,11 @@ def _unused(catalog: Catalog, around: Around, settled: Collection[str], days: fl
                 title=f"Drop {index.name} on {index.table}: unused for {observed:.0f} days",
                 text=f"{index.name} has not been used once in {observed:.0f} days of unbroken observation. It takes "
                 f"{size(index.size_bytes)} and is kept up to date by every write to {index.table}.",
-                facts=[f"0 {uses} seen in {observed:.1f} days", f"{index.definition}"],
+                facts=[
+                    f"0 {uses} seen in {observed:.1f} days",
+                    *(f"nor on the standby {standby.name}" for standby in catalog.standbys),
+                    index.definition,
+                ],
                 confidence=0.8,
                 watched={"observed_days": round(observed, 1), "asked_days": days},
             )

@@ -16,6 +16,7 @@ from meshag_tui.text import count
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, IndexRow, Loss
+    from meshag_tui.store.history_objects import Standby
 
 DAY_MS = 86_400_000
 _REVIEWED_METHODS = frozenset({"brin", "gist", "spgist", "fulltext", "spatial", "rtree"})
@@ -46,6 +47,7 @@ class Around:
 
     def __init__(self, catalog: Catalog) -> None:
         self.facts = catalog.facts
+        self.standbys = catalog.standbys
         self.words = words_for(catalog.facts.engine)
         self.tables = {(row.stats.schema, row.stats.name): row for row in catalog.tables}
         self.foreign_keys: dict[tuple[str, str], list[ForeignKey]] | None = None
@@ -125,8 +127,11 @@ def _usage_refusals(index: IndexRow, around: Around, days: float) -> Iterator[st
     stats, now = index.stats, around.facts.observed_at
     if around.facts.in_recovery:
         yield "this server is a standby: the primary may use it"
-    if around.facts.replicas:
-        yield f"unknown replicas: {around.facts.replicas} in {around.words.replicas}, 0 monitored"
+    if around.facts.replicas > len(around.standbys):
+        unknown = f"unknown replicas: {around.facts.replicas} in {around.words.replicas}"
+        yield f"{unknown}, {len(around.standbys)} monitored"
+    for standby in around.standbys:
+        yield from _used_on(standby, index, now, days)
     if stats.scans is None:
         yield "its use is not counted"
     if index.last_used_at is not None:
@@ -139,6 +144,22 @@ def _usage_refusals(index: IndexRow, around: Around, days: float) -> Iterator[st
         yield "its table has hardly been used while we watched"
     if observed_days(index, now) < days:
         yield f"{TOO_YOUNG} for {observed_days(index, now):.0f} of {days:.0f} days"
+
+
+def _used_on(standby: Standby, index: IndexRow, now: int, days: float) -> Iterator[str]:
+    """What is known, and not known, of the use of an index on one standby."""
+    found = standby.indexes.get(index.stats.key)
+    if found is None:
+        yield f"the standby {standby.name} has not shown it yet"
+    elif found.last_used_at is not None:
+        yield f"we have seen it used on the standby {standby.name}"
+    elif found.stats.scans and observed_days(found, standby.observed_at) < 2 * days:
+        yield f"it was used {count(found.stats.scans)} times on the standby {standby.name} before we watched"
+    elif now - standby.observed_at > DAY_MS:
+        yield f"the standby {standby.name} was last seen {(now - standby.observed_at) / DAY_MS:.0f} days ago"
+    elif observed_days(found, standby.observed_at) < days:
+        seen = observed_days(found, standby.observed_at)
+        yield f"the standby {standby.name} was watched for {seen:.0f} of {days:.0f} days"
 
 
 def observed_days(index: IndexRow, now: int) -> float:

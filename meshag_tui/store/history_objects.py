@@ -30,6 +30,8 @@ from meshag_tui.store.snapshots_objects import sequences_key
 from meshag_tui.types import MeshagError, Window
 
 T = TypeVar("T")
+_MOST_SAMPLES = 600
+"""Syncs whose sessions are looked at, the newest: ten hours of one a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,25 @@ class IndexRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Busiest:
+    """Sessions as each of `samples` syncs found them: the most that worked at once, and the fewest that idled."""
+
+    samples: int
+    span_ms: int
+    working: int
+    idle: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """A standby of the same server that is monitored too: the use of the same indexes there, up to `observed_at`."""
+
+    name: str
+    observed_at: int  # epoch ms of its clock
+    indexes: Mapping[str, IndexRow]  # by key: a standby has the indexes of its primary
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What the advisor knows of a database. A part that was never read is None."""
 
@@ -83,6 +104,8 @@ class Catalog:
     schema: SchemaSnapshot | None
     window: Window  # that the figures of tables and indexes are of: all history by default
     events: tuple[Loss, ...]  # of its intervals, oldest first
+    standbys: tuple[Standby, ...] = ()
+    busiest: Busiest | None = None
 
 
 def tables(connection_id: str, window: Window) -> tuple[TableRow, ...]:
@@ -154,6 +177,8 @@ def catalog(connection_id: str, window: Window | None = None) -> Catalog:
         schema=None if structure is None else _schema(structure),
         window=within,
         events=history_windows.events(history_windows.intervals(connection_id, within)),
+        standbys=_standbys(connection_id, within),
+        busiest=_busiest(connection_id),
     )
 
 
@@ -209,6 +234,39 @@ def _sessions(connection_id: str) -> SessionStats | None:
         return None
     sessions = found[0][0]
     return _made(SessionStats, {**sessions, "idle_in_transaction": tuple(sessions["idle_in_transaction"])})
+
+
+def _busiest(connection_id: str) -> Busiest | None:
+    row = models.Interval
+    mine = (row.connection == connection_id) & (row.resolution_s == 0) & row.sessions.is_null(False)
+    found = listed(row.select(row.end_at, row.sessions).where(mine).order_by(row.end_at.desc()).limit(_MOST_SAMPLES))
+    if not found:
+        return None
+    working, idle = [], []
+    for _, sessions in found:
+        states = sessions["by_state"]
+        resting = sum(number for state, number in states.items() if state == "idle")
+        idle.append(resting)
+        working.append(sum(states.values()) - resting)
+    return Busiest(len(found), found[0][0] - found[-1][0], max(working), min(idle))
+
+
+def _standbys(connection_id: str, window: Window) -> tuple[Standby, ...]:
+    """Standbys of the same server, one for each address, on which the same database is watched."""
+    connection = models.Connection
+    columns = (connection.id, connection.name, connection.host, connection.port, connection.facts)
+    (mine,) = listed(
+        connection.select(connection.facts, connection.system_identifier).where(connection.id == connection_id)
+    )
+    if mine[1] is None or mine[0].get("engine") != "PostgreSQL":
+        return ()
+    others = (connection.system_identifier == mine[1]) & (connection.id != connection_id)
+    found: dict[tuple[str, int], Standby] = {}
+    for other, name, host, port, facts in listed(connection.select(*columns).where(others).order_by(connection.name)):
+        if facts and facts.get("in_recovery") and facts.get("database") == mine[0].get("database"):
+            rows = {row.stats.key: row for row in indexes(other, window)}
+            found.setdefault((host, port), Standby(name, facts["observed_at"], rows))
+    return tuple(found.values())
 
 
 def _observed(connection_id: str, window: Window) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from meshag_tui.advisor.health import sequences, sessions, table_health
 from meshag_tui.snapshot import SessionStats
+from meshag_tui.store.history_objects import Busiest
 from meshag_tui.types import Analyze, Vacuum
 from tests.advisor.conftest import Watch, by_rule
 from tests.rig.postgres import Database
@@ -132,6 +133,26 @@ async def test_sessions_that_hold_on(watch: Watch, pg18: Database) -> None:
     assert "82 of 97" in found["connection-saturation"].title
     calm = SessionStats(100, 3, {"active": 5}, (short,))
     assert list(sessions(replace(catalog, sessions=calm))) == []
+
+
+async def test_pools_that_are_larger_than_the_work(watch: Watch, pg18: Database) -> None:
+    shop = watch(pg18)
+    await shop.sync()
+    with pg18.connect(), pg18.connect():
+        await shop.sync()
+    catalog = shop.catalog()
+    assert catalog.busiest is not None and (catalog.busiest.samples, catalog.busiest.working) == (2, 0)
+    state = SessionStats(100, 3, {"active": 2, "idle": 48})
+    seen = replace(catalog, sessions=state, busiest=Busiest(400, 24 * 3_600_000, working=6, idle=41))
+    (one,) = sessions(seen)
+    assert one.rule == "oversized-pool" and "about 12 in all" in one.text and "never more than 6" in one.text
+    for busiest in (
+        Busiest(5, 24 * 3_600_000, working=6, idle=41),
+        Busiest(400, 600_000, working=6, idle=41),
+        Busiest(400, 24 * 3_600_000, working=20, idle=41),
+        Busiest(400, 24 * 3_600_000, working=1, idle=12),
+    ):
+        assert list(sessions(replace(seen, busiest=busiest))) == []
 
 
 async def test_small_tables_are_not_worth_a_word(watch: Watch, pg18: Database) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,9 +14,11 @@ from meshag_tui.advisor.generate import Advice
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.refusals import DAY_MS, refusals
 from meshag_tui.advisor.twins import duplicates, redundant
+from meshag_tui.store import connections, snapshots
 from meshag_tui.store.history import Catalog, IndexRow, Loss
-from meshag_tui.types import DropIndex, HideIndex
-from tests.advisor.conftest import Watch, Watched, by_rule
+from meshag_tui.store.vault import Vault
+from meshag_tui.types import DropIndex, HideIndex, Target
+from tests.advisor.conftest import Connect, Watch, Watched, by_rule
 from tests.rig.postgres import Database
 
 TRAPS = """
@@ -120,6 +126,54 @@ async def test_every_circumstance_keeps_the_unused_one_too(watch: Watch, pg18: D
     }
     for words, found in reasons.items():
         assert len(found) == 1 and words in found[0], (words, found)
+
+
+async def test_what_a_standby_does_with_an_index_counts(
+    watch: Watch, private_pg: Callable[..., Database], connect: Connect
+) -> None:
+    database = private_pg(18, durable=True)
+    shop = await trapped(watch, database)
+    database.execute("CHECKPOINT")
+    data = database.server.root / "data"
+    database.server.stop()
+    signal = data / "standby.signal"
+    signal.touch()
+    os.chown(signal, data.stat().st_uid, data.stat().st_gid)
+    database.server.start()
+    vault = Vault.open(shop.settings, {})
+    other = shop.store.run(connections.add, "reports", Target.from_url(database.url), vault).id
+
+    async def sync_standby() -> None:
+        async with connect(database) as session:
+            snapshot = await session.collect()
+        shop.store.run(snapshots.write, other, snapshot, ())
+        shop.store.run(connections.synced, other, snapshot.facts, snapshot.warnings)
+
+    def says(**changes: Any) -> tuple[str, ...]:
+        catalog = aged(shop.catalog(), 40)
+        now = catalog.facts.observed_at
+        standbys = tuple(
+            replace(
+                each,
+                observed_at=now,
+                indexes={key: replace(found, observed_since=now - 40 * DAY_MS) for key, found in each.indexes.items()},
+            )
+            for each in catalog.standbys
+        )
+        standbys = tuple(replace(each, **changes) for each in standbys)
+        catalog = replace(catalog, facts=replace(catalog.facts, replicas=1), standbys=standbys)
+        return refusals(row(catalog, "really_unused"), catalog)
+
+    assert [*says()] == ["unknown replicas: 1 in pg_stat_replication, 0 monitored"]
+    await sync_standby()
+    assert says() == (), "unused on both"
+    assert says(indexes={}) == ("the standby reports has not shown it yet",)
+    with database.connect() as connection:
+        connection.execute("SET enable_seqscan = off")
+        connection.execute("SELECT count(*) FROM t WHERE b = 5 AND a = 5")
+    await asyncio.sleep(0.1)
+    await sync_standby()
+    assert says() == ("we have seen it used on the standby reports",)
 
 
 async def test_watching_is_said_before_dropping_is_proposed(watch: Watch, pg18: Database) -> None:
