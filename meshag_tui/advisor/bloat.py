@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.by_hand import qualified
 from meshag_tui.advisor.statistics import Relation, Tables, TableView, tables_of
 from meshag_tui.engines.base import ColumnStatistics, EngineError, Session
-from meshag_tui.snapshot import IndexStats
+from meshag_tui.snapshot import IndexStats, TableStats
 from meshag_tui.text import count, percent, size
 from meshag_tui.types import (
     EvidenceKind,
@@ -37,6 +37,8 @@ LOOSE = 2.5
 """The same of a table, whose rows are reckoned less exactly."""
 ERROR = 0.25
 """Most by which the reckoned size of fresh indexes and tables was off, either way, where tests compared them."""
+OUTDATED = 0.2
+"""Share of a table's rows that changed since its last ANALYZE from which its statistics say nothing of its size."""
 LEAST_BYTES = 1024**2
 LARGE_BYTES = 64 * 1024**2
 LARGE_SHARE = 0.02
@@ -117,11 +119,18 @@ def fresh_table_bytes(view: TableView, block_size: int) -> float | None:
     return math.ceil(view.stats.rows_estimate / a_page) * block_size
 
 
+def _outdated(stats: TableStats) -> bool:
+    """Whether the counts are of another time than the sizes."""
+    known = max(stats.rows_estimate, 0.0)
+    changed = max(stats.modified_since_analyze or 0, abs((stats.live_rows or 0) - known))
+    return changed > OUTDATED * known
+
+
 def _indexes(catalog: Catalog, tables: Tables, least: float) -> Iterator[Suggestion]:
     facts = catalog.facts
     for index in (row.stats for row in catalog.indexes):
         view, real = tables.views.get((index.schema, index.table)), index.size_bytes or 0
-        if view is None or real < least or not (index.valid and index.ready):
+        if view is None or real < least or not (index.valid and index.ready) or _outdated(view.stats):
             continue
         fresh = fresh_index_bytes(index, view)
         if fresh is None or real < BLOATED * fresh or real - fresh < least:
@@ -159,7 +168,7 @@ def _tables(catalog: Catalog, tables: Tables, least: float) -> Iterator[Suggesti
         stats, view = row.stats, tables.views.get((row.stats.schema, row.stats.name))
         real = stats.pages * facts.block_size
         dead = (stats.dead_rows or 0) / max((stats.dead_rows or 0) + (stats.live_rows or 0), 1)
-        if view is None or stats.kind not in ("table", "partition") or real < least or dead > 0.1:
+        if view is None or stats.kind not in ("table", "partition") or real < least or dead > 0.1 or _outdated(stats):
             continue  # dead rows are another matter: VACUUM first
         fresh = fresh_table_bytes(replace(view, parts=()), facts.block_size)
         if fresh is None or real < LOOSE * fresh or real - fresh < least:

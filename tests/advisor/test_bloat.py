@@ -55,12 +55,15 @@ async def test_what_deletes_left_is_found_and_what_only_looks_so_is_not(watch: W
         "CREATE INDEX calm_token ON calm (token)",  # filled in random order, as uuids are
         "INSERT INTO calm SELECT g, md5(g::text)::uuid FROM generate_series(1, 60000) g",
         "DELETE FROM queue WHERE id % 10 > 0",
+        "CREATE TABLE grown (id int PRIMARY KEY) WITH (autovacuum_enabled = off)",
+        "INSERT INTO grown SELECT generate_series(1, 1000)",
     )
     for _ in range(100):  # a transaction of a background process may still see the old rows
         pg.execute("VACUUM ANALYZE")
         if pg.fetch("SELECT n_dead_tup = 0 FROM pg_stat_user_tables WHERE relname = 'queue'")[0][0]:
             break
         await asyncio.sleep(0.1)
+    pg.execute("INSERT INTO grown SELECT generate_series(1001, 90000)")  # which no ANALYZE has seen
     shop = watch(pg)
     await shop.work("SELECT line FROM log WHERE id = 7", times=2)
     advice = await shop.advice()
