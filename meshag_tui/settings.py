@@ -12,9 +12,9 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
-from meshag_tui.types import Secret, UsageError
+from meshag_tui.types import Secret, UsageError, WhatIfChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class AdviceSettings:
     storage_budget_bytes: int | None = None  # disk that all new indexes may take; unset: few and plain ones only
     time_limit_s: float = 10.0  # after this the best indexes found so far are proposed
     planner_calls: int = 1_000  # and after the planner was asked this often
+    what_if: WhatIfChoice = "auto"  # what prices an index that does not exist: auto, hypopg, sandbox, off
     every_s: int = 3_600  # how often rules look for improvements by themselves, no model asked; 0: only when asked to
 
 
@@ -113,6 +114,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "llm": LlmSettings,
     "ui": UiSettings,
 }
+_CHOICES: Mapping[tuple[str, str], tuple[str, ...]] = {("advice", "what_if"): get_args(WhatIfChoice)}
 
 
 def load(
@@ -207,5 +209,8 @@ def _section(config: Path, name: str, kind: type[Any], given: Any) -> Any:
         fits = isinstance(value, dict) if isinstance(default, Mapping) else isinstance(value, expected)
         if not fits or (isinstance(value, bool) and expected is not bool):
             raise UsageError(f"{config}: {key} in [{name}] must be a {expected.__name__}")
+        choices = _CHOICES.get((name, key))
+        if choices is not None and value not in choices:
+            raise UsageError(f"{config}: {key} in [{name}] must be one of {', '.join(choices)}")
         values[key] = value
     return kind(**values)

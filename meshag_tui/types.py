@@ -292,6 +292,10 @@ class IndexSpec:
     name: str | None = None  # None: the engine chooses a free one
 
 
+WhatIfChoice = Literal["auto", "hypopg", "sandbox", "off"]
+"""What prices an index that does not exist; "auto": HypoPG where the database has it, else a statistics sandbox."""
+
+
 @dataclass(frozen=True, slots=True)
 class CreateIndex:
     spec: IndexSpec

@@ -23,13 +23,13 @@ from meshag_tui.advisor.judgement import judged
 from meshag_tui.advisor.missing_index import already_suggested
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
 from meshag_tui.advisor.planner import Planner
-from meshag_tui.advisor.pricing import PLANNABLE, Pricer, Statement
+from meshag_tui.advisor.pricing import Pricer, Statement
 from meshag_tui.advisor.queries import query_advice
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.search import Choice, search
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.advisor.table_care import table_care
-from meshag_tui.engines.base import EngineError, Refused, Session
+from meshag_tui.engines.base import EngineError, Refused, Session, WhatIf
 from meshag_tui.engines.words import Words
 from meshag_tui.plan import Plan
 from meshag_tui.settings import Settings
@@ -181,8 +181,8 @@ async def _missing(
     if not statements:
         return [], True
     reckoner = Reckoner(tables, catalog.facts)
+    what_if = await session.what_if(settings.advice.what_if, [one.plan for one in statements], notes)
     asking = budget.part(settings.advice.planner_calls, settings.advice.time_limit_s)
-    what_if = await session.what_if()
     pricer: Pricer = Planner(what_if, tables, asking, reckoner) if what_if is not None else reckoner
 
     def more(statement: Statement, plan: Plan) -> Iterable[Candidate]:
@@ -196,8 +196,8 @@ async def _missing(
         tables,
         total_ms=sum(one.query.total_time_ms for one in examined),
         span_ms=window.span_ms if window is not None else None,
-        method=what_if.method if what_if is not None else None,
-        why_unchecked=lambda choice: _why_unchecked(choice, what_if is not None, session.words),
+        what_if=what_if,
+        why_unchecked=lambda choice: _why_unchecked(choice, what_if, pricer, session.words),
     )
     return made, found.complete
 
@@ -239,10 +239,14 @@ def _ordered_by(
     return found
 
 
-def _why_unchecked(choice: Choice, can_plan: bool, words: Words) -> str:
-    if not can_plan:
+def _why_unchecked(choice: Choice, what_if: WhatIf | None, pricer: Pricer, words: Words) -> str:
+    if what_if is None:
         return f"{words.no_what_if}."
-    if any(spec.method not in PLANNABLE for spec in choice.candidate.specs):
+    unplanned = pricer.unplanned if isinstance(pricer, Planner) else {}
+    for one in choice.serves:
+        if one.statement.query.id in unplanned:
+            return f"{unplanned[one.statement.query.id]}."
+    if any(spec.method not in what_if.methods for spec in choice.candidate.specs):
         return "hypothetical indexes cannot be of this method."
     return "its sample values find more rows than calls really do, so this rests on the rows they returned."
 

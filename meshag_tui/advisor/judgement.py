@@ -95,7 +95,9 @@ def _judged(made: Suggestion, about: Sequence[Examined], window: Window | None, 
 
 
 def _ground(made: Suggestion) -> str:
-    method = made.evidence.get("method")
+    method, planner = made.evidence.get("method"), made.evidence.get("planner")
+    if method == "sandbox":
+        return f"a planner with the server's statistics priced it ({planner})"
     return _GROUNDS[made.evidence_kind] + (f" ({method})" if isinstance(method, str) else "")
 
 

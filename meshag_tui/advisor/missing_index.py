@@ -11,6 +11,7 @@ from meshag_tui.advisor.indexes import serves
 from meshag_tui.advisor.pricing import Pricer
 from meshag_tui.advisor.search import Choice, Search, Serves
 from meshag_tui.advisor.statistics import Tables
+from meshag_tui.engines.base import WhatIf
 from meshag_tui.snapshot import IndexStats
 from meshag_tui.text import count, duration, percent, size
 from meshag_tui.types import (
@@ -36,7 +37,7 @@ def suggestions(
     *,
     total_ms: float,
     span_ms: float | None,
-    method: str | None,
+    what_if: WhatIf | None,
     why_unchecked: Callable[[Choice], str],
 ) -> list[Suggestion]:
     """The choices as suggestions, one for each index.
@@ -44,13 +45,13 @@ def suggestions(
     Args:
         total_ms: time of the whole workload in the window.
         span_ms: length of the window; None leaves the gain per day out.
-        method: what answered for planned figures ("hypopg").
+        what_if: what answered for planned figures.
         why_unchecked: what is said of a choice nobody has checked.
     """
     made = []
     for choice in found.choices:
         for spec in choice.candidate.specs:
-            one = _suggestion(choice, spec, pricer, tables, total_ms, span_ms, method, why_unchecked)
+            one = _suggestion(choice, spec, pricer, tables, total_ms, span_ms, what_if, why_unchecked)
             facts = [*one.evidence["facts"], _how_found(found)]
             made.append(replace(one, evidence={**one.evidence, "facts": facts, "search": _search(found)}))
     return made
@@ -86,7 +87,7 @@ def _suggestion(
     tables: Tables,
     total_ms: float,
     span_ms: float | None,
-    method: str | None,
+    what_if: WhatIf | None,
     why_unchecked: Callable[[Choice], str],
 ) -> Suggestion:
     served = sorted(choice.serves, key=lambda one: (-one.saved_ms, one.statement.query.id))
@@ -124,9 +125,14 @@ def _suggestion(
         text.append(f"Not checked by the planner: {why_unchecked(choice)}")
     facts = [_fact(one, planned) for one in served[:8]]
     facts.append(f"estimated size {size(bytes_)}")
+    asked = what_if if planned else None
+    if asked is not None:
+        facts.append(f"planned by {asked.label}" + "".join(f"; {one}" for one in asked.differs))
     evidence: dict[str, Any] = {
         "kind": choice.evidence.value,
-        "method": method if planned else None,
+        "method": asked.method if asked is not None else None,
+        "planner": asked.label if asked is not None else None,
+        "differs": list(asked.differs) if asked is not None else [],
         "checked": planned,
         "facts": facts,
         "size_bytes": bytes_,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.pricing import PLANNABLE, Price, Statement
+from meshag_tui.advisor.pricing import Price, Statement
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines.base import EngineError, WhatIf
@@ -22,6 +22,7 @@ class Planner:
         self._reckoner = reckoner
         self._known: dict[tuple[int, frozenset[IndexSpec]], Price] = {}
         self.refused: dict[IndexSpec, str] = {}
+        self.unplanned: dict[int, str] = {}  # statements that cannot be planned at all, by id, and why
         self.calls = 0
 
     def size(self, spec: IndexSpec) -> int:
@@ -32,13 +33,20 @@ class Planner:
 
         Raises:
             OutOfBudget: no call is left.
-            EngineError: the server failed; nothing is known of this statement.
+            EngineError: the server failed; nothing is known of this statement. One it cannot plan is reckoned.
         """
-        if statement.misjudged(self._tables):
+        if statement.query.id in self.unplanned or statement.misjudged(self._tables):
             return await self._reckoner.price(statement, specs)
         refused = {spec for spec in specs if spec in self.refused}
-        beyond = {spec for spec in specs if spec.method not in PLANNABLE}
-        planned = await self._ask(statement, frozenset(specs - refused - beyond))
+        beyond = {spec for spec in specs if spec.method not in self._what_if.methods}
+        asked = frozenset(specs - refused - beyond)
+        try:
+            planned = await self._ask(statement, asked)
+        except EngineError as error:
+            if error.transient or asked:
+                raise
+            self.unplanned[statement.query.id] = str(error)
+            return await self._reckoner.price(statement, specs)
         if not beyond:
             return planned
         reckoned = await self._reckoner.price(statement, frozenset(beyond))

@@ -22,9 +22,6 @@ _HANDS_UP_ALL = frozenset(
     {"Sort", "Incremental Sort", "Gather", "Gather Merge", "Result", "ModifyTable", "Bitmap Index Scan", "BitmapOr"}
 )
 
-PLANNABLE = frozenset({"btree", "brin", "hash"})
-"""Methods hypothetical indexes may have; the rest is reckoned."""
-
 
 @dataclass(frozen=True, eq=False)
 class Statement:

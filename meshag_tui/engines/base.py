@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 from meshag_tui.engines.words import Words
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
-from meshag_tui.types import Change, EvidenceKind, Finding, IndexSpec, MeshagError, Target
+from meshag_tui.types import Change, EvidenceKind, Finding, IndexSpec, MeshagError, Target, WhatIfChoice
 
 
 class EngineError(MeshagError):
@@ -102,11 +102,19 @@ class WhatIfPlan:
 
 
 class WhatIf(Protocol):
-    """Prices a statement as if indexes existed. Nothing is created on the server."""
+    """Prices a statement as if indexes existed. Nothing is created on the server that is watched.
+
+    There are three ways: HypoPG on the server itself; a statistics sandbox, an empty server of our own with the same
+    schema and statistics; and, to come, a copy with data, where an index is made and its use *measured*.
+    """
 
     method: str  # "hypopg", "sandbox"
+    label: str  # for people: what planned, and the version of its planner
+    differs: tuple[str, ...]  # what is not as on the server that is watched, in a few words each
+    methods: frozenset[str]  # of indexes that can be planned with
     evidence: EvidenceKind
     calls: int  # planner calls so far
+    seconds: float  # spent in `plan` so far
 
     async def plan(
         self,
@@ -166,8 +174,17 @@ class Session(Protocol):
             Refused: the text is not exactly one SELECT, INSERT, UPDATE, DELETE or MERGE.
         """
 
-    async def what_if(self) -> WhatIf | None:
-        """A planner that takes hypothetical indexes, or None where the server has none."""
+    async def what_if(
+        self, choice: WhatIfChoice = "auto", plans: Sequence[Plan] = (), notes: list[str] | None = None
+    ) -> WhatIf | None:
+        """A planner that takes indexes that do not exist, or None where there is none; it ends with the session.
+
+        Args:
+            choice: which one; "auto" takes the first that can be had.
+            plans: present plans of the statements it will be asked for: a sandbox has what these read, and without
+                any the whole database.
+            notes: is given a line where one could not be had and that is not plain from the doctor.
+        """
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]: ...
 

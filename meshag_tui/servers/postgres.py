@@ -79,12 +79,14 @@ class EmbeddedPostgres:
         tcp: bool = False,
         superuser: str = "app",
         durable: bool = False,
+        checksums: bool = True,
         base: Path | None = None,
     ) -> None:
         """Prepare (not yet start) a server.
 
         `settings` are added to the command line and win over ours; `preload` is shared_preload_libraries; `tcp` adds
-        a free port of 127.0.0.1; `durable` keeps fsync on; `base` is where the run folder goes (default: temporary).
+        a free port of 127.0.0.1; `durable` keeps fsync on; `checksums=False` (PostgreSQL 18) lets pages be written
+        beside the server; `base` is where the run folder goes (default: temporary).
         """
         self._bindir = bindir or wheel_bindir()
         if not (self._bindir / "postgres").exists():
@@ -93,6 +95,7 @@ class EmbeddedPostgres:
         self._preload = tuple(preload)
         self._tcp = tcp
         self._durable = durable
+        self._checksums = checksums
         self._base = base
         self._run: RunDirectory | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -190,6 +193,17 @@ class EmbeddedPostgres:
         secret = quote(password if password is not None else self.password, safe="")
         return f"postgresql://{who}:{secret}@127.0.0.1:{self.port}/{quote(database, safe='')}"
 
+    @property
+    def data(self) -> Path:
+        """Folder of the cluster."""
+        return self.root / DATA
+
+    def give_to_server(self, path: Path) -> None:
+        """Have the account that the server runs as own this file or folder."""
+        if os.geteuid() == 0:
+            account = unprivileged()
+            os.chown(path, account.pw_uid, account.pw_gid)
+
     # ------------------------------------------------------------------ how
 
     def _create(self) -> None:
@@ -199,7 +213,7 @@ class EmbeddedPostgres:
         try:
             for folder in (self.root / DATA, self.socket_dir):
                 folder.mkdir(mode=0o700)
-                self._give_away(folder)
+                self.give_to_server(folder)
             log = self.root / "log"
             log.touch(mode=0o600)
             if not everybody_can_run(self._bindir / "postgres") and os.geteuid() == 0:
@@ -207,12 +221,13 @@ class EmbeddedPostgres:
             secret = self.root / "secret"
             secret.touch(mode=0o600)
             secret.write_text(self.password + "\n", encoding="ascii")
-            self._give_away(secret)
+            self.give_to_server(secret)
             command = [
                 *(str(self._bindir / "initdb"), "-D", str(self.root / DATA), "-U", self.superuser, "-E", "UTF8"),
                 *("--auth-local=trust", "--auth-host=scram-sha-256", f"--pwfile={secret}"),
                 f"--locale={'C.UTF-8' if sys.platform == 'linux' else 'C'}",
                 *([] if self._durable else ["--no-sync"]),
+                *([] if self._checksums else ["--no-data-checksums"]),
             ]
             done = subprocess.run(command, capture_output=True, timeout=120, check=False, **self._as_server())
             secret.unlink()
@@ -268,11 +283,6 @@ class EmbeddedPostgres:
         if os.geteuid() == 0:
             how |= as_account(unprivileged())
         return how
-
-    def _give_away(self, path: Path) -> None:
-        if os.geteuid() == 0:
-            account = unprivileged()
-            os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _version(bindir: Path) -> str:

@@ -47,7 +47,7 @@ class WithoutWhatIf:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
-    async def what_if(self) -> WhatIf | None:
+    async def what_if(self, *_: Any) -> WhatIf | None:
         return None
 
 

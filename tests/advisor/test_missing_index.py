@@ -47,10 +47,29 @@ async def test_without_hypothetical_indexes_it_is_said_to_be_unchecked(watch: Wa
     pg18.execute(ORDERS, "VACUUM ANALYZE")
     shop = watch(pg18)
     await shop.work("SELECT id, total FROM orders WHERE customer_id = 7")
-    (one,) = (await shop.advice()).suggestions
+    (one,) = (await shop.advice(what_if=False)).suggestions
     assert one.evidence_kind is EvidenceKind.STATED and "Not checked by the planner" in one.text
     assert one.evidence["checked"] is False and one.confidence <= 0.5
     assert one.sql and "(customer_id)" in one.sql
+
+
+async def test_a_sandbox_checks_where_the_server_has_no_hypothetical_indexes(watch: Watch, pg18: Database) -> None:
+    pg18.execute(
+        ORDERS, "CREATE FUNCTION one() RETURNS int STABLE LANGUAGE plpgsql AS 'BEGIN RETURN 1; END'", "VACUUM ANALYZE"
+    )
+    shop = watch(pg18)
+    await shop.work(
+        "SELECT id, total FROM orders WHERE customer_id = 7",
+        "SELECT id FROM orders WHERE placed_at = '2024-01-02' AND 1 = one()",
+    )
+    advice = await shop.advice()
+    found = {one.sql: one for one in advice.suggestions if one.rule == "missing-index"}
+    (one,) = [one for sql, one in found.items() if "(customer_id)" in str(sql)]
+    assert one.evidence_kind is EvidenceKind.PLANNED and one.evidence["method"] == "sandbox"
+    assert "statistics sandbox, PostgreSQL 18" in one.evidence["planner"]
+    assert one.evidence["cost_after"] < one.evidence["cost_before"] / 5
+    (other,) = [one for sql, one in found.items() if "(placed_at)" in str(sql)]
+    assert other.evidence_kind is EvidenceKind.STATED and "function one() does not exist" in other.text
 
 
 CASES = {

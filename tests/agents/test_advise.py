@@ -16,7 +16,7 @@ import pytest
 from meshag_tui.agents import advise
 from meshag_tui.agents.provider import LlmError
 from meshag_tui.engines import engine_for
-from meshag_tui.settings import LlmSettings, Settings
+from meshag_tui.settings import AdviceSettings, LlmSettings, Settings
 from meshag_tui.types import DbType, EvidenceKind, Secret
 from tests.advisor.conftest import Watch, Watched
 from tests.rig.llm import FakeLlm, Reply
@@ -209,10 +209,11 @@ async def test_a_good_proposal_becomes_a_checked_suggestion(watch: Watch, pg15: 
 
 async def test_without_a_planner_it_stays_unchecked_and_ranks_last(watch: Watch, pg18: Database) -> None:
     shop = await worked(watch, pg18)
-    (one,) = (await judged(shop, proposal())).suggestions
+    alone = Settings(home=Path("unused"), store_url="", advice=AdviceSettings(what_if="off"))
+    (one,) = (await judged(shop, proposal(), settings=alone)).suggestions
     assert one.evidence_kind is EvidenceKind.STATED and one.priority == "LOW" and one.confidence < 0.5
     assert "Nobody has checked" in one.text
-    rules = (await shop.advice()).suggestions
+    rules = (await shop.advice(what_if=False)).suggestions
     assert all(other.confidence > one.confidence for other in rules if other.rule == "missing-index")
 
 

@@ -16,7 +16,7 @@ from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.engines.mysql.words import words_of
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
-from meshag_tui.types import Change, Finding, Target
+from meshag_tui.types import Change, Finding, Target, WhatIfChoice
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.explain import Planning
@@ -150,7 +150,9 @@ class MysqlSession:
     ) -> Plan:
         return await self.planning.explain(statement, mode, search_path or database)
 
-    async def what_if(self) -> WhatIf | None:
+    async def what_if(
+        self, choice: WhatIfChoice = "auto", plans: Sequence[Plan] = (), notes: list[str] | None = None
+    ) -> WhatIf | None:
         """None: neither flavour can price an index that is not made."""
         return None
 

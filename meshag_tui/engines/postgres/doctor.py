@@ -11,6 +11,8 @@ from meshag_tui.engines.postgres import statements
 from meshag_tui.engines.postgres.capabilities import readable, statements_finding, unseen_finding
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.remedies import EXTENSION, hypopg_step, preload_step, setting_step
+from meshag_tui.engines.postgres.sandbox import missing_programs
+from meshag_tui.engines.postgres.sandbox.files import PAGE as SANDBOX_PAGE
 from meshag_tui.engines.postgres.setup import setup_sql
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.texts import texts_readable
@@ -312,3 +314,24 @@ def _what_if(seen: _Examination) -> Iterator[Finding]:
             else "It is not installed on the server",
             hypopg_step(server, "hypopg" in seen.available),
         )
+        yield _sandbox(server)
+
+
+def _sandbox(server: Server) -> Finding:
+    """What prices indexes where HypoPG is not."""
+    why = missing_programs()
+    if why is None and server.facts.block_size != SANDBOX_PAGE:
+        why = f"the server's pages are of {server.facts.block_size} bytes, a sandbox's of {SANDBOX_PAGE}"
+    if why is not None:
+        return Finding(
+            "sandbox-missing",
+            "info",
+            "No statistics sandbox either: indexes are reckoned, not priced by a planner",
+            why,
+        )
+    return Finding(
+        "sandbox",
+        "ok",
+        "A statistics sandbox on this machine prices indexes that do not exist",
+        "An empty server with this database's schema, statistics and sizes, there for the time of a search",
+    )

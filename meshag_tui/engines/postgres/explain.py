@@ -125,10 +125,11 @@ class Planner:
             planner._first = await planner._generic() if session.facts.version_number >= 160000 else generic
         return planner
 
-    def again(self) -> Planner:
-        """The same, with its calls counted anew."""
+    def again(self, session: PostgresSession | None = None) -> Planner:
+        """The same, with its calls counted anew; planned by another server from now on when its session is given."""
         made = copy(self)
         made.calls = 0
+        made._session = session or made._session
         return made
 
     @property

@@ -164,6 +164,24 @@ async def checked_expression(session: Reader, text: str, table: Table) -> str:
     return expressions.checked(text, table.name, schemas).text
 
 
+async def checked_parts(session: Reader, spec: IndexSpec) -> IndexSpec:
+    """The spec with its expressions written anew and its operator classes with their schema; or Refused.
+
+    For an index that is only planned with: whether its columns are there is for the planner to say.
+    """
+    needs_table = spec.where is not None or any(column.is_expression for column in spec.columns)
+    table = await find_table(session, spec.schema, spec.table) if needs_table else None
+    columns = []
+    for column in spec.columns:
+        name = column.name
+        if column.is_expression and table is not None:
+            name = await checked_expression(session, column.name, table)
+        opclass = await checked_opclass(session, column.opclass, spec.method) if column.opclass else None
+        columns.append(IndexColumn(name, column.is_expression, column.descending, opclass))
+    where = await checked_expression(session, spec.where, table) if spec.where and table is not None else None
+    return IndexSpec(spec.schema, spec.table, tuple(columns), spec.method, spec.include, where)
+
+
 async def _type_schemas(session: Reader, names: Collection[str], schema: str) -> dict[str, str]:
     """The schema of each type that is not in pg_catalog; the table's own schema first."""
     if not names:

@@ -27,7 +27,7 @@ async def search_path(session: PostgresSession, statement: Statement) -> str:
     Raises:
         PermissionDenied: the schema that holds them may not be used by us; the server would only say "does not exist".
     """
-    usual = await _usual(session)
+    usual = await usual_path(session)
     wanted = {relation.name for relation in statement.relations if relation.schema is None}
     chosen: list[str] = []
     if wanted:
@@ -58,7 +58,8 @@ async def search_path(session: PostgresSession, statement: Statement) -> str:
     return ", ".join(quoted(schema) for schema in path if schema not in ("pg_catalog", "pg_temp"))
 
 
-async def _usual(session: PostgresSession) -> list[str]:
+async def usual_path(session: PostgresSession) -> list[str]:
+    """The schemas in which this database looks by itself, for everybody."""
     rows = await session.fetch(load("database_search_path"), ())
     setting = rows[0][0] if rows else "public"
     names = re.findall(r'"((?:[^"]|"")*)"|([^\s,"]+)', setting)

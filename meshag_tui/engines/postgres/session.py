@@ -16,12 +16,13 @@ from meshag_tui.engines.postgres.wire import Wire
 from meshag_tui.engines.postgres.words import WORDS
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
-from meshag_tui.types import Change, Finding, Target
+from meshag_tui.types import Change, Finding, Target, WhatIfChoice
 
 if TYPE_CHECKING:
     from psycopg import sql
 
     from meshag_tui.engines.postgres.explain import Planner
+    from meshag_tui.engines.postgres.sandbox import StatisticsSandbox
 
 
 def read_only_settings(limits: Limits) -> dict[str, str]:
@@ -51,7 +52,7 @@ async def connect(target: Target, purpose: str, limits: Limits) -> AsyncIterator
     try:
         yield session
     finally:
-        session.wire.close()
+        await session.close()
 
 
 class PostgresSession:
@@ -65,6 +66,7 @@ class PostgresSession:
         self.facts: ServerFacts = server.facts
         self.prepared: dict[tuple[str, PlanMode], Planner] = {}  # statements that were explained here
         self.collected = False  # whether `facts` belong to a reading already
+        self._sandbox: StatisticsSandbox | None = None
 
     @classmethod
     async def open(cls, target: Target, purpose: str, limits: Limits) -> PostgresSession:
@@ -126,10 +128,30 @@ class PostgresSession:
 
         return await explain.explain(self, statement, mode, search_path)
 
-    async def what_if(self) -> WhatIf | None:
+    async def what_if(
+        self, choice: WhatIfChoice = "auto", plans: Sequence[Plan] = (), notes: list[str] | None = None
+    ) -> WhatIf | None:
         from meshag_tui.engines.postgres import whatif
 
-        return await whatif.what_if(self)
+        return await whatif.what_if(self, choice, plans, [] if notes is None else notes)
+
+    async def sandbox(self, plans: Sequence[Plan]) -> StatisticsSandbox:
+        """The statistics sandbox of this session: the one there is when it has what these plans read, else a new one.
+
+        Raises as `sandbox.open_sandbox`.
+        """
+        from meshag_tui.engines.postgres import sandbox
+
+        if self._sandbox is not None and not self._sandbox.holds(plans):
+            await self._end_sandbox()
+        if self._sandbox is None:
+            self._sandbox = await sandbox.open_sandbox(self, plans)
+        return self._sandbox
+
+    async def _end_sandbox(self) -> None:
+        ended, self._sandbox = self._sandbox, None
+        if ended is not None:
+            await ended.close()
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
         from meshag_tui.engines.postgres import explain
@@ -148,6 +170,7 @@ class PostgresSession:
 
     async def close(self) -> None:
         self.wire.close()
+        await self._end_sandbox()
 
 
 def _as_asked(asked: Mapping[str, str], have: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""What would a statement cost if indexes existed: HypoPG, in our own session, seen by nobody else.
+"""What would a statement cost if indexes existed: which back end says so, and HypoPG, seen by nobody else.
 
 In: a session on a database with the extension, a statement, index specs. Out: `base.WhatIfPlan`. Nothing is created:
 a hypothetical index lives in our backend's memory. Each call plans from scratch: a prepared plan keeps no track of
@@ -10,38 +10,65 @@ said to be three to four times its real size.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from meshag_tui.engines.base import Refused, WhatIfPlan
-from meshag_tui.engines.postgres import catalogue, render
+from meshag_tui.engines.base import EngineError, Refused, WhatIf, WhatIfPlan
+from meshag_tui.engines.postgres import render
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.explain import Planner
+from meshag_tui.engines.postgres.sandbox import missing_programs
 from meshag_tui.plan import Plan, PlanMode
-from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
+from meshag_tui.types import EvidenceKind, IndexSpec, WhatIfChoice
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.session import PostgresSession
 
 
-async def what_if(session: PostgresSession) -> HypoPG | None:
-    """HypoPG on this session; None where the extension is not installed or a pooler gives us many backends."""
-    schema = session.extension_schema("hypopg")
-    if schema is None or not session.wire.settings_taken:
+async def what_if(
+    session: PostgresSession, choice: WhatIfChoice, plans: Sequence[Plan], notes: list[str]
+) -> WhatIf | None:
+    """What answers for this session: see `base.Session.what_if`.
+
+    HypoPG is not used where a pooler gives us many backends; a sandbox asks the server for its catalogue alone.
+    """
+    if choice == "off":
         return None
-    return HypoPG(session, schema)
+    schema = session.extension_schema("hypopg")
+    if choice != "sandbox" and schema is not None and session.wire.settings_taken:
+        return HypoPG(session, schema)
+    if choice == "hypopg":
+        notes.append("Indexes are not priced by a planner: HypoPG is not in this database, or behind a pooler")
+        return None
+    why = missing_programs()
+    if why is not None:
+        if choice == "sandbox":
+            notes.append(f"Indexes are not priced by a planner: {why}")
+        return None
+    try:
+        return await session.sandbox(plans)
+    except EngineError as error:
+        if session.wire.gone is not None:
+            raise
+        notes.append(f"Indexes are not priced by a planner: {error}")
+        return None
 
 
 class HypoPG:
     """See `base.WhatIf`. A statement's sample values are chosen once, so that its plans can be compared."""
 
     method: str = "hypopg"
+    differs: tuple[str, ...] = ()
+    methods: frozenset[str] = frozenset({"btree", "brin", "hash"})
     evidence: EvidenceKind = EvidenceKind.PLANNED
 
     def __init__(self, session: PostgresSession, schema: str) -> None:
+        self.label = f"HypoPG on the server, PostgreSQL {session.facts.version} planner"
         self.calls = 0  # of the planner, those for choosing sample values included
+        self.seconds = 0.0
         self._session = session
         self._schema = sql.Identifier(schema)
         self._planners: dict[tuple[str, PlanMode | None], Planner] = {}
@@ -61,9 +88,11 @@ class HypoPG:
             Refused: the statement may not be explained, or a spec holds what an index may not.
             EngineError: the server cannot plan it, or HypoPG does not take an index.
         """
+        begin = time.monotonic()
         try:
             return await self._plan(statement, indexes, mode, values)
         finally:
+            self.seconds += time.monotonic() - begin
             self.calls = sum(planner.calls for planner in self._planners.values())
 
     async def _plan(
@@ -151,20 +180,7 @@ class HypoPG:
         return self._definitions[spec]
 
     async def _written(self, spec: IndexSpec) -> str:
-        session = self._session
-        needs_table = spec.where is not None or any(column.is_expression for column in spec.columns)
-        table = await catalogue.find_table(session, spec.schema, spec.table) if needs_table else None
-        columns = []
-        for column in spec.columns:
-            name = column.name
-            if column.is_expression and table is not None:
-                name = await render.checked_expression(session, column.name, table)
-            opclass = await render.checked_opclass(session, column.opclass, spec.method) if column.opclass else None
-            columns.append(IndexColumn(name, column.is_expression, column.descending, opclass))
-        where = (
-            await render.checked_expression(session, spec.where, table) if spec.where and table is not None else None
-        )
-        whole = IndexSpec(spec.schema, spec.table, tuple(columns), spec.method, spec.include, where)
+        whole = await render.checked_parts(self._session, spec)
         names = {name: quoted(name) for name in render.names_in(whole)}
         return render.create_index_sql(whole, None, names, concurrently=False)
 

@@ -13,7 +13,8 @@ WORDS = Words(
     text_forbidden='GRANT pg_read_all_stats TO "{user}";',
     texts_for="members of pg_read_all_stats",
     text_cut="cut after 65,536 characters",
-    no_what_if="there are no hypothetical indexes here (CREATE EXTENSION hypopg would give them)",
+    no_what_if="no planner can be asked (CREATE EXTENSION hypopg on the server would let us, "
+    "or pip install 'meshag-tui[demo]' here)",
     figures=("hit_ratio", "temp", "io", "shared_read", "wal"),
     statement_findings=("pgss-", "query-id-off", "statistics-reset", "section-statement-statistics"),
     replicas="pg_stat_replication",

@@ -108,4 +108,4 @@ async def test_nothing_is_left_in_the_catalogue_or_for_others(open_session: Open
 
 
 async def test_without_the_extension_there_is_no_what_if(open_session: Open, pg18: Database) -> None:
-    assert await (await open_session(pg18.monitor_url)).what_if() is None
+    assert await (await open_session(pg18.monitor_url)).what_if("hypopg") is None

@@ -1,0 +1,382 @@
+"""The server of a statistics sandbox: an embedded PostgreSQL that believes it has the source's tables.
+
+In: a `Source`. Out: a server with its schema, its statistics and files as long as its own, empty. What was left out is
+kept with the reason. Everything here blocks: it is run in a thread.
+
+The texts come from a server that is not ours, so they are run by a role without privileges, one statement at a time,
+each parsed first and found to be of the kind it should be. Only names and figures, as parameters, go to the superuser.
+Functions, operators, triggers, defaults and policies are not made: nobody's code runs here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from meshag_tui.engines.base import EngineError, Refused
+from meshag_tui.engines.here import free_bytes, megabytes
+from meshag_tui.engines.index_size import entry_bytes, index_bytes
+from meshag_tui.engines.postgres import parse
+from meshag_tui.engines.postgres.errors import quoted
+from meshag_tui.engines.postgres.sandbox import files, schema
+from meshag_tui.engines.postgres.sandbox.source import Name, Source
+from meshag_tui.servers.place import ServerUnavailable
+from meshag_tui.servers.postgres import EmbeddedPostgres
+
+DATABASE, PLANNER = "plan", "planner"
+LEAST_ROOM = 256 * 1024 * 1024
+"""Bytes that must be free: a new cluster takes 40 MB, its log of changes 64 MB at most."""
+_FILL = 0.75
+"""Share of a page of a B-tree in use that is filled: less than when it was made."""
+_SETTINGS = {
+    "autovacuum": "off",  # it would count the rows of the tables, which are none
+    "wal_skip_threshold": "0",  # or it would read a stretched file back
+    "shared_buffers": "16MB",
+    "max_wal_size": "64MB",
+    "min_wal_size": "32MB",
+    "temp_file_limit": "64MB",
+    "max_connections": "12",
+    "log_min_messages": "fatal",
+    "log_min_error_statement": "panic",  # statements are nobody's business, also in a log that goes away
+}
+_ATTRIBUTE = (
+    *("null_frac real", "avg_width integer", "n_distinct real", "most_common_vals text", "most_common_freqs real[]"),
+    *("histogram_bounds text", "correlation real", "most_common_elems text", "most_common_elem_freqs real[]"),
+    *("elem_count_histogram real[]", "range_length_histogram text", "range_empty_frac real"),
+    "range_bounds_histogram text",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """What an index would hold, by the planner's estimates: rows, mean bytes of their columns, different keys."""
+
+    rows: float
+    width: float
+    distinct: float
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An index that exists in the sandbox only. `size_bytes` is what it would have on the source."""
+
+    oid: int
+    name: str
+    size_bytes: int
+
+
+class Cluster:
+    """See the module. `start`, then `fill`, then the rest; `close` at any time.
+
+    Attributes: `missing` says of each relation, index or type that is not there why; `notes` what differs in general;
+    `version` is that of its planner.
+    """
+
+    def __init__(self) -> None:
+        """Raises ServerUnavailable when there are no server programs, or too little room on the disk."""
+        self.server = EmbeddedPostgres(settings=_SETTINGS, preload=(), checksums=False, superuser="meshag")
+        self.version = self.server.version
+        self.missing: dict[Name, str] = {}
+        self.notes: list[str] = []
+        self._admin: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._maker: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._lengths: dict[Name, int] = {}
+        self._hidden: frozenset[int] = frozenset()
+
+    # ------------------------------------------------------------------ life
+
+    def start(self) -> None:
+        """Start the empty server."""
+        self.server.start()
+        room = free_bytes(str(self.server.root))
+        if room is not None and room < LEAST_ROOM:
+            self.close()
+            raise ServerUnavailable(f"{megabytes(room)} are free where it would be, {megabytes(LEAST_ROOM)} are needed")
+
+    def fill(self, source: Source) -> None:
+        """Make the schema, take over the statistics, stretch the files, and start the server anew on them."""
+        with self._connect("meshag", "postgres") as admin:
+            self._create_database(admin, source)
+        with self._connect("meshag") as admin, self._connect(PLANNER) as maker:
+            self._create_schema(admin, maker, source)
+            self._take_statistics(admin, source)
+            places = self._places(admin)
+        self.server.stop()
+        try:
+            self._stretch(source, places)
+        except OSError as error:
+            raise ServerUnavailable(f"its files cannot be made as long as the source's: {error.strerror}") from None
+        self.server.start()
+        self._admin, self._maker = self._connect("meshag"), self._connect(PLANNER)
+
+    def close(self) -> None:
+        """End the server and remove all it had; safe to call twice."""
+        for connection in (self._admin, self._maker):
+            if connection is not None:
+                connection.close()
+        self._admin = self._maker = None
+        self.server.close()
+
+    def _connect(self, user: str, database: str = DATABASE) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(
+            host=str(self.server.socket_dir),
+            port=5432,
+            user=user,
+            dbname=database,
+            autocommit=True,
+            prepare_threshold=None,
+            options="-c search_path=pg_catalog,pg_temp",
+        )
+
+    @property
+    def admin(self) -> psycopg.Connection[tuple[Any, ...]]:
+        """The superuser's connection."""
+        if self._admin is None:
+            raise EngineError("The statistics sandbox is closed")
+        return self._admin
+
+    # ------------------------------------------------------------------ filling
+
+    def _create_database(self, admin: psycopg.Connection[tuple[Any, ...]], source: Source) -> None:
+        admin.execute(f"CREATE ROLE {PLANNER} LOGIN")
+        admin.execute(f"ALTER ROLE {PLANNER} SET statement_timeout = '15s'")
+        plain = source.collate in ("C", "POSIX")
+        for collate, ctype in ((source.collate, source.ctype), ("C", "C") if plain else ("C.UTF-8", "C.UTF-8")):
+            text = sql.SQL(
+                "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' STRATEGY file_copy "
+                "LOCALE_PROVIDER libc LC_COLLATE {} LC_CTYPE {}"
+            ).format(sql.Identifier(DATABASE), sql.Identifier(PLANNER), sql.Literal(collate), sql.Literal(ctype))
+            try:
+                admin.execute(text)
+                break
+            except psycopg.Error:
+                continue
+        else:
+            raise ServerUnavailable("it cannot make a database")
+        if collate != source.collate:
+            self.notes.append(f"texts sort by {collate}, not by {source.collate}")
+        known = {name for (name,) in admin.execute("SELECT name FROM pg_settings").fetchall()}
+        settings = {name: value for name, value in source.settings.items() if name in known}
+        # What the source's planner cannot do yet, this one is told not to do.
+        newer = [name for name in known if name.startswith("enable_") and name not in source.settings]
+        settings |= dict.fromkeys(newer, "off")
+        settings["search_path"] = ", ".join(quoted(name) for name in source.path)
+        for name, value in settings.items():
+            value_text = sql.SQL(value) if name == "search_path" else sql.Literal(value)  # quoted name by name
+            try:
+                admin.execute(
+                    sql.SQL("ALTER DATABASE {} SET {} TO {}").format(
+                        sql.Identifier(DATABASE), sql.Identifier(name), value_text
+                    )
+                )
+            except psycopg.Error:
+                self.notes.append(f"{name} is not {value} here")
+
+    def _create_schema(
+        self, admin: psycopg.Connection[tuple[Any, ...]], maker: psycopg.Connection[tuple[Any, ...]], source: Source
+    ) -> None:
+        self._run(maker, schema.schemas(source))
+        self._create_extensions(admin, source)
+        self._run(maker, schema.types(source))
+        asked = schema.all_types(source)
+        known = dict(
+            maker.execute(
+                "SELECT t, pg_catalog.to_regtype(t) IS NOT NULL FROM pg_catalog.unnest(%s::text[]) t", (asked,)
+            ).fetchall()
+        )
+        collations = set(
+            maker.execute(
+                "SELECT n.nspname, c.collname FROM pg_catalog.pg_collation c "
+                "JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.collprovider <> 'i'"
+            ).fetchall()
+        )
+        strange = sorted(name for name, is_known in known.items() if not is_known)
+        if strange:
+            self.notes.append(f"without the types {', '.join(strange)}, whose extensions it has not")
+        self._run(maker, schema.tables(source, known, collations))
+        self._run(maker, schema.indexes(source))
+        self._run(maker, schema.constraints(source))
+        self._run(maker, schema.views(source))
+        self._run(maker, schema.extended(source))
+        for one in source.relations:
+            if one.kind == "f":
+                self.missing[one.home] = "it is a foreign table"
+        if any(one.row_security for one in source.relations):
+            self.notes.append("without the policies that hide rows from some roles")
+        if any(one.priced_apart for one in source.relations):
+            self.notes.append("without the page costs of its tablespaces")
+
+    def _create_extensions(self, admin: psycopg.Connection[tuple[Any, ...]], source: Source) -> None:
+        had = {name for (name,) in admin.execute("SELECT name FROM pg_available_extensions").fetchall()}
+        steps = [(name, where) for name, where in source.extensions.items() if name in had and name != "plpgsql"]
+        while steps:
+            left = []
+            for name, where in steps:
+                try:
+                    admin.execute(
+                        sql.SQL("CREATE EXTENSION {} SCHEMA {}").format(sql.Identifier(name), sql.Identifier(where))
+                    )
+                except psycopg.Error:  # perhaps it needs another one of them
+                    left.append((name, where))
+            if len(left) == len(steps):
+                return
+            steps = left
+
+    def _run(self, maker: psycopg.Connection[tuple[Any, ...]], steps: Iterable[schema.Step]) -> None:
+        """Run what can be run; what waits for another one is tried again as long as any of them succeeds."""
+        waiting = list(steps)
+        while waiting:
+            failed: list[tuple[schema.Step, str]] = []
+            for step in waiting:
+                try:
+                    if parse.parse_one(step.sql).node != step.node:
+                        raise Refused("its definition is not what it should be")
+                    maker.execute(step.sql.encode("utf-8", "replace"))
+                except (psycopg.Error, EngineError) as error:
+                    failed.append((step, str(error).partition("\n")[0]))
+            if len(failed) == len(waiting):
+                for step, why in failed:
+                    self.missing.setdefault(step.home, why)
+                return
+            waiting = [step for step, _ in failed]
+
+    # ------------------------------------------------------------------ statistics and lengths
+
+    def _take_statistics(self, admin: psycopg.Connection[tuple[Any, ...]], source: Source) -> None:
+        """Rows and remembered lengths of relations, and everything that is known of columns."""
+        lengths = [(one.known_pages, one.rows, one.visible_pages, *one.home) for one in source.relations]
+        lengths += [(one.known_pages, one.rows, 0, one.schema, one.name) for one in source.indexes]
+        if source.version_number < 140000:  # a table never analysed has 0 rows there, and -1 here, where 0 means empty
+            lengths = [(one[0], one[1] if one[0] else -1.0, *one[2:]) for one in lengths]
+        with admin.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE pg_catalog.pg_class c SET relpages = %s, reltuples = %s, relallvisible = %s "
+                "FROM pg_catalog.pg_namespace n WHERE n.oid = c.relnamespace AND n.nspname = %s AND c.relname = %s",
+                lengths,
+            )
+        columns = {
+            (home, name, column): kind == "bytea"
+            for home, name, column, kind in admin.execute(
+                "SELECT n.nspname, c.relname, a.attname, t.typname FROM pg_catalog.pg_attribute a "
+                "JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
+                "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE a.attnum > 0"
+            ).fetchall()
+        }
+        names = ", ".join(f"'{one.split()[0]}', %s::{one.split()[1]}" for one in _ATTRIBUTE)
+        text = (
+            "SELECT pg_catalog.pg_restore_attribute_stats('schemaname', %s::text, 'relname', %s::text, "
+            f"'attname', %s::text, 'inherited', %s::boolean, 'version', {source.version_number}, {names})"
+        ).encode()
+        for row in source.statistics:
+            stands_in = columns.get(row[:3])
+            if stands_in is not None:
+                try:
+                    admin.execute(text, schema.rows_of(row, readable_values=not stands_in))
+                except psycopg.Error:
+                    self.missing.setdefault((row[0], row[1]), f"the statistics of {row[2]} cannot be taken over")
+
+    def _places(self, admin: psycopg.Connection[tuple[Any, ...]]) -> dict[Name, Path]:
+        rows = admin.execute(
+            "SELECT n.nspname, c.relname, pg_catalog.pg_relation_filepath(c.oid) FROM pg_catalog.pg_class c "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles r ON r.oid = c.relowner "
+            "WHERE r.rolname = %s AND c.relkind IN ('r', 'i') AND n.nspname NOT LIKE 'pg\\_%%'",
+            (PLANNER,),
+        ).fetchall()
+        return {(home, name): self.server.data / path for home, name, path in rows}
+
+    def _stretch(self, source: Source, places: dict[Name, Path]) -> None:
+        for one in source.relations:
+            path = places.get(one.home)
+            if path is not None:
+                files.stretch(path, one.pages, self.server.give_to_server)
+                self._lengths[one.home] = one.pages
+        for index in source.indexes:
+            path = places.get((index.schema, index.name))
+            if path is None:
+                continue
+            if index.method == "btree" and index.pages > 1:
+                each = index.known_pages * files.PAGE * _FILL / index.rows - 4 if index.rows > 0 else 16.0
+                files.deepen(path, files.depth(index.pages, each))
+            files.stretch(path, index.pages, self.server.give_to_server)
+
+    # ------------------------------------------------------------------ indexes that are only here
+
+    def make(self, definition: str, table: Name, name: str, method: str, entries: Entries) -> Made:
+        """Make an index as large as it would be on the source, not yet seen by plans.
+
+        Args:
+            definition: the statement, rendered from a checked spec, with `name` in it.
+            entries: what would be in it.
+
+        Raises:
+            EngineError: the server does not take it.
+        """
+        if self._maker is None:
+            raise EngineError("The statistics sandbox is closed")
+        home, pages = self._path(table), self._lengths[table]
+        files.shrink(home)  # nothing to read for the server: an index of no rows is made at once
+        try:
+            self._maker.execute(definition.encode())
+        except psycopg.Error as error:
+            raise Refused(str(error).partition("\n")[0]) from None
+        finally:
+            files.stretch(home, pages, self.server.give_to_server)
+        path = self._path((table[0], name))
+        bytes_ = index_bytes(
+            entries.rows, entries.width, entries.distinct, method=method, shares_repeats=files.shares_repeats(path)
+        )
+        pages = max(2, bytes_ // files.PAGE)
+        if method == "btree":  # of the others nothing but the length is looked at
+            files.deepen(path, files.depth(pages, entry_bytes(entries.width)))
+        files.stretch(path, pages, self.server.give_to_server)
+        ((oid,),) = self.admin.execute(
+            "UPDATE pg_catalog.pg_class c SET relpages = %s, reltuples = %s FROM pg_catalog.pg_namespace n "
+            "WHERE n.oid = c.relnamespace AND n.nspname = %s AND c.relname = %s RETURNING c.oid::bigint",
+            (pages, entries.rows, table[0], name),
+        ).fetchall()
+        self.admin.execute("UPDATE pg_catalog.pg_index SET indisvalid = false WHERE indexrelid = %s::oid", (oid,))
+        self._hidden |= {oid}
+        return Made(oid, name, bytes_)
+
+    def hide(self, oids: Collection[int]) -> None:
+        """Have plans see every index but these."""
+        wanted = frozenset(oids)
+        changed = [*(wanted - self._hidden), *(self._hidden - wanted)]
+        if changed:
+            self.admin.execute(
+                "UPDATE pg_catalog.pg_index SET indisvalid = NOT (indexrelid = ANY(%s::oid[])) "
+                "WHERE indexrelid = ANY(%s::oid[])",
+                (list(wanted), changed),
+            )
+            self._hidden = wanted
+
+    def oids(self, names: Sequence[Name]) -> list[int]:
+        """The indexes of these schemas and names; Refused when one is not here."""
+        rows = self.admin.execute(
+            "SELECT n.nspname, c.relname, c.oid::bigint FROM pg_catalog.pg_class c "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'i' AND (n.nspname, c.relname) "
+            "IN (SELECT * FROM ROWS FROM (pg_catalog.unnest(%s::name[]), pg_catalog.unnest(%s::name[])))",
+            ([home for home, _ in names], [name for _, name in names]),
+        ).fetchall()
+        found = {(home, name): oid for home, name, oid in rows}
+        for one in names:
+            if one not in found:
+                raise Refused(f"The sandbox has no index {one[0]}.{one[1]}: {self.missing.get(one, 'nor the source')}")
+        return [found[one] for one in names]
+
+    def _path(self, name: Name) -> Path:
+        rows = self.admin.execute(
+            "SELECT pg_catalog.pg_relation_filepath(c.oid) FROM pg_catalog.pg_class c "
+            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'i')",
+            name,
+        ).fetchall()
+        if not rows:
+            why = self.missing.get(name, "it is not a table with rows of its own")
+            raise Refused(f"The sandbox has no table {name[0]}.{name[1]}: {why}")
+        return self.server.data / str(rows[0][0])
