@@ -6,7 +6,9 @@ that the server let wrap: it was not measured.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.mysql.scope import INTERNAL, watcher
@@ -86,27 +88,44 @@ class _Shaper:
         self.oldest: int | None = None
 
     def shape(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        shaped = []
-        for schema, digest, first_seen, calls, total, shortest, longest, sent, affected, *others in rows:
-            self.digests += 1
-            since = int(first_seen * 1000) + self._round_up if first_seen else None
-            if since is not None and (self.oldest is None or since < self.oldest):
-                self.oldest = since
-            time_ms = total / _PS_PER_MS
-            self.all_time_ms += time_ms
+        """By the column: a row has two dozen steps, and there are tens of thousands of rows."""
+        schemas, digests, seen, calls, totals, shortest, longest, sent, affected, *others = zip(*rows, strict=True)
+        since = [at + self._round_up if at else None for at in seen]
+        oldest = min(filter(None, since), default=None)
+        self.oldest = oldest if self.oldest is None else min(self.oldest, oldest or self.oldest)
+        times = _milliseconds(totals)
+        self.digests += len(rows)
+        self.all_time_ms += sum(times)
+        watched = self._watched
+        ours = [digest is not None and watched(schema) for schema, digest in zip(schemas, digests, strict=True)]
+        if not all(ours):
+            self._left_out(zip(ours, schemas, digests, calls, times, strict=True))
+        changed = [one + other for one, other in zip(sent, affected, strict=True)]
+        shaped = zip(
+            map(key_of, schemas, digests),
+            [min(count, _LARGEST - 1) for count in calls] if max(calls) >= _LARGEST else calls,
+            times,
+            _milliseconds(shortest),
+            _milliseconds(longest),
+            *map(_counted, (changed, *others)),
+            since,
+            strict=True,
+        )
+        return list(compress(shaped, ours))
+
+    def _left_out(self, rows: Iterable[tuple[bool, str | None, str | None, int, float]]) -> None:
+        for ours, schema, digest, calls, time_ms in rows:
+            if ours or (digest is not None and schema not in INTERNAL):
+                continue  # or another database's
+            self.hidden += 1
             if digest is None:
                 self.lost_calls += calls
                 self.lost_time_ms += time_ms
-            elif self._watched(schema):
-                times = (time_ms, shortest / _PS_PER_MS, longest / _PS_PER_MS)
-                counts = (_counted(sent + affected), *map(_counted, others))
-                shaped.append((key_of(schema, digest), min(calls, _LARGEST - 1), *times, *counts, since))
-                continue
-            elif schema not in INTERNAL:
-                continue  # another database's
-            self.hidden += 1
-        return shaped
 
 
-def _counted(value: int) -> int | None:
-    return value if value < _LARGEST else None
+def _milliseconds(column: Iterable[int]) -> list[float]:
+    return [picoseconds / _PS_PER_MS for picoseconds in column]
+
+
+def _counted(column: Sequence[int]) -> Sequence[int | None]:
+    return column if max(column) < _LARGEST else [value if value < _LARGEST else None for value in column]

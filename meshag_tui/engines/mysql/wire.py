@@ -154,7 +154,7 @@ class Wire:
         texts = [at for at, field in enumerate(result.fields) if field.charsetnr != _BINARY]
         rows: list[Any] = []
         for start in range(0, len(result.rows), _CHUNK):
-            chunk = [_decoded(row, texts) for row in result.rows[start : start + _CHUNK]]
+            chunk = _decoded(result.rows[start : start + _CHUNK], texts)
             rows.extend(shape(chunk) if shape else chunk)
             await asyncio.sleep(0)
         return rows
@@ -202,13 +202,14 @@ def _cipher(line: Line) -> str | None:
     return f"{tls.version()} {tls.cipher()[0]}" if tls is not None else None
 
 
-def _decoded(row: Row, texts: list[int]) -> Row:
-    """The row with its texts as str; bytes that are not UTF-8 are shown as \\x.."""
-    values = list(row)
+def _decoded(rows: list[Row], texts: list[int]) -> list[Row]:
+    """The rows with their texts as str; bytes that are not UTF-8 are shown as \\x.."""
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
     for at in texts:
-        if type(value := values[at]) is bytes:
-            values[at] = value.decode("utf-8", "backslashreplace")
-    return tuple(values)
+        columns[at] = [
+            value.decode("utf-8", "backslashreplace") if type(value) is bytes else value for value in columns[at]
+        ]
+    return list(zip(*columns, strict=True))
 
 
 def _forget(task: asyncio.Task[list[Any]]) -> None:
