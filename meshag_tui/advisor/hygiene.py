@@ -1,7 +1,8 @@
 """Indexes that only cost: duplicates, prefixes of others, leftovers of failed builds, and those nobody has used.
 
 At most one of a set of equal indexes is ever left out, and `refusals` says what must not go for lack of use. Where the
-server can hide an index, it goes in two steps: hidden first, and dropped when it was seen hidden long enough.
+server can hide an index, it goes in two steps: hidden first, and dropped when it was seen hidden long enough. An exact
+copy needs no such trial: with its twin there, no plan can miss it.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def _invalid(catalog: Catalog, around: Around) -> Iterator[Suggestion]:
 
 def _duplicate(row: IndexRow, kept: IndexRow, around: Around) -> Suggestion:
     alike = "are the same in every respect"
-    if len(row.stats.keys) != len(kept.stats.keys):
+    exact = len(row.stats.keys) == len(kept.stats.keys)
+    if not exact:
         added = ", ".join(row.stats.suffix or kept.stats.suffix)
         alike = f"are the same: the server ends every other index with the primary key ({added})"
     uses = around.words.index_uses
@@ -112,6 +114,7 @@ def _duplicate(row: IndexRow, kept: IndexRow, around: Around) -> Suggestion:
         facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
         confidence=0.95,
         kept=kept,
+        known={"exact_copy": exact},
     )
 
 
@@ -152,7 +155,7 @@ def _unused(catalog: Catalog, around: Around, settled: Collection[str], days: fl
                     index.definition,
                 ],
                 confidence=0.8,
-                watched={"observed_days": round(observed, 1), "asked_days": days},
+                known={"observed_days": round(observed, 1), "asked_days": days},
             )
         elif len(against) == 1 and against[0].startswith(TOO_YOUNG) and not index.scans:
             known = around.known_days(row)
@@ -197,7 +200,7 @@ def _drop(
     facts: Iterable[str],
     confidence: float,
     kept: IndexRow | None = None,
-    watched: Mapping[str, float] | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> Suggestion:
     index = row.stats
     evidence: dict[str, Any] = {
@@ -205,7 +208,7 @@ def _drop(
         "facts": list(facts),
         "size_bytes": index.size_bytes,
         "scans": index.scans,
-        **(watched or {}),
+        **(known or {}),
     }
     if kept is not None:
         evidence["kept"] = f"{kept.stats.schema}.{kept.stats.name}"
@@ -229,7 +232,7 @@ def _drop(
 def _staged(whole: Suggestion, indexes: Mapping[tuple[str, str, str], IndexStats], now: int, days: float) -> Suggestion:
     """The step of a drop that is due at `now` (epoch ms): hide the index, wait, or drop it."""
     drop = whole.change
-    if not isinstance(drop, DropIndex):
+    if not isinstance(drop, DropIndex) or whole.evidence.get("exact_copy"):
         return whole
     index = indexes[drop.schema, drop.table, drop.name]
     if not index.hidden:
