@@ -6,7 +6,6 @@ left out of `complete_rules`, so that its earlier suggestions are not taken for 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from meshag_tui.advisor.health import sequences, sessions, table_health
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.indexes import serves_spec
 from meshag_tui.advisor.judgement import judged
+from meshag_tui.advisor.leaning import Leaning
 from meshag_tui.advisor.missing_index import already_suggested
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
 from meshag_tui.advisor.planner import Planner
@@ -42,8 +42,6 @@ PLANNER_CALLS = 3_000
 SECONDS = 30.0
 BROAD = 0.20
 """A statement whose calls return this share of a table is served best by reading it, whatever a sample promises."""
-_SORTED = re.compile(r"\b(?:order|group)\s+by\b([^()]*)|\b(?:min|max)`?\s*\(([^()]*)\)")
-_NAME = re.compile(r"[^\W\d]\w*")
 
 STATEMENT_RULES = frozenset(
     {
@@ -98,6 +96,7 @@ async def suggestions(
     window: Window | None = None,
     seconds: float = SECONDS,
     planner_calls: int = PLANNER_CALLS,
+    leaning: Leaning | None = None,
 ) -> Advice:
     """Everything worth suggesting for one database, the most important first; nothing for a healthy one.
 
@@ -108,6 +107,7 @@ async def suggestions(
         budget_bytes: most space for all suggested indexes together; default from the settings.
         window: what `workload` covers; without it no gain per day is given.
         seconds, planner_calls: after these no further plan is asked for.
+        leaning: what the texts of other statements than those of `workload` said.
 
     Raises:
         EngineError: the session itself is lost; a statement that cannot be planned is only a note.
@@ -127,12 +127,15 @@ async def suggestions(
     shown = {
         (one.change.schema, one.change.table, one.change.name) for one in made if isinstance(one.change, ShowIndex)
     }
+    leaning = leaning or Leaning(catalog)
+    _see(leaning, workload, examined)
     made += index_hygiene(
         catalog,
         settings.advice.unused_index_days,
         _in_alternatives(examined, tables),
         hidden_days=settings.advice.hidden_index_days,
-        ordered_by=_ordered_by(workload, examined, catalog),
+        ordered_by=leaning.ordered,
+        hinted=leaning.hinted,
         wanted=shown,
     )
     made += await bloat(catalog, columns, session, notes)
@@ -212,31 +215,15 @@ def _in_alternatives(examined: Sequence[Examined], tables: Tables) -> set[tuple[
     }
 
 
-def _ordered_by(
-    workload: Sequence[QueryRow], examined: Sequence[Examined], catalog: Catalog
-) -> set[tuple[str, str, str]]:
-    """Columns that the server adds to keys and statements may lean on the order of, of the tables they read.
-
-    By the texts of all: an index leaves no sort in a plan, and what it makes fast takes no share of the time.
-    """
-    added: dict[str, set[tuple[str, str, str]]] = {}
-    for row in catalog.indexes:
-        one = row.stats
-        added.setdefault(one.table.lower(), set()).update((one.schema, one.table, column) for column in one.suffix)
-    odd = [name for name in added if not _NAME.fullmatch(name)]
+def _see(leaning: Leaning, workload: Sequence[QueryRow], examined: Sequence[Examined]) -> None:
+    """Look at the texts of a workload, with the tables that its plans read through views."""
     planned = {
-        one.query.id: {node.table.lower() for node in one.plan.root.walk() if node.table is not None}  # through views
+        one.query.id: {node.table.lower() for node in one.plan.root.walk() if node.table is not None}
         for one in examined
         if one.plan is not None
     }
-    found: set[tuple[str, str, str]] = set()
-    for query in workload if any(added.values()) else ():
-        text = (query.text or "").lower()
-        sorted_by = {name for part in _SORTED.findall(text) for name in _NAME.findall(" ".join(part))}
-        if sorted_by:
-            named = {*_NAME.findall(text), *(name for name in odd if name in text), *planned.get(query.id, ())}
-            found |= {one for name in named & added.keys() for one in added[name] if one[2].lower() in sorted_by}
-    return found
+    for query in workload:
+        leaning.see(query.text, planned.get(query.id, ()))
 
 
 def _why_unchecked(choice: Choice, what_if: WhatIf | None, pricer: Pricer, words: Words) -> str:

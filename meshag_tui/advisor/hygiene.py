@@ -32,6 +32,7 @@ def index_hygiene(
     hidden_days: float = 7.0,
     ordered_by: Collection[tuple[str, str, str]] = (),
     wanted: Collection[tuple[str, str, str]] = (),
+    hinted: Mapping[tuple[str, str, str], str] | None = None,
 ) -> tuple[Suggestion, ...]:
     """Indexes to drop, each once and for its strongest reason; one that another suggestion leans on stays.
 
@@ -41,6 +42,7 @@ def index_hygiene(
         hidden_days: how long an index must have been seen hidden before it is dropped.
         ordered_by: (schema, table, column) that statements sort by: an order that a longer index may not give.
         wanted: (schema, table, name) of hidden indexes that statements want back.
+        hinted: (schema, table, name) of indexes that a statement names in a hint, with that statement.
     """
     around = Around(catalog)
     never = {row.stats.key for row in catalog.indexes if bound(row.stats) or row.stats.unique}
@@ -66,7 +68,8 @@ def index_hygiene(
     if not catalog.facts.hides_indexes:
         return found
     by_name = {(row.stats.schema, row.stats.table, row.stats.name): row.stats for row in catalog.indexes}
-    return tuple(_staged(one, by_name, catalog.facts.observed_at, hidden_days) for one in found)
+    staged = (_staged(one, by_name, catalog.facts.observed_at, hidden_days) for one in found)
+    return tuple(_blocked(one, hinted or {}) for one in staged)
 
 
 def _orders(row: IndexRow, ordered_by: Collection[tuple[str, str, str]]) -> bool:
@@ -263,6 +266,23 @@ def _staged(whole: Suggestion, indexes: Mapping[tuple[str, str, str], IndexStats
         whole,
         text=f"{whole.text} Step 2 of 2: no plan could use it in the {hidden:.0f} days it has been seen hidden, since "
         f"{moment(since, '%Y-%m-%d %H:%M')}.",
+    )
+
+
+def _blocked(whole: Suggestion, hinted: Mapping[tuple[str, str, str], str]) -> Suggestion:
+    """The advice stays, with nothing to apply, where a statement names the index: without it that statement fails."""
+    change = whole.change
+    if not isinstance(change, DropIndex | HideIndex):
+        return whole
+    naming = hinted.get((change.schema, change.table, change.name))
+    if naming is None:
+        return whole
+    return replace(
+        whole,
+        text=f"{whole.text} Not before this statement has lost its hint, which names {change.name} and makes it fail "
+        f"without: {naming}",
+        risk=Risk.HIGH,
+        change=None,
     )
 
 

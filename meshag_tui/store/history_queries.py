@@ -220,6 +220,13 @@ def texts(ids: Sequence[int]) -> dict[int, str]:
     return dict(models.database.execute(row.select(row.query, row.text).where(row.query.in_(ids))).fetchall())
 
 
+def each_text(connection_id: str, see: Callable[[str], None]) -> None:
+    """Show each text of a connection's statements to `see`, and keep none."""
+    row, known = models.QueryText, models.Query
+    for (text,) in models.database.execute(row.select(row.text).join(known).where(known.connection == connection_id)):
+        see(text)
+
+
 def shown_as(connection_id: str, ids: Sequence[int]) -> dict[int, int]:
     """For each statement that is merged into one of `ids`, which."""
     if not ids:

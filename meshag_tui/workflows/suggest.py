@@ -84,8 +84,13 @@ async def _rules(run: Run, store: Store, settings: Settings, seen: Seen, session
     if "rules" in run.done:
         return dict(run.done["rules"])
     from meshag_tui.advisor import generate
+    from meshag_tui.advisor.leaning import Leaning
+    from meshag_tui.store import history_queries
 
     async with run.phase("advise"):
+        leaning = Leaning(seen.catalog)
+        if leaning.wanted:
+            await store.read(history_queries.each_text, seen.connection.id, leaning.see)
         advice = await generate.suggestions(
             seen.catalog,
             seen.workload,
@@ -93,6 +98,7 @@ async def _rules(run: Run, store: Store, settings: Settings, seen: Seen, session
             settings,
             budget_bytes=run.input.get("budget_bytes"),
             window=seen.window,
+            leaning=leaning,
         )
 
     def save() -> dict[str, Any]:

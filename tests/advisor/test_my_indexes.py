@@ -9,8 +9,10 @@ import pytest
 
 from meshag_tui.advisor.candidates import describe, identity
 from meshag_tui.advisor.hygiene import index_hygiene
+from meshag_tui.advisor.leaning import Leaning
 from meshag_tui.advisor.refusals import DAY_MS, refusals
 from meshag_tui.advisor.twins import duplicates, redundant
+from meshag_tui.store import history_queries
 from meshag_tui.store.history import Catalog
 from meshag_tui.types import CreateIndex, DropIndex, HideIndex, IndexColumn, IndexSpec, ShowIndex
 from tests.advisor.conftest import Watch, by_rule, filled
@@ -156,6 +158,32 @@ async def test_an_order_that_a_fast_statement_leans_on_is_kept(watch: Watch, my:
     )
     advice = await shop.advice()
     assert {one.table for one in advice.suggestions if isinstance(one.change, HideIndex)} == {"looked_up"}
+
+
+async def test_an_index_that_a_statement_names_waits_for_its_hint_to_go(watch: Watch, my: Schema) -> None:
+    my.execute(
+        "CREATE TABLE goods (id int PRIMARY KEY, a int NOT NULL, b int NOT NULL, KEY first (a), KEY a_b (a, b), "
+        "KEY b (b), KEY b_a (b, a))",
+        filled("goods", 20_000, "n, n % 20, n"),
+        "ANALYZE TABLE goods",
+    )
+    shop = watch(my)
+    await shop.work("SELECT b FROM goods AS g FORCE INDEX FOR JOIN (a_b, b) WHERE a = 3 LIMIT 1", times=1)
+    catalog = shop.catalog()
+    leaning = Leaning(catalog)
+    shop.store.run(history_queries.each_text, shop.id, leaning.see)
+    assert set(leaning.hinted) == {(my.name, "goods", "a_b"), (my.name, "goods", "b")}
+    kept_as_advice = [one for one in (await shop.advice()).suggestions if "has lost its hint" in one.text]
+    assert len(kept_as_advice) == 1 and kept_as_advice[0].sql is None
+    by_index = {
+        name: one
+        for one in index_hygiene(catalog, 30, hinted=leaning.hinted)
+        for name in ("first", "b")
+        if f"Hide {name}:" in one.title
+    }
+    assert isinstance(by_index["first"].change, HideIndex) and "hint" not in by_index["first"].text
+    assert by_index["b"].change is None and "has lost its hint" in by_index["b"].text
+    assert "FORCE INDEX" in by_index["b"].text
 
 
 FAMILY = (
