@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.by_hand import made_name, qualified, quoted
 from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.indexes import usable
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.plan import PlanNode
 from meshag_tui.text import count
-from meshag_tui.types import Suggestion, SuggestionPriority, SuggestionType
+from meshag_tui.types import CreateIndex, IndexSpec, Suggestion, SuggestionPriority, SuggestionType
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
@@ -42,10 +43,84 @@ def correlated_columns(examined: Sequence[Examined], catalog: Catalog, tables: T
         if found is not None and one.share >= NOTABLE_SHARE:
             by_columns.setdefault((found[0].relation, found[1]), []).append((one, found))
     for founds in by_columns.values():
-        yield _suggestion(founds, examined, catalog)
+        if any(_decides_by_it(one, founds) for one in examined):
+            yield _suggestion(founds, examined, catalog)
 
 
-_Found = tuple[TableView, tuple[str, ...], str, str, list[str]]
+def _decides_by_it(one: Examined, founds: Sequence[tuple[Examined, _Found]]) -> bool:
+    """Whether a plan is chosen by the wrong number: a join that compares the columns, or a sort for too many groups.
+
+    A look-up in one table is the same however many rows are expected of it.
+    """
+    view, columns = founds[0][1][:2]
+    nodes = list(one.plan.root.walk()) if one.plan is not None else []
+    if one.share < NOTABLE_SHARE or not nodes:
+        return False
+    compared = {each.column for each in one.predicates if (each.schema, each.table) == view.relation}
+    if set(columns) <= compared and len({node.alias for node in nodes if node.table is not None}) > 1:
+        return True
+    kinds = {found[2] for each, found in founds if each is one}
+    return "ndistinct" in kinds and any(node.kind == "Sort" and node.path != "0" for node in nodes)
+
+
+def without_idle_keys(made: Sequence[Suggestion], examined: Sequence[Examined], tables: Tables) -> list[Suggestion]:
+    """The suggestions without indexes that would find no fewer rows than one that is there, as the counts show."""
+    rows = {one.query.id: (one, one.rows_per_call) for one in examined if _is_of_one_table(one)}
+    proved = [found for one in examined if (found := _compared(one, tables)) is not None]
+    by_id = {one.query.id: one for one in examined}
+
+    def idle(made: Suggestion) -> bool:
+        if not isinstance(made.change, CreateIndex) or not made.query_ids:
+            return False
+        spec = made.change.spec
+        names = {key.name for key in spec.columns}
+        returned = [rows[query][1] if query in rows else _proved_rows(spec, names, proved) for query in made.query_ids]
+        return all(
+            _finds_no_fewer(spec, names, by_id.get(query), each, tables)
+            for query, each in zip(made.query_ids, returned, strict=True)
+        )
+
+    return [one for one in made if not idle(one)]
+
+
+def _is_of_one_table(one: Examined) -> bool:
+    """Whether the rows of a call are rows of one table: a join multiplies them."""
+    return one.plan is not None and len([node for node in one.plan.root.walk() if node.table is not None]) == 1
+
+
+def _proved_rows(spec: IndexSpec, names: set[str], proved: Sequence[_Found]) -> float | None:
+    """The rows that these columns together really find, where a statement of this table alone has shown it."""
+    found = [each[5] for each in proved if each[0].relation == (spec.schema, spec.table) and names <= set(each[1])]
+    return min(found, default=None)
+
+
+def _finds_no_fewer(spec: IndexSpec, names: set[str], one: Examined | None, rows: float | None, tables: Tables) -> bool:
+    """Whether about all the rows that an index which is there finds are wanted, and `spec` only adds equal keys.
+
+    The planner, taking columns for independent, prices the longer index as if it found a fraction of them.
+    """
+    view = tables.view(spec.schema, spec.table)
+    if one is None or view is None or not rows or rows < LEAST_ROWS or spec.include or spec.where:
+        return False
+    equal = {
+        each.column
+        for each in one.predicates
+        if each.kind == "eq" and tables.home(each.schema, each.table) == view.relation and not each.alternatives
+    }
+    if not names <= equal:
+        return False
+    for index in view.indexes:
+        keys = [key.column or "" for key in index.keys]
+        matched = [name for at, name in enumerate(keys) if set(keys[: at + 1]) <= names]
+        if usable(index) and index.method == "btree" and matched:
+            found = view.rows * prod(view.equal_share(name) for name in matched)
+            if rows >= 0.5 * found:
+                return True
+    return False
+
+
+_Found = tuple[TableView, tuple[str, ...], str, str, list[str], float]
+"""Table, columns, kind of statistics, text, facts, rows or groups of a call."""
 
 
 def _compared(one: Examined, tables: Tables) -> _Found | None:
@@ -81,7 +156,7 @@ def _compared(one: Examined, tables: Tables) -> _Found | None:
         f"{count(one.plan.root.rows)}: it multiplies their shares as if they were independent. Even with the most "
         f"common value of each that would give {count(at_most)} rows, so one depends on the other."
     )
-    return view, columns, kind, text, [f"{count(rows)} rows a call, {count(one.plan.root.rows)} expected"]
+    return view, columns, kind, text, [f"{count(rows)} rows a call, {count(one.plan.root.rows)} expected"], rows
 
 
 def _grouped(one: Examined, tables: Tables) -> _Found | None:
@@ -104,7 +179,7 @@ def _grouped(one: Examined, tables: Tables) -> _Found | None:
         f"{count(expected)}: it multiplies how many values each has. It chooses sorts, hashes and the joins above by "
         "that number."
     )
-    return view, columns, "ndistinct", text, [f"{count(rows)} groups a call, {count(expected)} expected"]
+    return view, columns, "ndistinct", text, [f"{count(rows)} groups a call, {count(expected)} expected"], rows
 
 
 def _below(node: PlanNode) -> PlanNode:
@@ -123,7 +198,7 @@ def _most(view: TableView, column: str) -> float:
 def _suggestion(
     founds: Sequence[tuple[Examined, _Found]], examined: Sequence[Examined], catalog: Catalog
 ) -> Suggestion:
-    one, (view, columns, _, text, _) = founds[0]
+    one, (view, columns, _, text, *_) = founds[0]
     schema, table = view.relation
     server = catalog.facts
     name = qualified(schema, made_name(table, *columns, "stats"), server)

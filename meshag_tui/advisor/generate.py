@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.bloat import bloat
 from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.candidates import Candidate, candidates, count_usage
+from meshag_tui.advisor.correlated import without_idle_keys
 from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
 from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
 from meshag_tui.advisor.health import sequences, sessions, table_health
@@ -121,6 +122,7 @@ async def suggestions(
     tables = tables_of(catalog, columns)
 
     made, search_complete = await _missing(examined, catalog, tables, session, settings, room, window, budget, notes)
+    made = without_idle_keys(made, examined, tables)
     made += _foreign_keys(catalog, examined, made)
     helped = {query for one in made for query in one.query_ids}
     made += query_advice(examined, catalog, tables, helped)

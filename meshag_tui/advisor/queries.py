@@ -18,6 +18,7 @@ from meshag_tui.advisor.spills import spills
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines import words_for
+from meshag_tui.plan import PlanNode
 from meshag_tui.text import count, duration, percent, size
 from meshag_tui.types import Suggestion
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 NOTABLE_SHARE = 0.02
 FAR_OFFSET_BLOCKS = 50.0
 FAR_OFFSET_ROWS = 1_000.0
+FEW_ROWS, MANY_RUNS = 10.0, 10_000
 WASTEFUL_ROWS = 10_000.0
 WASTEFUL_RATIO = 100.0
 WIDE_ROW_BYTES = 1_000.0
@@ -138,6 +140,8 @@ def _correlated(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggesti
             again = _rows_in(node)
             if again < 100 or child.total_cost * again < 0.3 * one.plan.cost:
                 continue
+            if again < MANY_RUNS and _is_a_look_up(child):
+                continue
             yield advice(
                 "correlated-subquery",
                 one,
@@ -148,6 +152,12 @@ def _correlated(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggesti
                 0.7,
             )
             return
+
+
+def _is_a_look_up(subquery: PlanNode) -> bool:
+    """Whether a sub-query finds a few rows by an index: run for some rows, a join would do no better."""
+    scans = [node for node in subquery.walk() if node.table is not None]
+    return bool(scans) and all("Index Cond" in node.conditions and node.rows <= FEW_ROWS for node in scans)
 
 
 def _rows_in(node: object) -> float:

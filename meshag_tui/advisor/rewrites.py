@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from meshag_tui.advisor.costs import weigh
+from meshag_tui.advisor.costs import Weighed, weigh
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 LONG_LIST = 100
 OR_SHARE = 0.5
 """Share of the statement's cost from which joining by an OR is worth another way of writing it."""
-OR_ROWS = 10_000.0
+OR_ROWS = 2_000.0
 _NAME = r'(?:[`"]?\w+[`"]?\.)*[`"]?(\w+)[`"]?'
 _IS_NOT_IN = re.compile(r"\bNOT\s+IN\s*\(\s*SELECT\b", re.IGNORECASE)
 _ASKED = re.compile(rf"\bNOT\s+IN\s*\(\s*SELECT\s+(?:DISTINCT\s+)?{_NAME}\s+FROM\s+{_NAME}", re.IGNORECASE)
@@ -33,6 +33,7 @@ _SHORTENED = re.compile(
     rf"{_NAME}\s+IN\s*\(\s*(?:\.\.\.|\?\s*,\s*\.\.\.|\$\d+\s*/\*\s*,\s*\.\.\.\s*\*/)\s*\)", re.IGNORECASE
 )
 """A list as MySQL's digests and PostgreSQL 18 keep it: how long it was is not in the text."""
+_STRING = re.compile(r"'(?:[^']|'')*'")
 _COLUMN = re.compile(r'\b(\w+)\."?\w+"?')
 
 
@@ -139,30 +140,47 @@ def _or_across_tables(one: Examined) -> Iterator[Suggestion]:
     if one.plan is None or one.query.kind != "select":
         return
     nodes = weigh(one.plan)
+    by_path = {each.node.path: each for each in nodes}
     for weighed in nodes:
-        node = weighed.node
-        condition = node.conditions.get("Join Filter", "")
-        if " or " not in condition.lower() or len(node.children) < 2 or " AND " in condition:
+        found = _joined_by_or(weighed, by_path)
+        if found is None:
             continue
-        tables = set(_COLUMN.findall(condition))
-        outer, inner = node.children[0], node.children[1]
-        read = outer.rows * inner.rows if "Loop" in node.kind else outer.rows + inner.rows
-        inside = min(1.0, sum(each.share for each in nodes if _within(each.node, node)))
-        large = read >= OR_ROWS and ("Loop" in node.kind or min(outer.rows, inner.rows) >= OR_ROWS / 10)
-        if len(tables) < 2 or not large or inside < OR_SHARE or node.rows * 10 > read:
+        join, condition, tables, read = found
+        inside = min(1.0, sum(each.share for each in nodes if _within(each.node, join)))
+        if inside < OR_SHARE or join.rows * 10 > read:
             continue
         yield advice(
             "or-across-tables",
             one,
-            f"{one.query.uid} joins by an OR across {' and '.join(sorted(tables))}: UNION lets each side use an index",
+            f"{one.query.uid} joins by an OR across {' and '.join(tables)}: UNION lets each side use an index",
             f"The condition {condition} can be looked at only when the rows of both are side by side, so about "
-            f"{count(read)} {'pairs' if 'Loop' in node.kind else 'rows'} are read to keep {count(node.rows)}. Written "
-            "as one SELECT for each side of the OR, put together by UNION (UNION ALL where no row can fit both), each "
-            "side is looked up by itself.",
-            [f"{node.kind} at node {node.path}: {percent(inside)} of the plan's cost, filter {condition}"],
+            f"{count(read)} rows are put together to keep {count(join.rows)}. Written as one SELECT for each side of "
+            "the OR, put together by UNION (UNION ALL where no row can fit both), each side is looked up by itself.",
+            [f"{join.kind} at node {join.path}: {percent(inside)} of the plan's cost, filter {condition}"],
             0.7,
         )
         return
+
+
+def _joined_by_or(weighed: Weighed, nodes: Mapping[str, Weighed]) -> tuple[PlanNode, str, list[str], float] | None:
+    """The join, its condition, the tables in it and the rows it looks at, where the condition is one OR across tables.
+
+    MySQL and MariaDB say it as the filter of the table read last, PostgreSQL as one of the join.
+    """
+    node, parent = weighed.node, nodes.get(weighed.node.path.rpartition(".")[0])
+    condition = node.conditions.get("Join Filter", "")
+    join = node
+    if not condition and node.table is not None and parent is not None and "Loop" in parent.node.kind:
+        condition, join = node.conditions.get("Filter", ""), parent.node
+    bare = _STRING.sub("", condition).lower()
+    tables = sorted(set(_COLUMN.findall(bare)))
+    if " or " not in bare or " and " in bare or len(tables) < 2 or len(join.children) < 2:
+        return None
+    outer, inner = join.children[0].rows, join.children[1].rows
+    pairs = outer * inner if "Loop" in join.kind else outer + inner
+    read = pairs if join is node else weighed.loops
+    large = read >= OR_ROWS and ("Loop" in join.kind or min(outer, inner) >= OR_ROWS / 2)
+    return (join, condition, tables, read) if large else None
 
 
 def _within(node: PlanNode, top: PlanNode) -> bool:

@@ -36,6 +36,8 @@ LOOKED_UP_BLOCKS = 50.0
 KEY_SHARE = 0.75
 IN_ORDER = 0.9
 """Correlation from which key values count as given out in order; random ones reach every height at once."""
+SPARSE = 1_000.0
+"""Numbers for each row that is there from which keys are scattered, even where rows lie in their order."""
 _LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 _SET = re.compile(r"^\s*UPDATE\s+(?:ONLY\s+)?(?:\"?\w+\"?\.)?\"?(\w+)\"?.*?\bSET\b(.*)$", re.IGNORECASE | re.DOTALL)
 _ENDS = re.compile(r"\b(?:WHERE|FROM|RETURNING)\b", re.IGNORECASE)
@@ -249,11 +251,19 @@ def _keys_by_sample(catalog: Catalog, tables: Tables) -> Iterator[Suggestion]:
         view, table = tables.views.get((index.schema, index.table)), rows.get((index.schema, index.table))
         name = index.keys[0].column if index.unique and len(index.keys) == 1 else None
         known = view.columns.get(name) if view is not None and name is not None else None
-        if known is None or table is None or known.type not in _LIMITS or (index.schema, index.table, name) in fed:
+        if (
+            view is None
+            or known is None
+            or table is None
+            or known.type not in _LIMITS
+            or (index.schema, index.table, name) in fed
+        ):
             continue
-        highest = known.histogram[-1] if known.histogram else ""
+        lowest, highest = (known.histogram[0], known.histogram[-1]) if known.histogram else ("", "")
         ordered = known.correlation is not None and known.correlation >= IN_ORDER
         if not ordered or not highest.isdigit() or int(highest) < KEY_SHARE * _LIMITS[known.type]:
+            continue
+        if not lowest.isdigit() or int(highest) - int(lowest) > SPARSE * view.rows:
             continue
         share = int(highest) / _LIMITS[known.type]
         yield _about(

@@ -31,6 +31,8 @@ async def test_a_healthy_database_gets_nothing(watch: Watch, my: Schema) -> None
         "SELECT id, due FROM loans WHERE member_id = 77 ORDER BY due DESC LIMIT 5",
         "SELECT m.email, l.due FROM loans l JOIN members m ON m.id = l.member_id WHERE l.member_id = 78",
         "UPDATE loans SET due = '2026-01-01' WHERE id = 12",
+        "SELECT id FROM members m WHERE id BETWEEN 100 AND 260 AND NOT EXISTS "
+        "(SELECT 1 FROM loans l WHERE l.member_id = m.id AND l.due > '2024-10-01')",
         times=30,
     )
     advice = await shop.advice()
@@ -47,18 +49,39 @@ async def test_statements_that_an_application_should_write_otherwise(watch: Watc
         "SELECT id FROM members WHERE id NOT IN (SELECT referrer FROM loans WHERE due > '2024-03-01')",
         "SELECT id FROM loans WHERE note LIKE '%777%'",
         "SELECT count(*) FROM loans WHERE date_format(due, '%Y-%m-%d') = '2024-02-02'",
-        f"SELECT email FROM members WHERE id IN ({', '.join(str(n * 7 % 10000 + 1) for n in range(1, 1400))})",
         times=6,
     )
     found = {one.rule: one for one in (await shop.advice()).suggestions}
-    assert "at least 1,399 values" in found["long-in-list"].title
-    wanted = {"offset-pagination", "order-by-random", "not-in-subquery", "leading-wildcard", "function-on-column"}
+    wanted = {
+        "offset-pagination",
+        "order-by-random",
+        "not-in-subquery",
+        "leading-wildcard",
+        "function-on-column",
+    }
     assert wanted <= set(found) and "missing-index" not in found
     assert all(one.sql is None for rule, one in found.items() if rule in wanted)
     assert "reads 25,020 rows a call" in found["offset-pagination"].text
     assert "rand()" in found["order-by-random"].title and "TABLESAMPLE" not in found["order-by-random"].text
     assert "FULLTEXT" in found["leading-wildcard"].text and "pg_trgm" not in found["leading-wildcard"].text
     assert "half-open range" in found["function-on-column"].text and found["function-on-column"].table == "loans"
+
+
+async def test_a_list_the_digest_cut_and_an_or_across_tables(watch: Watch, my: Schema) -> None:
+    my.execute(*LIBRARY)
+    shop = watch(my)
+    listed = ", ".join(str(n * 7 % 10_000 + 1) for n in range(1, 1_400))
+    await shop.work(
+        *[f"SELECT email FROM members WHERE id IN ({listed})"] * 8,
+        "SELECT m.email FROM members m JOIN loans l ON l.member_id = m.id "
+        "WHERE m.email = 'm7@x.org' OR l.note = 'note 7'",
+        times=4,
+    )
+    found = {one.rule: one for one in (await shop.advice()).suggestions}
+    assert set(found) == {"long-in-list", "or-across-tables"}
+    assert (
+        "at least 1,399 values" in found["long-in-list"].title and "across l and m" in found["or-across-tables"].title
+    )
 
 
 async def test_what_goes_to_disk_is_counted_by_the_server(watch: Watch, my: Schema) -> None:

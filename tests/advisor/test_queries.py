@@ -117,6 +117,8 @@ async def test_columns_that_depend_on_each_other(watch: Watch, pg: Database) -> 
         "INSERT INTO people SELECT g, g % 300, g % 300 / 10, CASE WHEN g % 10 = 0 THEN g % 50 ELSE 0 END "
         "FROM generate_series(1, 60000) g",
         "CREATE INDEX people_city ON people (city)",
+        "CREATE TABLE kinds (id int PRIMARY KEY, name text NOT NULL)",
+        "INSERT INTO kinds SELECT g, 'k' || g FROM generate_series(0, 9000) g",
         "VACUUM ANALYZE",
     )
     statements = (
@@ -124,18 +126,24 @@ async def test_columns_that_depend_on_each_other(watch: Watch, pg: Database) -> 
         "SELECT city, country, count(*) FROM people GROUP BY city, country",
         "SELECT id FROM people WHERE city = 78 AND kind = 0",  # skewed and independent: the planner is about right
     )
+    joined = "SELECT p.id, k.name FROM people p JOIN kinds k ON k.id = p.kind WHERE p.city = 77 AND p.country = 7"
+    alone = watch(pg)
+    await alone.work(*statements, times=5)
+    assert (await alone.advice()).suggestions == (), "no plan is chosen by it"
     shop = watch(pg)
-    await shop.work(*statements, times=5)
-    (one,) = by_rule(await shop.advice(), "correlated-columns")
+    await shop.work(*statements, *[joined] * 20, times=5)
+    found = (await shop.advice()).suggestions
+    (one,) = found  # and no index on (city, country): it would find the same rows
+    assert one.rule == "correlated-columns"
     assert one.sql == (
         "CREATE STATISTICS public.people_city_country_stats (dependencies, ndistinct) ON city, country "
         "FROM public.people"
     )
     assert one.undo_sql == "DROP STATISTICS public.people_city_country_stats" and one.change is None
-    assert len(one.query_ids) == 2 and "ANALYZE public.people" in one.text
+    assert len(one.query_ids) == 3 and "ANALYZE public.people" in one.text
     pg.execute(one.sql, "ANALYZE people")
     later = watch(pg)
-    await later.work(*statements, times=5)
+    await later.work(*statements, *[joined] * 20, times=5)
     assert by_rule(await later.advice(), "correlated-columns") == []
 
 

@@ -108,8 +108,8 @@ async def test_keys_that_outgrow_their_type(watch: Watch, pg18: Database) -> Non
         "SELECT setval('parents_id_seq', 1800000000)",
         "CREATE TABLE numbered (id int PRIMARY KEY)",  # by the application, one after another
         "INSERT INTO numbered SELECT 2000000000 + g FROM generate_series(1, 3000) g",
-        "CREATE TABLE scattered (id int PRIMARY KEY)",  # by a hash: as high from the first row on
-        "INSERT INTO scattered SELECT DISTINCT abs(hashint4(g)) FROM generate_series(1, 3000) g",
+        "CREATE TABLE scattered (id int PRIMARY KEY)",  # by a hash: as high from the first row on, and sorted
+        "INSERT INTO scattered SELECT DISTINCT abs(hashint4(g)) FROM generate_series(1, 3000) g ORDER BY 1",
         "ANALYZE",
     )
     shop = watch(pg18)
