@@ -22,6 +22,7 @@ SORTS = (
     "rows_examined",
     "examined_per_call",
     "no_index_share",
+    "tmp_tables",
     "tmp_disk_tables",
     "sort_merge_passes",
     "temp",

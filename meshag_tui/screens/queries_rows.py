@@ -317,6 +317,28 @@ COLUMNS: tuple[Column, ...] = (
         "wal", "WAL", 7, align="right", value=_of(lambda row: row.wal_bytes), render=_said(size), keep=27, optional=True
     ),
     Column(
+        "rows_examined",
+        "RowsRead",
+        8,
+        align="right",
+        value=_of(lambda row: row.rows_examined),
+        render=_said(count),
+        keep=28,
+        optional=True,
+        name="Rows read in all",
+    ),
+    Column(
+        "tmp_tables",
+        "TmpTbl",
+        7,
+        align="right",
+        value=_of(lambda row: row.tmp_tables),
+        render=_said(count),
+        keep=27,
+        optional=True,
+        name="Temporary tables, in memory or on disk",
+    ),
+    Column(
         "sort_merge_passes",
         "Merges",
         7,
@@ -349,7 +371,8 @@ PRESETS = (
 _COUNTED_BY_SOME = frozenset(
     (
         *("hit_ratio", "temp", "io", "shared_read", "wal"),
-        *("examined_per_call", "no_index_share", "tmp_disk_tables", "sort_merge_passes"),
+        *("examined_per_call", "rows_examined", "no_index_share"),
+        *("tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
     )
 )
 

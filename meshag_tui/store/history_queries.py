@@ -23,6 +23,7 @@ _OF_STATISTICS = {
     "io": "SUM(io_time_ms)",
     "wal": "SUM(wal_bytes)",
     "rows_examined": "SUM(rows_examined)",
+    "tmp_tables": "SUM(tmp_tables)",
     "tmp_disk_tables": "SUM(tmp_disk_tables)",
     "rows_per_call": "SUM(rows)",
     "examined_per_call": "SUM(rows_examined)",
@@ -45,7 +46,7 @@ _OF_STATEMENT = {
 SORTS = (
     *("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change"),
     *("rows_per_call", "hit_ratio", "rows_examined", "examined_per_call", "no_index_share"),
-    *("tmp_disk_tables", "sort_merge_passes", "text"),
+    *("tmp_tables", "tmp_disk_tables", "sort_merge_passes", "text"),
 )
 """What a page can be sorted by. `change` is the time lost against the mean of the window before, ms."""
 

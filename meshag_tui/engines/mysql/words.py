@@ -16,7 +16,10 @@ WORDS = Words(
     texts_for="those who may read performance_schema",
     text_cut="cut by the server after max_digest_length: several statements may be counted as this one",
     no_what_if="this server has no hypothetical indexes",
-    figures=("examined_per_call", "no_index_share", "tmp_disk_tables", "sort_merge_passes"),
+    figures=(
+        *("examined_per_call", "rows_examined", "no_index_share"),
+        *("tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
+    ),
     statement_findings=("performance-schema-", "digest", "statistics-reset", "section-statement-statistics"),
     replicas="its lists of threads and members",
     session_id="connection",
