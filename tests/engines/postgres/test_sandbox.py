@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,8 @@ import pytest
 
 from meshag_tui.engines.base import Limits, Refused
 from meshag_tui.engines.postgres.sandbox import StatisticsSandbox
+from meshag_tui.engines.postgres.sandbox import source as sources
+from meshag_tui.engines.postgres.sandbox.cluster import DATABASE, PLANNER, Cluster
 from meshag_tui.engines.postgres.sandbox.schema import Step
 from meshag_tui.engines.postgres.session import PostgresSession, connect
 from meshag_tui.plan import Plan
@@ -154,6 +157,41 @@ async def test_indexes_of_every_kind_can_be_planned_with_and_are_as_large_as_rea
         ((real,),) = shop.fetch("SELECT pg_relation_size(%s::regclass)", (name,))
         assert estimated[index] == pytest.approx(real, rel=0.25)
         shop.execute(f"DROP INDEX {name}")
+
+
+@pytest.mark.parametrize("shop", [18], indirect=True)  # a sandbox is of version 18, whatever it was made from
+async def test_plans_of_tables_of_hundreds_of_gigabytes(shop: Database) -> None:
+    """The source is a sandbox itself, of the shop made 20,000 times as large."""
+    async with connect(Target.from_url(shop.monitor_url), "test", Limits()) as session:
+        small = await sources.read(session, [await session.explain(statement) for statement in STATEMENTS])
+    more = {"pages": 20_000, "known_pages": 20_000, "visible_pages": 20_000, "rows": 20_000}
+    large = replace(
+        small,
+        relations=tuple(
+            replace(one, **{name: getattr(one, name) * by for name, by in more.items()}) for one in small.relations
+        ),
+        indexes=tuple(
+            replace(one, pages=one.pages * 20_000, known_pages=one.known_pages * 20_000, rows=one.rows * 20_000)
+            for one in small.indexes
+        ),
+    )
+    cluster = Cluster()
+    try:
+        cluster.start()
+        cluster.fill(large)
+        files = [path.stat() for path in cluster.server.data.rglob("*") if path.is_file()]
+        assert sum(one.st_size for one in files) > 200 * 1024**3
+        assert sum(one.st_blocks * 512 for one in files) < 200 * 1024**2
+        url = f"postgresql://{PLANNER}@/{DATABASE}?host={cluster.server.socket_dir}"
+        async with sandboxed(url, *STATEMENTS) as (sandbox, _, plans):
+            for there in plans:
+                here = (await sandbox.plan(there.statement, [], there.mode)).plan
+                assert (here.hash, here.cost) == (there.hash, pytest.approx(there.cost, rel=0.01)), there.statement
+            index = spec("orders", "amount", "status")
+            answer = await sandbox.plan("SELECT * FROM orders WHERE status = 'paid' AND amount = 5", [index])
+            assert answer.used == (index,) and answer.size_bytes[index] > 5 * 1024**3
+    finally:
+        cluster.close()
 
 
 async def test_no_skip_scan_where_the_source_has_none(shop: Database) -> None:
