@@ -130,7 +130,7 @@ class Cluster:
             dbname=database,
             autocommit=True,
             prepare_threshold=None,
-            options="-c search_path=pg_catalog,pg_temp",
+            options="-c search_path=pg_catalog,pg_temp -c statement_timeout=15s",
         )
 
     @property
@@ -144,7 +144,6 @@ class Cluster:
 
     def _create_database(self, admin: psycopg.Connection[tuple[Any, ...]], source: Source) -> None:
         admin.execute(f"CREATE ROLE {PLANNER} LOGIN")
-        admin.execute(f"ALTER ROLE {PLANNER} SET statement_timeout = '15s'")
         plain = source.collate in ("C", "POSIX")
         for collate, ctype in ((source.collate, source.ctype), ("C", "C") if plain else ("C.UTF-8", "C.UTF-8")):
             text = sql.SQL(
@@ -208,6 +207,8 @@ class Cluster:
                 self.missing[one.home] = "it is a foreign table"
         if any(one.row_security for one in source.relations):
             self.notes.append("without the policies that hide rows from some roles")
+        if source.extended:
+            self.notes.append("without what extended statistics hold")
         if any(one.priced_apart for one in source.relations):
             self.notes.append("without the page costs of its tablespaces")
 
