@@ -1,7 +1,8 @@
-"""The TUI's shell: opening the store after the first paint, places and their panes, keys, and a pane that fails.
+"""The TUI's shell: opening the store beside the first paint, places and their panes, keys, and a pane that fails.
 
-The first paint needs Textual alone. The store, the drivers and the panes are loaded after it, in a worker. Nothing here
-blocks: what is read comes from `workbench.store.read`, what is done is awaited in workers.
+Nothing here needs more than Textual. The store and the panes are loaded in a worker; the first paint waits a moment for
+their data, so that the screen is laid out and painted once. Nothing here blocks: what is read comes from
+`workbench.store.read`, what is done is awaited in workers.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ import logging
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
 from textual._context import active_message_pump
@@ -37,6 +37,7 @@ from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.screens import Dialog, MainScreen, failed_in
 from meshag_tui.widgets.states import LOADING, Condition, State
 from meshag_tui.widgets.status import ActionBar, StatusLine
+from meshag_tui.workflows.opening import begin
 
 if TYPE_CHECKING:
     from meshag_tui.screens.pane import Pane
@@ -44,25 +45,26 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("meshag.screens")
 _OPENING = "opening"
+_FIRST_PAINT_S = 0.25
+"""How long the first paint waits for data; then it says that the store is being opened."""
 _FIRST_DATA_S = 3.0
 _FAILURE = "failure"
 
 
-def run(settings: Settings) -> int:
-    """Open the screens and return the exit code."""
+def run(settings: Settings, opening: Future[Workbench] | None = None) -> int:
+    """Show the screens, on the workbench that is being `opening`, and return the exit code."""
     if settings.ui.plain:
         plain_app = importlib.import_module("meshag_tui.plain_app")
-        return int(plain_app.run(settings))
+        return int(plain_app.run(settings, opening))
     use_ascii(True if settings.ui.ascii else None)
-    gc.disable()  # what is made until the first data is shown stays: `_settle` begins to collect
-    return MeshagApp(settings).run_guarded(mouse=settings.ui.mouse)
+    return MeshagApp(settings, opening=opening).run_guarded(mouse=settings.ui.mouse)
 
 
 class MeshagApp(GeneralApp):
     """The application. Panes see it as `self.shell`."""
 
     TITLE = "MeshAG"
-    CSS_PATH = sorted((Path(__file__).parent / "screens").glob("*.tcss"))
+    AUTO_FOCUS = ""  # a pane is given the focus when it comes to the front
     CSS = """
     Screen { layout: vertical; }
     #panes { height: 1fr; }
@@ -77,13 +79,15 @@ class MeshagApp(GeneralApp):
         settings: Settings,
         bench: Workbench | None = None,
         *,
+        opening: Future[Workbench] | None = None,
         collect: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`bench` is a workbench that is open already and stays the caller's to close; `collect=False` starts no
-        scheduler; `clock` says the time in epoch seconds."""
+        """`bench` is a workbench that is open already and stays the caller's to close; `opening` is one that will be
+        ours; `collect=False` starts no scheduler; `clock` says the time in epoch seconds."""
         super().__init__(settings, clock)
         self._given = bench
+        self._opened = opening
         self._collect = collect
         self._unsubscribe: Callable[[], None] | None = None
         self._failing: weakref.WeakSet[DOMNode] = weakref.WeakSet()  # panes and dialogs that are taken away
@@ -97,17 +101,22 @@ class MeshagApp(GeneralApp):
 
     def on_mount(self) -> None:
         self.place = _OPENING
-        self._opening(replace(LOADING, title="opening the store"))
+        self._opening(LOADING._replace(title="opening the store"))
         self.refresh_keys()
-        self.call_after_refresh(lambda: self.run_worker(self._open(), group="shell", exit_on_error=False))
+        self._main.hold_back()
+        self.set_timer(_FIRST_PAINT_S, self._main.let_go)
+        self.run_worker(self._open(), group="shell", exit_on_error=False)
+
+    @functools.cached_property
+    def _main(self) -> MainScreen:
+        return cast("MainScreen", self.screen_stack[0])
 
     # --- opening and closing ----------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
         try:
             if self._given is None:
-                module = await asyncio.to_thread(importlib.import_module, "meshag_tui.workflows.workbench")
-                self.bench = await module.Workbench.open(self.settings)
+                self.bench = await asyncio.wrap_future(self._opened or begin(self.settings))
             else:
                 self.bench = self._given
             assert self.bench is not None  # noqa: S101
@@ -124,6 +133,8 @@ class MeshagApp(GeneralApp):
         except Exception as error:  # said on the screen, and the log has it all
             _LOG.exception("the store could not be opened")
             self._opening(self.failure_state(error))
+        finally:
+            self._main.let_go()
 
     async def _settle(self, bench: Workbench) -> None:
         """Load what reads servers, once the first data is on the screen or has taken too long."""
@@ -131,6 +142,8 @@ class MeshagApp(GeneralApp):
             async with asyncio.timeout(_FIRST_DATA_S):
                 if (pane := self.front_pane()) is not None:
                     await pane.shown_once()
+                    self._main.let_go()
+                    await pane.painted()
         await bench.load_rest()
         if not gc.isenabled():
             gc.freeze()  # modules and widgets are there to stay: no pass need look at them again
@@ -265,7 +278,7 @@ class MeshagApp(GeneralApp):
 
     async def _bury(self, pane: Pane, state: State) -> None:
         """Say what happened where the pane was."""
-        self._opening(replace(state, remedy=f"{state.remedy} Its number key opens it again."))
+        self._opening(state._replace(remedy=f"{state.remedy} Its number key opens it again."))
         self.query_one("#panes", ContentSwitcher).current = _OPENING
         self.place = _OPENING
         self._sync_lines()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
 
 from meshag_tui.app import MeshagApp
 from meshag_tui.settings import Settings
 from meshag_tui.text import use_plain
 from meshag_tui.widgets.plain import CSS, PlainApp
 
+if TYPE_CHECKING:
+    from meshag_tui.workflows.workbench import Workbench
 
-def run(settings: Settings) -> int:
+
+def run(settings: Settings, opening: Future[Workbench] | None = None) -> int:
     """Tell the screens and return the exit code."""
     use_plain()
-    return PlainMeshagApp(settings).run_guarded()
+    return PlainMeshagApp(settings, opening=opening).run_guarded()
 
 
 class PlainMeshagApp(PlainApp, MeshagApp):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -183,6 +182,8 @@ def _store_url(given: str) -> str:
 
 
 def _read(config: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         text = config.read_text(encoding="utf-8")
         document = tomllib.loads(text)

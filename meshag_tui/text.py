@@ -16,9 +16,8 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Align = Literal["left", "right"]
 
@@ -26,8 +25,7 @@ MAX_TEXT = 256 * 1024
 """Characters of one text that are ever shown; a longer one is cut and says so."""
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(NamedTuple):
     """The characters we draw with; each has the same meaning in both sets."""
 
     ellipsis: str
@@ -109,8 +107,7 @@ ASCII = Glyphs(
     arrow="->",
 )
 
-PLAIN = replace(
-    ASCII,
+PLAIN = ASCII._replace(
     **dict.fromkeys(("cursor", "ok", "bad", "unknown", "warning", "critical", "gap"), " "),
     **dict.fromkeys(("branch", "last_branch", "trunk"), "  "),
     ellipsis="...",

@@ -1,16 +1,75 @@
 """The few words everything shares: enums and frozen values, no behaviour beyond their own consistency.
 
 Everything here is on the lowest floor: it imports the standard library only. Values of one sync are in
-`snapshot`, plan trees in `plan`; what is said with them (rules, SQL, rows) lives in the rooms above.
+`snapshot`, plan trees in `plan`; what is said with them (rules, SQL, rows) lives in the rooms above. Suggestions and
+changes are of these words too, but live in `proposed`, which is opened with the first of them: the first screen needs
+none.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from meshag_tui.proposed import (
+        Analyze,
+        Change,
+        CreateIndex,
+        DropIndex,
+        HideIndex,
+        IndexColumn,
+        IndexSpec,
+        Rebuild,
+        RestoreIndex,
+        ShowIndex,
+        Suggestion,
+        Vacuum,
+    )
+
+__all__ = [
+    "DEFAULT_PORTS",
+    "Analyze",
+    "Change",
+    "ChangeState",
+    "ConnectionStatus",
+    "CreateIndex",
+    "DbType",
+    "DropIndex",
+    "EvidenceKind",
+    "ExecutionState",
+    "Finding",
+    "HideIndex",
+    "IndexColumn",
+    "IndexSpec",
+    "MeshagError",
+    "Rebuild",
+    "RestoreIndex",
+    "Risk",
+    "Secret",
+    "ShowIndex",
+    "Suggestion",
+    "SuggestionPriority",
+    "SuggestionStatus",
+    "SuggestionType",
+    "Target",
+    "TlsMode",
+    "UsageError",
+    "Vacuum",
+    "WhatIfChoice",
+    "Window",
+    "is_loopback",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("meshag_tui.proposed"), name)
 
 
 class MeshagError(Exception):
@@ -270,135 +329,6 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexColumn:
-    """One key of an index: a column name, or an expression text as the server prints it."""
-
-    name: str
-    is_expression: bool = False
-    descending: bool = False
-    opclass: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class IndexSpec:
-    """An index that could be made. Names are bare catalogue names; quoting is the engine's business."""
-
-    schema: str
-    table: str
-    columns: tuple[IndexColumn, ...]
-    method: str = "btree"
-    include: tuple[str, ...] = ()
-    where: str | None = None  # predicate text as the server prints it
-    name: str | None = None  # None: the engine chooses a free one
-
-
-WhatIfChoice = Literal["auto", "hypopg", "sandbox", "off"]
-"""What prices an index that does not exist; "auto": HypoPG where the database has it, else a statistics sandbox."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateIndex:
-    spec: IndexSpec
-    kind: Literal["create-index"] = "create-index"
-
-
-@dataclass(frozen=True, slots=True)
-class DropIndex:
-    schema: str
-    table: str
-    name: str
-    kind: Literal["drop-index"] = "drop-index"
-
-
-@dataclass(frozen=True, slots=True)
-class RestoreIndex:
-    """Put a dropped index back exactly: the statements captured from the catalogue before the drop, in order."""
-
-    schema: str
-    table: str
-    name: str
-    statements: tuple[str, ...]
-    kind: Literal["restore-index"] = "restore-index"
-
-
-@dataclass(frozen=True, slots=True)
-class Analyze:
-    schema: str
-    table: str
-    kind: Literal["analyze"] = "analyze"
-
-
-@dataclass(frozen=True, slots=True)
-class Vacuum:
-    schema: str
-    table: str
-    kind: Literal["vacuum"] = "vacuum"
-
-
-@dataclass(frozen=True, slots=True)
-class HideIndex:
-    """Keep an index up to date but out of every plan (MySQL INVISIBLE, MariaDB IGNORED): the trial before a drop."""
-
-    schema: str
-    table: str
-    name: str
-    kind: Literal["hide-index"] = "hide-index"
-
-
-@dataclass(frozen=True, slots=True)
-class ShowIndex:
-    """Let plans use a hidden index again."""
-
-    schema: str
-    table: str
-    name: str
-    kind: Literal["show-index"] = "show-index"
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuild:
-    """Write a table anew beside itself, without the space that deleted rows left (MySQL, MariaDB)."""
-
-    schema: str
-    table: str
-    kind: Literal["rebuild"] = "rebuild"
-
-
-Change = CreateIndex | DropIndex | RestoreIndex | HideIndex | ShowIndex | Analyze | Vacuum | Rebuild
-"""What can be applied. A change is data; only an engine turns it into SQL, from catalogue names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Suggestion:
-    """A proposed improvement, before it has a row in the store.
-
-    `identity` says what it is about (rule and object), so that the same advice is stored once.
-    `sql` and `undo_sql` are exactly what would run and what would put it back; both None for advice to the application.
-    `evidence` is a JSON document; its "kind" is an EvidenceKind, its "facts" a list of lines with figures.
-    """
-
-    rule: str
-    identity: str
-    type: SuggestionType
-    priority: SuggestionPriority
-    title: str
-    text: str
-    evidence_kind: EvidenceKind
-    evidence: Mapping[str, Any]
-    confidence: float  # 0..1
-    risk: Risk
-    schema: str | None = None
-    table: str | None = None
-    change: Change | None = None
-    sql: str | None = None
-    undo_sql: str | None = None
-    query_ids: tuple[int, ...] = ()
-    origin: Literal["rule", "llm"] = "rule"
-    model: str | None = None
-    gain_ms_per_day: float | None = None  # estimated time saved, ms per day; None = not estimated
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is missing or wrong with our access, and what mends it: a doctor's row, a sync's warning."""
 
@@ -408,3 +338,7 @@ class Finding:
     detail: str
     fix: str | None = None  # exact SQL or step
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+WhatIfChoice = Literal["auto", "hypopg", "sandbox", "off"]
+"""What prices an index that does not exist; "auto": HypoPG where the database has it, else a statistics sandbox."""

@@ -31,6 +31,7 @@ FLOORS = {
     "store": 2,
     "settings": 1,
     "types": 1,
+    "proposed": 1,
     "text": 1,
     "services": 1,
     "snapshot": 1,
@@ -43,7 +44,7 @@ FLOORS = {
 DEMO = "demo"
 MAY_USE_DEMO = {"cli"}
 # Rooms that can do the whole work without a screen.
-GROUND = ("types", "settings", "services", "snapshot", "plan", "text", "servers")
+GROUND = ("types", "proposed", "settings", "services", "snapshot", "plan", "text", "servers")
 HEADLESS = (*GROUND, "store", "engines", "advisor", "agents", "changes", "workflows")
 SCREEN = {"textual", "rich"}
 HEAVY = SCREEN | {"peewee", "playhouse", "psycopg", "asyncmy", "openai", "plotext", "postgast", "cryptography"}

@@ -24,7 +24,7 @@ def run(arguments: list[str]) -> int:
     try:
         try:
             _check_streams()
-            args = parser.build().parse_args(arguments)
+            args = parser.build(arguments).parse_args(arguments)
         except SystemExit as end:  # --help, --version, wrong usage: argparse has printed
             _flush()
             return end.code if isinstance(end.code, int) else FAILED

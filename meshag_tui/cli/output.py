@@ -81,7 +81,7 @@ def table(columns: Sequence[Column], rows: Iterable[Any]) -> list[str]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can say it: dataclasses as objects, enums by value, what was not measured as null."""
+    """A value as JSON can say it: dataclasses and named tuples as objects, enums by value, the unmeasured as null."""
     if isinstance(value, Enum):
         return value.value
     if value is None or isinstance(value, (str, bool, int)):
@@ -92,6 +92,8 @@ def plain(value: Any) -> Any:
         return None
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "_asdict"):  # a NamedTuple
+        value = value._asdict()
     if isinstance(value, Mapping):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):

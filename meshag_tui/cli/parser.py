@@ -6,6 +6,7 @@ Every command names its function as "module:function" under `meshag_tui.cli`; `c
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from meshag_tui import __version__
@@ -35,6 +36,9 @@ SORTS = (
 )
 """What `store.history` can sort statements by, written again because that module is not loaded for --help."""
 
+_ALONE = frozenset({"--version", "--plain", "--json", "--read-only"})
+"""What may be said without a command."""
+
 _DAY = 86_400_000
 _MONTH = 30 * _DAY
 
@@ -59,8 +63,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.format_usage()}{self.prog}: {one_line(mask_secrets(message))}\n")
 
 
-def build() -> argparse.ArgumentParser:
-    """The parser. Its result has `command` ("module:function") and the command's own values."""
+def build(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser. Its result has `command` ("module:function") and the command's own values.
+
+    Args:
+        arguments: what will be parsed; the commands are left out, which saves their making, where these ask for none.
+    """
     parser = _Parser(
         prog="meshag",
         description="Shows what is slow in a database, why, and what would help; alone, it opens the terminal screens.",
@@ -73,11 +81,12 @@ def build() -> argparse.ArgumentParser:
     _common(parser, top=True)
     parser.set_defaults(command="tui:open_screens")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    _connections(commands)
-    _collecting(commands)
-    _reading(commands)
-    _advice(commands)
-    _upkeep(commands)
+    if not _ALONE.issuperset(arguments):
+        _connections(commands)
+        _collecting(commands)
+        _reading(commands)
+        _advice(commands)
+        _upkeep(commands)
     return parser
 
 

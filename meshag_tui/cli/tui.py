@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 
 from meshag_tui.cli.output import Output
 from meshag_tui.types import UsageError
+from meshag_tui.workflows.opening import begin
 
 
 def open_screens(args: argparse.Namespace, output: Output) -> int:
@@ -15,8 +17,11 @@ def open_screens(args: argparse.Namespace, output: Output) -> int:
     refuse_unfit_terminal(plain=args.settings.ui.plain)
     if output.as_json:
         raise UsageError("--json needs a command: see meshag --help")
+    if not args.settings.ui.plain:
+        gc.disable()  # what is made until the first data is shown stays; the screens collect from then on
+    opening = begin(args.settings)
     app = importlib.import_module("meshag_tui.app")
-    return int(app.run(args.settings) or 0)
+    return int(app.run(args.settings, opening) or 0)
 
 
 def refuse_unfit_terminal(plain: bool = False) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(NamedTuple):
     """How an engine says what all have: for the screens, the command line and the advisor's texts.
 
     `remedies` are by rule ("stale-statistics", "idle-in-transaction", …): what to do about it here, in a sentence or

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from meshag_tui.screens.looking import WORK, LookingApp
@@ -138,11 +137,11 @@ class GeneralApp(LookingApp):
                 field = Field("span", "Span", hint="90m, 36h, 3d, 2w", check=_span_problem, required=True)
                 self.push_screen(FormDialog("Window", [field], "Look"), typed)
             elif span is not None:
-                self.look_at(replace(self.scope, span_ms=int(span)))
+                self.look_at(self.scope._replace(span_ms=int(span)))
 
         def typed(values: dict[str, str] | None) -> None:
             if values is not None:
-                self.look_at(replace(self.scope, span_ms=span_from(values["span"])))
+                self.look_at(self.scope._replace(span_ms=span_from(values["span"])))
 
         self.push_screen(Chooser("Window", choices, str(self.scope.span_ms)), chosen)
 

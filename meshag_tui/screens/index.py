@@ -7,6 +7,7 @@ from textual.containers import Vertical
 
 from meshag_tui.screens import indexes_facts
 from meshag_tui.screens.indexes_facts import METRICS, Index, Whole
+from meshag_tui.screens.look import look_of
 from meshag_tui.widgets.chart import Chart
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.states import READY, Condition, State
@@ -14,6 +15,9 @@ from meshag_tui.widgets.states import READY, Condition, State
 
 class IndexView(Vertical):
     """The detail of an index: `open` names it, `set_whole` gives what was read of it."""
+
+    DEFAULT_CSS = look_of(__file__)
+    SCOPED_CSS = False
 
     def __init__(self, *, id: str, classes: str) -> None:
         super().__init__(id=id, classes=classes)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -16,6 +15,7 @@ from meshag_tui.screens import export, indexes_facts, why_empty
 from meshag_tui.screens.index import IndexView
 from meshag_tui.screens.indexes_facts import SHOWN, Index
 from meshag_tui.screens.list_pane import ListPane
+from meshag_tui.screens.look import look_of
 from meshag_tui.screens.presets import Preset
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
@@ -52,7 +52,7 @@ COLUMNS: tuple[Column, ...] = (
 
 def columns_for(words: Words) -> tuple[Column, ...]:
     """The columns for a server: what its use counts is called, and entries read only where these are something else."""
-    uses = replace(COLUMNS[3], title=words.index_uses.split()[-1].capitalize(), name=words.index_uses.capitalize())
+    uses = COLUMNS[3]._replace(title=words.index_uses.split()[-1].capitalize(), name=words.index_uses.capitalize())
     counts_scans = words.index_uses == "scans"
     return tuple(
         uses if column.key == "scans" else column for column in COLUMNS if counts_scans or column.key != "read"
@@ -61,6 +61,9 @@ def columns_for(words: Words) -> tuple[Column, ...]:
 
 class IndexesPane(ListPane):
     """The list, where there is room with the index under the cursor below it; enter opens it with its trend."""
+
+    DEFAULT_CSS = look_of(__file__)
+    SCOPED_CSS = False
 
     place = "indexes"
     all_presets = (Preset("largest"), Preset("least used", "scans", descending=False), Preset("unused", shown="unused"))

@@ -6,7 +6,6 @@ is short without somebody having asked for it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from meshag_tui.screens.pane import Pane
@@ -89,8 +88,8 @@ class ListPane(Pane):
         table.order(preset.sort or None, preset.descending)
 
     def _keep_arrangement(self) -> None:
-        now = replace(self._as_preset(_ARRANGED), filter="", shown="")
-        self._keep(replace(self._kept or Kept(), now=now))
+        now = self._as_preset(_ARRANGED)._replace(filter="", shown="")
+        self._keep((self._kept or Kept())._replace(now=now))
 
     def on_table_sort_changed(self, event: Table.SortChanged) -> None:
         if event.table is self.list_table:

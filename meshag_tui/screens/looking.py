@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
@@ -49,6 +48,7 @@ class LookingApp(ActionApp):
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         """`clock` says the time in epoch seconds."""
         super().__init__(Actions(ACTIONS, settings.ui.keys), settings.ui.theme)
+        self._disable_tooltips = self._disable_notifications = True  # the status line says all, and covers nothing
         self.settings = settings
         self.bench: Workbench | None = None
         self.connections: tuple[ConnectionInfo, ...] = ()
@@ -93,7 +93,7 @@ class LookingApp(ActionApp):
 
     def look_at_connection(self, connection_id: str) -> None:
         """Look at another connection, at its newest data."""
-        self.look_at(replace(self.scope, connection_id=connection_id, end=None))
+        self.look_at(self.scope._replace(connection_id=connection_id, end=None))
 
     async def _recall(self) -> None:
         from meshag_tui.store.remembered import recall
@@ -123,7 +123,7 @@ class LookingApp(ActionApp):
             newest = max(self.connections, key=lambda info: info.last_sync_at or 0)
             self.look_at_connection(newest.id)
         elif not self.connections and self.scope.connection_id is not None:
-            self.look_at(replace(self.scope, connection_id=None))
+            self.look_at(self.scope._replace(connection_id=None))
         self._sync_lines()
         now = self.connection
         return (before and (before.id, before.last_sync_at)) != (now and (now.id, now.last_sync_at))
@@ -235,6 +235,10 @@ class LookingApp(ActionApp):
         root = self._lines_root()
         if root is not None:
             root.query_one(StatusLine).say(message, severity)
+
+    def notify(self, message: str, *, severity: SeverityLevel = "information", **_: Any) -> None:
+        """What Textual itself has to tell is said there too."""
+        self.say(message, severity)
 
     # --- words -----------------------------------------------------------------------------------------------------
 

@@ -106,6 +106,9 @@ class Pane(Vertical):
     async def load(self) -> None:
         """Read what the view in front shows, and show it. Any error is shown as a state, a MeshagError in its words."""
 
+    async def load_more(self) -> None:
+        """Add to what `load` showed what takes longer, or nobody misses in the first moment."""
+
     def show_state(self, state: State) -> None:
         """Say something instead of, or above, what is shown. By default in all tables, pages and charts."""
         from meshag_tui.widgets.chart import Chart
@@ -184,9 +187,8 @@ class Pane(Vertical):
         await done.wait()
 
     async def shown_once(self) -> None:
-        """Wait until it has read and shown something, be it an error."""
+        """Wait until it has read what it shows first, be it an error; it may not be painted yet."""
         await self._shown_once.wait()
-        await self.painted()
 
     async def _load(self) -> None:
         try:
@@ -196,6 +198,8 @@ class Pane(Vertical):
                 return
             await self.prepare()
             await self.load()
+            self._shown_once.set()
+            await self.load_more()
         except MeshagError as error:
             fix = getattr(error, "fix", None) or ""
             self.show_state(State(Condition.ERROR, str(error), remedy=fix))

@@ -7,15 +7,13 @@ pane may import the store at its top, and costs nothing before it is seen.
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from meshag_tui.screens.pane import Pane
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """One pane: its number key, its name in `Action.screens`, its title, and `module:Class` under `screens`."""
 
     number: int

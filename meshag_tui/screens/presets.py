@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshag_tui.text import glyphs, one_line
 
@@ -12,8 +11,7 @@ MOST_NAME = 40
 """Characters of a preset's name."""
 
 
-@dataclass(frozen=True)
-class Preset:
+class Preset(NamedTuple):
     """A way to look at a list.
 
     `sort` is a column's key, "" the list's usual order; `columns` are keys, None the usual ones; `shown` is what the
@@ -36,8 +34,7 @@ class Preset:
         return glyphs().separator.join(parts)
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(NamedTuple):
     """What a user keeps of a list: how it is arranged now, and presets by name."""
 
     now: Preset | None = None
@@ -45,14 +42,14 @@ class Kept:
 
     def with_own(self, preset: Preset) -> Kept:
         """With a preset added, in the place of one of its name."""
-        return replace(self, own=(*(each for each in self.own if each.name != preset.name), preset))
+        return self._replace(own=(*(each for each in self.own if each.name != preset.name), preset))
 
     def without(self, name: str) -> Kept:
-        return replace(self, own=tuple(each for each in self.own if each.name != name))
+        return self._replace(own=tuple(each for each in self.own if each.name != name))
 
     @property
     def document(self) -> dict[str, Any]:
-        return {"now": None if self.now is None else asdict(self.now), "own": [asdict(each) for each in self.own]}
+        return {"now": None if self.now is None else self.now._asdict(), "own": [each._asdict() for each in self.own]}
 
 
 def kept_from(document: Any, keys: Sequence[str]) -> Kept:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from textual import events
 from textual.app import ComposeResult
@@ -12,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 
 from meshag_tui.screens import query_facts, why_empty
 from meshag_tui.screens.list_pane import ListPane
+from meshag_tui.screens.look import look_of
 from meshag_tui.screens.queries_rows import BLOCK, PAGE, PRESETS, Listed, QueryRows, QueryTable, columns_for
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 _FILTER_WAIT_S = 0.2
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What the list is of: a page of it is an answer."""
 
     connection_id: str
@@ -62,6 +61,9 @@ class Question:
 class QueriesPane(ListPane):
     """The list, where there is room with the statement under the cursor below it; enter opens it in full."""
 
+    DEFAULT_CSS = look_of(__file__)
+    SCOPED_CSS = False
+
     place = "queries"
     all_presets = PRESETS
     topics: ClassVar[frozenset[Topic]] = frozenset({"statistics", "suggestions"})
@@ -76,26 +78,20 @@ class QueriesPane(ListPane):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
-            columns = columns_for(80, self.words.figures)
+            columns = columns_for(self.app.size.width, self.words.figures)
             yield QueryTable(
                 columns, key=lambda row: row.key, sorts=False, sort=("total_time", True), id="queries-table"
             )  # fmt: skip
             yield PlainLine(id="queries-summary")
-            with Horizontal(id="queries-preview"):
-                yield SqlView(id="preview-sql")
-                yield Page(id="preview-figures")
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        for part in ("#preview-sql", "#preview-figures"):
-            self.query_one(part, Page).can_focus = False  # the cursor stays in the list
+            yield Horizontal(id="queries-preview")
 
     def on_resize(self, event: events.Resize) -> None:
         self._list.set_columns(columns_for(event.size.width, self.words.figures))
 
     def _fit_columns(self) -> None:
         """Show the figures that the server which is looked at counts."""
-        columns, table = columns_for(self.size.width, self.words.figures), self._list
+        width = self.size.width or self.app.size.width  # a pane that was not laid out yet will have all of it
+        columns, table = columns_for(width, self.words.figures), self._list
         if [each.key for each in columns] != [each.key for each in table.columns]:
             table.set_columns(columns)
             if table.sort and not any(each.key == table.sort[0] for each in columns):
@@ -172,10 +168,26 @@ class QueriesPane(ListPane):
         if not rows and table.state is READY:
             table.set_state(self._nothing(page))
         self._summarise()
-        if not highlighter_is_loaded(self.words.dialect):  # the list first
-            await self.painted()
-            await asyncio.to_thread(load_highlighter, self.words.dialect)
         self._preview()
+
+    async def load_more(self) -> None:
+        """The statement under the cursor comes after the list, with what it takes to show it."""
+        dialect = self.words.dialect
+        if self.view != "list" or (self._previews and highlighter_is_loaded(dialect)):
+            return
+        await self.painted()
+        await asyncio.to_thread(load_highlighter, dialect)
+        if not self._previews:
+            parts = SqlView(id="preview-sql"), Page(id="preview-figures")
+            for part in parts:
+                part.can_focus = False  # the cursor stays in the list
+            await self.query_one("#queries-preview").mount(*parts)
+        self._preview()
+
+    @property
+    def _previews(self) -> bool:
+        """Whether there is something to show the statement under the cursor in."""
+        return bool(self.query_one("#queries-preview").children)
 
     def _summarise(self) -> None:
         page, asked = self._page, self._asked
@@ -252,7 +264,9 @@ class QueriesPane(ListPane):
     def _preview(self) -> None:
         chosen, info = self._chosen, self.connection
         self.query_one("#queries-preview").set_class(chosen is None, "-empty")
-        if chosen is None or chosen.row is None or info is None or not highlighter_is_loaded(self.words.dialect):
+        if chosen is None or chosen.row is None or info is None:
+            return
+        if not self._previews or not highlighter_is_loaded(self.words.dialect):
             return
         sql = self.query_one("#preview-sql", SqlView)
         text = chosen.row.text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, overload
 
 from meshag_tui.screens.presets import Preset
@@ -385,4 +385,4 @@ def columns_for(width: int, figures: Collection[str]) -> tuple[Column, ...]:
     """
     least = max(TEXT.width, width * 2 // 5)
     here = (column for column in COLUMNS if column.key not in _COUNTED_BY_SOME or column.key in figures)
-    return tuple(replace(column, width=least) if column is TEXT else column for column in here)
+    return tuple(column._replace(width=least) if column is TEXT else column for column in here)

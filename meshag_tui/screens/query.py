@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from meshag_tui.plan import Bottleneck
 from meshag_tui.screens import query_facts, query_plan
+from meshag_tui.screens.look import look_of
 from meshag_tui.screens.queries_rows import BLOCK
 from meshag_tui.screens.suggestions_facts import priority_tone, priority_word, status_word
 from meshag_tui.store import history, suggestions
@@ -98,6 +99,9 @@ class Part(Vertical):
 
 class QueryView(Vertical):
     """The detail of a statement. `show` names it, `read_in` gives what was read of it."""
+
+    DEFAULT_CSS = look_of(__file__)
+    SCOPED_CSS = False
 
     class Wanted(Message):
         """Another suggestion is to be opened."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from meshag_tui.text import moment
 from meshag_tui.types import UsageError, Window
@@ -23,8 +23,7 @@ _UNITS = {"m": MINUTE_MS, "min": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS, "w": 7 * 
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(m|min|h|d|w)\s*", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Scope:
+class Scope(NamedTuple):
     """`connection_id` None: there is none yet. `end` (epoch ms) None: the window ends at the newest data."""
 
     connection_id: str | None = None
@@ -39,7 +38,7 @@ class Scope:
     def moved(self, by: int, newest: int) -> Scope:
         """The window moved by `by` of its spans; moved up to the newest data it follows that again."""
         end = (newest if self.end is None else self.end) + by * self.span_ms
-        return replace(self, end=None if end >= newest else end)
+        return self._replace(end=None if end >= newest else end)
 
     @property
     def said(self) -> str:

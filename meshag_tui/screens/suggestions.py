@@ -18,6 +18,7 @@ from meshag_tui.cli.advice import describe
 from meshag_tui.screens import export, suggestions_model
 from meshag_tui.screens.apply import ApplyDialog
 from meshag_tui.screens.list_pane import ListPane
+from meshag_tui.screens.look import look_of
 from meshag_tui.screens.presets import Preset
 from meshag_tui.screens.suggestions_facts import (
     gain_word,
@@ -101,6 +102,9 @@ def read_whole(suggestion_id: str) -> Whole:
 
 class SuggestionsPane(ListPane):
     """The list and the detail beside or below it; enter opens the detail alone, with the queries it is about."""
+
+    DEFAULT_CSS = look_of(__file__)
+    SCOPED_CSS = False
 
     place = "suggestions"
     all_presets = (Preset("most urgent"), Preset("greatest gain", "gain"))

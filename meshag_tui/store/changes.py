@@ -14,7 +14,8 @@ from typing import Any
 import peewee
 
 from meshag_tui.store import database, ids, models
-from meshag_tui.store.documents import change_document, change_from, clean, document
+from meshag_tui.store.change_documents import change_document, change_from
+from meshag_tui.store.documents import clean, document
 from meshag_tui.types import Change, ChangeState, MeshagError
 
 ACTIVE = (ChangeState.GATED, ChangeState.RUNNING, ChangeState.VERIFYING)

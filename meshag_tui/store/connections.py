@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
 
@@ -39,8 +39,7 @@ _TARGET_FIELDS = frozenset({"host", "port", "database", "user", "tls", "tls_ca",
 _OWN_FIELDS = frozenset({"name", "project", "interval_s", "read_only", "slow_ms"})
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionInfo:
+class ConnectionInfo(NamedTuple):
     """One connection as shown: no secrets. Times are epoch ms; `interval_s` and `slow_ms` None: the setting holds."""
 
     id: str
@@ -405,7 +404,7 @@ def _select(*where: Any) -> tuple[ConnectionInfo, ...]:
 
 
 def _info(row: Mapping[str, Any], open_suggestions: int) -> ConnectionInfo:
-    values = {key: row[key] for key in ConnectionInfo.__dataclass_fields__ if key in row}
+    values = {key: row[key] for key in ConnectionInfo._fields if key in row}
     values |= {
         "project_id": row["project"],
         "db_type": DbType(row["db_type"]),

@@ -8,8 +8,7 @@ them again. A window is read as the whole days in it, the whole hours beside the
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshag_tui.store import models
 from meshag_tui.store.history_windows import listed, within
@@ -37,8 +36,7 @@ COUNTERS = (
 _AT_ONCE = 24  # digests made by one sync at most
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """Where the counts of a window are: ids of intervals and of digests, which have nothing in common."""
 
     intervals: tuple[int, ...]

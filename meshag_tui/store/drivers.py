@@ -11,13 +11,12 @@ import importlib
 import sys
 import threading
 from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
 from types import ModuleType
 
 _DRIVERS = frozenset({"psycopg", "psycopg2", "psycopg2cffi", "pymysql", "MySQLdb"})
 
 
-class _NotNow(MetaPathFinder):
+class _NotNow:
     """Says in one thread that no driver is installed; what is imported in others, or was before, is not touched."""
 
     def __init__(self) -> None:

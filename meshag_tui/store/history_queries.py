@@ -168,10 +168,10 @@ def figures(connection_id: str, window: Window, shown: Mapping[int, int]) -> dic
     """  # noqa: S608
     found = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in _fetch(statement, [])}
     merged: dict[int, dict[str, Any]] = {}
-    query = models.Query
-    described: Any = query.select(*(getattr(query, name) for name in _WHAT)).where(query.id.in_(list(shown))).dicts()
-    for values in described:
-        values |= dict.fromkeys(columns) | found.get(values["id"], {})
+    # As text, like the rest: Peewee would make an object of each of the ids.
+    described = _fetch(f"SELECT {', '.join(_WHAT)} FROM query WHERE id IN ({members})", [])  # noqa: S608
+    for row in described:
+        values = dict(zip(_WHAT, row, strict=True)) | dict.fromkeys(columns) | found.get(row[0], {})
         known = merged.setdefault(shown[values["id"]], values)
         if known is not values:
             _merge(known, values, columns)
@@ -217,8 +217,8 @@ def texts(ids: Sequence[int]) -> dict[int, str]:
     """Texts of statements, of those that have one."""
     if not ids:
         return {}
-    row = models.QueryText
-    return dict(models.database.execute(row.select(row.query, row.text).where(row.query.in_(ids))).fetchall())
+    chosen = ", ".join(str(int(each)) for each in ids)
+    return dict(_fetch(f"SELECT query_id, text FROM query_text WHERE query_id IN ({chosen})", []))  # noqa: S608
 
 
 def each_text(connection_id: str, see: Callable[[str], None]) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshag_tui.store.history_windows import Loss
 from meshag_tui.types import Window
 
 
-@dataclass(frozen=True, slots=True)
-class QueryRow:
+class QueryRow(NamedTuple):
     """One statement in a window. Times ms, sizes bytes, blocks the server's; None: the server did not measure it."""
 
     id: int
@@ -48,8 +46,7 @@ class QueryRow:
     spark: tuple[float | None, ...] = ()  # ms in each second over the window, None where nothing was observed
 
 
-@dataclass(frozen=True, slots=True)
-class QueryPage:
+class QueryPage(NamedTuple):
     """A page of statements, and what it is a page of."""
 
     rows: tuple[QueryRow, ...]
@@ -64,8 +61,7 @@ class QueryPage:
     events: tuple[Loss, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """What a statement is, without figures."""
 
     id: int
@@ -85,8 +81,7 @@ class Statement:
     last_seen_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class QueryDetail:
+class QueryDetail(NamedTuple):
     """One statement in a window with what it is; `members`: ids of the statements that are shown as this one."""
 
     statement: Statement
@@ -97,8 +92,7 @@ class QueryDetail:
     events: tuple[Loss, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(NamedTuple):
     """A connection in a window, in a few figures."""
 
     window: Window

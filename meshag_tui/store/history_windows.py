@@ -7,9 +7,8 @@ rolled up, so neighbouring windows neither share nor miss a call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshag_tui.store import database, models
 from meshag_tui.store.models import LEVELS
@@ -22,8 +21,7 @@ _AHEAD_MS = 60_000
 """How far the clocks of two machines may differ before one of them is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """Something that happened to an interval; `lossy` if counts were lost by it. `at` is its end, epoch ms."""
 
     at: int
@@ -31,8 +29,7 @@ class Loss:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """One interval. Times are epoch ms; `start_at` None: nothing is known of what came before."""
 
     id: int
@@ -50,8 +47,7 @@ class Observed:
         return 0 if self.start_at is None else max(0, self.end_at - self.start_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Series:
+class Series(NamedTuple):
     """Figures over time; `times` are the ends of equal steps, epoch ms. None: nothing was observed, a gap."""
 
     times: tuple[int, ...]
@@ -61,8 +57,7 @@ class Series:
     ms_per_s: tuple[float | None, ...]  # time spent by all, ms in each second
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
+class Trend(NamedTuple):
     """Rates of counters of a table or index over time, by counter, per second; sizes as they were. None is a gap."""
 
     times: tuple[int, ...]
@@ -141,8 +136,7 @@ def latest_window(connection_id: str, span_ms: int) -> Window:
     return Window(end - span_ms, end)
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(NamedTuple):
     """A window in equal steps: their ends, their length, how long each was observed, and what goes into which."""
 
     times: tuple[int, ...]
@@ -219,7 +213,7 @@ def trend(over: Steps, found: Sequence[Observed], rows: Mapping[int, Mapping[str
 def of_objects(found: Iterable[Observed]) -> tuple[Observed, ...]:
     """The same as seen by tables and indexes, which may be read at every few syncs only."""
     return tuple(
-        replace(each, start_at=each.objects_since, timed=True) for each in found if each.objects_since is not None
+        each._replace(start_at=each.objects_since, timed=True) for each in found if each.objects_since is not None
     )
 
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import peewee
 
@@ -30,8 +29,7 @@ class SchemaRefused(MeshagError):
     """The store's schema is not one this MeshAG may touch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Migration:
+class Migration(NamedTuple):
     """`edited`: its file differs from what was applied. `unknown`: applied, but this MeshAG has no such file."""
 
     name: str

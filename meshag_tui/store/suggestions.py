@@ -9,7 +9,8 @@ from typing import Any
 
 from meshag_tui import types
 from meshag_tui.store import bulk, database, ids, models
-from meshag_tui.store.documents import as_json, change_document, change_from, clean
+from meshag_tui.store.change_documents import change_document, change_from
+from meshag_tui.store.documents import as_json, clean
 from meshag_tui.types import (
     Change,
     EvidenceKind,

@@ -6,15 +6,14 @@ The expressions are RE2's: whatever is typed, a text is looked through in time p
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from meshag_tui.types import UsageError
 
 Matcher = Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class TextFilter:
+class TextFilter(NamedTuple):
     """A filter taken apart. Case matters only if `wanted` has a capital; an empty one lets everything through."""
 
     wanted: str

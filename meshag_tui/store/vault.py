@@ -17,9 +17,8 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from meshag_tui.settings import Settings
@@ -44,8 +43,7 @@ class NotForThisConnection(VaultError):
     """The secret belongs to another server, user or TLS mode than the row it stands in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rotated:
+class Rotated(NamedTuple):
     """`key_id` of the new key, how many secrets were sealed anew, and how many no key of ours opens."""
 
     key_id: str

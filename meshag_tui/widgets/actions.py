@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from textual.dom import DOMNode
 
@@ -32,8 +32,7 @@ _SHOWN_KEYS = {
 _KEY_NAMES = {shown: name for name, shown in _SHOWN_KEYS.items()} | {"esc": "escape", "pgdn": "pagedown"}
 
 
-@dataclass(frozen=True)
-class Action:
+class Action(NamedTuple):
     """Something the user can do.
 
     `key` is one key or several with commas between ("down,j"), as users write them ("?", "ctrl+p", "["). `screens` are
@@ -100,19 +99,20 @@ class Actions:
         for action_id, key in (keys or {}).items():
             if action_id not in given:
                 raise UsageError(f"config.toml: there is no action {action_id!r} to give the key {key!r}: see `?`")
-            given[action_id] = replace(given[action_id], key=key)
+            given[action_id] = given[action_id]._replace(key=key)
         self._actions = given
         self._changed = frozenset(keys or {})
         self._refuse_clashes()
 
     def _refuse_clashes(self) -> None:
-        bound = [action for action in self if action.bound]
-        for number, action in enumerate(bound):
-            for other in bound[:number]:
-                meet = not action.screens or not other.screens or set(action.screens) & set(other.screens)
-                if meet and (both := set(action.keys) & set(other.keys)):
-                    key = _SHOWN_KEYS.get(min(both), min(both))
-                    raise UsageError(f"The key {key!r} is given to both {other.id!r} and {action.id!r}")
+        given: dict[str, list[Action]] = {}
+        for action in self:
+            for key in action.keys if action.bound else ():
+                for other in given.setdefault(key, []):
+                    if not action.screens or not other.screens or set(action.screens) & set(other.screens):
+                        shown = _SHOWN_KEYS.get(key, key)
+                        raise UsageError(f"The key {shown!r} is given to both {other.id!r} and {action.id!r}")
+                given[key].append(action)
 
     def __iter__(self) -> Iterator[Action]:
         return iter(self._actions.values())

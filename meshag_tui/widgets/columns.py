@@ -6,8 +6,7 @@ A view is a tuple of columns. Adding one touches one list; `layout` decides what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from meshag_tui.text import Align, fit, glyphs, one_line, sanitise, width_of
 
@@ -23,8 +22,7 @@ def plain(value: Any) -> str:
     return glyphs().none if value is None else sanitise(value)
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column.
 
     `value` picks the value out of a row (by default the attribute or mapping key named `key`), `render` says it, or

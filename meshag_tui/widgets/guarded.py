@@ -142,7 +142,10 @@ class GuardedApp(App[None]):
             return await super().run_async(headless=False, **options)
 
     def get_default_screen(self) -> Screen[Any]:
-        return MainScreen(id="_default")
+        # With the classes of its size from the start, it is not styled a second time when it gets that size.
+        sizes = ((self.size.width, self.HORIZONTAL_BREAKPOINTS), (self.size.height, self.VERTICAL_BREAKPOINTS))
+        classes = [max(known for known in named if known[0] <= cells)[1] for cells, named in sizes if named]
+        return MainScreen(id="_default", classes=" ".join(classes))
 
     def get_driver_class(self) -> type[Driver]:
         wanted = super().get_driver_class()

@@ -18,7 +18,21 @@ Result = TypeVar("Result")
 class MainScreen(Screen[None]):
     """The screen behind all dialogs."""
 
+    held_back = False
+
+    def hold_back(self) -> None:
+        """Paint nothing until `let_go`. A batch of Textual's would hold back the layout too, and sizes with it."""
+        self.held_back = True
+
+    def let_go(self) -> None:
+        """Paint what was held back; else nothing."""
+        if self.held_back:
+            self.held_back = False
+            self.refresh()
+
     def _compositor_refresh(self) -> None:
+        if self.held_back:
+            return
         try:
             super()._compositor_refresh()
         except Exception as error:
@@ -27,6 +41,8 @@ class MainScreen(Screen[None]):
 
 class Dialog(ModalScreen[Result]):
     """Base of the dialogs."""
+
+    AUTO_FOCUS = "*"  # whatever the application says of its main screen
 
     def _compositor_refresh(self) -> None:
         try:

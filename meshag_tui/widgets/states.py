@@ -6,8 +6,8 @@ Five different things, said differently; an error never looks like an empty list
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from meshag_tui.text import glyphs, one_line, sanitise
 
@@ -31,8 +31,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """A condition with its words: `title` in a few, `detail` why, `remedy` the exact SQL or step that mends it."""
 
     condition: Condition

@@ -6,8 +6,7 @@ Both take values and repaint only when they differ. Nothing ticks by itself: who
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -19,8 +18,7 @@ from meshag_tui.text import ago, fit, glyphs, moment, one_line, width_of
 from meshag_tui.widgets.actions import Action, bar_text
 
 
-@dataclass(frozen=True)
-class Status:
+class Status(NamedTuple):
     """What the status line says. Empty parts are left out.
 
     `freshness` is text with its own tone ("" or "warning"), see `freshness`; `spend` is money against its budget.
@@ -75,7 +73,7 @@ class StatusLine(Widget):
 
     def change(self, **parts: object) -> None:
         """Replace some parts of the status."""
-        self.set_status(replace(self.status, **parts))  # type: ignore[arg-type]
+        self.set_status(self.status._replace(**parts))  # type: ignore[arg-type]
 
     def say(self, message: str, severity: str = "information") -> None:
         """Show a notice for some seconds; `severity` is Textual's: information, warning, error."""

@@ -8,7 +8,6 @@ for seconds at 10,000.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence, Set
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -403,7 +402,7 @@ class Table(ScrollView, can_focus=True):
             if column is last or (not column.optional if self.chosen is None else column.key in self.chosen)
         ]
         asked = last.keep - 1  # for what was asked for by name there is room before there is for the rest
-        return [replace(each, keep=asked) if each.key == by or each.optional else each for each in shown]
+        return [each._replace(keep=asked) if each.key == by or each.optional else each for each in shown]
 
     @property
     def last_to_go(self) -> Column:

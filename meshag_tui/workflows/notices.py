@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from meshag_tui.types import ExecutionState
 
@@ -18,8 +17,7 @@ _log = logging.getLogger("meshag.workflows")
 Topic = Literal["connections", "statistics", "suggestions", "executions", "changes"]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """A run entered a phase. `done` and `total` count what the phase works through, where it can say."""
 
     execution_id: str
@@ -30,8 +28,7 @@ class Progress:
     total: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A run ended. `error` is one line for people."""
 
     execution_id: str
@@ -41,8 +38,7 @@ class Finished:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
+class Changed(NamedTuple):
     """Rows of a topic changed in the store; of one connection, or (None) of several."""
 
     topic: Topic

@@ -13,7 +13,7 @@ import importlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshag_tui.settings import Settings
 from meshag_tui.store import connections
@@ -61,8 +61,7 @@ class TestReport:
         return tuple(finding for finding in self.findings if finding.severity in ("missing", "degraded"))
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(NamedTuple):
     """What would leave the machine: the exact text, its size, what was cut from it, and where it would go."""
 
     text: str
@@ -94,9 +93,14 @@ class Workbench:
         Raises:
             MeshagError: the store or the key cannot be used; the text says what to do.
         """
-        store = await asyncio.to_thread(Store.open, settings.store_url)
+        return await asyncio.to_thread(cls.open_blocking, settings)
+
+    @classmethod
+    def open_blocking(cls, settings: Settings) -> Workbench:
+        """The same as `open`, in the thread that asks."""
+        store = Store.open(settings.store_url)
         try:
-            vault = await asyncio.to_thread(Vault.open, settings)
+            vault = Vault.open(settings)
         except BaseException:
             store.close()
             raise

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
+from meshag_tui.app import MeshagApp
 from meshag_tui.screens.scope import DAY_MS
 from meshag_tui.settings import Settings, UiSettings
 from meshag_tui.store import connections
@@ -19,7 +21,8 @@ from meshag_tui.widgets.chooser import Chooser
 from meshag_tui.widgets.form import ChoiceField
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.workbench import Workbench
-from tests.screens.conftest import Open
+from tests.rig.pty import Terminal
+from tests.screens.conftest import Desk, Open
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = Target(DbType.POSTGRES, "192.0.2.1", 5432, "shop", "watcher")
@@ -71,7 +74,42 @@ def test_the_first_data_needs_no_driver_and_no_workflow(tmp_path: Path) -> None:
     assert "peewee" in loaded
     late = {"psycopg", "cryptography", "pygments.lexers.sql", "openai", "plotext", "postgast", "pydantic", "argparse"}
     ours = {"engines.base", "snapshot", "workflows.durable", "screens.query", "widgets.dialog", "widgets.chart"}
+    ours |= {"proposed", "store.change_documents", "store.snapshots", "advisor"}
     assert not loaded & (late | {f"meshag_tui.{name}" for name in ours})
+
+
+async def test_a_store_that_takes_its_time_is_said_to_be_opened(settings: Settings) -> None:
+    opening: Future[Workbench] = Future()
+    app = MeshagApp(settings, opening=opening, collect=False)
+    async with app.run_test(size=(120, 40)) as pilot:
+        desk = Desk(app, pilot)
+        await desk.until("opening the store")
+        opening.set_result(await Workbench.open(settings))
+        await desk.until("no connection yet")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "unsaid"),
+    [
+        ("app._FIRST_PAINT_S = 60", "no connection yet", "opening the store"),
+        ("tui.begin = lambda settings: Future()", "opening the store", "no connection yet"),
+    ],
+    ids=["the data is quick", "the store never opens"],
+)
+def test_the_first_paint_waits_a_moment_for_the_data(tmp_path: Path, changed: str, said: str, unsaid: str) -> None:
+    """The screen is laid out and written once, unless the data takes longer than one wants to look at nothing."""
+    program = (
+        "from concurrent.futures import Future\n"
+        "from meshag_tui import app\n"
+        "from meshag_tui.cli import command, tui\n"
+        f"{changed}\n"
+        "command.run([])"
+    )
+    with Terminal.python(program, environment={"MESHAG_HOME": str(tmp_path)}) as terminal:
+        terminal.wait_for(said, 30)
+        assert unsaid.encode() not in terminal.raw
+        terminal.send("q")
+        terminal.wait(30)
 
 
 async def test_an_empty_store_says_what_to_do(at_desk: Open) -> None:
@@ -114,8 +152,6 @@ async def test_keys_can_be_changed_by_the_actions_name(at_desk: Open) -> None:
 
 def test_a_key_for_two_actions_is_refused(settings: Settings) -> None:
     from dataclasses import replace
-
-    from meshag_tui.app import MeshagApp
 
     with pytest.raises(UsageError, match="given to both"):
         MeshagApp(replace(settings, ui=UiSettings(keys={"sync-now": "q"})))

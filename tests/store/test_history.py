@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -525,5 +525,5 @@ def test_windows_are_read_through_their_index(tmp_path: Path) -> None:
 def test_values_are_plain(store: Store, connection: str, watched: Watched, window: Window) -> None:
     """What the database adds up comes back as int and float on both, fit for JSON."""
     for row in store.run(history.queries, connection, window).rows:
-        for name, value in asdict(row).items():
+        for name, value in row._asdict().items():
             assert value is None or type(value) in (int, float, str, bool, tuple, list), name

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from meshag_tui.engines.words import Words
 
 WORDS = Words(
@@ -69,7 +67,7 @@ WORDS = Words(
 def words_of(server: str) -> Words:
     """The words of "MySQL" or "MariaDB", where they differ."""
     if server != "MariaDB":
-        return replace(WORDS, name="MySQL")
+        return WORDS._replace(name="MySQL")
     own = {
         "idle-in-transaction": "An open transaction keeps its row and metadata locks and keeps the purge from removing "
         "any row version since it began. Find where the application does not commit, and set idle_transaction_timeout "
@@ -80,4 +78,4 @@ def words_of(server: str) -> Words:
         "leading-wildcard": "For words, a FULLTEXT index and MATCH … AGAINST. If the patterns only ever begin with "
         "fixed characters, an index on the column is enough.",
     }
-    return replace(WORDS, name="MariaDB", remedies={**WORDS.remedies, **own})
+    return WORDS._replace(name="MariaDB", remedies={**WORDS.remedies, **own})

@@ -1,0 +1,134 @@
+"""What can be proposed and applied: indexes, changes and suggestions, as values. `types` hands them on by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from meshag_tui.types import EvidenceKind, Risk, SuggestionPriority, SuggestionType
+
+
+@dataclass(frozen=True, slots=True)
+class IndexColumn:
+    """One key of an index: a column name, or an expression text as the server prints it."""
+
+    name: str
+    is_expression: bool = False
+    descending: bool = False
+    opclass: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """An index that could be made. Names are bare catalogue names; quoting is the engine's business."""
+
+    schema: str
+    table: str
+    columns: tuple[IndexColumn, ...]
+    method: str = "btree"
+    include: tuple[str, ...] = ()
+    where: str | None = None  # predicate text as the server prints it
+    name: str | None = None  # None: the engine chooses a free one
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex:
+    spec: IndexSpec
+    kind: Literal["create-index"] = "create-index"
+
+
+@dataclass(frozen=True, slots=True)
+class DropIndex:
+    schema: str
+    table: str
+    name: str
+    kind: Literal["drop-index"] = "drop-index"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreIndex:
+    """Put a dropped index back exactly: the statements captured from the catalogue before the drop, in order."""
+
+    schema: str
+    table: str
+    name: str
+    statements: tuple[str, ...]
+    kind: Literal["restore-index"] = "restore-index"
+
+
+@dataclass(frozen=True, slots=True)
+class Analyze:
+    schema: str
+    table: str
+    kind: Literal["analyze"] = "analyze"
+
+
+@dataclass(frozen=True, slots=True)
+class Vacuum:
+    schema: str
+    table: str
+    kind: Literal["vacuum"] = "vacuum"
+
+
+@dataclass(frozen=True, slots=True)
+class HideIndex:
+    """Keep an index up to date but out of every plan (MySQL INVISIBLE, MariaDB IGNORED): the trial before a drop."""
+
+    schema: str
+    table: str
+    name: str
+    kind: Literal["hide-index"] = "hide-index"
+
+
+@dataclass(frozen=True, slots=True)
+class ShowIndex:
+    """Let plans use a hidden index again."""
+
+    schema: str
+    table: str
+    name: str
+    kind: Literal["show-index"] = "show-index"
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Write a table anew beside itself, without the space that deleted rows left (MySQL, MariaDB)."""
+
+    schema: str
+    table: str
+    kind: Literal["rebuild"] = "rebuild"
+
+
+Change = CreateIndex | DropIndex | RestoreIndex | HideIndex | ShowIndex | Analyze | Vacuum | Rebuild
+"""What can be applied. A change is data; only an engine turns it into SQL, from catalogue names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A proposed improvement, before it has a row in the store.
+
+    `identity` says what it is about (rule and object), so that the same advice is stored once.
+    `sql` and `undo_sql` are exactly what would run and what would put it back; both None for advice to the application.
+    `evidence` is a JSON document; its "kind" is an EvidenceKind, its "facts" a list of lines with figures.
+    """
+
+    rule: str
+    identity: str
+    type: SuggestionType
+    priority: SuggestionPriority
+    title: str
+    text: str
+    evidence_kind: EvidenceKind
+    evidence: Mapping[str, Any]
+    confidence: float  # 0..1
+    risk: Risk
+    schema: str | None = None
+    table: str | None = None
+    change: Change | None = None
+    sql: str | None = None
+    undo_sql: str | None = None
+    query_ids: tuple[int, ...] = ()
+    origin: Literal["rule", "llm"] = "rule"
+    model: str | None = None
+    gain_ms_per_day: float | None = None  # estimated time saved, ms per day; None = not estimated
