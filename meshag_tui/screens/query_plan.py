@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from meshag_tui.advisor.in_words import in_words
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
 from meshag_tui.store.history import StoredPlan
 from meshag_tui.text import ago, count, glyphs, one_line, percent
@@ -90,6 +91,7 @@ def _about(node: PlanNode, plan: Plan) -> list[Piece]:
     share = percent(min(1.0, node.exclusive_cost / (plan.root.total_cost or 1.0)))
     said: list[Piece] = [
         ("bold", f"{label(node)}\n"),
+        ("", f"{one_line(in_words(plan)[node.path])}\n"),
         ("dim", f"cost {count(node.total_cost)}, own {count(node.exclusive_cost)} ({share}), "),
         ("dim", f"{count(node.rows)} rows of {count(node.width)} bytes\n"),
     ]
