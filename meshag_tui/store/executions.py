@@ -21,6 +21,7 @@ from meshag_tui.store.documents import clean, document
 from meshag_tui.types import ExecutionState, MeshagError
 
 ENDED = (ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED)
+_WAITING = (ExecutionState.READY, ExecutionState.RUNNING)
 _LOG_LIMIT = 1_000  # lines of one run that are kept
 
 
@@ -153,16 +154,21 @@ def begin(
     with database.atomic():
         _take_turns()
         mine = (row.kind == kind) & (row.key == key)
-        clock: Any = row.select(database.clock(), peewee.fn.MAX(row.slot)).where(mine).tuples()
-        ((now, last_slot),) = clock
-        waiting = row.state.in_((ExecutionState.READY, ExecutionState.RUNNING))
-        same = waiting if slot is None else waiting | (row.slot == slot)
-        query: Any = row.select(row.id, row.state, row.slot).where(mine & same)
-        found = query.order_by(row.slot.desc()).tuples()
-        for known_id, state, known_slot in found:
+        every = row.alias()
+        newest = every.select(peewee.fn.MAX(every.slot)).where((every.kind == kind) & (every.key == key))
+        waiting = row.state.in_(_WAITING)
+        wanted = waiting | (row.slot == newest)
+        if slot is not None:
+            wanted |= row.slot == slot
+        query: Any = row.select(database.clock(), row.id, row.state, row.slot).where(mine & wanted)
+        found = list(query.order_by(row.slot.desc()).tuples())
+        now, last_slot = (found[0][0], found[0][3]) if found else (database.now_ms(), None)
+        for _, known_id, state, known_slot in found:
+            if known_slot != slot and state not in _WAITING:
+                continue  # it is no more than the newest
             if state not in (ExecutionState.CANCELLED, ExecutionState.INTERRUPTED):
                 return known_id, None
-            slot = None if known_slot == slot else slot
+            slot = None
         execution_id = ids.new("exec")
         if slot is None:
             # Just after the last one when the clock was set back or two ask in one millisecond.

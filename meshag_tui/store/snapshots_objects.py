@@ -306,7 +306,7 @@ def write_schema(connection_id: str, snapshot: Snapshot, state: MutableMapping[s
 
     Half a structure would look like a change: nothing is stored unless every part of it was read.
     """
-    _write_sequences(connection_id, snapshot)
+    _write_sequences(connection_id, snapshot, state)
     if snapshot.schema is None or snapshot.indexes is None or snapshot.foreign_keys is None:
         return False
     if any(warning.code == "relations-locked" for warning in snapshot.warnings):
@@ -350,11 +350,15 @@ def sequences_key(connection_id: str) -> str:
     return f"sequences:{connection_id}"
 
 
-def _write_sequences(connection_id: str, snapshot: Snapshot) -> None:
+def _write_sequences(connection_id: str, snapshot: Snapshot, state: MutableMapping[str, Any]) -> None:
     if snapshot.sequences is None:
         return
     nearest = sorted(snapshot.sequences, key=lambda each: (each.last_value or 0) / (each.limit or 1), reverse=True)
     value = document([asdict(each) for each in nearest[:SEQUENCES_KEPT]])
+    digest = hashlib.sha256(as_json(value).encode()).hexdigest()
+    if state.get("sequences") == digest:
+        return
+    state["sequences"] = digest
     setting = models.Setting
     setting.insert(key=sequences_key(connection_id), value=value).on_conflict(
         conflict_target=[setting.key], update={setting.value: value}
