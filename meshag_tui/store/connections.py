@@ -272,19 +272,24 @@ def synced(
     connection_id: str, facts: ServerFacts, warnings: Sequence[Finding], next_sync_at: int | None = None
 ) -> None:
     """A sync succeeded: ERROR and TESTING become ACTIVE; a connection the user paused stays paused."""
-    _update(
-        connection_id,
-        status=_unless_paused(ConnectionStatus.ACTIVE),
-        last_sync_at=database.clock(),
-        next_sync_at=next_sync_at,
-        last_error=None,
-        failures=0,
-        engine=facts.engine,
-        version=facts.version,
-        system_identifier=facts.epoch.system_identifier,
-        facts=document(asdict(facts)),
-        warnings=document([asdict(finding) for finding in warnings]),
-    )
+    _update(connection_id, **success(facts, warnings, next_sync_at))
+
+
+def success(facts: ServerFacts, warnings: Sequence[Finding], next_sync_at: int | None) -> dict[str, Any]:
+    """What a sync that succeeded sets of its connection, by column."""
+    return {
+        "updated_at": database.clock(),
+        "status": _unless_paused(ConnectionStatus.ACTIVE),
+        "last_sync_at": database.clock(),
+        "next_sync_at": next_sync_at,
+        "last_error": None,
+        "failures": 0,
+        "engine": facts.engine,
+        "version": facts.version,
+        "system_identifier": facts.epoch.system_identifier,
+        "facts": document(asdict(facts)),
+        "warnings": document([asdict(finding) for finding in warnings]),
+    }
 
 
 def failed(connection_id: str, error: str, next_sync_at: int | None = None) -> None:
@@ -304,12 +309,8 @@ def _unless_paused(status: ConnectionStatus) -> Any:
 
 
 def _update(connection_id: str, **columns: Any) -> None:
-    done = (
-        models.Connection.update(updated_at=database.clock(), **columns)
-        .where(models.Connection.id == connection_id)
-        .execute()
-    )
-    if not done:
+    columns.setdefault("updated_at", database.clock())
+    if not models.Connection.update(**columns).where(models.Connection.id == connection_id).execute():
         raise MeshagError(f"The connection {connection_id} is gone")
 
 

@@ -6,7 +6,7 @@ tables and indexes write nothing. A failure anywhere leaves the store as it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -57,6 +57,7 @@ def write(
     *,
     expected_ms: int | None = None,
     objects_expected_ms: int = 0,
+    success: Callable[[SyncWritten], Mapping[str, Any]] | None = None,
 ) -> SyncWritten:
     """Write one sync in one transaction.
 
@@ -65,13 +66,14 @@ def write(
         texts: texts read with it, for keys that `unread_texts` named.
         expected_ms: how long the interval was meant to be; None: the connection's own interval, or the default.
         objects_expected_ms: the same for tables and indexes, where they are read less often.
+        success: what else to set of the connection, by column, when this is written (see `connections.success`).
 
     Raises:
         MeshagError: the connection is gone.
         Overtaken: a later reading was written meanwhile.
     """
     with database.atomic(), uncollected():
-        state, interval_s = _state(connection_id)
+        state, interval_s, clock = _state(connection_id)
         expected = expected_ms or 1000 * (interval_s or CollectSettings().interval_s)
         now = Reading.of(snapshot.facts, snapshot.statements or StatementRows((), []), snapshot.taken_at)
         last = {part: _reading(state.get(part)) for part in ("statements", "objects")}
@@ -98,35 +100,44 @@ def write(
             state["objects"] = now.as_document()
         digests.follow(connection_id, span.end_at, state)
         schema_changed = snapshots_objects.write_schema(connection_id, snapshot, state)
-        written_at = _remember(connection_id, state, snapshot.taken_at if texts else None)
-    return SyncWritten(
-        interval_id=interval_id,
-        statements=0 if snapshot.statements is None else len(snapshot.statements.rows),
-        new_statements=new,
-        active=0 if statements is None else statements.active,
-        tables=None if snapshot.tables is None else len(snapshot.tables),
-        indexes=None if snapshot.indexes is None else len(snapshot.indexes),
-        schema_changed=schema_changed,
-        events=events,
-        complete=_complete(events),
-        written_at=written_at,
-    )
+        written = SyncWritten(
+            interval_id=interval_id,
+            statements=0 if snapshot.statements is None else len(snapshot.statements.rows),
+            new_statements=new,
+            active=0 if statements is None else statements.active,
+            tables=None if snapshot.tables is None else len(snapshot.tables),
+            indexes=None if snapshot.indexes is None else len(snapshot.indexes),
+            schema_changed=schema_changed,
+            events=events,
+            complete=_complete(events),
+            written_at=clock,
+        )
+        columns = {} if success is None else dict(success(written))
+        columns["reading"] = document(state)
+        if texts:
+            columns["texts_at"] = snapshot.taken_at
+        models.Connection.update(**columns).where(models.Connection.id == connection_id).execute()
+    return written
 
 
 def _complete(events: Iterable[Event]) -> bool:
     return all(each["kind"] in LOSSLESS for each in events)
 
 
-def _state(connection_id: str) -> tuple[dict[str, Any], int | None]:
-    """What the last sync left; on PostgreSQL the row stays locked, so that two syncs follow each other."""
+def _state(connection_id: str) -> tuple[dict[str, Any], int | None, int]:
+    """What the last sync left, the connection's interval, and the store's clock.
+
+    On PostgreSQL the row stays locked, so that two syncs follow each other.
+    """
     connection = models.Connection
-    query = connection.select(connection.reading, connection.interval_s).where(connection.id == connection_id)
+    query = connection.select(connection.reading, connection.interval_s, database.clock())
+    query = query.where(connection.id == connection_id)
     if database.kind() == "postgresql":
         query = query.for_update()
     row = query.tuples().first()
     if row is None:
         raise MeshagError(f"The connection {connection_id} is gone")
-    return dict(row[0] or {}), row[1]
+    return dict(row[0] or {}), row[1], int(row[2])
 
 
 def _reading(found: Mapping[str, Any] | None) -> Reading | None:
@@ -164,13 +175,3 @@ def _interval(
             objects_since=objects_since,
         ).execute()
     )
-
-
-def _remember(connection_id: str, state: Mapping[str, Any], texts_at: int | None) -> int:
-    """Keep what the next sync is compared with; returns the store's clock."""
-    columns: dict[str, Any] = {"reading": document(state)}
-    if texts_at is not None:
-        columns["texts_at"] = texts_at
-    update = models.Connection.update(**columns).where(models.Connection.id == connection_id)
-    ((now,),) = update.returning(database.clock().alias("now")).tuples().execute()
-    return int(now)

@@ -231,16 +231,25 @@ def _write(
     if connection.next_sync_at is not None and connection.last_sync_at is not None:  # it may have been stretched
         expected_ms = max(expected_ms, connection.next_sync_at - connection.last_sync_at)
     objects_expected_ms = expected_ms + collect.objects_every_s * 1000
+    said = list(warnings)
+
+    def success(written: snapshots.SyncWritten) -> dict[str, Any]:
+        remedies = words_for(snapshot.facts.engine).remedies
+        reset = any(event["kind"] == "reset" for event in written.events)
+        if reset or any(finding.code == RESET_OFTEN for finding in connection.warnings):
+            said.extend(
+                _reset_often(losses.resets(connection.id, written.written_at - _DAY_MS), remedies["reset-often"])
+            )
+        return connections.success(snapshot.facts, said, written.written_at + delay_ms)
+
     written = snapshots.write(
-        connection.id, snapshot, texts, expected_ms=expected_ms, objects_expected_ms=objects_expected_ms
+        connection.id,
+        snapshot,
+        texts,
+        expected_ms=expected_ms,
+        objects_expected_ms=objects_expected_ms,
+        success=success,
     )
-    now = written.written_at
-    next_sync_at = now + delay_ms
-    remedies = words_for(snapshot.facts.engine).remedies
-    reset = any(event["kind"] == "reset" for event in written.events)
-    if reset or any(finding.code == RESET_OFTEN for finding in connection.warnings):
-        warnings = (*warnings, *_reset_often(losses.resets(connection.id, now - _DAY_MS), remedies["reset-often"]))
-    connections.synced(connection.id, snapshot.facts, warnings, next_sync_at)
     return {
         "statements": written.statements,
         "new_statements": written.new_statements,
@@ -250,8 +259,8 @@ def _write(
         "complete": written.complete,
         "schema_changed": written.schema_changed,
         "events": [dict(event) for event in written.events],
-        "warnings": [asdict(finding) for finding in warnings],
-        "next_sync_at": next_sync_at,
+        "warnings": [asdict(finding) for finding in said],
+        "next_sync_at": written.written_at + delay_ms,
         "server_statements": snapshot.server_statements,
     }
 
