@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from meshag_tui.advisor.covering import covering
 from meshag_tui.advisor.indexes import plain, prefix_length, serves, shown
@@ -17,7 +17,7 @@ from meshag_tui.advisor.key_lengths import with_prefixes
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.advisor.wanted import SortOrder, extreme, group_order, needed, sort_order
 from meshag_tui.plan import Plan, Predicate
-from meshag_tui.snapshot import Traits
+from meshag_tui.snapshot import IndexStats, Traits
 from meshag_tui.types import IndexColumn, IndexSpec
 
 MOST_KEYS = 4
@@ -78,7 +78,36 @@ def count_usage(statements: Iterable[tuple[Sequence[Predicate], float]], tables:
 def candidates(plan: Plan, predicates: Sequence[Predicate], tables: Tables, usage: Usage) -> tuple[Candidate, ...]:
     """Indexes that could serve this plan and that no existing index stands in for, simplest first."""
     found: dict[Candidate, None] = {}
-    for relation, alias in _relations(predicates, plan):
+    for candidate, view in _considered(plan, predicates, tables, usage):
+        specs = tuple(spec for spec in candidate.specs if standing_in(spec, candidate.free, view) is None)
+        if specs:
+            found[Candidate(specs, candidate.free, candidate.purpose)] = None
+    return tuple(found)[:MOST_CANDIDATES]
+
+
+def there_already(
+    plan: Plan, predicates: Sequence[Predicate], tables: Tables, usage: Usage
+) -> tuple[tuple[IndexSpec, IndexStats], ...]:
+    """Indexes that could serve this plan, each with the existing one that does what it would."""
+    found: dict[IndexSpec, IndexStats] = {}
+    for candidate, view in _considered(plan, predicates, tables, usage):
+        for spec in candidate.specs:
+            index = standing_in(spec, candidate.free, view)
+            if index is not None:
+                found.setdefault(spec, index)
+    return tuple(found.items())
+
+
+def standing_in(spec: IndexSpec, free: int, view: TableView) -> IndexStats | None:
+    """The existing index that does what `spec` would."""
+    return next((index for index in view.indexes if serves(index, spec, free)), None)
+
+
+def _considered(
+    plan: Plan, predicates: Sequence[Predicate], tables: Tables, usage: Usage
+) -> Iterator[tuple[Candidate, TableView]]:
+    """All that could serve this plan on this kind of server, and the tables it would be on."""
+    for relation, alias in relations_of(plan, predicates):
         view = tables.view(*relation)
         if view is None or view.small or view.stats.kind == "foreign":
             continue
@@ -91,14 +120,8 @@ def candidates(plan: Plan, predicates: Sequence[Predicate], tables: Tables, usag
         wider = covering(view, [candidate.specs[0] for candidate in alone], needed(plan, alias))
         made += [Candidate((spec,), alone[place].free, "index only") for place, spec in wider]
         for candidate in made[:MOST_OF_RELATION]:
-            specs = tuple(
-                spec
-                for spec in (with_prefixes(spec, view) for spec in candidate.specs)
-                if spec is not None and not any(serves(index, spec, candidate.free) for index in view.indexes)
-            )
-            if specs:
-                found[Candidate(specs, candidate.free, candidate.purpose)] = None
-    return tuple(found)[:MOST_CANDIDATES]
+            specs = tuple(spec for spec in (with_prefixes(one, view) for one in candidate.specs) if spec is not None)
+            yield replace(candidate, specs=specs), view
 
 
 def _possible(candidate: Candidate, traits: Traits) -> bool:
@@ -111,7 +134,8 @@ def _possible(candidate: Candidate, traits: Traits) -> bool:
     )
 
 
-def _relations(predicates: Sequence[Predicate], plan: Plan) -> list[tuple[Relation, str]]:
+def relations_of(plan: Plan, predicates: Sequence[Predicate]) -> list[tuple[Relation, str]]:
+    """The tables a plan reads, each with its alias there."""
     seen = {((one.schema, one.table), one.alias): None for one in predicates}
     for node in plan.root.walk():
         if node.table and node.schema:

@@ -7,8 +7,9 @@ chosen has gone, and nothing new has come. Only indexes that a statement could u
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from meshag_tui.advisor.candidates import Candidate
 from meshag_tui.advisor.indexes import covered_by_spec
@@ -17,6 +18,16 @@ from meshag_tui.advisor.statistics import Relation, Tables
 from meshag_tui.engines.base import EngineError
 from meshag_tui.plan import Plan
 from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
+
+BLOCK = 8192
+"""Bytes of a page, near enough for a comparison."""
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
 
 
 def _cost(answer: Answer) -> float:
@@ -33,16 +44,49 @@ class Answer:
     evidence: EvidenceKind
 
 
+class _Catalogue:
+    """Indexes by number, and which could take another's place: keys that begin the same, and all its columns."""
+
+    def __init__(self) -> None:
+        self._specs: list[IndexSpec] = []
+        self._sizes: list[int] = []
+        self._stands_for: list[int] = []
+
+    def add(self, spec: IndexSpec, size: int) -> None:
+        bit, mine = len(self._specs), 0
+        for other, known in enumerate(self._specs):
+            if covered_by_spec(known, spec):
+                mine |= 1 << other
+            elif covered_by_spec(spec, known):
+                self._stands_for[other] |= 1 << bit
+        self._specs.append(spec)
+        self._sizes.append(size)
+        self._stands_for.append(mine)
+
+    def with_stood_for(self, mask: int) -> int:
+        """The set with every index whose work one of it could do."""
+        found, left = mask, mask
+        while left:
+            found |= self._stands_for[(left & -left).bit_length() - 1]
+            left &= left - 1
+        return found
+
+    def longer_by(self, bit: int, mask: int) -> int:
+        """Bytes by which the smallest one that takes its place is larger."""
+        sizes = (self._sizes[other] for other in _bits(mask) if self._stands_for[other] >> bit & 1)
+        return max(0, min(sizes, default=0) - self._sizes[bit])
+
+
 class Known:
     """One statement, and what is known of its cost. `base` is its cost with no new index."""
 
-    def __init__(self, statement: Statement, number: int, stands_for: Sequence[int]) -> None:
+    def __init__(self, statement: Statement, number: int, catalogue: _Catalogue) -> None:
         self.number = number
-        self._stands_for = stands_for  # of each index, those whose work it does as well
+        self._catalogue = catalogue
         self.statement = statement
         self.relevant = 0
         self.base = 0.0
-        self.answers: list[Answer] = []
+        self.answers: list[Answer] = []  # the cheapest first
         self.failed = False
         self.plan: Plan | None = None  # the last one asked for
         self._same: dict[int, Answer] = {}
@@ -61,7 +105,7 @@ class Known:
                 self.wheres.add((home, spec.where))
 
     def note(self, answer: Answer) -> None:
-        self.answers.append(answer)
+        bisect.insort(self.answers, answer, key=_cost)
         self._same[answer.given] = answer
         self._best.clear()
 
@@ -81,15 +125,23 @@ class Known:
         mask &= self.relevant
         if mask in self._best:
             return self._best[mask]
-        found = self.find(mask)
+        found = self._same.get(mask)
         if found is None:
-            there, left = mask, mask
-            while left:
-                there |= self._stands_for[(left & -left).bit_length() - 1]
-                left &= left - 1
-            found = min((one for one in self.answers if one.used & ~there == 0), key=_cost, default=None)
+            there = self._catalogue.with_stood_for(mask)
+            for one in self.answers:
+                if found is not None and one.cost >= found.cost:
+                    break
+                if not one.used & ~there:
+                    missing = one.used & ~mask
+                    found = self._replaced(one, missing, mask) if missing else one
         self._best[mask] = found
         return found
+
+    def _replaced(self, answer: Answer, missing: int, mask: int) -> Answer:
+        """The answer with longer indexes in the place of some: the more of them a plan reads, the more that costs."""
+        pages = sum(self._catalogue.longer_by(bit, mask) for bit in _bits(missing)) / BLOCK
+        part = min(1.0, answer.cost / self.base) if self.base > 0 else 1.0
+        return replace(answer, cost=answer.cost + pages * part)
 
     def upper(self, mask: int) -> float:
         """What the true cost is hardly higher than."""
@@ -111,10 +163,11 @@ class Configurations:
         self.specs: list[IndexSpec] = []
         self._bits: dict[IndexSpec, int] = {}
         self._sizes: list[int] = []
+        self._together: dict[int, int] = {}  # bytes of sets
         self._reading: list[int] = []  # of each index, the statements that could use it, as bits
         self._lists: dict[int, list[Known]] = {}
-        self._stands_for: list[int] = []
-        self.known = [Known(one, number, self._stands_for) for number, one in enumerate(statements)]
+        self._catalogue = _Catalogue()
+        self.known = [Known(one, number, self._catalogue) for number, one in enumerate(statements)]
         self.notes: list[str] = []
 
     def bit(self, spec: IndexSpec) -> int:
@@ -125,7 +178,7 @@ class Configurations:
             self.specs.append(spec)
             self._sizes.append(self.pricer.size(spec))
             self._reading.append(0)
-            self._stands_for.append(self._place(spec, found))
+            self._catalogue.add(spec, self._sizes[found])
             for one in self.known:
                 if self._could_use(one, spec):
                     self._relate(one, found)
@@ -139,17 +192,17 @@ class Configurations:
 
     def of(self, mask: int) -> Iterator[int]:
         """The numbers in a set, ascending."""
-        while mask:
-            low = mask & -mask
-            yield low.bit_length() - 1
-            mask ^= low
+        return _bits(mask)
 
     def specs_of(self, mask: int) -> frozenset[IndexSpec]:
         return frozenset(self.specs[bit] for bit in self.of(mask))
 
     def size(self, mask: int) -> int:
         """Bytes of the indexes in a set."""
-        return sum(self._sizes[bit] for bit in self.of(mask))
+        found = self._together.get(mask)
+        if found is None:
+            found = self._together[mask] = sum(self._sizes[bit] for bit in self.of(mask))
+        return found
 
     def readers(self, mask: int) -> list[Known]:
         """Statements that could use any of these."""
@@ -202,16 +255,6 @@ class Configurations:
             return await self.exact(known, mask)
         except EngineError:
             return None
-
-    def _place(self, spec: IndexSpec, bit: int) -> int:
-        """Which known indexes the new one could stand for; those that could stand for it are told."""
-        mine = 0
-        for other, known in enumerate(self.specs[:-1]):
-            if covered_by_spec(known, spec):
-                mine |= 1 << other
-            elif covered_by_spec(spec, known):
-                self._stands_for[other] |= 1 << bit
-        return mine
 
     def _relate(self, known: Known, bit: int) -> None:
         if not known.relevant >> bit & 1:

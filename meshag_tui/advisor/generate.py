@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.bloat import bloat
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.candidates import Candidate, candidates, count_usage
 from meshag_tui.advisor.correlated import without_idle_keys
 from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
 from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
@@ -24,15 +23,14 @@ from meshag_tui.advisor.leaning import Leaning
 from meshag_tui.advisor.missing_index import already_suggested
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
 from meshag_tui.advisor.planner import Planner
-from meshag_tui.advisor.pricing import Pricer, Statement
+from meshag_tui.advisor.pricing import Pricer
 from meshag_tui.advisor.queries import query_advice
-from meshag_tui.advisor.reckoner import Reckoner
-from meshag_tui.advisor.search import Choice, search
+from meshag_tui.advisor.search import Choice
+from meshag_tui.advisor.seek import seek
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.advisor.table_care import table_care
 from meshag_tui.engines.base import EngineError, Refused, Session, WhatIf
 from meshag_tui.engines.words import Words
-from meshag_tui.plan import Plan
 from meshag_tui.settings import Settings
 from meshag_tui.types import CreateIndex, Risk, ShowIndex, Suggestion, Window
 
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
 
 PLANNER_CALLS = 3_000
 SECONDS = 30.0
-BROAD = 0.20
-"""A statement whose calls return this share of a table is served best by reading it, whatever a sample promises."""
 
 STATEMENT_RULES = frozenset(
     {
@@ -170,41 +166,18 @@ async def _missing(
     budget: Budget,
     notes: list[str],
 ) -> tuple[list[Suggestion], bool]:
-    planned = [(one, one.plan) for one in examined if one.plan is not None]
-    usage = count_usage(((one.predicates, one.share) for one, _ in planned), tables)
-    statements = [
-        Statement(
-            one.query,
-            plan,
-            one.predicates,
-            candidates(plan, one.predicates, tables, usage),
-            one.query.total_time_ms,
-        )
-        for one, plan in planned
-    ]
-    statements = [one for one in statements if one.candidates and one.least_share(tables) <= BROAD]
-    if not statements:
-        return [], True
-    reckoner = Reckoner(tables, catalog.facts)
-    what_if = await session.what_if(settings.advice.what_if, [one.plan for one in statements], notes)
-    asking = budget.part(settings.advice.planner_calls, settings.advice.time_limit_s)
-    pricer: Pricer = Planner(what_if, tables, asking, reckoner) if what_if is not None else reckoner
-
-    def more(statement: Statement, plan: Plan) -> Iterable[Candidate]:
-        return candidates(plan, session.predicates(plan), tables, usage)
-
-    found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs, more, asking)
-    notes += found.notes
+    sought = await seek(examined, catalog, tables, session, settings, room, budget, notes)
+    notes += sought.search.notes
     made = index_suggestions(
-        found,
-        pricer,
+        sought.search,
+        sought.pricer,
         tables,
         total_ms=sum(one.query.total_time_ms for one in examined),
         span_ms=window.span_ms if window is not None else None,
-        what_if=what_if,
-        why_unchecked=lambda choice: _why_unchecked(choice, what_if, pricer, session.words),
+        what_if=sought.what_if,
+        why_unchecked=lambda choice: _why_unchecked(choice, sought.what_if, sought.pricer, session.words),
     )
-    return made, found.complete
+    return made, sought.search.complete
 
 
 def _in_alternatives(examined: Sequence[Examined], tables: Tables) -> set[tuple[str, str, str]]:

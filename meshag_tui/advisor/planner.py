@@ -5,21 +5,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from meshag_tui.advisor.budget import Budget
+from meshag_tui.advisor.corrections import left_out
 from meshag_tui.advisor.pricing import Price, Statement
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines.base import EngineError, WhatIf
+from meshag_tui.snapshot import CostModel
 from meshag_tui.types import IndexSpec
 
 
 class Planner:
     """The server's planner with hypothetical indexes. What it cannot hold (GIN) and refuses is reckoned instead."""
 
-    def __init__(self, what_if: WhatIf, tables: Tables, budget: Budget, reckoner: Reckoner) -> None:
+    def __init__(self, what_if: WhatIf, tables: Tables, budget: Budget, reckoner: Reckoner, costs: CostModel) -> None:
         self._what_if = what_if
         self._tables = tables
         self._budget = budget
         self._reckoner = reckoner
+        self._costs = costs
         self._known: dict[tuple[int, frozenset[IndexSpec]], Price] = {}
         self.refused: dict[IndexSpec, str] = {}
         self.unplanned: dict[int, str] = {}  # statements that cannot be planned at all, by id, and why
@@ -69,7 +72,8 @@ class Planner:
                     return await self._ask(statement, frozenset())
                 return await self._without_refused(statement, specs, error)
             used = frozenset(leaves[leaf] for leaf in answer.used)
-            self._known[key] = Price(answer.plan.cost, self._what_if.evidence, used, answer.plan)
+            cost = answer.plan.cost + left_out(answer.plan, self._tables, self._costs)
+            self._known[key] = Price(cost, self._what_if.evidence, used, answer.plan)
         return self._known[key]
 
     async def _without_refused(self, statement: Statement, specs: frozenset[IndexSpec], error: EngineError) -> Price:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.budget import Budget, OutOfBudget
-from meshag_tui.advisor.candidates import Candidate
+from meshag_tui.advisor.candidates import Candidate, standing_in
 from meshag_tui.advisor.configurations import Configurations
 from meshag_tui.advisor.merging import merged, shorter
 from meshag_tui.advisor.pricing import Pricer, Statement
@@ -80,6 +80,8 @@ class Search:
     saved_share: float = 0.0  # of the workload's time, estimated
     size_bytes: int = 0
     budget_bytes: int | None = None
+    selection: Selection | None = None
+    taken: int = 0
 
 
 async def search(
@@ -117,6 +119,7 @@ async def search(
     )
     result.options = len(selection.options)
     taken = await _select(selection, lambda: asking is not None and asking.over)
+    result.selection, result.taken = selection, taken
     result.choices = await _choices(selection, taken)
     result.notes += dict.fromkeys(workload.notes)
     result.complete = result.complete and not any(one.failed for one in workload.known)
@@ -148,9 +151,19 @@ def _options(workload: Configurations, possible: Callable[[IndexSpec], bool]) ->
         for candidate in one.statement.candidates
         for spec in candidate.specs
     }
-    singles = [Candidate((spec,), free.get(spec, 0)) for spec in dict.fromkeys((*specs, *more)) if possible(spec)]
+    singles = [
+        Candidate((spec,), free.get(spec, 0))
+        for spec in dict.fromkeys((*specs, *more))
+        if possible(spec) and not _there(spec, workload.tables)
+    ]
     found = [*together.values(), *singles]
     return [Option(one, mask, workload.size(mask)) for one in found for mask in (workload.mask(one.specs),)]
+
+
+def _there(spec: IndexSpec, tables: Tables) -> bool:
+    """Whether an existing index does what it would: shorter forms may be of one that is there."""
+    view = tables.view(spec.schema, spec.table)
+    return view is not None and standing_in(spec, 0, view) is not None
 
 
 async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
@@ -161,16 +174,14 @@ async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
             best = await asyncio.to_thread(selection.greedy, None)
             await selection.sharpen(best)
             return await selection.prune(best)
-        for _ in range(_ROUNDS):
+        for again in reversed(range(_ROUNDS)):
             found = await asyncio.to_thread(_search_known, selection, best, stop)
-            done = selection.change(best, found) > -_HARDLY * selection.total
-            best = found
-            await selection.sharpen(best)
-            asked = await selection.look_around(best, _AROUND)
-            if done or asked == 0:
+            await selection.sharpen(found)
+            if selection.change(best, found) > -_HARDLY * selection.total:
                 break
-        best = await asyncio.to_thread(selection.improve, best, stop)
-        await selection.sharpen(best)
+            best = found
+            if again and await selection.look_around(best, _AROUND) == 0:
+                break
         return await selection.prune(best)
     except OutOfBudget:
         return best
@@ -179,7 +190,7 @@ async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
 def _search_known(selection: Selection, best: int, stop: Callable[[], bool]) -> int:
     """The best set as far as plans are known, from the best so far and from what the greedy ways lead to."""
     starts = {best, *(selection.greedy(power) for power in BY_SIZE)}
-    return selection.improve(min(starts, key=lambda mask: selection.change(0, mask)), stop)
+    return selection.explore(min(starts, key=lambda mask: selection.change(0, mask)), stop)
 
 
 async def _choices(selection: Selection, taken: int) -> list[Choice]:

@@ -24,7 +24,8 @@ BY_SIZE = (1.0, 0.7, 0.4, 0.0)
 """Powers of its size by which the gain of an index is divided: tight budgets want the first, wide ones the last."""
 _HARDLY = 2e-5
 _ROUNDS = 20
-_SWAPPED = 6
+_PAIRED = 6
+_BANNED = 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,21 @@ class Option:
     candidate: Candidate
     mask: int
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merits:
+    """What taking something does: the best share saved of a statement that is dear enough, `cheap_gain` of any."""
+
+    gain: float
+    cheap_gain: float
+    wanted: float
+    saved_ms: float  # in the window, less its upkeep
+    least_ms: float
+
+    @property
+    def enough(self) -> bool:
+        return self.gain >= self.wanted and self.saved_ms >= self.least_ms
 
 
 @dataclass
@@ -49,16 +65,15 @@ class Selection:
     def __post_init__(self) -> None:
         self.total = sum(one.statement.weight for one in self.workload.known) or 1.0
         self._upkeep: dict[int, float] = {}
+        self._weak: tuple[int, list[int]] = (0, [])
 
     # ------------------------------------------------------------------ figures
 
     def upkeep_ms(self, mask: int) -> float:
-        total = 0.0
-        for bit in self.workload.of(mask):
-            if bit not in self._upkeep:
-                self._upkeep[bit] = self.upkeep.ms(self.workload.specs[bit])
-            total += self._upkeep[bit]
-        return total
+        found = self._upkeep.get(mask)
+        if found is None:
+            found = self._upkeep[mask] = sum(self.upkeep.ms(spec) for spec in self.workload.specs_of(mask))
+        return found
 
     def change(self, old: int, new: int) -> float:
         """Time that `new` takes more than `old`, as far as known; negative where it saves."""
@@ -71,8 +86,8 @@ class Selection:
     def fits(self, mask: int) -> bool:
         return self.room is None or self.workload.size(mask) <= self.room
 
-    def worthwhile(self, mask: int, without: int) -> bool:
-        """Whether what `mask` has beyond `without` saves some statement enough, and the workload something."""
+    def merits(self, mask: int, without: int) -> Merits:
+        """What `mask` has beyond `without` does, and what it would have to do."""
         new = mask & ~without
         served = []
         for one in self.workload.readers(new):
@@ -80,11 +95,22 @@ class Selection:
             if before is not None and after is not None and after.cost < before.cost and one.base > 0:
                 served.append((one, before, after))
         checked = all(after.evidence is not EvidenceKind.STATED for _, _, after in served)
-        gain, least = self.worth.wanted([self.workload.specs[bit] for bit in self.workload.of(new)], checked)
-        best = max(
-            ((before.cost - after.cost) / one.base for one, before, after in served if one.base >= least), default=0.0
+        wanted, least = self.worth.wanted([self.workload.specs[bit] for bit in self.workload.of(new)], checked)
+        if self.worth.by_budget and without:  # beside others each adds its part to what is gained together
+            gains = [((one.base - after.cost) / one.base, one.base) for one, _, after in served]
+        else:
+            gains = [((before.cost - after.cost) / one.base, one.base) for one, before, after in served]
+        return Merits(
+            gain=max((gain for gain, base in gains if base >= least), default=0.0),
+            cheap_gain=max((gain for gain, _ in gains), default=0.0),
+            wanted=wanted,
+            saved_ms=-self.change(without, mask),
+            least_ms=self.worth.share * self.total,
         )
-        return best >= gain and -self.change(without, mask) >= self.worth.share * self.total
+
+    def worthwhile(self, mask: int, without: int) -> bool:
+        """Whether what `mask` has beyond `without` saves some statement enough, and the workload something."""
+        return self.merits(mask, without).enough
 
     # ------------------------------------------------------------------ greedy
 
@@ -114,8 +140,21 @@ class Selection:
 
     # ------------------------------------------------------------------ local search
 
-    def improve(self, taken: int, stop: Callable[[], bool]) -> int:
-        """Drop, add and swap as long as that saves time, without asking the server."""
+    def explore(self, taken: int, stop: Callable[[], bool]) -> int:
+        """Improve; then see whether it does better without each of those taken, the largest first."""
+        best = self.improve(taken, stop)
+        for bit in sorted(self.workload.of(best), key=lambda bit: -self.workload.size(1 << bit))[:_BANNED]:
+            if stop():
+                break
+            if best >> bit & 1:
+                other = self.improve(best & ~(1 << bit), stop, 1 << bit)
+                other = self.improve(other, stop)
+                if self.change(best, other) < -_HARDLY * self.total:
+                    best = other
+        return best
+
+    def improve(self, taken: int, stop: Callable[[], bool], banned: int = 0) -> int:
+        """Drop, add and swap as long as that saves time, without asking the server and without what is banned."""
         least = -_HARDLY * self.total
         for _ in range(_ROUNDS):
             taken = self._drop(taken)
@@ -123,7 +162,7 @@ class Selection:
             for option in self.options:
                 if stop():
                     return taken
-                if option.mask & ~taken:
+                if option.mask & ~taken and not option.mask & banned:
                     change, new = min(self._moves(taken, option), default=(0.0, taken))
                     if change < least:
                         taken, saved = new, saved - change
@@ -138,31 +177,34 @@ class Selection:
         return taken
 
     def _moves(self, taken: int, option: Option) -> Iterator[tuple[float, int]]:
-        """What taking one more could make of the set, and what that changes."""
-        for new in self._with(taken, option):
-            if self.fits(new) and new.bit_count() <= self.worth.most:
-                yield self.change(taken, new), new
-
-    def _with(self, taken: int, option: Option) -> Iterator[int]:
+        """What taking one more could make of the set, and what that changes: others may have to go for it."""
         added = taken | option.mask
-        yield added
-        home = {self._home(bit) for bit in self.workload.of(option.mask)}
-        others = list(self.workload.of(taken & ~option.mask))
-        roomy = self.fits(added)
-        for bit in others:
-            if not roomy or self._home(bit) in home:
-                yield added & ~(1 << bit)
-        if not roomy:
-            weak = sorted(others, key=lambda bit: self._loss(taken, bit) / max(1, self.workload.size(1 << bit)))
-            for at, one in enumerate(weak[:_SWAPPED]):
-                for other in weak[at + 1 : _SWAPPED]:
-                    yield added & ~(1 << one) & ~(1 << other)
+        change = self.change(taken, added)
+        least = -_HARDLY * self.total
+        if change >= least:
+            return  # taking others away as well saves nothing
+        if self.fits(added) and added.bit_count() <= self.worth.most:
+            yield change, added
+            return
+        others = [bit for bit in self._weakest_first(taken) if not option.mask >> bit & 1]
+        for at, one in enumerate(others):
+            yield from self._without(taken, added & ~(1 << one))
+            for other in others[at + 1 : _PAIRED]:
+                yield from self._without(taken, added & ~(1 << one) & ~(1 << other))
 
-    def _loss(self, taken: int, bit: int) -> float:
-        return self.change(taken, taken & ~(1 << bit))
+    def _without(self, taken: int, new: int) -> Iterator[tuple[float, int]]:
+        if self.fits(new) and new.bit_count() <= self.worth.most:
+            yield self.change(taken, new), new
 
-    def _home(self, bit: int) -> tuple[str, str]:
-        return self.workload.specs[bit].schema, self.workload.specs[bit].table
+    def _weakest_first(self, taken: int) -> list[int]:
+        """Those taken, by what each is worth a byte beside the others."""
+        if self._weak[0] != taken:
+            worth = {
+                bit: self.change(taken, taken & ~(1 << bit)) / max(1, self.workload.size(1 << bit))
+                for bit in self.workload.of(taken)
+            }
+            self._weak = taken, sorted(worth, key=worth.__getitem__)
+        return self._weak[1]
 
     # ------------------------------------------------------------------ asking
 

@@ -24,6 +24,12 @@ _UNKNOWN_DISTINCT = 200.0  # what PostgreSQL itself assumes
 _UNKNOWN_WIDTH = 8
 _WHERE = re.compile(r'^(?P<not>NOT )?"(?P<column>(?:[^"]|"")+)"(?P<null> IS NULL)?$')
 _WRITES = ("inserts", "updates", "deletes")
+_ALIGNED = {
+    **dict.fromkeys(("bigint", "double precision", "timestamp without time zone", "timestamp with time zone"), 8),
+    **dict.fromkeys(("integer", "int", "date", "real", "oid"), 4),
+    "smallint": 2,
+}
+"""Types of fixed width, and where their values may begin; all others vary and begin anywhere."""
 _NO_DEDUPLICATION = ("numeric", "float4", "float8", "real", "double precision", "jsonb", "interval")
 
 
@@ -109,17 +115,26 @@ class TableView:
         """Columns the server adds to the keys of every index by itself."""
         return next((index.suffix for index in self.indexes if index.suffix), ())
 
+    def _width(self, spec: IndexSpec) -> float:
+        """Bytes of an entry's values, each where its type may begin."""
+        named = {key.name for key in spec.columns}
+        size = float(sum(2 * _UNKNOWN_WIDTH for key in spec.columns if key.is_expression))
+        names = [key.name for key in spec.columns if not key.is_expression]
+        for name in (*names, *spec.include, *(one for one in self.suffix if one not in named)):
+            step = _ALIGNED.get(self.types.get(name, "").split("(")[0], 1)
+            size = math.ceil(size / step) * step + self.width(name)
+        return size
+
     def index_bytes(self, spec: IndexSpec) -> int:
         """Size an index would have. B-tree deduplication (PostgreSQL 13+) is counted, which HypoPG leaves out."""
         rows = max(1.0, self.rows * self.where_share(spec.where))
-        width, distinct, dedup = 0.0, 1.0, self.traits.shares_repeats and not spec.include
+        distinct, dedup = 1.0, self.traits.shares_repeats and not spec.include
         for key in spec.columns:
-            width += _UNKNOWN_WIDTH * 2 if key.is_expression else self.width(key.name)
             distinct *= rows / 4 if key.is_expression else self.distinct(key.name)
             dedup = dedup and not self.types.get(key.name, "").startswith(_NO_DEDUPLICATION)
-        width += sum(self.width(name) for name in spec.include)
-        width += sum(self.width(name) for name in self.suffix if all(key.name != name for key in spec.columns))
-        return index_bytes(rows, width, distinct, method=spec.method, shares_repeats=dedup, page=self.block_size)
+        return index_bytes(
+            rows, self._width(spec), distinct, method=spec.method, shares_repeats=dedup, page=self.block_size
+        )
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,10 @@ class _Judge:
         self._what_if = what_if
         reckoner = Reckoner(question.tables, question.catalog.facts)
         budget = Budget(PLANNER_CALLS, SECONDS)
-        self._pricer: Pricer = reckoner if what_if is None else Planner(what_if, question.tables, budget, reckoner)
+        costs = question.catalog.facts.costs
+        self._pricer: Pricer = (
+            reckoner if what_if is None else Planner(what_if, question.tables, budget, reckoner, costs)
+        )
         self.context = Context(
             question.prompt.tables,
             dict(question.prompt.queries),

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.naming import expect
@@ -24,7 +25,10 @@ async def suggest(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store import connections
     from meshag_tui.workflows.workbench import Workbench
 
-    async with await Workbench.open(args.settings) as bench:
+    settings = args.settings
+    if args.time_limit is not None:
+        settings = replace(settings, advice=replace(settings.advice, time_limit_s=float(args.time_limit)))
+    async with await Workbench.open(settings) as bench:
         info = await bench.store(connections.find, args.name)
         if args.preview:
             await model_consent.preview(bench, info.id, args.window, output)

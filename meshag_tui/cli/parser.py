@@ -226,13 +226,24 @@ def _reading(commands: Any) -> None:
 
 
 def _advice(commands: Any) -> None:
+    why = _add(commands, "why", "reasons:why", "why a query gets an index suggestion, or none: each candidate judged")
+    why.add_argument("id", metavar="QUERY", help="qry_…, as `meshag queries` shows it")
+    why.add_argument("--budget", type=values.budget_bytes, metavar="SIZE", help="as for suggest")
+    why.add_argument("--window", type=values.span_ms, metavar="TIME", help="as for suggest")
+
     suggest = _add(commands, "suggest", "advice:suggest", "look for improvements now and print the open ones")
     suggest.add_argument("name", metavar="NAME")
     suggest.add_argument("--no-llm", action="store_true", help="rules and the planner only")
     suggest.add_argument(
-        "--budget", type=values.size_bytes, metavar="SIZE", help="disk that new indexes may take: 500MB"
+        "--budget",
+        type=values.budget_bytes,
+        metavar="SIZE",
+        help="make the best of this much disk for new indexes: 500MB, or unlimited; without it few and plain ones",
     )
     suggest.add_argument("--window", type=values.span_ms, metavar="TIME", help="workload to judge by: 24h, 7d")
+    suggest.add_argument(
+        "--time-limit", type=values.seconds, metavar="TIME", help="take the best indexes found in this time (10s)"
+    )
     suggest.add_argument(
         "--preview", action="store_true", help="print the exact text a model would be sent, and send nothing"
     )

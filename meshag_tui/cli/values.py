@@ -9,6 +9,8 @@ _SPANS = {"s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_00
 _SIZES = {"": 1, "b": 1} | {
     unit + suffix: 1 << power for unit, power in zip("kmgt", (10, 20, 30, 40), strict=True) for suffix in ("", "b")
 }
+UNLIMITED = 1 << 60
+"""Bytes that no disk has."""
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-zA-Z]*)\s*")
 
 
@@ -42,6 +44,11 @@ def size_bytes(text: str) -> int:
     if factor is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size: write 500MB or 2GB")
     return round(value * factor)
+
+
+def budget_bytes(text: str) -> int:
+    """A size, or "unlimited": as much as pays."""
+    return UNLIMITED if text.strip().lower() in ("unlimited", "none") else size_bytes(text)
 
 
 def count(text: str) -> int:

@@ -331,11 +331,15 @@ class QueriesPane(ListPane):
 
     def why_not(self, action_id: str) -> str | None:
         in_detail = self.is_mounted and self.view == "query"
-        if action_id in ("explain", "next-metric", "older-plan") and not in_detail:
+        if action_id in ("explain", "why", "next-metric", "older-plan") and not in_detail:
             return "enter opens a query first"
         if action_id == "older-plan" and (self.detail.shown is None or len(self.detail.shown.plans) < 2):
             return "there is no other plan"
-        if action_id == "explain" and self.detail.shown is not None and self.detail.shown.detail.statement.text is None:
+        if (
+            action_id in ("explain", "why")
+            and self.detail.shown is not None
+            and self.detail.shown.detail.statement.text is None
+        ):
             return "its text is not known"
         if action_id in ("filter", "sort", "sort-reverse", "internal", "export") and in_detail:
             return "esc goes back to the list first"
@@ -395,6 +399,14 @@ class QueriesPane(ListPane):
 
     def do_older_plan(self) -> None:
         self.detail.older_plan(self.shell.now_ms())
+
+    def do_why(self) -> None:
+        """Ask why there is an index suggestion for the statement, or none."""
+        if self.detail.query_id is not None:
+            from meshag_tui.screens import query_why
+
+            self.shell.say("Pricing each index that could serve it")
+            self.shell.do(query_why.ask(self, self.detail.query_id))
 
     def do_explain(self) -> None:
         """Ask the planner, without running the statement."""

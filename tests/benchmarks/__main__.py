@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m tests.benchmarks [sync|terminal …] [--json]`."""
+"""Run the benchmarks: `python -m tests.benchmarks [sync|terminal|advisor …] [--json]`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("sync", "terminal")
+NAMES = ("sync", "terminal", "advisor")
 
 
 def main() -> None:
