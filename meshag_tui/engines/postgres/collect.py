@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _NAMED = 10  # locked relations a warning names
+_MS = timedelta(milliseconds=1)
 _LISTED = 50  # idle transactions, the oldest
 
 
@@ -123,19 +125,19 @@ class _Collection:
         rows = await self.wire.fetch(load("sessions"), {})
         settings = self.server.session_settings
         by_state: Counter[str] = Counter()
-        idle: list[Mapping[str, Any]] = []
-        for state, count, pid, user, application, age, state_age in rows:
-            by_state[state or "not ours to see"] += count
-            if pid is not None and len(idle) < _LISTED:
-                idle.append(
-                    {"pid": pid, "user": user, "application": application, "age_ms": age, "state_age_ms": state_age}
-                )
+        idle: list[dict[str, Any]] = []
+        for state, pid, user, application, began, changed, now in rows:
+            by_state[state or "not ours to see"] += 1
+            if user is not None and began is not None:
+                ages = {"age_ms": (now - began) / _MS, "state_age_ms": (now - changed) / _MS}
+                idle.append({"pid": pid, "user": user, "application": application, **ages})
+        idle.sort(key=lambda session: -session["age_ms"])
         return SessionStats(
             max_connections=int(settings.get("max_connections", "0")),
             reserved=int(settings.get("superuser_reserved_connections", "0"))
             + int(settings.get("reserved_connections", "0")),
             by_state=dict(by_state),
-            idle_in_transaction=tuple(idle),
+            idle_in_transaction=tuple(idle[:_LISTED]),
         )
 
     async def _section(self, name: str, work: Coroutine[Any, Any, T]) -> T | None:

@@ -32,6 +32,7 @@ SETTINGS = (
     *("pg_stat_statements.track_planning", "pg_stat_statements.save", "auto_explain.log_min_duration"),
 )
 _GUARDED = ("shared_preload_libraries", "session_preload_libraries")
+_READS_SETTINGS = "pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')"
 LASTING_S = 300
 """How long what lasts is remembered between syncs."""
 _UNITS = {
@@ -107,7 +108,8 @@ async def read(wire: Wire, remember: bool = False) -> Server:
         if found["identifier"] and now["started_at"] and "pg_stat_statements" in found["functions"]:
             _known[place] = known
     lasting = known.lasting
-    settings = {name: _plain(value) for name, value in now["settings"] or ()}
+    listed = zip((*SETTINGS, *_GUARDED), now["settings"], strict=True)
+    settings = {name: _plain(value) for name, value in listed if value is not None}
     functions: dict[str, tuple[str, ...]] = lasting["functions"]
     extensions: list[list[str]] = lasting["extensions"] or []
     facts = ServerFacts(
@@ -153,14 +155,20 @@ async def read(wire: Wire, remember: bool = False) -> Server:
 async def _now(wire: Wire) -> tuple[dict[str, Any], float]:
     """What may differ at each connect, and how long the answer took, ms."""
     begin = time.monotonic()
-    asked = {"settings": list(SETTINGS), "guarded": list(_GUARDED), "encrypted": wire.tls}
+    asked, settings = {"encrypted": wire.tls}, ", ".join(map(_setting, (*SETTINGS, *_GUARDED)))
     try:
-        rows = await wire.fetch(load("server_now").format(**_TAKEABLE), asked)
+        rows = await wire.fetch(load("server_now").format(settings=settings, **_TAKEABLE), asked)
     except PermissionDenied:
-        rows = await wire.fetch(load("server_now").format(**_TAKEN), asked)
+        rows = await wire.fetch(load("server_now").format(settings=settings, **_TAKEN), asked)
     if not rows:
         raise CannotConnect(f"{wire.target.label}: the server does not know its own database")
     return dict(zip(_NOW, rows[0], strict=True)), (time.monotonic() - begin) * 1000
+
+
+def _setting(name: str) -> str:
+    """SQL for a setting's value; NULL where there is none, or where it is guarded and not ours to read."""
+    value = f"pg_catalog.current_setting('{name}', true)"
+    return f"CASE WHEN {_READS_SETTINGS} THEN {value} END" if name in _GUARDED else value
 
 
 async def _lasting(wire: Wire, latency_ms: float) -> tuple[dict[str, Any], float]:

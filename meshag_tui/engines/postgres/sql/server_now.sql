@@ -1,8 +1,8 @@
 -- What may differ at each connect, in one row: who and where we are, the clocks, settings. Catalogue only: nothing here
 -- needs a right that a plain role lacks. Functions are asked rather than the views over them: a new session reads each
 -- catalogue for the first time, which costs more than all the rest.
--- {…}: what a hardened server may have taken from PUBLIC.
--- %(settings)s: names of settings; %(guarded)s: those that only members of pg_read_all_settings may read.
+-- {settings}: a value each, named one by one because a list to look up costs more. {…}: what a hardened server may have
+-- taken from PUBLIC.
 SELECT
     pg_catalog.current_setting('server_version_num')::int4 AS version_number,
     d.datname::text AS database,
@@ -19,16 +19,7 @@ SELECT
         SELECT pg_catalog.concat_ws(' ', t.version, t.cipher) FROM pg_catalog.pg_stat_ssl t
         WHERE t.pid = pg_catalog.pg_backend_pid()
     ) END AS tls,
-    (
-        SELECT pg_catalog.array_agg(ARRAY[s.name, s.value]) FROM (
-            SELECT u.name, pg_catalog.current_setting(u.name, true) FROM pg_catalog.unnest(%(settings)s::text[]) u (name)
-            UNION ALL
-            SELECT g.name, CASE WHEN pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')
-                THEN pg_catalog.current_setting(g.name, true) END
-            FROM pg_catalog.unnest(%(guarded)s::text[]) g (name)
-        ) s (name, value)
-        WHERE s.value IS NOT NULL
-    ) AS settings,
+    ARRAY[{settings}] AS settings,
     pg_catalog.clock_timestamp() AS observed_at
 FROM pg_catalog.pg_database d
 WHERE d.datname = pg_catalog.current_database()
