@@ -34,7 +34,7 @@ from meshag_tui.store import changes, history, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.text import glyphs, one_line
-from meshag_tui.types import ChangeState, MeshagError, SuggestionPriority, SuggestionStatus
+from meshag_tui.types import ChangeState, MeshagError, Risk, SuggestionPriority, SuggestionStatus
 from meshag_tui.widgets.chooser import Chooser
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import error_dialog
@@ -318,6 +318,8 @@ class SuggestionsPane(ListPane):
                 return f"{what} already"
         match action_id:
             case "apply":
+                if found.change is None and found.sql is not None and found.risk is not Risk.HIGH:
+                    return "MeshAG does not run statements of this kind: it is shown to be run by hand"
                 if found.change is None and found.sql is not None:
                     return "it would make writers wait, so MeshAG does not run it: its text has the steps by hand"
                 if found.change is None:

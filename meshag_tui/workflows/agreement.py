@@ -71,6 +71,8 @@ class Agreements:
 
     async def _applicable(self, suggestion_id: str) -> tuple[StoredSuggestion, Change]:
         found = await self._store(suggestions.get, suggestion_id)
+        if found.change is None and found.sql is not None:
+            raise MeshagError("MeshAG does not run this statement itself: it is shown to be run by hand")
         if found.change is None:
             raise MeshagError("This suggestion is for the application or a person: there is no statement to run")
         if found.status is SuggestionStatus.APPLIED:

@@ -8,7 +8,7 @@ import pytest
 
 from meshag_tui.screens.suggestions import SuggestionsPane
 from meshag_tui.store import activity, connections, suggestions
-from meshag_tui.types import SuggestionStatus
+from meshag_tui.types import Risk, SuggestionStatus
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
 from tests.screens.conftest import AT, Desk, Open
@@ -139,6 +139,7 @@ async def test_what_is_shown_to_be_run_by_hand_says_so_and_is_not_to_be_applied(
     steps = "This is not done for you: shop.orders is partitioned. Without that, by hand: CREATE INDEX … ON ONLY …"
     sql, undo = "CREATE INDEX o_idx ON shop.orders USING btree (customer_id)", "DROP INDEX shop.o_idx"
     by_hand = replace(index, identity="p", title="Index the parent", text=steps, change=None, sql=sql, undo_sql=undo)
+    by_hand = replace(by_hand, risk=Risk.HIGH)
     bench.store.run(suggestions.save, shop_id, [by_hand])
     async with at_desk(bench, clock=lambda: AT / 1000) as desk:
         await desk.press("4")
@@ -152,6 +153,38 @@ async def test_what_is_shown_to_be_run_by_hand_says_so_and_is_not_to_be_applied(
         await desk.press("a")
         assert "it would make writers wait, so MeshAG does not run it" in desk.screen
         assert len(desk.app.screen_stack) == 1
+
+
+async def test_what_a_suggestion_rests_on_is_said_point_by_point(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    index = shop.advice({"orders": 1, "report": 2, "events": 3})[0]
+    evidence = {
+        "kind": "counted",
+        "facts": ["200 rows a call, 7 expected"],
+        "confidence": [{"points": 80, "why": "the server counted it"}, {"points": -10, "why": "only 5 calls [/b]"}],
+        "priority": "medium: the statements it is about take 12 % of all query time",
+        "affected_ms_per_day": 61_000.0,
+    }
+    sql = "CREATE STATISTICS shop.orders_stats (dependencies) ON a, b FROM shop.orders"
+    made = replace(index, rule="correlated-columns", identity="s", title="Tell the planner", change=None, sql=sql)
+    made = replace(made, evidence=evidence, confidence=0.7, gain_ms_per_day=None, undo_sql="DROP STATISTICS shop.s")
+    bench.store.run(suggestions.save, shop_id, [made])
+    async with at_desk(bench, size=(120, 60), clock=lambda: AT / 1000) as desk:
+        await desk.press("4")
+        await desk.until("5 of 5")
+        await desk.press("slash")
+        await desk.type("Tell")
+        await desk.press("enter")
+        await desk.until("Shown to be run by hand")
+        for said in ("CREATE STATISTICS", "does not run statements of this kind", "+80 the server counted it"):
+            assert said in desk.words, said
+        for said in (
+            "-10 only 5 calls [/b]",
+            "12 % of all query time",
+            "At stake",
+            "of the server's time a day, at most",
+        ):
+            assert said in desk.words, said
+        assert "writers wait" not in desk.words
 
 
 async def test_enter_leads_to_its_query(bench: Workbench, at_desk: Open, shop_id: str) -> None:
