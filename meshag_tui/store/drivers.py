@@ -30,11 +30,12 @@ class _NotNow:
 def import_peewee() -> None:
     """Import Peewee alone; whoever imports it afterwards gets the same module."""
     not_now = _NotNow()
-    sys.meta_path.insert(0, not_now)
+    # Another list each time: a thread that imports meanwhile goes through the old one, and must not miss a finder.
+    sys.meta_path = [not_now, *sys.meta_path]
     try:
         importlib.import_module("peewee")
     finally:
-        sys.meta_path.remove(not_now)
+        sys.meta_path = [finder for finder in sys.meta_path if finder is not not_now]
 
 
 def hand_over_psycopg() -> None:
