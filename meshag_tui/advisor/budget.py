@@ -16,7 +16,8 @@ class Budget:
         self._left = calls
         self._whole = whole
         self.spent = 0
-        self._until = time.monotonic() + seconds
+        self._began = time.monotonic()
+        self._until = self._began + seconds
 
     def part(self, calls: int, seconds: float) -> Budget:
         """A smaller budget within this one."""
@@ -26,6 +27,11 @@ class Budget:
     def over(self) -> bool:
         """Whether its time is up."""
         return time.monotonic() > self._until
+
+    @property
+    def used(self) -> float:
+        """Share of its time that is over."""
+        return (time.monotonic() - self._began) / max(self._until - self._began, 1e-9)
 
     def spend(self) -> None:
         """Count one call; OutOfBudget when there is none left."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MOST_OPTIONS = 400
 _ROUNDS = 3
 _HARDLY = 1e-3
+_STUDY = 0.7
+"""Share of the time that may be over before the last statement is studied: the search needs some as well."""
 _AROUND = 60
 """Planner calls a round of the search may take to look at what it did not take."""
 
@@ -110,6 +112,8 @@ async def search(
     measure = worth(tables, settings, costs, budget_bytes is not None)
     try:
         for known in sorted(workload.known, key=lambda one: -one.statement.weight):
+            if asking is not None and asking.used > _STUDY:
+                raise OutOfBudget
             await study(workload, known, lambda one, plan: more(one.statement, plan), Depth())
     except OutOfBudget:
         result.complete = False
@@ -176,15 +180,16 @@ async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
             return await selection.prune(best)
         for again in reversed(range(_ROUNDS)):
             found = await asyncio.to_thread(_search_known, selection, best, stop)
+            best = best or found  # something is better than nothing, should calls or time be over now
             await selection.sharpen(found)
-            if selection.change(best, found) > -_HARDLY * selection.total:
+            if best != found and selection.change(best, found) > -_HARDLY * selection.total:
                 break
             best = found
             if again and await selection.look_around(best, _AROUND) == 0:
                 break
         return await selection.prune(best)
     except OutOfBudget:
-        return best
+        return selection.prune_known(best)
 
 
 def _search_known(selection: Selection, best: int, stop: Callable[[], bool]) -> int:

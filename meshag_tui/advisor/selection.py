@@ -238,17 +238,26 @@ class Selection:
     async def prune(self, taken: int) -> int:
         """Take away what is not worth its keep beside the others, the least useful first."""
         while taken:
-            poor = []
             for option in self.parts(taken):
-                less = taken & ~option
                 for one in self.workload.readers(option):
-                    await self.workload.ask(one, less)
-                if not self.worthwhile(taken, less):
-                    poor.append((-self.change(less, taken), less))
-            if not poor:
+                    await self.workload.ask(one, taken & ~option)
+            less = self._less(taken)
+            if less is None:
                 return taken
-            taken = min(poor)[1]
+            taken = less
         return taken
+
+    def prune_known(self, taken: int) -> int:
+        """The same by what is known, nobody asked."""
+        while taken and (less := self._less(taken)) is not None:
+            taken = less
+        return taken
+
+    def _less(self, taken: int) -> int | None:
+        """The set without the least useful of what is not worth its keep; None where all are."""
+        without = [taken & ~option for option in self.parts(taken)]
+        poor = [(-self.change(less, taken), less) for less in without if not self.worthwhile(taken, less)]
+        return min(poor)[1] if poor else None
 
     def parts(self, taken: int) -> list[int]:
         """What is taken, as it was offered: those that only help together are one."""

@@ -51,6 +51,8 @@ def test_version_and_help_are_quick_and_load_nothing_heavy(meshag: Meshag) -> No
         ["queries", "shop", "--window", "soon"],
         ["queries", "shop", "--limit", "0"],
         ["suggest", "shop", "--budget", "much"],
+        ["suggest", "shop", "--time-limit", "soon"],
+        ["why", "7"],
         ["connections"],
         ["connections", "add", "shop", "http://example.org"],
         ["apply", "qry_0000000001"],
