@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -60,6 +62,10 @@ def eventually(true: Callable[[], bool], seconds: float = 30) -> bool:
     return True
 
 
+def _true(asked: Callable[[], psycopg.Cursor[Any]]) -> bool:
+    return asked().fetchall() == [(True,)]
+
+
 @pytest.mark.parametrize("major", [13, 15, 18])
 def test_the_shop_has_what_was_planted(major: int) -> None:
     assert {planted.rule for planted in postgres.PLANTED} == set(PROOFS)
@@ -69,7 +75,9 @@ def test_the_shop_has_what_was_planted(major: int) -> None:
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
             for planted in postgres.PLANTED:
                 about = {"table": planted.table, "about": planted.about}
-                assert connection.execute(PROOFS[planted.rule], about).fetchall() == [(True,)], planted
+                # What a session counted comes to light a moment after it ended (up to PostgreSQL 14).
+                asked = partial(connection.execute, PROOFS[planted.rule], about)
+                assert eventually(partial(_true, asked)), planted
 
 
 async def test_a_demo_works_as_a_shop_does() -> None:
