@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 PLANNER_CALLS = 3_000
 SECONDS = 30.0
 
+CURED = 0.20
+"""Part of a statement's cost that an index may leave for it to count as cured of what it spills."""
 STATEMENT_RULES = frozenset(
     {
         "missing-index",
@@ -121,7 +123,7 @@ async def suggestions(
     made = without_idle_keys(made, examined, tables)
     made += _foreign_keys(catalog, examined, made)
     helped = {query for one in made for query in one.query_ids}
-    made += query_advice(examined, catalog, tables, helped)
+    made += query_advice(examined, catalog, tables, helped, cured=_cured(examined, made))
     shown = {
         (one.change.schema, one.change.table, one.change.name) for one in made if isinstance(one.change, ShowIndex)
     }
@@ -178,6 +180,17 @@ async def _missing(
         why_unchecked=lambda choice: _why_unchecked(choice, sought.what_if, sought.pricer, session.words),
     )
     return made, sought.search.complete
+
+
+def _cured(examined: Sequence[Examined], made: Sequence[Suggestion]) -> set[int]:
+    """Ids of the statements that a suggested index leaves almost nothing of: what they spill goes with it."""
+    cured = {
+        str(statement["query_id"])
+        for one in made
+        for statement in one.evidence.get("statements", ())
+        if statement["cost_after"] <= CURED * statement["cost_before"]
+    }
+    return {one.query.id for one in examined if one.query.uid in cured}
 
 
 def _in_alternatives(examined: Sequence[Examined], tables: Tables) -> set[tuple[str, str, str]]:

@@ -39,19 +39,25 @@ _WHERE = re.compile(r"\bWHERE\b", re.IGNORECASE)
 
 
 def query_advice(
-    examined: Sequence[Examined], catalog: Catalog, tables: Tables, helped: Collection[int]
+    examined: Sequence[Examined],
+    catalog: Catalog,
+    tables: Tables,
+    helped: Collection[int],
+    *,
+    cured: Collection[int] = (),
 ) -> Iterator[Suggestion]:
     """Advice about statements, for the application.
 
     Args:
         examined: the notable statements of the window.
         helped: ids of statements a suggested index serves.
+        cured: those of which it leaves almost nothing: they will spill no more.
     """
     remedies = words_for(catalog.facts.engine).remedies
     for one in examined:
         if one.query.kind not in ("select", "update", "delete", "insert"):
             continue
-        if one.query.id not in helped:
+        if one.query.id not in cured:
             yield from spills(one, catalog, remedies)
         if one.share < NOTABLE_SHARE:
             continue
