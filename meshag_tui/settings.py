@@ -50,7 +50,7 @@ class AdviceSettings:
     minimum_gain: float = 0.20  # a smaller share saved is not a suggestion
     slow_ms: float = 100.0  # mean time from which a query is shown as slow
     storage_budget_bytes: int | None = None  # disk that all new indexes may take; unset: few and plain ones only
-    time_limit_s: float = 10.0  # after this the best indexes found so far are proposed
+    time_limit_s: float = 15.0  # after this the best indexes found so far are proposed
     planner_calls: int = 1_000  # and after the planner was asked this often
     what_if: WhatIfChoice = "auto"  # what prices an index that does not exist: auto, hypopg, sandbox, off
     every_s: int = 3_600  # how often rules look for improvements by themselves, no model asked; 0: only when asked to

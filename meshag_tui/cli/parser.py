@@ -242,7 +242,7 @@ def _advice(commands: Any) -> None:
     )
     suggest.add_argument("--window", type=values.span_ms, metavar="TIME", help="workload to judge by: 24h, 7d")
     suggest.add_argument(
-        "--time-limit", type=values.seconds, metavar="TIME", help="take the best indexes found in this time (10s)"
+        "--time-limit", type=values.seconds, metavar="TIME", help="take the best indexes found in this time (15s)"
     )
     suggest.add_argument(
         "--preview", action="store_true", help="print the exact text a model would be sent, and send nothing"
