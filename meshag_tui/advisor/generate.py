@@ -250,13 +250,19 @@ async def _rendered(
     made: Iterable[Suggestion], session: Session, complete: set[str], notes: list[str]
 ) -> list[Suggestion]:
     """Put the exact SQL to each change; what the engine refuses is left out with a note, or said as steps."""
-    ready = []
+    ready: list[Suggestion] = []
+    undone: set[str | None] = set()
     for one in made:
         if one.change is None:
             ready.append(one)
             continue
         try:
             rendered = await session.render(one.change)
+            if isinstance(one.change, CreateIndex) and rendered.undo_sql in undone:
+                # The name is free on the server, but one of ours is to have it.
+                numbered = _numbered(one.change, len(ready))
+                one, rendered = replace(one, change=numbered), await session.render(numbered)
+            undone.add(rendered.undo_sql)
         except EngineError as error:
             if error.transient:
                 raise
@@ -267,6 +273,12 @@ async def _rendered(
             continue
         ready.append(replace(one, sql=rendered.sql, undo_sql=rendered.undo_sql))
     return ready
+
+
+def _numbered(change: CreateIndex, number: int) -> CreateIndex:
+    """The same index under a name of its own."""
+    spec = change.spec
+    return CreateIndex(replace(spec, name=f"{spec.table[:40]}_idx{number}"))
 
 
 def _by_hand(one: Suggestion, error: EngineError) -> Suggestion:

@@ -58,6 +58,8 @@ async def test_a_budget_is_used_as_well_as_can_be_and_is_kept(watch: Watch, shop
     for advice in (plain, wide, tight):
         assert advice.planner_calls <= 400 and found(advice)["complete"]
         assert any("planner calls" in fact for fact in by_rule(advice, "missing-index")[0].evidence["facts"])
+    names = [one.undo_sql for one in by_rule(wide, "missing-index")]
+    assert len(set(names)) == len(names)
     before = int(shop15.fetch("SELECT sum(pg_relation_size(indexrelid))::bigint FROM pg_index")[0][0])
     for one in by_rule(wide, "missing-index"):
         shop15.execute(one.sql or "")
