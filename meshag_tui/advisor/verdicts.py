@@ -49,11 +49,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Why:
-    """The answer. `said` are sentences about the statement as a whole; `method` is how prices are known."""
+    """The answer. `said` are sentences about the statement as a whole; `priced_by` says how prices are known."""
 
     query_id: str
     cost: float | None
     method: str  # "hypopg", "sandbox", "reckoned"
+    priced_by: str  # the same in words, with the planner's version
     said: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
     planner_calls: int
@@ -90,7 +91,7 @@ async def why(
     mine = next(one for one in examined if one.query.id == query.id)
     if mine.plan is None:
         said.append(next((note for note in notes if query.uid in note), _not_planned(query)))
-        return Why(query.uid, None, "none", tuple(said), (), budget.spent)
+        return Why(query.uid, None, "none", "nothing", tuple(said), (), budget.spent)
     tables = tables_of(catalog, await statistics_of(examined, session, notes))
     limit = room if room is not None else settings.advice.storage_budget_bytes
     asked = replace(settings, advice=replace(settings.advice, planner_calls=CALLS // 2))
@@ -100,8 +101,10 @@ async def why(
     verdicts = await _verdicts(statement, sought, tables) if statement is not None else []
     if statement is not None and not any(one.chosen for one in verdicts):
         said.append("No index is suggested for it; each that could serve it is below, with what speaks against it.")
-    method = sought.what_if.method if sought.what_if is not None else "reckoned"
-    return Why(query.uid, mine.plan.cost, method, tuple(said), tuple(verdicts), budget.spent)
+    method, priced_by = "reckoned", "planner formulas and column statistics"
+    if sought.what_if is not None:
+        method, priced_by = sought.what_if.method, sought.what_if.label
+    return Why(query.uid, mine.plan.cost, method, priced_by, tuple(said), tuple(verdicts), budget.spent)
 
 
 def _not_planned(query: QueryRow) -> str:

@@ -30,8 +30,8 @@ def lines(found: Why) -> Iterator[str]:
     """The answer for people: sentences, then a table of indexes."""
     yield from found.said
     if found.cost is not None:
-        how = "by planner formulas and column statistics" if found.method == "reckoned" else f"by {found.method}"
-        yield f"Present cost {count(found.cost)}; prices {how}, {count(found.planner_calls)} planner calls."
+        calls = f"{count(found.planner_calls)} planner calls"
+        yield f"Present cost {count(found.cost)}; priced by {found.priced_by}, {calls}."
     if found.verdicts:
         yield ""
         yield from table(_COLUMNS, found.verdicts)

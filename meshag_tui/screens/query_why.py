@@ -27,8 +27,7 @@ def pieces(found: Why) -> list[Piece]:
     """The answer as a text."""
     said: list[Piece] = [("", f"{one_line(sentence)}\n") for sentence in found.said]
     if found.cost is not None:
-        how = "reckoned from column statistics" if found.method == "reckoned" else f"planned with {found.method}"
-        said.append(("dim", f"Present cost {count(found.cost)}; prices are {how}.\n"))
+        said.append(("dim", f"Present cost {count(found.cost)}; priced by {one_line(found.priced_by)}.\n"))
     for one in found.verdicts:
         said += _verdict(one)
     return said

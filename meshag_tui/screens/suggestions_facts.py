@@ -16,7 +16,7 @@ from meshag_tui.widgets.page import Piece
 
 EVIDENCE = {
     EvidenceKind.MEASURED: "run and timed",
-    EvidenceKind.PLANNED: "priced by the server's planner with the index as if it were there",
+    EvidenceKind.PLANNED: "priced by a planner with the index as if it were there",
     EvidenceKind.COUNTED: "counted by the server, or read from its catalogue",
     EvidenceKind.STATED: "reckoned or said by a model, not checked by the planner",
 }

@@ -51,7 +51,7 @@ async def test_every_candidate_has_a_price_and_a_verdict(watch: Watch, pg15: Dat
     wider = by_keys(found)["customer_id include id, total"]
     assert not wider.chosen and "beside what is suggested already" in wider.why
     shown = "".join(text for _, text in pieces(found))
-    assert "orders (customer_id)" in shown and "planned with hypopg" in shown
+    assert "orders (customer_id)" in shown and "priced by HypoPG on the server" in shown
 
     status = await asked(shop, connect, pg15, "status =")
     assert not any(one.chosen for one in status.verdicts) and "No index is suggested for it" in " ".join(status.said)
@@ -82,4 +82,4 @@ async def test_without_a_planner_to_ask_it_is_reckoned_and_says_so(watch: Watch,
     found = await asked(shop, connect, my, "customer_id")
     (one,) = found.verdicts
     assert found.method == "reckoned" and one.chosen and one.keys == "customer_id"
-    assert "reckoned from column statistics" in "".join(text for _, text in pieces(found))
+    assert "priced by planner formulas and column statistics" in "".join(text for _, text in pieces(found))
