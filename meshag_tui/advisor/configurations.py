@@ -85,6 +85,7 @@ class Known:
         self._catalogue = catalogue
         self.statement = statement
         self.relevant = 0
+        self.left = 0
         self.base = 0.0
         self.answers: list[Answer] = []  # the cheapest first
         self.failed = False
@@ -107,6 +108,14 @@ class Known:
     def note(self, answer: Answer) -> None:
         bisect.insort(self.answers, answer, key=_cost)
         self._same[answer.given] = answer
+        self._best.clear()
+
+    def leave(self, mask: int) -> None:
+        """Think of these indexes no more for this statement, and forget plans with them."""
+        self.left |= mask
+        self.relevant &= ~mask
+        self.answers = [one for one in self.answers if not one.used & mask]
+        self._same.clear()
         self._best.clear()
 
     def find(self, mask: int) -> Answer | None:

@@ -116,7 +116,7 @@ async def search(
         for known in sorted(workload.known, key=lambda one: -one.statement.weight):
             if asking is not None and asking.used > _STUDY:
                 raise OutOfBudget
-            await study(workload, known, lambda one, plan: more(one.statement, plan), Depth())
+            await study(workload, known, lambda one, plan: more(one.statement, plan), measure.copies, Depth())
     except OutOfBudget:
         result.complete = False
         result.notes.append("Not every index could be priced: the planner was asked as often as we allow ourselves")

@@ -14,6 +14,7 @@ from meshag_tui.advisor.candidates import Candidate
 from meshag_tui.advisor.configurations import Configurations, Known
 from meshag_tui.engines.base import EngineError
 from meshag_tui.plan import Plan
+from meshag_tui.types import IndexSpec
 
 PLANS = 14
 """Plans of one statement with indexes taken away, of all its candidates; fewer of the simpler ones."""
@@ -33,25 +34,31 @@ async def study(
     workload: Configurations,
     known: Known,
     more: Callable[[Known, Plan], Iterable[Candidate]],
+    unwanted: Callable[[Plan, Iterable[IndexSpec]], set[IndexSpec]],
     depth: Depth,
 ) -> None:
     """Learn what one statement costs with its candidates.
 
     Args:
         more: candidates that only a plan with indexes shows, such as look-ups through another join.
+        unwanted: of the indexes that a plan used, those that are not thought of for this statement.
         depth: how far to go.
 
     Raises:
         OutOfBudget: no call is left; what was learnt stays.
     """
     try:
-        await _study(workload, known, more, depth)
+        await _study(workload, known, more, unwanted, depth)
     except EngineError:
         return  # noted; the others go on
 
 
 async def _study(
-    workload: Configurations, known: Known, more: Callable[[Known, Plan], Iterable[Candidate]], depth: Depth
+    workload: Configurations,
+    known: Known,
+    more: Callable[[Known, Plan], Iterable[Candidate]],
+    unwanted: Callable[[Plan, Iterable[IndexSpec]], set[IndexSpec]],
+    depth: Depth,
 ) -> None:
     base = await workload.exact(known, 0)
     known.base = base.cost
@@ -64,6 +71,9 @@ async def _study(
         if extra & ~every:
             every |= extra
             best = await workload.exact(known, every)
+    while known.plan is not None and (copies := unwanted(known.plan, workload.specs_of(best.used))):
+        known.leave(workload.mask(copies))
+        best = await workload.exact(known, every)
     lean = workload.mask(spec for spec in workload.specs_of(every) if not spec.include)
     single = workload.mask(spec for spec in workload.specs_of(lean) if len(spec.columns) == 1)
     hits = 0

@@ -158,6 +158,8 @@ async def _verdicts(statement: Statement, sought: Sought, tables: Tables) -> lis
             answer = await workload.ask(known, mask) if len(made) < MOST_PRICED else known.find(mask)
         except OutOfBudget:
             answer = known.find(mask)
+        if mask & known.left:
+            answer = None
         gain = None if answer is None or not known.base else (known.base - answer.cost) / known.base
         refusal = next((sought.refused[spec] for spec in specs if spec in sought.refused), None)
         chosen = mask & taken == mask
@@ -181,6 +183,8 @@ def _said(selection: Selection, known: Known, mask: int, taken: int, gain: float
         return "suggested" if gain is not None and gain > _HARDLY else "suggested for other statements"
     if refusal is not None:
         return f"the server refuses it: {refusal}"
+    if mask & known.left:
+        return "it would be read from end to end: a second copy of the table in another order"
     if gain is None:
         return "it was not priced: the planner was asked as often as we allow ourselves"
     if gain < -_HARDLY:

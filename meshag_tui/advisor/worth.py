@@ -7,10 +7,12 @@ what is the best use of so much disk; then wide and overlapping indexes are welc
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from meshag_tui.advisor.statistics import Tables
+from meshag_tui.advisor.costs import weigh
+from meshag_tui.advisor.statistics import Relation, Tables
+from meshag_tui.plan import Plan
 from meshag_tui.settings import AdviceSettings
 from meshag_tui.snapshot import CostModel
 from meshag_tui.types import IndexSpec
@@ -26,6 +28,8 @@ COVERING_COST = 1_000.0
 COVERING_COLUMNS = 3
 COVERING_WIDTH = 48
 MOST_INDEXES = 12
+COPY_SIZE = 0.5
+"""Share of its table's size from which an index that is read from end to end is but a copy of it in another order."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,33 @@ class Worth:
         view = self.tables.view(spec.schema, spec.table)
         width = sum(view.width(name) for name in spec.include) if view is not None else 0
         return len(spec.include) <= COVERING_COLUMNS and width <= COVERING_WIDTH
+
+    def copies(self, plan: Plan, used: Iterable[IndexSpec]) -> set[IndexSpec]:
+        """New indexes a plan used that are but their table in another order: read whole, and not much smaller.
+
+        Unasked, nobody is told to keep a second copy of a table so that a report need not sort it.
+        """
+        if self.by_budget:
+            return set()
+        whole: set[Relation] = set()
+        in_part: set[Relation] = set()
+        for scan in weigh(plan):
+            node = scan.node if scan.node.table is not None else scan.parent  # a bitmap's parent says its table
+            if scan.node.index is None or node is None:
+                continue
+            view = self.tables.views.get((node.schema or "", node.table or ""))
+            if view is not None and all(index.name != scan.node.index for index in view.indexes):
+                searched = "Index Cond" in scan.node.conditions or scan.read < COPY_SIZE
+                (in_part if searched else whole).add(self.tables.home(node.schema or "", node.table or ""))
+        return {
+            spec
+            for spec in used
+            if (home := (spec.schema, spec.table)) in whole and home not in in_part and self._as_large(spec)
+        }
+
+    def _as_large(self, spec: IndexSpec) -> bool:
+        view = self.tables.view(spec.schema, spec.table)
+        return view is not None and view.index_bytes(spec) > COPY_SIZE * view.pages * view.block_size
 
     def _widens(self, spec: IndexSpec) -> bool:
         """Whether an index with the same first column is there already."""

@@ -9,6 +9,7 @@ import pytest
 from meshag_tui.advisor.corrections import left_out
 from meshag_tui.advisor.generate import Advice
 from meshag_tui.advisor.statistics import tables_of
+from meshag_tui.advisor.verdicts import why
 from meshag_tui.types import CreateIndex, IndexSpec
 from tests.advisor.conftest import Connect, Watch, by_rule
 from tests.rig.postgres import Database
@@ -105,3 +106,26 @@ async def test_sample_values_are_those_that_fit_what_calls_returned(watch: Watch
     other = watch(shop15)
     await other.work(*common, times=4)
     assert specs(await other.advice()) == []
+
+
+async def test_a_second_copy_of_a_table_is_made_only_for_a_budget(
+    watch: Watch, shop15: Database, connect: Connect
+) -> None:
+    shop15.execute(
+        "CREATE TABLE marks (id int PRIMARY KEY, grp int NOT NULL, mark int NOT NULL, note text NOT NULL)",
+        "INSERT INTO marks SELECT g, g * 7919 % 30000, g * 31 % 999, md5(g::text) FROM generate_series(1, 60000) g",
+        "VACUUM ANALYZE marks",
+        "VACUUM marks",
+        f"ALTER DATABASE {shop15.name} SET work_mem = '256kB'",  # its sorts spill
+    )
+    shop = watch(shop15)
+    await shop.work("SELECT grp, note, sum(mark) FROM marks GROUP BY grp, note ORDER BY sum(mark) % 7 LIMIT 5", times=4)
+    assert specs(await shop.advice()) == []
+    (query,) = [one for one in shop.workload() if one.text and "FROM marks" in one.text]
+    async with connect(shop15) as session:
+        found = await why(query, shop.workload(), shop.catalog(), session, shop.settings)
+    assert {one.why for one in found.verdicts if one.keys.startswith("grp, note")} == {
+        "it would be read from end to end: a second copy of the table in another order"
+    }
+    (copy,) = specs(await shop.advice(budget_bytes=UNLIMITED))
+    assert copy.table == "marks" and copy.columns[0].name == "grp"
