@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -334,9 +333,6 @@ async def test_of_ten_thousand_only_what_is_seen_is_read(bench: Workbench, at_de
         assert pane._rows.known <= 300
         await desk.press("g")
         await desk.until("SELECT s00000 FROM t")
-        started = asyncio.get_running_loop().time()
-        await desk.press(*["j"] * 50)
-        assert asyncio.get_running_loop().time() - started < 10
 
 
 def test_at_most_two_thousand_rows_are_kept() -> None:

