@@ -16,7 +16,7 @@ import peewee
 from meshag_tui.store import database, ids, models
 from meshag_tui.store.documents import clean, document
 from meshag_tui.store.statistics import forget_digests, forget_intervals
-from meshag_tui.store.vault import Vault, join_proxy, split_proxy
+from meshag_tui.store.vault import Vault, bare_target, join_proxy, split_proxy
 from meshag_tui.types import (
     ChangeState,
     ConnectionStatus,
@@ -112,7 +112,7 @@ def add(
             slow_ms=slow_ms,
             created_at=now,
             updated_at=now,
-            **_target_columns(target, vault),
+            **_target_columns(connection_id, target, vault),
         )
     return get(connection_id)
 
@@ -183,12 +183,17 @@ def watched(connection_id: str) -> Watched:
 
 
 def _revealed(row: Any, vault: Vault) -> Target:
-    bare = _bare_target(row)
-    password = None if row.secret is None else vault.reveal(row.secret, bare, row.secret_key_id)
+    bare = bare_target(row)
     proxy = bare.proxy
     if proxy is not None and row.proxy_secret is not None:
-        proxy = join_proxy(proxy, vault.reveal(row.proxy_secret, bare, row.secret_key_id))
-    return replace(bare, password=password, proxy=proxy)
+        proxy = join_proxy(proxy, vault.reveal(row.proxy_secret, row.id, bare, "proxy", row.secret_key_id))
+    return replace(bare, password=_password(row, vault), proxy=proxy)
+
+
+def _password(row: Any, vault: Vault) -> Secret | None:
+    if row.secret is None:
+        return None
+    return vault.reveal(row.secret, row.id, bare_target(row), "password", row.secret_key_id)
 
 
 def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> ConnectionInfo:
@@ -218,7 +223,7 @@ def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> C
         if {"target", *_TARGET_FIELDS} & set(changes):
             if vault is None:
                 raise MeshagError("Changing how a connection is reached needs the vault")
-            columns.update(_target_columns(_changed_target(row, vault, changes), vault))
+            columns.update(_target_columns(connection_id, _changed_target(row, vault, changes), vault))
         models.Connection.update(updated_at=now, **columns).where(models.Connection.id == connection_id).execute()
     return get(connection_id)
 
@@ -335,12 +340,13 @@ def _project(name: str, now: int) -> str:
     return str(models.Project.create(id=ids.new("prj"), name=name, created_at=now, updated_at=now).id)
 
 
-def _target_columns(target: Target, vault: Vault) -> dict[str, Any]:
+def _target_columns(connection_id: str, target: Target, vault: Vault) -> dict[str, Any]:
     proxy, proxy_password = split_proxy(target.proxy)
-    secret, secret_key = vault.seal(target.password, target) if target.password is not None else (None, None)
-    proxy_secret = None
+    secret = proxy_secret = secret_key = None
+    if target.password is not None:
+        secret, secret_key = vault.seal(target.password, connection_id, target)
     if proxy_password is not None:
-        proxy_secret, secret_key = vault.seal(proxy_password, target)
+        proxy_secret, secret_key = vault.seal(proxy_password, connection_id, target, "proxy")
     return {
         "host": target.host,
         "port": target.port,
@@ -360,31 +366,18 @@ def _changed_target(row: Any, vault: Vault, changes: Mapping[str, Any]) -> Targe
     given: Target | None = changes.get("target")
     if given is not None and given.db_type is not DbType(row.db_type):
         raise UsageError("A connection cannot become another kind of database: add a new one")
-    now = _bare_target(row) if given is None else given
+    now = bare_target(row) if given is None else given
     now = replace(now, **{key: value for key, value in changes.items() if key in _TARGET_FIELDS - {"password"}})
     if "password" in changes:
         password: Secret | None = changes["password"]
     elif given is not None and given.password is not None:
         password = given.password
     else:
-        password = None if row.secret is None else vault.reveal(row.secret, _bare_target(row), row.secret_key_id)
+        password = _password(row, vault)
     if now.proxy is not None and now.proxy == row.proxy and row.proxy_secret is not None:
-        old = vault.reveal(row.proxy_secret, _bare_target(row), row.secret_key_id)
+        old = vault.reveal(row.proxy_secret, row.id, bare_target(row), "proxy", row.secret_key_id)
         now = replace(now, proxy=join_proxy(now.proxy, old))
     return replace(now, password=password)
-
-
-def _bare_target(row: Any) -> Target:
-    return Target(
-        db_type=DbType(row.db_type),
-        host=row.host,
-        port=row.port,
-        database=row.database,
-        user=row.username,
-        tls=TlsMode(row.tls),
-        tls_ca=row.tls_ca,
-        proxy=row.proxy,
-    )
 
 
 def _select(*where: Any) -> tuple[ConnectionInfo, ...]:

@@ -1,46 +1,47 @@
-"""Passwords at rest: sealed with a master key that is never in the store, for one server and nobody else.
+"""Passwords at rest: sealed with a master key that is never in the store, for one connection and nobody else.
 
-A sealed secret holds, inside its authenticated ciphertext, the host, port, user, TLS and proxy it is for; someone who
-edits a row of the store to point at a machine of theirs gets an error, not a password. The master key comes from
-MESHAG_KEY, else from the 0600 file `key` in MESHAG_HOME, made with the first secret. Each holds the current key first
-and, while a rotation is under way, the old ones after it.
+A secret is sealed by AES-256-GCM with a nonce of its own. What is authenticated with it, though not stored beside it,
+is the connection's id, whether it is the password or the proxy's, and the host, port, user, TLS and proxy it is for:
+someone who edits a row of the store to point at a machine of theirs, or copies a secret to a row of theirs, gets an
+error, not a password. The master key comes from MESHAG_KEY, else from the file `key` in MESHAG_HOME (`key_file`), made
+with the first secret. Each holds the current key first and, while a rotation is under way, the old ones after it.
+
+Earlier secrets are Fernet tokens (AES-128-CBC with HMAC), with what they are for inside; they are still read, and
+a rotation seals them as all others.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
-import fcntl
 import hashlib
 import json
 import os
-import stat
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import database, models
-from meshag_tui.types import MeshagError, Secret, Target
+from meshag_tui.store import database, key_file, models
+from meshag_tui.store.key_file import VaultError, new_key
+from meshag_tui.types import DbType, Secret, Target, TlsMode
 
 if TYPE_CHECKING:
-    from cryptography.fernet import MultiFernet
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VARIABLE = "MESHAG_KEY"
-
-
-class VaultError(MeshagError):
-    """The master key cannot be used; the text says what to do."""
+_FORM = "gcm1"  # a token: this word, the key's id, nonce and ciphertext in URL-safe base64, with dots between
+_NONCE_BYTES = 12
+Use = Literal["password", "proxy"]
+__all__ = ["VARIABLE", "NotForThisConnection", "OtherKey", "Rotated", "Vault", "VaultError", "new_key", "rotate"]
 
 
 class OtherKey(VaultError):
-    """The secret was sealed with a key we do not have, or is damaged."""
+    """The secret was sealed with a key we do not have."""
 
 
 class NotForThisConnection(VaultError):
-    """The secret belongs to another server, user or TLS mode than the row it stands in."""
+    """The secret is not for the row it stands in: another connection, server, user or TLS mode; or it is damaged."""
 
 
 class Rotated(NamedTuple):
@@ -71,63 +72,84 @@ class Vault:
         """
         text = (os.environ if environment is None else environment).get(VARIABLE)
         if text:
-            return cls(settings.key_file, _parse(text.replace(",", " "), VARIABLE), True)
-        return cls(settings.key_file, _read(settings.key_file), False)
+            return cls(settings.key_file, key_file.parse(text.replace(",", " "), VARIABLE), True)
+        return cls(settings.key_file, key_file.read(settings.key_file), False)
 
     @property
     def key_id(self) -> str | None:
         """First 8 hex digits of the current key's SHA-256; None while there is no key."""
         return key_id(self._keys[0]) if self._keys else None
 
-    def seal(self, secret: Secret, target: Target) -> tuple[str, str]:
-        """Encrypt `secret` for `target`; returns the token and the id of the key.
+    def seal(self, secret: Secret, connection_id: str, target: Target, use: Use = "password") -> tuple[str, str]:
+        """Encrypt `secret` for `target` as `use` of the connection; returns the token and the id of the key.
 
         Makes the key file if there is no key yet.
         """
-        if not self._from_environment:
-            self._keys = _read(self._file) or _make(self._file)  # read again: it may have been rotated since
-        plain = json.dumps({"secret": secret.reveal(), "for": _binding(target)}).encode()
-        return _fernet(self._keys).encrypt(plain).decode(), key_id(self._keys[0])
+        if not self._from_environment:  # read again: it may have been rotated since
+            self._keys = key_file.read(self._file) or key_file.make(self._file)
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = nonce + _cipher(self._keys[0]).encrypt(
+            nonce, secret.reveal().encode(), _for(connection_id, use, target)
+        )
+        current = key_id(self._keys[0])
+        return f"{_FORM}.{current}.{base64.urlsafe_b64encode(sealed).decode()}", current
 
-    def reveal(self, token: str, target: Target, sealed_with: str | None = None) -> Secret:
-        """Decrypt a token that was sealed for `target`; `sealed_with` is its key id, for a better message.
+    def reveal(
+        self, token: str, connection_id: str, target: Target, use: Use = "password", sealed_with: str | None = None
+    ) -> Secret:
+        """Decrypt a token that was sealed for `target` as `use` of the connection.
+
+        `sealed_with` is its key's id as the row says it, for a better message.
 
         Raises:
             OtherKey: no key of ours opens it.
-            NotForThisConnection: it was sealed for another host, port, user, TLS mode, CA or proxy.
+            NotForThisConnection: it was sealed for another connection, use, host, port, user, TLS mode, CA or proxy, or
+                is damaged.
         """
-        plain = self._open(token)
-        if plain is None:
-            ids = f"{sealed_with or 'unknown'}, ours: {self.key_id or 'none'}"
-            raise OtherKey(
-                f"The password of {target.label} was sealed with another key ({ids}): set {VARIABLE} or "
-                "copy the key file from where it was added, or enter the password again"
-            )
-        document = json.loads(plain)
-        if document["for"] != _binding(target):
-            raise NotForThisConnection(
-                f"The stored password is not for {target.label} with TLS {target.tls}: enter the password again"
-            )
-        return Secret(document["secret"])
-
-    def _open(self, token: str) -> bytes | None:
+        form, _, rest = token.partition(".")
         for attempt in range(2):
-            if self._keys:
-                from cryptography.fernet import InvalidToken
+            try:
+                if form == _FORM:
+                    return self._open(rest, connection_id, target, use)
+                return self._open_fernet(token, target)
+            except OtherKey:
+                if attempt or self._from_environment:
+                    break
+                self._keys = key_file.read(self._file)  # another process may have rotated it
+        ids = f"{sealed_with or 'unknown'}, ours: {self.key_id or 'none'}"
+        raise OtherKey(
+            f"The password of {target.label} was sealed with another key ({ids}): set {VARIABLE} or "
+            "copy the key file from where it was added, or enter the password again"
+        )
 
-                try:
-                    return _fernet(self._keys).decrypt(token.encode())
-                except (InvalidToken, UnicodeEncodeError):
-                    pass
-            if attempt or self._from_environment:
-                break
-            self._keys = _read(self._file)  # another process may have rotated it
-        return None
+    def _open(self, rest: str, connection_id: str, target: Target, use: Use) -> Secret:
+        from cryptography.exceptions import InvalidTag
 
+        sealed_with, _, text = rest.partition(".")
+        key = next((key for key in self._keys if key_id(key) == sealed_with), None)
+        if key is None:
+            raise OtherKey(sealed_with)
+        try:
+            sealed = base64.b64decode(text, altchars=b"-_", validate=True)
+            nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
+            plain = _cipher(key).decrypt(nonce, ciphertext, _for(connection_id, use, target))
+        except (InvalidTag, ValueError):  # ValueError: no base64, or cut short
+            raise _misplaced(target) from None
+        return Secret(plain.decode())
 
-def new_key() -> str:
-    """A fresh master key, as MESHAG_KEY and the key file hold it."""
-    return base64.urlsafe_b64encode(os.urandom(32)).decode()
+    def _open_fernet(self, token: str, target: Target) -> Secret:
+        from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+        try:
+            plain = MultiFernet([Fernet(key) for key in self._keys]).decrypt(token.encode()) if self._keys else None
+        except (InvalidToken, UnicodeEncodeError):
+            plain = None
+        if plain is None:
+            raise OtherKey
+        document = json.loads(plain)
+        if document["for"] != _place(target):
+            raise _misplaced(target)
+        return Secret(document["secret"])
 
 
 def key_id(key: bytes) -> str:
@@ -138,7 +160,7 @@ def rotate(vault: Vault, store: database.Store) -> Rotated:
     """Seal every secret with a new key, in one transaction. Blocks; not to be called from the store's thread.
 
     The key file holds the new and the old key until the transaction is committed, so that a kill at any point leaves
-    every secret readable. A secret no key of ours opens is left as it is and counted.
+    every secret readable. A secret that no key of ours opens where it stands is left as it is and counted.
 
     Raises:
         VaultError: the key is in MESHAG_KEY and there is only one: we cannot change the environment.
@@ -146,18 +168,32 @@ def rotate(vault: Vault, store: database.Store) -> Rotated:
     if vault._from_environment:
         if len(vault._keys) < 2:
             raise VaultError(f"{VARIABLE} cannot be changed from here: set it to NEW,OLD and rotate again, then to NEW")
-        rotated = store.run(_seal_anew, vault._keys)
+        rotated = store.run(_seal_anew, vault)
         vault._keys = vault._keys[:1]
         return rotated
-    with _locked(vault._file):
-        old = _read(vault._file)
-        keys = (new_key().encode(), *old)
-        _write(vault._file, keys)
-        rotated = store.run(_seal_anew, keys)
+    with key_file.locked(vault._file):
+        keys = (new_key().encode(), *key_file.read(vault._file))
+        key_file.write(vault._file, keys)
+        vault._keys = keys
+        rotated = store.run(_seal_anew, vault)
         # What no key opens belongs to another home; our own old keys have no secret left.
-        _write(vault._file, keys[:1])
+        key_file.write(vault._file, keys[:1])
         vault._keys = keys[:1]
     return rotated
+
+
+def bare_target(row: Any) -> Target:
+    """How a connection of the store is reached, without its passwords."""
+    return Target(
+        db_type=DbType(row.db_type),
+        host=row.host,
+        port=row.port,
+        database=row.database,
+        user=row.username,
+        tls=TlsMode(row.tls),
+        tls_ca=row.tls_ca,
+        proxy=row.proxy,
+    )
 
 
 def split_proxy(proxy: str | None) -> tuple[str | None, Secret | None]:
@@ -182,30 +218,44 @@ def join_proxy(proxy: str, password: Secret) -> str:
     return f"{scheme}://{user}:{quote(password.reveal(), safe='')}@{place}"
 
 
-def _seal_anew(keys: Sequence[bytes]) -> Rotated:
-    from cryptography.fernet import InvalidToken
-
-    fernet, current = _fernet(keys), key_id(keys[0])
+def _seal_anew(vault: Vault) -> Rotated:
+    current = key_id(vault._keys[0])
     done = unreadable = 0
     connection = models.Connection
     with database.durable():
-        for row in list(connection.select(connection.id, connection.secret, connection.proxy_secret)):
-            changed: dict[str, Any] = {}
-            for column in ("secret", "proxy_secret"):
+        for row in list(connection.select()):
+            target, changed = bare_target(row), dict[str, Any]()
+            for column, use in _COLUMNS.items():
                 token = getattr(row, column)
                 if token is None:
                     continue
                 try:
-                    changed[column] = fernet.rotate(token.encode()).decode()
-                    done += 1
-                except InvalidToken:
+                    secret = vault.reveal(token, row.id, target, use)
+                except (OtherKey, NotForThisConnection):
                     unreadable += 1
+                    continue
+                changed[column], _ = vault.seal(secret, row.id, target, use)
+                done += 1
             if changed:
                 connection.update(secret_key_id=current, **changed).where(connection.id == row.id).execute()
     return Rotated(current, done, unreadable)
 
 
-def _binding(target: Target) -> dict[str, Any]:
+_COLUMNS: dict[str, Use] = {"secret": "password", "proxy_secret": "proxy"}
+
+
+def _misplaced(target: Target) -> NotForThisConnection:
+    return NotForThisConnection(
+        f"The stored password is not for {target.label} with TLS {target.tls}, or is damaged: enter the password again"
+    )
+
+
+def _for(connection_id: str, use: Use, target: Target) -> bytes:
+    """What is authenticated with a secret."""
+    return json.dumps([connection_id, use, _place(target)], sort_keys=True).encode()
+
+
+def _place(target: Target) -> dict[str, Any]:
     proxy, _ = split_proxy(target.proxy)
     return {
         "host": target.host,
@@ -217,102 +267,11 @@ def _binding(target: Target) -> dict[str, Any]:
     }
 
 
-def _fernet(keys: Sequence[bytes]) -> MultiFernet:
-    from cryptography.fernet import Fernet, MultiFernet
+def _cipher(key: bytes) -> AESGCM:
+    """AES-256-GCM with a key derived from the master key, which Fernet used as it is: none serves two ciphers."""
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-    return MultiFernet([Fernet(key) for key in keys])
-
-
-def _parse(text: str, source: object) -> tuple[bytes, ...]:
-    keys = tuple(word.encode() for word in text.split())
-    for key in keys:
-        try:
-            whole = len(base64.urlsafe_b64decode(key)) == 32
-        except (binascii.Error, ValueError):
-            whole = False
-        if not whole:
-            raise VaultError(f"{source} holds no master key: it must be 32 bytes in URL-safe base64")
-    if not keys:
-        raise VaultError(f"{source} is empty: restore the key from a backup, or delete it and enter passwords again")
-    return keys
-
-
-def _read(file: Path) -> tuple[bytes, ...]:
-    """The keys of the file; none if there is no file."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise VaultError(f"The key file {file} cannot be read: {error.strerror}") from None
-    with os.fdopen(descriptor, encoding="ascii", errors="replace") as opened:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise VaultError(f"The key file {file} is not a plain file")
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            raise VaultError(f"Others may read the key file: chmod 600 {file}")
-        if found.st_uid not in (os.geteuid(), 0):
-            raise VaultError(f"The key file {file} belongs to another user")
-        if file.parent.stat().st_mode & 0o022:
-            raise VaultError(f"Others may replace the key file: chmod 700 {file.parent}")
-        return _parse(opened.read(), file)
-
-
-def _make(file: Path) -> tuple[bytes, ...]:
-    """Create the key file with a new key, unless another process was first: then take that one.
-
-    It appears under its name only when it is whole: `link` refuses to replace a file.
-    """
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        _write_part(part, (new_key().encode(),))
-        try:
-            os.link(part, file)
-        except FileExistsError:
-            pass
-        finally:
-            part.unlink()
-        _sync_folder(file.parent)
-    except OSError as error:
-        raise VaultError(f"The key file {file} cannot be written: {error.strerror}") from None
-    return _read(file)
-
-
-def _write(file: Path, keys: Sequence[bytes]) -> None:
-    """Put `keys` in the place of the file's, whole or not at all."""
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    try:
-        _write_part(part, keys)
-        os.replace(part, file)
-        _sync_folder(file.parent)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise VaultError(f"The key file {file} cannot be written: {error.strerror}") from None
-
-
-def _write_part(part: Path, keys: Sequence[bytes]) -> None:
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as opened:
-        opened.write(b"\n".join(keys) + b"\n")
-        opened.flush()
-        os.fsync(opened.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Only one process rotates a key file at a time."""
-    lock = file.with_name(file.name + ".lock")
-    descriptor = os.open(lock, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"meshag: secrets of connections, AES-256-GCM")
+    return AESGCM(derive.derive(base64.urlsafe_b64decode(key)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import os
 import pickle
@@ -11,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from meshag_tui.settings import Settings
 from meshag_tui.store import connections, database, models, vault
@@ -40,11 +43,11 @@ def settings(tmp_path: Path) -> Settings:
 def test_round_trip_makes_a_private_key_file(settings: Settings) -> None:
     first = Vault.open(settings, {})
     assert first.key_id is None
-    token, key = first.seal(Secret(CANARY), TARGET)
+    token, key = first.seal(Secret(CANARY), "con_1", TARGET)
     assert stat.S_IMODE(settings.key_file.stat().st_mode) == 0o600
-    assert first.seal(Secret(CANARY), TARGET)[0] != token
+    assert first.seal(Secret(CANARY), "con_1", TARGET)[0] != token
     again = Vault.open(settings, {})
-    assert again.reveal(token, TARGET, key).reveal() == CANARY
+    assert again.reveal(token, "con_1", TARGET, sealed_with=key).reveal() == CANARY
     assert again.key_id == key
     assert len(key) == 8
     assert list(settings.home.iterdir()) == [settings.key_file]
@@ -64,35 +67,65 @@ def test_round_trip_makes_a_private_key_file(settings: Settings) -> None:
 )
 def test_a_secret_is_for_one_server(settings: Settings, changed: dict[str, object]) -> None:
     sealed = Vault.open(settings, {})
-    token, _ = sealed.seal(Secret(CANARY), TARGET)
+    token, _ = sealed.seal(Secret(CANARY), "con_1", TARGET)
     with pytest.raises(NotForThisConnection) as error:
-        sealed.reveal(token, replace(TARGET, **changed))  # type: ignore[arg-type]
+        sealed.reveal(token, "con_1", replace(TARGET, **changed))  # type: ignore[arg-type]
     assert CANARY not in "".join(traceback.format_exception(error.value))
-    assert sealed.reveal(token, replace(TARGET, database="other")).reveal() == CANARY
+    assert sealed.reveal(token, "con_1", replace(TARGET, database="other")).reveal() == CANARY
 
 
 def test_other_keys_and_damage_are_named(settings: Settings) -> None:
-    token, key = Vault.open(settings, {}).seal(Secret(CANARY), TARGET)
+    token, key = Vault.open(settings, {}).seal(Secret(CANARY), "con_1", TARGET)
     other = Vault.open(settings, {vault.VARIABLE: vault.new_key()})
     with pytest.raises(OtherKey, match=key):
-        other.reveal(token, TARGET, key)
-    with pytest.raises(OtherKey):
-        Vault.open(settings, {}).reveal(token[:-9] + "A" * 9, TARGET)
+        other.reveal(token, "con_1", TARGET, sealed_with=key)
     settings.key_file.unlink()
     with pytest.raises(OtherKey, match="MESHAG_KEY"):
-        Vault.open(settings, {}).reveal(token, TARGET, key)
+        Vault.open(settings, {}).reveal(token, "con_1", TARGET, sealed_with=key)
+
+
+def test_each_secret_has_a_nonce_of_its_own_and_shows_any_change(settings: Settings) -> None:
+    ours = Vault.open(settings, {})
+    tokens = [ours.seal(Secret(CANARY), "con_1", TARGET)[0] for _ in range(200)]
+    sealed = [base64.urlsafe_b64decode(token.rpartition(".")[2]) for token in tokens]
+    assert len({whole[:12] for whole in sealed}) == 200  # 96 bits
+    assert {len(whole) for whole in sealed} == {12 + len(CANARY.encode()) + 16}  # GCM's tag, and no padding
+    form, key, text = tokens[0].split(".")
+    flipped = bytes([sealed[0][0] ^ 1]) + sealed[0][1:], sealed[0][:20] + b"?" + sealed[0][21:], sealed[0][:-1], b""
+    damaged = [".".join((form, key, base64.urlsafe_b64encode(whole).decode())) for whole in flipped]
+    for token in (*damaged, f"{form}.{key}.{text[:-3]}!!!", f"{form}.{key}"):
+        with pytest.raises(NotForThisConnection, match="damaged"):
+            ours.reveal(token, "con_1", TARGET)
+
+
+def test_a_secret_is_for_one_row_and_one_use(store: Store, settings: Settings) -> None:
+    """Copied to another connection to the same server, or into the proxy's place, it does not open."""
+    keys = Vault.open(settings, {})
+    proxied = replace(TARGET, proxy="socks5://me:hop@proxy.example:1080")
+    one, two = (store.run(connections.add, name, proxied, keys) for name in ("one", "two"))
+    rows = {row["id"]: row for row in store.run(lambda: list(models.Connection.select().dicts()))}
+
+    def put(**columns: str) -> None:
+        models.Connection.update(**columns).where(models.Connection.id == two.id).execute()
+
+    for columns in ({"secret": rows[one.id]["secret"]}, {"proxy_secret": rows[two.id]["secret"]}):
+        store.run(lambda columns=columns: put(**columns))
+        with pytest.raises(NotForThisConnection):
+            store.run(connections.target, two.id, keys)
+        store.run(lambda: put(secret=rows[two.id]["secret"], proxy_secret=rows[two.id]["proxy_secret"]))
+    assert store.run(connections.target, two.id, keys) == proxied
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
 def test_a_key_others_may_read_is_refused(settings: Settings, mode: int) -> None:
-    Vault.open(settings, {}).seal(Secret("x"), TARGET)
+    Vault.open(settings, {}).seal(Secret("x"), "con_1", TARGET)
     settings.key_file.chmod(mode)
     with pytest.raises(VaultError, match="chmod 600"):
         Vault.open(settings, {})
 
 
 def test_a_key_others_may_replace_or_redirect_is_refused(settings: Settings, tmp_path: Path) -> None:
-    Vault.open(settings, {}).seal(Secret("x"), TARGET)
+    Vault.open(settings, {}).seal(Secret("x"), "con_1", TARGET)
     settings.home.chmod(0o770)
     with pytest.raises(VaultError, match="chmod 700"):
         Vault.open(settings, {})
@@ -112,9 +145,9 @@ def test_what_is_not_a_key_is_refused_without_being_repeated(settings: Settings,
 
 def test_key_from_the_environment_needs_no_file(settings: Settings) -> None:
     environment = {vault.VARIABLE: vault.new_key()}
-    token, _ = Vault.open(settings, environment).seal(Secret(CANARY), TARGET)
+    token, _ = Vault.open(settings, environment).seal(Secret(CANARY), "con_1", TARGET)
     assert not settings.key_file.exists()
-    assert Vault.open(settings, environment).reveal(token, TARGET).reveal() == CANARY
+    assert Vault.open(settings, environment).reveal(token, "con_1", TARGET).reveal() == CANARY
 
 
 def test_rotate_seals_everything_anew(store: Store, settings: Settings) -> None:
@@ -137,7 +170,49 @@ def test_rotate_seals_everything_anew(store: Store, settings: Settings) -> None:
     for opener in (keys, waiting, Vault.open(settings, {})):
         assert store.run(connections.target, after[0]["id"], opener) == proxied
     with pytest.raises(OtherKey):
-        Vault.open(settings, {vault.VARIABLE: old_key}).reveal(after[0]["secret"], TARGET)
+        Vault.open(settings, {vault.VARIABLE: old_key}).reveal(after[0]["secret"], after[0]["id"], TARGET)
+
+
+def test_secrets_of_earlier_stores_are_read_and_sealed_as_the_others_by_a_rotation(
+    store: Store, settings: Settings
+) -> None:
+    keys = Vault.open(settings, {})
+    proxied = replace(TARGET, proxy="socks5://me:hop@proxy.example:1080")
+    ids = [store.run(connections.add, name, proxied, keys).id for name in ("one", "two", "moved")]
+    place = {"host": "db.example", "port": 5432, "user": "watcher", "tls": "verify-full", "tls_ca": None}
+    place["proxy"] = "socks5://me@proxy.example:1080"
+    fernet = Fernet(settings.key_file.read_bytes().split()[0])
+
+    def token(secret: str, **changed: object) -> str:
+        return fernet.encrypt(json.dumps({"secret": secret, "for": place | changed}).encode()).decode()
+
+    def age() -> None:
+        models.Connection.update(secret=token(CANARY), proxy_secret=token("hop")).execute()
+        models.Connection.update(secret=token(CANARY, host="other")).where(models.Connection.id == ids[2]).execute()
+
+    store.run(age)
+    assert store.run(connections.target, ids[0], keys) == proxied
+    with pytest.raises(NotForThisConnection):
+        store.run(connections.target, ids[2], keys)
+
+    rotated = vault.rotate(keys, store)
+
+    assert (rotated.secrets, rotated.unreadable) == (5, 1)
+    rows = {row["id"]: row for row in store.run(lambda: list(models.Connection.select().dicts()))}
+    for one in ids[:2]:
+        assert rows[one]["secret"].startswith(f"gcm1.{rotated.key_id}.")
+        assert rows[one]["proxy_secret"].startswith(f"gcm1.{rotated.key_id}.")
+        assert store.run(connections.target, one, Vault.open(settings, {})) == proxied
+    assert rows[ids[2]]["secret"].startswith("gAAAA")
+
+
+def test_rotate_does_not_make_good_a_row_that_was_edited(store: Store, settings: Settings) -> None:
+    keys = Vault.open(settings, {})
+    added = store.run(connections.add, "one", TARGET, keys)
+    store.run(lambda: models.Connection.update(host="evil.example").execute())
+    assert tuple(vault.rotate(keys, store))[1:] == (0, 1)
+    with pytest.raises(VaultError):
+        store.run(connections.target, added.id, keys)
 
 
 def test_rotate_killed_before_commit_leaves_all_readable(
