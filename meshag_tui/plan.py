@@ -75,6 +75,7 @@ class Plan:
     document: Any  # the server's own EXPLAIN JSON
     statement: str  # the text that was explained
     parameters: tuple[str, ...] = ()  # sample values used in custom mode
+    seen_patterns: tuple[str, ...] = ()  # of these, patterns that begin as those of running statements do
     variants: tuple[Plan, ...] = ()  # in custom mode: with other sample values, this one among them, cheapest first
 
     @property

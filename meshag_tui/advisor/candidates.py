@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from meshag_tui.advisor.covering import covering
 from meshag_tui.advisor.indexes import plain, prefix_length, serves, shown
 from meshag_tui.advisor.key_lengths import with_prefixes
+from meshag_tui.advisor.skewed import FEW, condition_of, known
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.advisor.wanted import SortOrder, extreme, group_order, needed, sort_order
 from meshag_tui.plan import Plan, Predicate
@@ -28,8 +29,6 @@ MOST_OF_RELATION = 48
 _IMMUTABLE = re.compile(r"^\(*(lower|upper|btrim|md5|abs)\(|->>|^to_tsvector\('\w+'::regconfig,", re.IGNORECASE)
 """Expressions known to be immutable: only these may be indexed without asking the server."""
 _PARAMETER = re.compile(r"\$\d")
-FEW = 0.30
-"""Share of a table below which an index on only these rows is worth naming."""
 IN_ORDER = 0.95
 BRIN_PAGES = 1_000
 
@@ -75,10 +74,16 @@ def count_usage(statements: Iterable[tuple[Sequence[Predicate], float]], tables:
     return Usage(weight)
 
 
-def candidates(plan: Plan, predicates: Sequence[Predicate], tables: Tables, usage: Usage) -> tuple[Candidate, ...]:
-    """Indexes that could serve this plan and that no existing index stands in for, simplest first."""
+def candidates(
+    plan: Plan, predicates: Sequence[Predicate], tables: Tables, usage: Usage, seen: float | None = None
+) -> tuple[Candidate, ...]:
+    """Indexes that could serve this plan and that no existing index stands in for, simplest first.
+
+    Args:
+        seen: share of its one table's rows that a call returned; None where it is not known.
+    """
     found: dict[Candidate, None] = {}
-    for candidate, view in _considered(plan, predicates, tables, usage):
+    for candidate, view in _considered(plan, predicates, tables, usage, seen):
         specs = tuple(spec for spec in candidate.specs if standing_in(spec, candidate.free, view) is None)
         if specs:
             found[Candidate(specs, candidate.free, candidate.purpose)] = None
@@ -104,7 +109,7 @@ def standing_in(spec: IndexSpec, free: int, view: TableView) -> IndexStats | Non
 
 
 def _considered(
-    plan: Plan, predicates: Sequence[Predicate], tables: Tables, usage: Usage
+    plan: Plan, predicates: Sequence[Predicate], tables: Tables, usage: Usage, seen: float | None = None
 ) -> Iterator[tuple[Candidate, TableView]]:
     """All that could serve this plan on this kind of server, and the tables it would be on."""
     for relation, alias in relations_of(plan, predicates):
@@ -115,6 +120,8 @@ def _considered(
         order = extreme(plan, alias) or sort_order(plan, relation, alias, tables)
         grouped = group_order(plan, alias, view)
         wanted = dict.fromkeys(_for_relation(view, mine, order, grouped, usage))
+        certain = [one for one in mine if not one.alternatives and known(one, plan, mine, seen, view)]
+        wanted |= dict.fromkeys(_partial(view, mine, certain, order, usage))
         made = [one for one in wanted if _possible(one, view.traits)]
         alone = [candidate for candidate in made if len(candidate.specs) == 1]
         wider = covering(view, [candidate.specs[0] for candidate in alone], needed(plan, alias))
@@ -190,7 +197,6 @@ def _for_relation(
         yield _candidate(view, grouped, free=0, purpose="order")
     for one in plain_ones:
         yield from _pattern(view, one, prefix)
-    yield from _partial(view, plain_ones, equal, ranges, order)
     yield from _arms(view, predicates, usage)
 
 
@@ -218,13 +224,16 @@ def _joined(
 def _partial(
     view: TableView,
     predicates: Sequence[Predicate],
-    equal: Sequence[str],
-    ranges: Sequence[str],
+    certain: Sequence[Predicate],
     order: SortOrder | None,
+    usage: Usage,
 ) -> Iterable[Candidate]:
-    """Conditions whose constant stands in the text (IS NULL, a boolean): an index on those rows only, when few."""
+    """Conditions on a constant that is `certain`: an index on those rows only, when they are few."""
     schema, table = view.relation
-    for one in predicates:
+    plain_ones = [one for one in predicates if not one.alternatives]
+    equal = usage.order(view, (one.column for one in plain_ones if one.kind == "eq" and one.column))[:MOST_KEYS]
+    ranges = _unique(one.column for one in plain_ones if one.kind == "range" and one.column not in equal)
+    for one in certain:
         where = condition_of(one) if one.kind == "eq" else None
         if where is None or one.column is None or view.where_share(where) > FEW:
             continue
@@ -235,12 +244,6 @@ def _partial(
         whole = [*keys, *more] or [IndexColumn(one.column)]
         spec = IndexSpec(schema, table, tuple(whole[:MOST_KEYS]), where=where)
         yield Candidate((spec,), len(names), "few rows")
-
-
-def condition_of(predicate: Predicate) -> str | None:
-    """The predicate of a partial index on the rows that meet this condition; None where its constant is not known."""
-    name = '"' + (predicate.column or "").replace('"', '""') + '"'
-    return {"IS NULL": f"{name} IS NULL", "= TRUE": name, "= FALSE": f"NOT {name}"}.get(predicate.operator.upper())
 
 
 def _indexable(expression: str) -> bool:

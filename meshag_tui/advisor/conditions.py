@@ -1,4 +1,4 @@
-"""Conditions that no plain index serves: functions and casts around a column, patterns, values of another type."""
+"""Conditions that no plain index serves: functions and casts around a column, values of another type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
 
 FEW_ROWS = 10.0
-_PATTERNS = ("~~", "~~*", "~", "~*", "like", "LIKE", "regexp", "REGEXP", "rlike", "RLIKE")
 _DATES = re.compile(
     r"^\(*(date|date_trunc|date_part|extract|to_char|timezone|date_format|year|month|dayofmonth|to_days|unix_timestamp)\("
     r"|::date\b|^\(*cast\(.* as date(time)?\b",
@@ -216,25 +215,3 @@ def computed_in_text(one: Examined, tables: Tables, remedies: Mapping[str, str])
         schema=view.stats.schema,
         name=view.stats.name,
     )
-
-
-def pattern(
-    one: Examined, tables: Tables, helped: Collection[int], remedies: Mapping[str, str]
-) -> Iterator[Suggestion]:
-    if one.query.id in helped or one.plan is None:
-        return
-    for predicate in one.predicates:
-        view = tables.view(predicate.schema, predicate.table)
-        if predicate.kind != "like" or view is None or view.small or predicate.operator not in _PATTERNS:
-            continue
-        yield advice(
-            "leading-wildcard",
-            one,
-            f"{one.query.uid} searches {view.stats.name}.{predicate.column or predicate.expression} for a pattern",
-            "A pattern that begins with a wildcard cannot use a B-tree, so the whole table is read. "
-            f"{remedies['leading-wildcard']}",
-            [f"{count(view.rows)} rows in {view.stats.name}", f"{count(one.query.calls)} calls"],
-            0.65,
-            table=predicate,
-        )
-        return

@@ -60,6 +60,7 @@ STATEMENT_RULES = frozenset(
         "function-on-column",
         "implicit-cast",
         "leading-wildcard",
+        "like-pattern",
         "correlated-subquery",
         "select-star",
         "n-plus-one",

@@ -10,6 +10,7 @@ from meshag_tui.advisor.candidates import describe, identity
 from meshag_tui.advisor.indexes import serves
 from meshag_tui.advisor.pricing import Pricer
 from meshag_tui.advisor.search import Choice, Search, Serves
+from meshag_tui.advisor.skewed import assumed, value_of
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines.base import WhatIf
 from meshag_tui.snapshot import IndexStats
@@ -115,6 +116,10 @@ def _suggestion(
             f"It works together with the index on ({'; '.join(describe(other) for other in others)}): the two sides of "
             "the OR are looked up apart and joined."
         )
+    if (partial := _of_few(spec, choice)) is not None:
+        text.append(partial)
+    if any("pattern_ops" in (key.opclass or "") for key in spec.columns):
+        text.append(_of_patterns(choice))
     superfluous = _superfluous(spec, tables)
     if superfluous:
         text.append(f"Once it is there, {', '.join(superfluous)} is no longer needed.")
@@ -186,7 +191,40 @@ def _confidence(choice: Choice, planned: bool) -> float:
     """How far the method is to be trusted: the planner's word above ours, real values above unknown ones."""
     if not planned:
         return 0.65 if any(_reads_for_nothing(one) for one in choice.serves) else 0.5
+    if any(_assumed(spec, choice) for spec in choice.candidate.specs):
+        return 0.6
     return 0.7 if any(one.statement.plan.mode == "generic" for one in choice.serves) else 0.85
+
+
+def _assumed(spec: IndexSpec, choice: Choice) -> bool:
+    """Whether the value that a partial index rests on is only what the rows of calls fit."""
+    return assumed(spec.where, [(one.statement.plan, one.statement.predicates) for one in choice.serves])
+
+
+def _of_few(spec: IndexSpec, choice: Choice) -> str | None:
+    """What to know of a partial index on one value."""
+    found = value_of(spec.where)
+    if found is None:
+        return None
+    column, value = found
+    said = f"Only rows with {column} = '{value}' are in it, for statements that name this value themselves."
+    if not _assumed(spec, choice):
+        return said
+    return (
+        f"{said} That these do is an assumption: statement statistics keep no constants, but of all values of {column} "
+        "only this one has about as many rows as calls return. If other values are asked for as well, index the "
+        "column without the condition."
+    )
+
+
+def _of_patterns(choice: Choice) -> str:
+    """Where it is known from that patterns begin with plain text."""
+    seen = any(one.statement.plan.seen_patterns for one in choice.serves)
+    return "It serves patterns that begin with plain text" + (
+        ", as those do that sessions were seen running it with; one that begins with a wildcard would not use it."
+        if seen
+        else ", as in the text of the statement."
+    )
 
 
 def _reads_for_nothing(one: Serves) -> bool:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from meshag_tui.advisor.conditions import computed, computed_in_text, index_not_used, pattern, unusable
+from meshag_tui.advisor.conditions import computed, computed_in_text, index_not_used, unusable
 from meshag_tui.advisor.correlated import correlated_columns
 from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.patterns import pattern
 from meshag_tui.advisor.rewrites import rewrites
 from meshag_tui.advisor.spills import spills
 from meshag_tui.advisor.statement_advice import advice
@@ -68,7 +69,7 @@ def query_advice(
         yield from computed_in_text(one, tables, remedies)
         yield from unusable(one, tables)
         yield from index_not_used(one, catalog, tables)
-        yield from pattern(one, tables, helped, remedies)
+        yield from pattern(one, catalog, tables, helped, remedies)
         yield from _correlated(one, remedies)
         yield from _wide(one, tables)
         yield from _without_index(one, helped, remedies)

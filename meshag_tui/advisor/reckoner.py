@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from meshag_tui.advisor.candidates import condition_of
 from meshag_tui.advisor.costs import Weighed, weigh
 from meshag_tui.advisor.indexes import prefix_length, same_expression, serves
 from meshag_tui.advisor.pricing import Price, Statement
+from meshag_tui.advisor.skewed import condition_of
 from meshag_tui.advisor.statistics import Tables, TableView
 from meshag_tui.advisor.wanted import SortOrder, extreme, sort_order
 from meshag_tui.plan import Predicate

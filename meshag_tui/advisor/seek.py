@@ -7,7 +7,7 @@ it can also be said why something was not chosen.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.budget import Budget
@@ -55,15 +55,10 @@ async def seek(
     """Search for the indexes of the examined statements. `room`: bytes they may take, see `search`."""
     planned = [(one, one.plan) for one in examined if one.plan is not None]
     usage = count_usage(((one.predicates, one.share) for one, _ in planned), tables)
+    bare = (Statement(one.query, plan, one.predicates, (), one.query.total_time_ms) for one, plan in planned)
     made = (
-        Statement(
-            one.query,
-            plan,
-            one.predicates,
-            candidates(plan, one.predicates, tables, usage),
-            one.query.total_time_ms,
-        )
-        for one, plan in planned
+        replace(one, candidates=candidates(one.plan, one.predicates, tables, usage, one.observed_share(tables)))
+        for one in bare
     )
     statements = tuple(one for one in made if one.candidates and one.least_share(tables) <= BROAD)
     reckoner = Reckoner(tables, catalog.facts)
@@ -77,7 +72,7 @@ async def seek(
         refused = planner.refused
 
     def more(statement: Statement, plan: Plan) -> Iterable[Candidate]:
-        return candidates(plan, session.predicates(plan), tables, usage)
+        return candidates(plan, session.predicates(plan), tables, usage, statement.observed_share(tables))
 
     found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs, more, asking)
     return Sought(found, statements, usage, pricer, refused, what_if)

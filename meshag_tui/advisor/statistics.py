@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from meshag_tui.advisor.skewed import value_of
 from meshag_tui.engines.base import ColumnStatistics
 from meshag_tui.engines.index_size import index_bytes
 from meshag_tui.snapshot import IndexStats, TableStats, Traits
@@ -89,7 +90,10 @@ class TableView:
         return shares.get(value, self.equal_share(column) if not shares else 0.0)
 
     def where_share(self, where: str | None) -> float:
-        """Share of the rows in a partial index, where its predicate is an IS NULL or a boolean; else 1."""
+        """Share of the rows in a partial index, where its predicate is an IS NULL, a boolean or one value; else 1."""
+        one_value = value_of(where)
+        if one_value is not None:
+            return max(self.value_share(*one_value), 1.0 / self.rows)
         match = _WHERE.match(where or "")
         if match is None:
             return 1.0

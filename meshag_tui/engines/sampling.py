@@ -43,9 +43,15 @@ def cut(statistics: ColumnStatistics, greater: bool, variant: int, end: bool | N
     return values[min(len(values) - 1, int(share * len(values)))]
 
 
-def pattern(statistics: ColumnStatistics, variant: int) -> str | None:
-    """A pattern for LIKE. Nobody knows where the wildcard was: the one that no plain index serves promises nothing."""
+def pattern(statistics: ColumnStatistics, variant: int, leading: int = 0) -> str | None:
+    """A pattern for LIKE that begins with so many characters of a value.
+
+    Where nobody knows where the wildcard was, it comes first: what no plain index serves promises nothing.
+    """
     found = typical(statistics, variant)
+    if found and leading:
+        begin = found[0][:leading].replace("\\", "").replace("%", "").replace("_", "")
+        return f"{begin}%" if begin else None
     return "%" + found[0][1:5].replace("%", "").replace("_", "") + "%" if found else None
 
 

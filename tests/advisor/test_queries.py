@@ -24,7 +24,8 @@ TROUBLES = {
     "offset-pagination": "SELECT id, title FROM books ORDER BY id LIMIT 20 OFFSET 30000",
     "function-on-column": "SELECT id FROM books WHERE date(created_at) = '2024-02-02'",
     "implicit-cast": "SELECT title FROM books WHERE code = 33.0",
-    "leading-wildcard": "SELECT id FROM books WHERE title LIKE '%abc%'",
+    "leading-wildcard": "SELECT id FROM books WHERE title ILIKE '%abc%'",
+    "like-pattern": "SELECT id FROM books WHERE title LIKE '%abc%'",
     "order-by-random": "SELECT name FROM authors ORDER BY random() LIMIT 1",
     "not-in-subquery": "SELECT count(*) FROM authors WHERE id NOT IN (SELECT book_id FROM returned)",
     "correlated-subquery": "SELECT count(*) FROM books b WHERE length(title) > "

@@ -52,7 +52,8 @@ WORDS = Words(
         "long-in-list": "A list longer than eq_range_index_dive_limit is planned from averages. Write the values into "
         "a temporary table and join it.",
         "leading-wildcard": "For words, a FULLTEXT index and MATCH … AGAINST; for parts of words one with an n-gram "
-        "parser (MySQL). If the patterns only ever begin with fixed characters, an index on the column is enough.",
+        "parser (MySQL).",
+        "like-pattern": "an index on the column looks them up.",
         "function-on-column": "Compare the bare column, or index a generated column of the expression.",
         "correlated-subquery": "Compute it once for all rows (a join with a grouped derived table, or a window "
         "function).",
@@ -75,7 +76,6 @@ def words_of(server: str) -> Words:
         "temp-table-spill": "Group or sort fewer rows and leave out long columns, or give this report more memory: SET "
         "SESSION tmp_memory_table_size and max_heap_table_size before it. Raising them for all multiplies by every "
         "session.",
-        "leading-wildcard": "For words, a FULLTEXT index and MATCH … AGAINST. If the patterns only ever begin with "
-        "fixed characters, an index on the column is enough.",
+        "leading-wildcard": "For words, a FULLTEXT index and MATCH … AGAINST.",
     }
     return WORDS._replace(name="MariaDB", remedies={**WORDS.remedies, **own})

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import ColumnStatistics, EngineError, PermissionDenied, Refused, ServerFault
-from meshag_tui.engines.postgres import parse, rewrite, samples
+from meshag_tui.engines.postgres import parse, patterns, rewrite, samples
 from meshag_tui.engines.postgres.plantree import read_plan
 from meshag_tui.engines.postgres.search_path import search_path as path_for
 from meshag_tui.engines.postgres.sql import load
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 EXPLAINABLE = frozenset(("SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"))
 _OPTIONS = "FORMAT JSON, VERBOSE, COSTS"
+_PATTERNS = ("~~", "~~*")
 _UNTYPED = re.compile(r"could not determine data type of parameter \$(\d+)")
 _names = itertools.count(1)
 
@@ -269,7 +270,12 @@ class Planner:
             for one, common in await _statistics(self._session, schema, table):
                 statistics[schema, table, one.column] = one
                 elements[schema, table, one.column] = common
-        chosen = samples.choose(self.types, _arrays(met, self.types), statistics, elements, found.tree, MOST_VARIANTS)
+        leading: dict[int, int] = {}
+        if any(one.operator in _PATTERNS for one in met):
+            leading = await patterns.leading_text(self._session, self.statement)
+        chosen = samples.choose(
+            self.types, _arrays(met, self.types), statistics, elements, found.tree, MOST_VARIANTS, leading
+        )
         if chosen is None or not chosen.sampled:
             if required:
                 raise Refused(
@@ -288,6 +294,9 @@ class Planner:
             self.mode = "generic"
             return False
         plans.sort(key=lambda plan: plan.cost)
+        plans = [
+            replace(plan, seen_patterns=tuple(plan.parameters[number - 1] for number in leading)) for plan in plans
+        ]
         self._first = replace(plans[(len(plans) - 1) // 2], variants=tuple(plans))
         self.values = self._first.parameters
         return True

@@ -89,11 +89,13 @@ def choose(
     elements: Mapping[tuple[str, str, str], tuple[str, ...]],
     tree: Mapping[str, Any],
     variants: int = 3,
+    leading: Mapping[int, int] | None = None,
 ) -> Samples | None:
     """Values for parameters of these types (as the server prints them); None when some type has no value known to us.
 
     `statistics` is keyed by (schema, table, column), `elements` likewise with the commonest elements of array columns.
-    The same input gives the same values.
+    `leading` is by parameter how many characters patterns begin with, see `patterns`. The same input gives the same
+    values.
     """
     by_number = {one.number: one for one in parameters}
     ranges = _ranges(parameters)
@@ -107,7 +109,8 @@ def choose(
             value = fixed.get(number)
             if value is None and one is not None:
                 key = (one.schema, one.table, one.column)
-                value = _value(one, statistics.get(key), elements.get(key, ()), variant, ranges.get(number))
+                begin = (leading or {}).get(number, 0)
+                value = _value(one, statistics.get(key), elements.get(key, ()), variant, ranges.get(number), begin)
                 if value is not None:
                     sampled.add(number)
             elif value is not None:
@@ -142,6 +145,7 @@ def _value(
     elements: Sequence[str],
     variant: int,
     end: bool | None,
+    leading: int,
 ) -> str | None:
     if one.operator in ("@>", "<@", "&&") and elements:
         return _array([elements[min(variant, len(elements) - 1)]])
@@ -150,7 +154,7 @@ def _value(
     if one.operator in RANGES and not one.array:
         return cut(statistics, one.operator.strip("~").startswith(">"), variant, end)
     if one.operator in ("~~", "~~*", "!~~", "!~~*"):
-        return pattern(statistics, variant)
+        return pattern(statistics, variant, leading)
     if one.operator in ("=", "<>", "!="):
         found = typical(statistics, variant)
         if not found:

@@ -65,6 +65,7 @@ class PostgresSession:
         self.server = server
         self.facts: ServerFacts = server.facts
         self.prepared: dict[tuple[str, PlanMode], Planner] = {}  # statements that were explained here
+        self.running_patterns: tuple[str, ...] | None = None  # texts, see `patterns`; None: not read yet
         self.collected = False  # whether `facts` belong to a reading already
         self._sandbox: StatisticsSandbox | None = None
 

@@ -46,8 +46,8 @@ WORDS = Words(
         "long-in-list": "Each length of list is a statement of its own to parse, plan and count. Pass one array and "
         "write = ANY ($1), or join unnest($1).",
         "leading-wildcard": "A trigram index (extension pg_trgm, USING gin (… gin_trgm_ops)) finds such patterns; for "
-        "words, full-text search. If the patterns only ever begin with fixed characters, a B-tree with "
-        "text_pattern_ops is enough.",
+        "words, full-text search.",
+        "like-pattern": "a B-tree on the column with text_pattern_ops looks them up.",
         "function-on-column": "Compare the bare column, or index the expression.",
         "correlated-subquery": "Compute it once for all rows (a join with a grouped sub-query, or a window function) "
         "or look rows up with LATERAL and an index.",
