@@ -14,12 +14,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
-from meshag_tui.engines.mysql import capabilities, relations, schema, statements
+from meshag_tui.engines.mysql import capabilities, relations, schema, statements, unaltered
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.snapshot import IndexStats, Sequence, SessionStats, Snapshot, TableStats
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:
+    from meshag_tui.engines.mysql.facts import Server
     from meshag_tui.engines.mysql.session import MysqlSession
 
 T = TypeVar("T")
@@ -99,16 +100,28 @@ class _Collection:
         used = await self._section("use of indexes", relations.uses(self.wire, self.server))
         used = used or relations.Uses()
         stored = await self._storage()
-        indexes = await self._section("indexes", relations.indexes(self.wire, self.server, used, stored))
-        read = await self._section("tables", relations.tables(self.wire, self.server, used, stored, indexes))
-        tables, following = read or (None, {})
-        structure = None
-        if indexes is not None:  # the constraints are theirs, and half a structure would look like a change
-            structure = await self._section("schema", schema.structure(self.wire, self.server, indexes))
-        if indexes is not None and tables is not None:
-            indexes = await asyncio.to_thread(relations.joined, indexes, tables)
-        sequences = relations.sequences(structure.numbering, following, self.server) if structure and read else None
+        rows = await self._section("tables", relations.table_rows(self.wire, self.server))
+        keys, structure = await self._structure(rows)
+        made = await asyncio.to_thread(_made, self.server, used, stored, rows, keys)
+        indexes, tables, following = made
+        sequences = schema.sequences(structure.numbering, following, self.server) if structure and rows else None
         return indexes, tables, structure, sequences
+
+    async def _structure(
+        self, tables: relations.TableRows | None
+    ) -> tuple[schema.IndexRows | None, schema.Structure | None]:
+        """Keys of the indexes and the structure, read anew unless nothing was altered since."""
+        sign, target = unaltered.sign(self.server, tables), self.wire.target
+        known = unaltered.recall(target, sign)
+        if known is not None:
+            return known.keys, known.structure
+        keys = await self._section("indexes", relations.index_rows(self.wire, self.server))
+        if keys is None:  # the constraints are theirs, and half a structure would look like a change
+            return None, None
+        structure = await self._section("schema", schema.structure(self.wire, self.server, keys))
+        if structure is not None:
+            unaltered.remember(target, sign, keys, structure)
+        return keys, structure
 
     async def _storage(self) -> relations.Storage:
         """What PROCESS shows; without it, nothing but a finding that is there already."""
@@ -175,6 +188,21 @@ class _Collection:
                 raise
             self.warnings.append(_failed(name, error))
             return None
+
+
+def _made(
+    server: Server,
+    used: relations.Uses,
+    stored: relations.Storage,
+    rows: relations.TableRows | None,
+    keys: schema.IndexRows | None,
+) -> tuple[tuple[IndexStats, ...] | None, tuple[TableStats, ...] | None, Mapping[schema.Name, int | None]]:
+    """Indexes and tables from what was read of them, and the next value of each table that numbers its rows."""
+    indexes = None if keys is None else relations.indexes(keys, server, used, stored)
+    if rows is None:
+        return indexes, None, {}
+    tables, following = relations.tables(rows, server, used, stored, indexes)
+    return indexes if indexes is None else relations.joined(indexes, tables), tables, following
 
 
 def _failed(name: str, error: EngineError) -> Finding:

@@ -74,7 +74,7 @@ async def _examine(session: MysqlSession) -> _Examination:
         remote=not is_loopback(target.host),
         process=not any("PROCESS" in why for why in denied),
         hidden_schemas=hidden_schemas,
-        storage=await tried(relations.storage(session.wire, server)),
+        storage=await tried(relations.storage(session.wire, server, ask=True)),
         reading=reading,
         cut=cut,
         failures=tuple(failures),

@@ -100,6 +100,7 @@ class Server:
     watch_denied: bool  # performance_schema is on and not ours to read
     settings_taken: bool
     provider: Provider
+    readable: frozenset[str]  # tables of InnoDB's own statistics that we may see
     remembered: bool  # what seldom changes is of an earlier reading
 
     @property
@@ -267,6 +268,7 @@ def _server(wire: Wire, found: _Read, remembered: bool) -> Server:
         watch_denied=found.denied,
         settings_taken=server["read_only"] in ("1", "ON") and float(server["deadline"] or 0) > 0,
         provider=_provider(settings, server["version"], target.host),
+        readable=frozenset(parts.get("readable", ())),
         remembered=remembered,
     )
 

@@ -6,7 +6,6 @@ for all tables when the server starts. `counted_since` says when.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
@@ -15,19 +14,28 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from meshag_tui.engines.base import PermissionDenied
 from meshag_tui.engines.mysql.errors import literal, quoted
-from meshag_tui.engines.mysql.schema import Name
+from meshag_tui.engines.mysql.schema import PRIMARY, IndexRows, Name
 from meshag_tui.engines.mysql.scope import names, within
 from meshag_tui.engines.mysql.sql import load
-from meshag_tui.snapshot import IndexKey, IndexStats, Sequence, TableStats
+from meshag_tui.snapshot import IndexKey, IndexStats, TableStats
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
     from meshag_tui.engines.mysql.wire import Wire
 
-PRIMARY = "PRIMARY"
+ALTERING = tuple(
+    f"COM_{what}"
+    for what in (
+        *("ALTER_TABLE", "CREATE_TABLE", "DROP_TABLE", "RENAME_TABLE", "CREATE_INDEX", "DROP_INDEX", "CREATE_VIEW"),
+        *("DROP_VIEW", "ALTER_DB", "CREATE_DB", "DROP_DB", "GRANT", "GRANT_ROLE", "REVOKE", "REVOKE_ALL"),
+        *("REVOKE_ROLE", "FLUSH"),
+    )
+)
+"""Counters of statements that change a structure, or what we may see of it (FLUSH PRIVILEGES)."""
+_STATISTICS = frozenset({"innodb_index_stats", "innodb_table_stats"})
 _ELSEWHERE = ("FEDERATED", "CONNECT", "SPIDER")
-_LARGEST = {"tinyint": 7, "smallint": 15, "mediumint": 23, "int": 31, "bigint": 63}  # bits of the signed type
 _AHEAD = 4  # extents by which InnoDB lets a file grow at once
+_NEXT_NUMBER = 8  # where a row of `tables` has it
 _DISABLED = "disabled"  # MyISAM and Aria: ALTER TABLE … DISABLE KEYS
 
 
@@ -60,6 +68,19 @@ class Storage:
     analysed: Mapping[Name, int] = field(default_factory=dict)  # epoch ms
 
 
+@dataclass(frozen=True, slots=True)
+class TableRows:
+    """Rows of `tables.sql`, and how many statements that change a structure the server has begun (None: not known)."""
+
+    rows: list[tuple[Any, ...]]
+    altered: int | None
+
+    @property
+    def defined(self) -> frozenset[tuple[Any, ...]]:
+        """What changes whenever a table is altered: its name, engine, the second it was made or altered, options."""
+        return frozenset((*row[:4], *row[9:]) for row in self.rows)
+
+
 async def uses(wire: Wire, server: Server) -> Uses:
     """How often each index was used, from performance_schema, else from userstat (MariaDB), else not at all."""
     database, observing = server.facts.database, server.observing
@@ -81,8 +102,11 @@ async def uses(wire: Wire, server: Server) -> Uses:
     return Uses(found, complete, changes)
 
 
-async def storage(wire: Wire, server: Server) -> Storage:
-    """What PROCESS lets us see of InnoDB's tables, and what SELECT on mysql.innodb_*_stats adds to it."""
+async def storage(wire: Wire, server: Server, ask: bool = False) -> Storage:
+    """What PROCESS lets us see of InnoDB's tables, and what SELECT on mysql.innodb_*_stats adds to it.
+
+    `ask`: for the latter also where the facts say that we have not that right.
+    """
     mysql = server.flavour == "MySQL"
     parts = {
         "tablestats": "INNODB_TABLESTATS" if mysql else "INNODB_SYS_TABLESTATS",
@@ -91,11 +115,11 @@ async def storage(wire: Wire, server: Server) -> Storage:
         "table_name": file_part("SUBSTRING_INDEX(SUBSTRING_INDEX(t.NAME, '/', -1), '#', 1)", server),
     }
     query = load("storage").format(**parts)
-    statistics = True
+    statistics = ask or server.readable >= _STATISTICS
     try:
-        rows = await wire.fetch(query + "\n" + load("storage_statistics"))
-    except PermissionDenied as error:
-        if "PROCESS" in str(error):
+        rows = await wire.fetch(query + "\n" + load("storage_statistics") if statistics else query)
+    except PermissionDenied as error:  # one may see a table without the right to read it
+        if not statistics or "PROCESS" in str(error):
             raise
         statistics = False
         rows = await wire.fetch(query)
@@ -138,8 +162,8 @@ def from_file_name(name: str) -> str:
     return re.sub("@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), name)
 
 
-async def indexes(wire: Wire, server: Server, used: Uses, stored: Storage) -> tuple[IndexStats, ...]:
-    """All indexes. Source: information_schema.STATISTICS; sizes where InnoDB's own statistics may be read."""
+async def index_rows(wire: Wire, server: Server) -> IndexRows:
+    """The keys of all indexes. Source: information_schema.STATISTICS."""
     mysql, database = server.flavour == "MySQL", server.facts.database
     query = load("indexes").format(
         schemas=within("s.TABLE_SCHEMA", database),
@@ -154,14 +178,13 @@ async def indexes(wire: Wire, server: Server, used: Uses, stored: Storage) -> tu
         return []
 
     await wire.fetch(query, names(database), shape=shape)
+    return by_table
 
-    def made() -> tuple[IndexStats, ...]:
-        page = server.facts.block_size
-        return tuple(
-            index for table, rows in sorted(by_table.items()) for index in _of_table(table, rows, used, stored, page)
-        )
 
-    return await asyncio.to_thread(made)
+def indexes(rows: IndexRows, server: Server, used: Uses, stored: Storage) -> tuple[IndexStats, ...]:
+    """All indexes from their keys; sizes where InnoDB's own statistics may be read."""
+    page = server.facts.block_size
+    return tuple(index for table, keys in sorted(rows.items()) for index in _of_table(table, keys, used, stored, page))
 
 
 def _of_table(
@@ -266,21 +289,25 @@ def joined(indexes: tuple[IndexStats, ...], tables: tuple[TableStats, ...]) -> t
     return tuple(found)
 
 
-async def tables(
-    wire: Wire, server: Server, used: Uses, stored: Storage, indexes: Iterable[IndexStats] | None
-) -> tuple[tuple[TableStats, ...], Mapping[Name, int | None]]:
-    """All tables, and the next value of each that numbers its rows. Source: information_schema.TABLES."""
+async def table_rows(wire: Wire, server: Server) -> TableRows:
+    """All tables. Sources: information_schema.TABLES, and on MariaDB Com_… of GLOBAL_STATUS."""
     database = server.facts.database
-    keyed = {(index.schema, index.table) for index in indexes or () if index.primary}
     query = load("tables").format(schemas=within("t.TABLE_SCHEMA", database))
-    numbers: dict[Name, int | None] = {}
+    counts = server.flavour == "MariaDB"
+    if counts:
+        query += "\n" + load("tables_altered")
+    rows = await wire.fetch(query, names(database) | {"altering": ALTERING} if counts else names(database))
+    altered = next((int(row[_NEXT_NUMBER]) for row in rows if not row[1]), None)
+    return TableRows([row for row in rows if row[1]], altered)
 
-    def shape(rows: list[tuple[Any, ...]]) -> list[TableStats]:
-        for row in rows:
-            numbers[row[0], row[1]] = row[8]
-        return [_table(row, server, used, stored, (row[0], row[1]) in keyed or indexes is None) for row in rows]
 
-    return tuple(await wire.fetch(query, names(database), shape=shape)), numbers
+def tables(
+    found: TableRows, server: Server, used: Uses, stored: Storage, indexes: Iterable[IndexStats] | None
+) -> tuple[tuple[TableStats, ...], Mapping[Name, int | None]]:
+    """All tables, and the next value of each that numbers its rows."""
+    keyed = {(index.schema, index.table) for index in indexes or () if index.primary}
+    made = (_table(row, server, used, stored, (row[0], row[1]) in keyed or indexes is None) for row in found.rows)
+    return tuple(made), {(row[0], row[1]): row[_NEXT_NUMBER] for row in found.rows}
 
 
 def _table(row: tuple[Any, ...], server: Server, used: Uses, stored: Storage, keyed: bool) -> TableStats:
@@ -337,38 +364,3 @@ def _counters(used: Uses, table: Name) -> dict[str, int | None]:
         "updates": sum(use.updated or 0 for use in found.values()),
         "deletes": sum(use.deleted or 0 for use in found.values()),
     }
-
-
-def sequences(
-    numbering: Mapping[Name, tuple[str, str]], following: Mapping[Name, int | None], server: Server
-) -> tuple[Sequence, ...]:
-    """The columns that number themselves, with the last number given and the largest that the type can hold."""
-    step = int(server.settings.get("auto_increment_increment", "1"))
-    found = []
-    for (schema, table), (column, kind) in sorted(numbering.items()):
-        limit = _largest(kind)
-        if limit is None or (schema, table) not in following:
-            continue
-        next_value = following[schema, table]
-        found.append(
-            Sequence(
-                schema=schema,
-                name=f"{table}.{column}",
-                last_value=next_value - 1 if next_value is not None and next_value > 1 else None,
-                limit=limit,
-                increment=step,
-                cycles=False,
-                table_schema=schema,
-                table=table,
-                column=column,
-                column_type=kind,
-            )
-        )
-    return tuple(found)
-
-
-def _largest(kind: str) -> int | None:
-    bits = _LARGEST.get(re.split(r"[( ]", kind, maxsplit=1)[0].lower())
-    if bits is None:
-        return None
-    return (1 << bits + ("unsigned" in kind.lower())) - 1

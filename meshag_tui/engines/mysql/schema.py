@@ -1,23 +1,28 @@
-"""Structure: columns, views, constraints and foreign keys of the watched schemas, in one statement."""
+"""Structure: columns, views, constraints, foreign keys of the watched schemas in one statement; what numbers itself."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.scope import names, within
 from meshag_tui.engines.mysql.sql import load
-from meshag_tui.snapshot import Column, ForeignKey, IndexStats, SchemaSnapshot
+from meshag_tui.snapshot import Column, ForeignKey, SchemaSnapshot, Sequence
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
     from meshag_tui.engines.mysql.wire import Wire
 
+PRIMARY = "PRIMARY"
+_LARGEST = {"tinyint": 7, "smallint": 15, "mediumint": 23, "int": 31, "bigint": 63}  # bits of the signed type
 Name = tuple[str, str]  # schema, table
+IndexRows = Mapping[Name, Mapping[str, list[tuple[Any, ...]]]]
+"""By table and index: its keys in order, as `indexes.sql` has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,7 @@ class Structure:
     numbering: Mapping[Name, tuple[str, str]]  # column and its type
 
 
-async def structure(wire: Wire, server: Server, indexes: Iterable[IndexStats]) -> Structure:
+async def structure(wire: Wire, server: Server, indexes: IndexRows) -> Structure:
     """The whole structure; primary and unique keys are those of `indexes`.
 
     Sources: COLUMNS, KEY_COLUMN_USAGE, REFERENTIAL_CONSTRAINTS, CHECK_CONSTRAINTS, VIEWS of information_schema.
@@ -60,7 +65,7 @@ async def structure(wire: Wire, server: Server, indexes: Iterable[IndexStats]) -
     return await asyncio.to_thread(_structure, parts, indexes)
 
 
-def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: Iterable[IndexStats]) -> Structure:
+def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: IndexRows) -> Structure:
     columns: dict[str, list[Column]] = defaultdict(list)
     numbering: dict[Name, tuple[str, str]] = {}
     for schema, table, name, _, kind, nullable, default, extra in sorted(parts["column"], key=_place):
@@ -70,11 +75,12 @@ def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: Iterable[Ind
     rules = {(schema, table, name): (update, delete) for schema, table, name, _, update, delete, _, _ in parts["rule"]}
     keys = _foreign_keys(parts["key"])
     constraints: dict[str, list[str]] = defaultdict(list)
-    for index in indexes:
-        if index.unique:
-            columns_of = ", ".join(key.column or f"({key.expression})" for key in index.keys)
-            kind = "PRIMARY KEY" if index.primary else "UNIQUE"
-            constraints[f"{index.schema}.{index.table}"].append(f"{index.name} {kind} ({columns_of})")
+    for (schema, table), found in indexes.items():
+        for name, rows in found.items():
+            if not int(rows[0][0]):
+                columns_of = ", ".join(row[1] or f"({row[-1]})" for row in rows)
+                kind = "PRIMARY KEY" if name == PRIMARY else "UNIQUE"
+                constraints[f"{schema}.{table}"].append(f"{name} {kind} ({columns_of})")
     for key in keys:
         update, delete = rules.get((key.schema, key.table, key.name), ("", ""))
         constraints[f"{key.schema}.{key.table}"].append(
@@ -118,3 +124,38 @@ def _foreign_keys(rows: list[tuple[Any, ...]]) -> tuple[ForeignKey, ...]:
         )
         for (schema, table, name), columns in found.items()
     )
+
+
+def sequences(
+    numbering: Mapping[Name, tuple[str, str]], following: Mapping[Name, int | None], server: Server
+) -> tuple[Sequence, ...]:
+    """The columns that number themselves, with the last number given and the largest that the type can hold."""
+    step = int(server.settings.get("auto_increment_increment", "1"))
+    found = []
+    for (schema, table), (column, kind) in sorted(numbering.items()):
+        limit = _largest(kind)
+        if limit is None or (schema, table) not in following:
+            continue
+        next_value = following[schema, table]
+        found.append(
+            Sequence(
+                schema=schema,
+                name=f"{table}.{column}",
+                last_value=next_value - 1 if next_value is not None and next_value > 1 else None,
+                limit=limit,
+                increment=step,
+                cycles=False,
+                table_schema=schema,
+                table=table,
+                column=column,
+                column_type=kind,
+            )
+        )
+    return tuple(found)
+
+
+def _largest(kind: str) -> int | None:
+    bits = _LARGEST.get(re.split(r"[( ]", kind, maxsplit=1)[0].lower())
+    if bits is None:
+        return None
+    return (1 << bits + ("unsigned" in kind.lower())) - 1

@@ -13,7 +13,7 @@ import pymysql
 import pytest
 
 from meshag_tui.engines.base import SYNC, Limits
-from meshag_tui.engines.mysql import relations, statements
+from meshag_tui.engines.mysql import schema, statements
 from meshag_tui.engines.mysql.texts import is_cut
 from meshag_tui.snapshot import Snapshot
 from tests.engines.mysql.conftest import Open
@@ -527,7 +527,7 @@ def test_figures_that_wrapped_are_not_measured() -> None:
     ],
 )
 def test_the_largest_number_a_column_holds(kind: str, limit: int | None) -> None:
-    assert relations._largest(kind) == limit
+    assert schema._largest(kind) == limit
 
 
 @pytest.mark.slow

@@ -8,6 +8,8 @@ UNION ALL SELECT 'server', 'deadline', CAST({deadline} AS CHAR)
 UNION ALL SELECT 'server', 'schema', (SELECT s.SCHEMA_NAME FROM information_schema.SCHEMATA s WHERE s.SCHEMA_NAME = %(database)s)
 UNION ALL SELECT 'status', s.VARIABLE_NAME, s.VARIABLE_VALUE FROM {status} s WHERE s.VARIABLE_NAME IN %(status)s
 UNION ALL SELECT 'variable', v.VARIABLE_NAME, v.VARIABLE_VALUE FROM {variables} v WHERE v.VARIABLE_NAME IN %(variables)s
+UNION ALL SELECT 'readable', t.TABLE_NAME, '' FROM information_schema.TABLES t
+WHERE t.TABLE_SCHEMA = 'mysql' AND t.TABLE_NAME IN ('innodb_index_stats', 'innodb_table_stats')
 UNION ALL SELECT 'right', p.PRIVILEGE_TYPE, p.GRANTEE FROM information_schema.USER_PRIVILEGES p
 WHERE p.GRANTEE = CONCAT(
     '\'', LEFT(CURRENT_USER(), CHAR_LENGTH(CURRENT_USER()) - CHAR_LENGTH(SUBSTRING_INDEX(CURRENT_USER(), '@', -1)) - 1),
