@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.rig.places",
     "tests.rig.postgres",
     "tests.rig.mysql",
+    "tests.rig.small_disk",
     "tests.rig.llm",
     "tests.rig.commands",
 ]

@@ -182,11 +182,17 @@ class Schema:
 
 
 def server(
-    flavour: str, options: Options | None = None, *, lower_case_table_names: int = 0, tls: tuple[Path, ...] = ()
+    flavour: str,
+    options: Options | None = None,
+    *,
+    lower_case_table_names: int = 0,
+    tls: tuple[Path, ...] = (),
+    before_start: Callable[[EmbeddedMysql], None] | None = None,
 ) -> EmbeddedMysql:
     """Start a server from a copied data folder; the caller closes it.
 
-    `tls` are PEM files: authority, certificate, key. Raises ServerUnavailable.
+    `tls` are PEM files: authority, certificate, key; `before_start` is given the server that has its folders. Raises
+    ServerUnavailable.
     """
     installed = installation(flavour)
     settings = dict(options or {})
@@ -201,6 +207,8 @@ def server(
             owner = (running.root / DATA).stat()
             os.chown(mine, owner.st_uid, owner.st_gid)
             running.settings[name] = str(mine)
+        if before_start is not None:
+            before_start(running)
         return running.start()
     except BaseException:
         running.close()

@@ -34,7 +34,10 @@ _NO_RIGHT = (1044, 1045, 1142, 1143, 1227, 1345, 1356, 1370, 1410, 1683)
 _LOCKED = (1205, 1213, 3058, 3572)
 _TIMED_OUT = (1317, 1969, 3024)
 _READ_ONLY = (1290, 1836)
-_EXHAUSTED = (1021, 1037, 1041, 1114, 1135, 3)
+_EXHAUSTED = (1037, 1041, 1135)
+_SORTING = 1878
+_NO_ROOM = (3, 1021, 1026, 1114, 3675, _SORTING)
+_NO_SPACE = re.compile(r"No space left|(?:errno|errcode|error number|error):? 28\b", re.IGNORECASE)
 
 
 def number(error: BaseException | None) -> int | None:
@@ -113,6 +116,10 @@ def statement_error(error: BaseException, user: str) -> EngineError:
         return ServerFault(f"The server takes no changes here: {text} ({code})", "Connect to the primary")
     if code in _LOST or isinstance(error, OSError):
         return CannotConnect(f"The connection was lost: {text}")
+    if code in _NO_ROOM or (code is not None and _NO_SPACE.search(text)):
+        where = "where it sorts (innodb_tmpdir, tmpdir)" if code == _SORTING else "for its data (datadir)"
+        said = f"The server has no room left {where}, as when that disk is full: {text} ({code})"
+        return ServerFault(said, "Free space there, then try it again")
     if code in _FULL or code in _EXHAUSTED:
         return CannotConnect(f"The server is out of resources: {text}")
     return ServerFault(f"The server refused a statement: {text}" + (f" ({code})" if code else ""))
