@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.bloat import bloat
 from meshag_tui.advisor.budget import Budget
+from meshag_tui.advisor.compiling import compiling
 from meshag_tui.advisor.correlated import without_idle_keys
+from meshag_tui.advisor.dropping import with_plans
 from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
 from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
-from meshag_tui.advisor.health import sequences, sessions, table_health
+from meshag_tui.advisor.health import sessions, table_health
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.indexes import serves_spec
 from meshag_tui.advisor.judgement import judged
 from meshag_tui.advisor.leaning import Leaning
 from meshag_tui.advisor.missing_index import already_suggested
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
+from meshag_tui.advisor.missing_keys import missing_foreign_keys
 from meshag_tui.advisor.planner import Planner
 from meshag_tui.advisor.pricing import Pricer
 from meshag_tui.advisor.queries import query_advice
+from meshag_tui.advisor.running_out import running_out
 from meshag_tui.advisor.search import Choice
 from meshag_tui.advisor.seek import seek
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
@@ -46,6 +50,8 @@ STATEMENT_RULES = frozenset(
     {
         "missing-index",
         "work-mem-spill",
+        "jit-overhead",
+        "missing-foreign-key",
         "temp-table-spill",
         "sort-spill",
         "no-index-used",
@@ -125,12 +131,13 @@ async def suggestions(
     made += _foreign_keys(catalog, examined, made)
     helped = {query for one in made for query in one.query_ids}
     made += query_advice(examined, catalog, tables, helped, cured=_cured(examined, made))
+    made += await compiling(examined, session, notes)
     shown = {
         (one.change.schema, one.change.table, one.change.name) for one in made if isinstance(one.change, ShowIndex)
     }
     leaning = leaning or Leaning(catalog)
     _see(leaning, workload, examined)
-    made += index_hygiene(
+    hygiene = index_hygiene(
         catalog,
         settings.advice.unused_index_days,
         _in_alternatives(examined, tables),
@@ -139,9 +146,10 @@ async def suggestions(
         hinted=leaning.hinted,
         wanted=shown,
     )
+    made += await with_plans(hygiene, examined, session, settings, budget, notes)
     made += await bloat(catalog, columns, session, notes)
-    made += table_care(catalog, examined, tables)
-    made += [*table_health(catalog), *sequences(catalog), *sessions(catalog)]
+    made += [*table_care(catalog, examined, tables), *missing_foreign_keys(examined, catalog, tables)]
+    made += [*table_health(catalog), *running_out(catalog, tables), *sessions(catalog)]
 
     complete: set[str] = set()
     if all_seen and explained:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines import words_for
 from meshag_tui.snapshot import ServerFacts, TableStats
-from meshag_tui.text import count, duration, exact, moment, percent, size
+from meshag_tui.text import count, duration, moment, percent, size
 from meshag_tui.types import (
     Analyze,
     Change,
@@ -33,7 +33,6 @@ FREE_BYTES = 8 * 1024**2
 """Free space in a table's file below which it says nothing: files grow by several megabytes at once."""
 STALE_SHARE = 0.25
 DEAD_SHARE = 0.30
-SEQUENCE_SHARE = 0.75
 IDLE_TRANSACTION_MS = 5 * 60_000
 SATURATED = 0.80
 FEW_SAMPLES, WATCHED_MS = 30, 6 * 3_600_000
@@ -190,37 +189,6 @@ def _on(index: Any, table: TableRow) -> bool:
 
 def _is_off(table: TableRow) -> bool:
     return table.stats.options.get("autovacuum_enabled", "").lower() in ("false", "off", "no", "0")
-
-
-def sequences(catalog: Catalog) -> Iterator[Suggestion]:
-    """Sequences that have used most of the numbers their column can hold."""
-    words = words_for(catalog.facts.engine)
-    for sequence in catalog.sequences or ():
-        if sequence.last_value is None or sequence.cycles or sequence.increment < 1 or sequence.limit <= 0:
-            continue
-        share = sequence.last_value / sequence.limit
-        if share < SEQUENCE_SHARE:
-            continue
-        where = f"{sequence.table}.{sequence.column}" if sequence.table else sequence.name
-        kind = f" of type {sequence.column_type}" if sequence.column_type else ""
-        yield Suggestion(
-            rule="sequence-exhaustion",
-            identity=f"sequence-exhaustion:{sequence.schema}.{sequence.name}",
-            type=SuggestionType.SCHEMA_OPTIMIZATION,
-            priority=SuggestionPriority.HIGH if share >= 0.9 else SuggestionPriority.MEDIUM,
-            title=f"{sequence.name} has used {percent(share)} of its numbers",
-            text=f"{sequence.name} stands at {exact(sequence.last_value)} of {exact(sequence.limit)}, the most that "
-            f"{where}{kind} can hold. When it runs out, inserts fail. {words.remedies['sequence-exhaustion']}",
-            evidence_kind=EvidenceKind.COUNTED,
-            evidence={
-                "kind": EvidenceKind.COUNTED.value,
-                "facts": [f"last value {exact(sequence.last_value)}, limit {exact(sequence.limit)}"],
-            },
-            confidence=0.95,
-            risk=Risk.LOW,
-            schema=sequence.table_schema or sequence.schema,
-            table=sequence.table,
-        )
 
 
 def sessions(catalog: Catalog) -> Iterator[Suggestion]:

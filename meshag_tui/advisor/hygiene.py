@@ -46,7 +46,12 @@ def index_hygiene(
     """
     around = Around(catalog)
     never = {row.stats.key for row in catalog.indexes if bound(row.stats) or row.stats.unique}
-    copies = equal(catalog.indexes)
+    named = {
+        row.stats.key
+        for row in catalog.indexes
+        if (row.stats.schema, row.stats.table, row.stats.name) in (hinted or {})
+    }
+    copies = equal(catalog.indexes, named)
     dropped = copies.keys() - never
     shorter = prefixes(catalog.indexes, dropped)
     ordering = {key for row in catalog.indexes if (key := row.stats.key) in shorter and _orders(row, ordered_by)}

@@ -45,6 +45,7 @@ _RULE_GROUNDS = {
     "long-in-list": "the list is read from the text, or follows from the rows returned",
     "select-star": "the text says *, the sizes are counted; what is shown of it is not known",
     "n-plus-one": "follows from counts of calls and rows, not from the application's code",
+    "jit-overhead": "the server counted what compiling took",
     "work-mem-spill": "temporary blocks were counted; the memory wanted is reckoned from them",
 }
 _STAKES = {

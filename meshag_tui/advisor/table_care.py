@@ -13,6 +13,7 @@ from meshag_tui.advisor.bottlenecks import bottlenecks
 from meshag_tui.advisor.by_hand import qualified
 from meshag_tui.advisor.costs import number_setting
 from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.running_out import LIMITS
 from meshag_tui.advisor.statistics import Relation, Tables
 from meshag_tui.snapshot import ForeignKey
 from meshag_tui.text import count, exact, percent
@@ -34,11 +35,6 @@ KNOWN_UPDATES = 0.8
 LOOKED_UP_SHARE = 0.05
 LOOKED_UP_BLOCKS = 50.0
 KEY_SHARE = 0.75
-IN_ORDER = 0.9
-"""Correlation from which key values count as given out in order; random ones reach every height at once."""
-SPARSE = 1_000.0
-"""Numbers for each row that is there from which keys are scattered, even where rows lie in their order."""
-_LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 _SET = re.compile(r"^\s*UPDATE\s+(?:ONLY\s+)?(?:\"?\w+\"?\.)?\"?(\w+)\"?.*?\bSET\b(.*)$", re.IGNORECASE | re.DOTALL)
 _ENDS = re.compile(r"\b(?:WHERE|FROM|RETURNING)\b", re.IGNORECASE)
 
@@ -54,7 +50,6 @@ def table_care(catalog: Catalog, examined: Sequence[Examined], tables: Tables) -
             yield from _fillfactor(table, catalog, examined)
     yield from _looked_up(catalog, examined, tables)
     yield from _key_types(catalog)
-    yield from _keys_by_sample(catalog, tables)
 
 
 def _wraparound(table: TableRow, catalog: Catalog) -> Iterator[Suggestion]:
@@ -209,9 +204,9 @@ def _key_types(catalog: Catalog) -> Iterator[Suggestion]:
         table = rows.get((key.schema, key.table))
         for name, ref in zip(key.columns, key.ref_columns, strict=False):
             small, large = kind(key.schema, key.table, name), kind(key.ref_schema, key.ref_table, ref)
-            if table is None or _LIMITS.get(small, 0) >= _LIMITS.get(large, 0) or small not in _LIMITS:
+            if table is None or LIMITS.get(small, 0) >= LIMITS.get(large, 0) or small not in LIMITS:
                 continue
-            reached = _reached(catalog, key, ref) / _LIMITS[small]
+            reached = _reached(catalog, key, ref) / LIMITS[small]
             yield _about(
                 table,
                 "foreign-key-type",
@@ -221,7 +216,7 @@ def _key_types(catalog: Catalog) -> Iterator[Suggestion]:
                 if reached >= 0.3
                 else SuggestionPriority.LOW,
                 f"{key.table}.{name} is {small} and refers to a {large}",
-                f"{key.name} ties {key.table}.{name} ({small}, at most {exact(_LIMITS[small])}) to {key.ref_table}."
+                f"{key.name} ties {key.table}.{name} ({small}, at most {exact(LIMITS[small])}) to {key.ref_table}."
                 f"{ref} ({large}). When that key passes what {small} can hold, rows that refer to it cannot be "
                 "inserted. Plan the move to the larger type: a new column filled in the background and swapped in, as "
                 "changing the type rewrites the table under a lock.",
@@ -241,44 +236,6 @@ def _reached(catalog: Catalog, key: ForeignKey, column: str) -> int:
         ),
         default=0,
     )
-
-
-def _keys_by_sample(catalog: Catalog, tables: Tables) -> Iterator[Suggestion]:
-    """Integer keys that an application numbers itself, near the end of their type by the planner's sample."""
-    fed = {(one.table_schema, one.table, one.column) for one in catalog.sequences or ()}
-    rows = {_place(table): table for table in catalog.tables}
-    for index in (row.stats for row in catalog.indexes):
-        view, table = tables.views.get((index.schema, index.table)), rows.get((index.schema, index.table))
-        name = index.keys[0].column if index.unique and len(index.keys) == 1 else None
-        known = view.columns.get(name) if view is not None and name is not None else None
-        if (
-            view is None
-            or known is None
-            or table is None
-            or known.type not in _LIMITS
-            or (index.schema, index.table, name) in fed
-        ):
-            continue
-        lowest, highest = (known.histogram[0], known.histogram[-1]) if known.histogram else ("", "")
-        ordered = known.correlation is not None and known.correlation >= IN_ORDER
-        if not ordered or not highest.isdigit() or int(highest) < KEY_SHARE * _LIMITS[known.type]:
-            continue
-        if not lowest.isdigit() or int(highest) - int(lowest) > SPARSE * view.rows:
-            continue
-        share = int(highest) / _LIMITS[known.type]
-        yield _about(
-            table,
-            "sequence-exhaustion",
-            SuggestionPriority.HIGH if share >= 0.9 else SuggestionPriority.MEDIUM,
-            f"{index.table}.{name} has reached {percent(share)} of what {known.type} can hold",
-            f"The highest {name} in the planner's sample of {index.table} is {exact(int(highest))} of "
-            f"{exact(_LIMITS[known.type])}, and they are given out in order. When they run out, inserts fail. Plan the "
-            "move to bigint: a new column filled in the background and swapped in, since changing the type rewrites "
-            "the table under a lock.",
-            [f"highest sampled value {exact(int(highest))}, correlation with the order of rows {known.correlation}"],
-            confidence=0.8,
-            identity=str(name),
-        )
 
 
 def _place(table: TableRow) -> Relation:

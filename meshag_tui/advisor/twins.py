@@ -1,12 +1,12 @@
 """Which indexes are copies of others, and which are prefixes: facts for lists, and the ground of advice to drop.
 
 The order in which one of several equal indexes is kept is the same in every run: what plans may use first, then what is
-bound to a constraint, then the most used, then the oldest.
+bound to a constraint, then what a statement names in a hint, then the most used, then the oldest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.indexes import covered_by, prefix_length, twins
@@ -26,8 +26,12 @@ def redundant(rows: Iterable[IndexRow]) -> dict[str, str]:
     return {key: kept.stats.name for key, kept in prefixes(rows, frozenset()).items()}
 
 
-def equal(rows: Iterable[IndexRow]) -> dict[str, IndexRow]:
-    """The same with the row to keep as value; of equal indexes one is never among the keys."""
+def equal(rows: Iterable[IndexRow], named: Collection[str] = ()) -> dict[str, IndexRow]:
+    """The same with the row to keep as value; of equal indexes one is never among the keys.
+
+    Args:
+        named: keys of indexes that a statement names: of equal ones they are kept.
+    """
     kept: dict[str, IndexRow] = {}
     by_table: dict[tuple[str, str], list[IndexRow]] = {}
     for row in rows:
@@ -39,7 +43,7 @@ def equal(rows: Iterable[IndexRow]) -> dict[str, IndexRow]:
             same = [twins(first.stats, row.stats) for row in others]
             group = [first, *(row for row, is_same in zip(others, same, strict=True) if is_same)]
             left = [row for row, is_same in zip(others, same, strict=True) if not is_same]
-            best, *rest = sorted(group, key=_worth_keeping)
+            best, *rest = sorted(group, key=lambda row: _worth_keeping(row, named))
             kept.update({row.stats.key: best for row in rest})
     return kept
 
@@ -83,11 +87,12 @@ def unused(row: IndexRow) -> bool:
     return row.scans == 0 and row.stats.valid and not (row.stats.unique or bound(row.stats))
 
 
-def _worth_keeping(row: IndexRow) -> tuple[bool, bool, int, int, str]:
+def _worth_keeping(row: IndexRow, named: Collection[str]) -> tuple[bool, bool, bool, int, int, str]:
     key = row.stats.key
     return (
         row.stats.hidden,
         not bound(row.stats),
+        key not in named,
         -(row.stats.scans or 0),
         int(key) if key.isdigit() else 0,
         row.stats.name,

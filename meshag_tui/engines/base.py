@@ -122,8 +122,17 @@ class WhatIf(Protocol):
         indexes: Sequence[IndexSpec],
         mode: PlanMode | None = None,
         values: tuple[str, ...] = (),
+        without: Collection[tuple[str, str]] = (),
     ) -> WhatIfPlan:
-        """The plan of a statement as if these indexes existed. `values`: `parameters` of one that was explained."""
+        """The plan of a statement as if these indexes existed.
+
+        Args:
+            values: `parameters` of a plan that was explained.
+            without: (schema, name) of indexes that are there, to be left out.
+
+        Raises:
+            Refused: the statement may not be explained, an index cannot be, or none can be left out here.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,15 @@ class ColumnStatistics:
     common_frequencies: tuple[float, ...] = ()
     histogram: tuple[str, ...] = ()
     correlation: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What a statement took since the server began to count, ms, and how much of that was compiling its plans (JIT)."""
+
+    calls: int
+    total_ms: float
+    compile_ms: float
 
 
 class Session(Protocol):
@@ -187,6 +205,12 @@ class Session(Protocol):
         """
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]: ...
+
+    async def compiled(self) -> Mapping[str, Compiled]:
+        """Statements whose plans were compiled, by key; empty where the server does not compile or does not count it.
+
+        Source: the jit columns of pg_stat_statements, PostgreSQL 15 and later.
+        """
 
     def predicates(self, plan: Plan) -> tuple[Predicate, ...]:
         """The conditions of a plan by relation, with aliases, views and sub-queries resolved."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from meshag_tui.advisor.health import sequences, sessions, table_health
+import pytest
+
+from meshag_tui.advisor.health import sessions, table_health
+from meshag_tui.advisor.running_out import running_out
+from meshag_tui.advisor.statistics import tables_of
 from meshag_tui.snapshot import SessionStats
 from meshag_tui.store.history_objects import Busiest
-from meshag_tui.types import Analyze, Vacuum
+from meshag_tui.types import Analyze, Vacuum, Window
 from tests.advisor.conftest import Watch, by_rule
 from tests.rig.postgres import Database
 
@@ -115,9 +119,25 @@ async def test_numbers_that_run_out(watch: Watch, pg18: Database) -> None:
     )
     shop = watch(pg18)
     await shop.sync()
-    (one,) = sequences(shop.catalog())
+    catalog = shop.catalog()
+    (one,) = running_out(catalog, tables_of(catalog, {}))
     assert one.rule == "sequence-exhaustion" and one.table == "audit" and one.sql is None
     assert "1,900,000,000" in one.text and "integer" in one.text and "bigint" in one.text
+    assert "rows a day" not in one.text  # nothing was inserted while it was watched
+
+
+@pytest.mark.parametrize(("a_day", "said"), [(10_000_000, True), (1_000_000, False)])
+async def test_numbers_that_go_fast_are_named_early(watch: Watch, pg18: Database, a_day: int, said: bool) -> None:
+    pg18.execute("CREATE TABLE audit (id serial PRIMARY KEY); SELECT setval('audit_id_seq', 1000000000)")
+    shop = watch(pg18)
+    await shop.sync()
+    catalog = shop.catalog()
+    ten_days = Window(catalog.window.end - 10 * 86_400_000, catalog.window.end)
+    busy = replace(catalog, window=ten_days, tables=tuple(replace(row, inserts=10 * a_day) for row in catalog.tables))
+    found = list(running_out(busy, tables_of(busy, {})))
+    assert bool(found) == said
+    if said:
+        assert "At the 10.0 M rows a day inserted lately, the rest lasts about 115 days" in found[0].text
 
 
 async def test_sessions_that_hold_on(watch: Watch, pg18: Database) -> None:

@@ -17,7 +17,7 @@ from meshag_tui.advisor.twins import duplicates, redundant
 from meshag_tui.store import connections, snapshots
 from meshag_tui.store.history import Catalog, IndexRow, Loss
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import DropIndex, HideIndex, Target
+from meshag_tui.types import DropIndex, HideIndex, Suggestion, Target
 from tests.advisor.conftest import Connect, Watch, Watched, by_rule
 from tests.rig.postgres import Database
 
@@ -340,3 +340,45 @@ async def test_fifty_thousand_indexes_are_not_compared_pair_by_pair(watch: Watch
         for each in catalog.indexes
     )
     index_hygiene(replace(catalog, tables=many_tables, indexes=many), 30)  # 1.3 billion pairs would take an hour
+
+
+async def test_what_dropping_a_redundant_index_changes_is_planned(watch: Watch, pg15: Database) -> None:
+    pg15.execute(
+        "CREATE TABLE sales (id int PRIMARY KEY, shop int NOT NULL, day int NOT NULL, note text NOT NULL)",
+        "INSERT INTO sales SELECT g, g * 7919 % 900, g % 700, repeat(md5(g::text), 6) FROM generate_series(1, 40000) g",
+        "CREATE INDEX sales_day ON sales (day)",
+        "CREATE INDEX sales_day_note ON sales (day, note)",
+        "CREATE INDEX sales_shop_day ON sales (shop, day, id)",
+        "CREATE INDEX sales_shop ON sales (shop)",
+    )
+    pg15.execute("VACUUM ANALYZE")
+    look_up, walk = "SELECT note FROM sales WHERE shop = 7", "SELECT count(*) FROM sales WHERE day < 300"
+
+    async def found(*statements: str) -> dict[str, Suggestion]:
+        shop = watch(pg15)
+        await shop.work(*statements, times=5)
+        both = by_rule(await shop.advice(), "redundant-index")
+        assert len(both) == 2
+        return {"shop" if "sales_shop" in one.title else "day": one for one in both}
+
+    idle = await found("SELECT note FROM sales WHERE id = 5")
+    for one in idle.values():
+        assert isinstance(one.change, DropIndex)
+        assert any("no plan of the 1 statements looked at uses it" in fact for fact in one.evidence["facts"])
+
+    used = await found(look_up, walk)
+    facts = " ".join(used["shop"].evidence["facts"])
+    assert isinstance(used["shop"].change, DropIndex) and used["shop"].sql
+    assert "then uses sales_shop_day: planner cost" in facts and "planned by statistics sandbox" in facts
+    assert used["day"].change is None and used["day"].sql is None  # ten times as many pages to walk
+    assert "more without it, so it is not proposed for dropping" in used["day"].text
+    pg15.execute("DROP INDEX sales_day")
+    (kept,) = by_rule(await watch_again(watch, pg15, look_up), "redundant-index")
+    assert isinstance(kept.change, DropIndex)
+
+
+async def watch_again(watch: Watch, database: Database, statement: str) -> Advice:
+    """What is said of a database that nobody has watched before."""
+    shop = watch(database)
+    await shop.work(statement, times=5)
+    return await shop.advice()

@@ -186,6 +186,26 @@ async def test_an_index_that_a_statement_names_waits_for_its_hint_to_go(watch: W
     assert "FORCE INDEX" in by_index["b"].text
 
 
+async def test_of_two_copies_the_one_that_a_statement_names_stays(watch: Watch, my: Schema) -> None:
+    my.execute(
+        "CREATE TABLE goods (id int PRIMARY KEY, a int NOT NULL, KEY first (a), KEY again (a))",
+        filled("goods", 20_000, "n, n % 2000"),
+        "ANALYZE TABLE goods",
+    )
+    shop = watch(my)
+    await shop.work("SELECT id FROM goods WHERE a = 3", times=5)
+    plain = [one.change for one in (await shop.advice()).suggestions]
+    assert len(plain) == 1 and isinstance(plain[0], DropIndex)
+    named = plain[0].name
+    await shop.work(f"SELECT id FROM goods FORCE INDEX ({named}) WHERE a = 4", times=5)
+    leaning = Leaning(shop.catalog())
+    shop.store.run(history_queries.each_text, shop.id, leaning.see)
+    (one,) = (await shop.advice(leaning=leaning)).suggestions
+    other = {"first": "again", "again": "first"}[named]
+    assert one.change == DropIndex(my.name, "goods", other) and one.sql
+    my.execute(one.sql, f"SELECT id FROM goods FORCE INDEX ({named}) WHERE a = 4")
+
+
 FAMILY = (
     "CREATE TABLE banks (id int PRIMARY KEY, code int NOT NULL, KEY banks_code (code))",
     "CREATE TABLE accounts (id int PRIMARY KEY, iban varchar(40) NOT NULL, bank_id int NOT NULL, owner_id int NOT NULL,"

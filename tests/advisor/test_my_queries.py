@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from meshag_tui.advisor.health import sequences, sessions, table_health
+from meshag_tui.advisor.health import sessions, table_health
+from meshag_tui.advisor.running_out import running_out
+from meshag_tui.advisor.statistics import tables_of
 from meshag_tui.snapshot import SessionStats
 from meshag_tui.types import Analyze, Rebuild
 from tests.advisor.conftest import Watch, by_rule, filled
@@ -147,7 +149,7 @@ async def test_the_state_of_tables(watch: Watch, my: Schema) -> None:
     stale, holes = found["stale-statistics", "stale"], found["table-bloat", "holes"]
     assert stale.change == Analyze(my.name, "stale") and "STATS_AUTO_RECALC=0" in stale.text
     assert holes.change == Rebuild(my.name, "holes") and "of its file is free space" in holes.title
-    (full,) = sequences(catalog)
+    (full,) = running_out(catalog, tables_of(catalog, {}))
     assert full.table == "counted" and full.priority == "HIGH" and "BIGINT UNSIGNED" in full.text
     ready = {one.rule: one for one in (await shop.advice()).suggestions}
     assert (

@@ -98,6 +98,34 @@ async def test_a_report_that_does_not_fit_in_memory(watch: Watch, pg18: Database
     assert "temporary files" in one.title and "SET LOCAL work_mem" in one.text
 
 
+async def test_plans_that_take_longer_to_compile_than_to_run(watch: Watch, pg15: Database) -> None:
+    if not pg15.fetch("SELECT pg_jit_available()")[0][0] and not _jit(pg15):
+        pytest.skip("This PostgreSQL 15 is built without LLVM")
+    pg15.execute(BOOKS, "VACUUM ANALYZE", *_jit_settings(pg15, "on"))
+    statement = (
+        "SELECT sum(author_id + shelf), max(code - shelf), count(*) FROM books WHERE shelf <> 7 AND code % 3 = 0"
+    )
+    shop = watch(pg15)
+    await shop.work(statement, times=6)
+    (one,) = by_rule(await shop.advice(), "jit-overhead")
+    assert "jit_above_cost" in one.text and "compiled for" in one.evidence["facts"][0] and one.sql is None
+    pg15.execute(*_jit_settings(pg15, "off"), "SELECT pg_stat_statements_reset()")
+    later = watch(pg15)
+    await later.work(statement, times=6)
+    assert by_rule(await later.advice(), "jit-overhead") == []
+
+
+def _jit(database: Database) -> bool:
+    with database.connect() as connection:
+        return bool(connection.execute("SET jit = on").execute("SELECT pg_jit_available()").fetchone()[0])  # type: ignore[index]
+
+
+def _jit_settings(database: Database, jit: str) -> list[str]:
+    limits = ("jit_above_cost", "jit_inline_above_cost", "jit_optimize_above_cost")
+    settings = {"jit": jit, **dict.fromkeys(limits, "0")}
+    return [f'ALTER DATABASE "{database.name}" SET {name} = {value}' for name, value in settings.items()]
+
+
 async def test_wide_rows_fetched_whole(watch: Watch, pg18: Database) -> None:
     pg18.execute(
         "CREATE TABLE wide (id int PRIMARY KEY, owner int NOT NULL, body text)",

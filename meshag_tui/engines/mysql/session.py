@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import SYNC, ColumnStatistics, Limits, RenderedChange, WhatIf
+from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, RenderedChange, WhatIf
 from meshag_tui.engines.mysql import facts as facts_of
 from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.engines.mysql.words import words_of
@@ -155,6 +155,10 @@ class MysqlSession:
     ) -> WhatIf | None:
         """None: neither flavour can price an index that is not made."""
         return None
+
+    async def compiled(self) -> Mapping[str, Compiled]:
+        """None are: neither flavour compiles plans."""
+        return {}
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
         return await self.planning.column_statistics(schema, table)

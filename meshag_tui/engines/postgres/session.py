@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import SYNC, ColumnStatistics, Limits, RenderedChange, WhatIf
+from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, RenderedChange, WhatIf
 from meshag_tui.engines.postgres import facts as facts_of
 from meshag_tui.engines.postgres.wire import Wire
 from meshag_tui.engines.postgres.words import WORDS
@@ -158,6 +158,11 @@ class PostgresSession:
         from meshag_tui.engines.postgres import explain
 
         return await explain.column_statistics(self, schema, table)
+
+    async def compiled(self) -> Mapping[str, Compiled]:
+        from meshag_tui.engines.postgres import statements
+
+        return await statements.compiled(self.wire, self.server)
 
     def predicates(self, plan: Plan) -> tuple[Predicate, ...]:
         from meshag_tui.engines.postgres import predicates

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import ServerFault
+from meshag_tui.engines.base import Compiled, ServerFault
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.snapshot import Epoch, Statements
 
@@ -92,6 +92,21 @@ async def read(wire: Wire, server: Server) -> Reading | None:
             statements = Statements(tuple(names), rows, hidden, shaper.hidden_time_ms, whole=not shaper.unseen)
             return Reading(statements, shaper.stats_reset, shaper.evictions, shaper.unseen, shaper.own)
     return None
+
+
+async def compiled(wire: Wire, server: Server) -> dict[str, Compiled]:
+    """Statements whose plans were compiled, by key; see `base.Session.compiled`."""
+    from psycopg import sql
+
+    schema = server.extension_schemas.get("pg_stat_statements")
+    if schema is None or "jit_functions" not in server.statement_columns:
+        return {}
+    query = sql.SQL(load("compiling")).format(function=sql.Identifier(schema, "pg_stat_statements"))
+    database = server.facts.database_oid
+    return {
+        key_of(database, user, queryid, toplevel): Compiled(calls, total, spent)
+        for user, queryid, toplevel, calls, total, spent in await wire.fetch(query, {"database": database})
+    }
 
 
 class _Shaper:

@@ -11,7 +11,7 @@ said to be three to four times its real size.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
@@ -81,13 +81,17 @@ class HypoPG:
         indexes: Sequence[IndexSpec],
         mode: PlanMode | None = None,
         values: tuple[str, ...] = (),
+        without: Collection[tuple[str, str]] = (),
     ) -> WhatIfPlan:
         """The plan of a statement as if these indexes existed.
 
         Raises:
-            Refused: the statement may not be explained, or a spec holds what an index may not.
+            Refused: the statement may not be explained, a spec holds what an index may not, or an index is to be left
+                out, which HypoPG cannot do before 1.4.
             EngineError: the server cannot plan it, or HypoPG does not take an index.
         """
+        if without:
+            raise Refused("HypoPG leaves no index out")
         begin = time.monotonic()
         try:
             return await self._plan(statement, indexes, mode, values)
