@@ -11,6 +11,7 @@ from meshag_tui.advisor.running_out import running_out
 from meshag_tui.advisor.statistics import tables_of
 from meshag_tui.snapshot import SessionStats
 from meshag_tui.store.history_objects import Busiest
+from meshag_tui.text import count
 from meshag_tui.types import Analyze, Vacuum, Window
 from tests.advisor.conftest import Watch, by_rule
 from tests.rig.postgres import Database
@@ -137,7 +138,7 @@ async def test_numbers_that_go_fast_are_named_early(watch: Watch, pg18: Database
     found = list(running_out(busy, tables_of(busy, {})))
     assert bool(found) == said
     if said:
-        assert "At the 10.0 M rows a day inserted lately, the rest lasts about 115 days" in found[0].text
+        assert f"At the {count(a_day)} rows a day inserted lately, the rest lasts about 115 days" in found[0].text
 
 
 async def test_sessions_that_hold_on(watch: Watch, pg18: Database) -> None:
