@@ -128,9 +128,7 @@ def _suggestion(
     lasting = ""
     if pace is not None:
         rows, days = pace
-        lasting = (
-            f" At the {count(rows)} rows a day that were inserted lately, the rest lasts about {count(days)} days."
-        )
+        lasting = f" At the {count(rows)} rows a day inserted lately, the rest lasts about {count(round(days))} days."
         facts.append(f"{count(rows)} rows inserted a day in {catalog.window.span_ms / DAY_MS:.1f} days")
     soon = pace is not None and pace[1] <= SOON_DAYS / 2
     return Suggestion(
