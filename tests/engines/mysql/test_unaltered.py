@@ -87,6 +87,11 @@ async def test_what_was_not_altered_is_not_read_again(mariadb: Schema, open_sess
     (index,) = [index for index in used.indexes or () if index.name == "by_a" and index.table == "child"]
     assert index.scans == 1, "uses and sizes are read each time"
     assert [each.last_value for each in used.sequences or ()] == [3]
+    for table in used.tables or ():
+        figures = (table.size_bytes, table.index_bytes, table.live_rows, table.pages, table.counted_since)
+        assert all(type(figure) is int for figure in figures), (
+            "what is read beside them makes no decimal numbers of them"
+        )
 
 
 async def test_an_alteration_that_had_begun_while_we_read_is_seen_when_it_is_done(
