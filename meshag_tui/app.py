@@ -24,6 +24,7 @@ from textual._context import active_message_pump
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.message import Message
 from textual.widgets import ContentSwitcher, Input
 
 from meshag_tui.screens.general import GeneralApp
@@ -33,6 +34,7 @@ from meshag_tui.settings import Settings
 from meshag_tui.text import use_ascii
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.guarded import crash_report
+from meshag_tui.widgets.line import Line
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.screens import Dialog, MainScreen, failed_in
 from meshag_tui.widgets.states import LOADING, Condition, State
@@ -221,14 +223,18 @@ class MeshagApp(GeneralApp):
         Textual queues each key at the widget that has the focus when it arrives. Of keys that come in one breath (slow
         line, fast hand) the later ones would go to the widget the earlier ones just left, or be done to another.
         """
-        if isinstance(event, events.Key) and not event.is_forwarded:
-            try:
-                if await self._done_at_once(event):
-                    return
-            except Exception as error:  # else it would end our own loop of messages
-                self._handle_exception(error)
-                return
+        if isinstance(event, events.Key) and not event.is_forwarded and await self._done_at_once(event):
+            return
         await super().on_event(event)
+
+    async def _dispatch_message(self, message: Message) -> None:
+        # Textual ends the application's loop of messages when a handler of its own fails.
+        try:
+            await super()._dispatch_message(message)
+        except Exception as error:
+            if not self.panes:  # not begun yet: Textual's own way out
+                raise
+            self._handle_exception(error)
 
     async def _done_at_once(self, event: events.Key) -> bool:
         if await self._check_bindings(event.key, priority=True):
@@ -244,7 +250,8 @@ class MeshagApp(GeneralApp):
     def _handle_exception(self, error: Exception) -> None:
         """What fails, at work or in painting, takes its pane or its dialog with it, not the application.
 
-        The pane is made anew when it is asked for; of a dialog nothing is taken for an answer.
+        The pane is made anew when it is asked for; of a dialog nothing is taken for an answer. What fails in the
+        lines that are always there, or in the application's own work once a pane was shown, is said.
         """
         pump = active_message_pump.get(None)
         # Keys are done in the application's own pump, painting in the screen's: there the error says whose it is.
@@ -254,7 +261,8 @@ class MeshagApp(GeneralApp):
             return  # it goes already
         dialog = next((each for each in nodes if isinstance(each, Dialog)), None)
         pane = next((pane for pane in self.panes.values() if pane in nodes), None)
-        if self._exit or (dialog is None and pane is None) or (dialog is not None and dialog.id == _FAILURE):
+        line = next((each for each in nodes if isinstance(each, Line)), None)
+        if self._exit or (dialog is not None and dialog.id == _FAILURE):
             super()._handle_exception(error)
         elif dialog is not None:
             self._failing.add(dialog)
@@ -265,6 +273,17 @@ class MeshagApp(GeneralApp):
             _LOG.error("%s failed\n%s", pane.place, crash_report(error))
             del self.panes[pane.place]
             self.call_later(self._bury, pane, self.failure_state(error))
+        elif line is not None:
+            line.failed(error)
+        elif self.panes and isinstance(pump, App | None):
+            self._say_failure(error)
+        else:
+            super()._handle_exception(error)
+
+    def _say_failure(self, error: Exception) -> None:
+        _LOG.error("the application's own work failed\n%s", crash_report(error))
+        said = f"{self.failure_state(error).detail}. {self.settings.log_file} has the details"
+        self.call_later(self.say, said, "error")
 
     async def _put_away(self, dialog: Dialog[Any], state: State) -> None:
         """Say what happened where the dialog was."""

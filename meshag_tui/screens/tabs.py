@@ -7,13 +7,12 @@ from typing import ClassVar
 from rich.segment import Segment
 from textual import events
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 
 from meshag_tui.screens.places import Place
+from meshag_tui.widgets.line import Line
 
 
-class Tabs(Widget):
+class Tabs(Line):
     """`1 Connections  2 Queries …`; what does not fit is cut to the number."""
 
     ALLOW_SELECT = False
@@ -54,8 +53,7 @@ class Tabs(Widget):
                 titles[place.name] = f"{place.number} {place.title[:4]}."
         return [(place, titles[place.name]) for place in self._places]
 
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
+    def segments(self, width: int) -> list[Segment]:
         segments: list[Segment] = []
         used = 0
         for place, title in self._titles(width):
@@ -69,7 +67,7 @@ class Tabs(Widget):
         room = width - used - 1
         if self._right and room >= len(self._right) + 1:
             segments.append(Segment(f"{self._right:>{room}} ", self.rich_style))
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return segments
 
     def on_click(self, event: events.Click) -> None:
         edge = 0

@@ -10,12 +10,11 @@ from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.strip import Strip
 from textual.timer import Timer
-from textual.widget import Widget
 
 from meshag_tui.text import ago, fit, glyphs, moment, one_line, width_of
 from meshag_tui.widgets.actions import Action, bar_text
+from meshag_tui.widgets.line import Line
 
 
 class Status(NamedTuple):
@@ -47,7 +46,7 @@ def freshness(at_ms: float | None, now_ms: float, stale_after_ms: float, paused:
     return ago(at_ms, now_ms), ""
 
 
-class StatusLine(Widget):
+class StatusLine(Line):
     """One line: connection, freshness, work, spend; a notice takes its right part for a while."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"status-line--{p}" for p in ("strong", "warning", "critical", "notice")}
@@ -88,8 +87,7 @@ class StatusLine(Widget):
         self.notice = ("", "")
         self.refresh()
 
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
+    def segments(self, width: int) -> list[Segment]:
         left = self._left()
         room = width - sum(width_of(text) for text, _ in left) - 2
         right, tone = self.notice if self.notice[0] else (self._right(), "")
@@ -99,8 +97,7 @@ class StatusLine(Widget):
         right = fit(one_line(right, max(0, room)), max(0, room), "right")
         segments = [Segment(text, self._look(look)) for text, look in left]
         blank = Segment(" ", self.rich_style)
-        segments += [blank, Segment(right, self._look(tone)), blank]
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return [*segments, blank, Segment(right, self._look(tone)), blank]
 
     def _left(self) -> list[tuple[str, str]]:
         status, between = self.status, glyphs().separator
@@ -119,7 +116,7 @@ class StatusLine(Widget):
         return self.get_component_rich_style(f"status-line--{part}") if part else self.rich_style
 
 
-class ActionBar(Widget):
+class ActionBar(Line):
     """The footer: the keys that work here, the disabled ones in brackets, always with the way to the help."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"action-bar--key", "action-bar--dim"}
@@ -140,8 +137,7 @@ class ActionBar(Widget):
             self._shown = shown
             self.refresh()
 
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
+    def segments(self, width: int) -> list[Segment]:
         actions, reasons, last = self._shown
         end = f"{last.shown_key} {last.title} " if last is not None else ""
         pieces = bar_text(actions, reasons, width - len(end) - 2)
@@ -150,7 +146,7 @@ class ActionBar(Widget):
         segments.append(Segment(" " * max(0, width - used - len(end)), self.rich_style))
         if last is not None:
             segments += [Segment(last.shown_key, self._look("key")), Segment(f" {last.title} ", self.rich_style)]
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return segments
 
     def _look(self, part: str) -> Style:
         return self.get_component_rich_style(f"action-bar--{part}") if part else self.rich_style

@@ -9,9 +9,11 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from textual.events import DescendantFocus
 
 from meshag_tui.app import MeshagApp
 from meshag_tui.screens.scope import DAY_MS
+from meshag_tui.screens.tabs import Tabs
 from meshag_tui.settings import Settings, UiSettings
 from meshag_tui.store import connections
 from meshag_tui.store.database import Store
@@ -19,6 +21,8 @@ from meshag_tui.store.remembered import recall
 from meshag_tui.types import DbType, MeshagError, Target, UsageError
 from meshag_tui.widgets.chooser import Chooser
 from meshag_tui.widgets.form import ChoiceField
+from meshag_tui.widgets.line import Line
+from meshag_tui.widgets.status import ActionBar, StatusLine
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.pty import Terminal
@@ -254,6 +258,66 @@ async def test_what_fails_in_painting_or_in_a_dialog_leaves_the_application_aliv
         await desk.press("ctrl+p")
         await desk.type("keys that")
         await desk.until("All keys that work here")
+    assert desk.app.return_code in (None, 0)
+
+
+@pytest.mark.parametrize("line", [StatusLine, Tabs, ActionBar])
+async def test_a_line_that_fails_says_so_and_comes_back(
+    line: type[Line], bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.add_connection("shop", NOWHERE)
+    async with at_desk(bench, size=(100, 24)) as desk:
+        await desk.press("1")
+        whole = await desk.until("shop ")
+        with monkeypatch.context() as patch:
+
+            def fail(*_: object) -> None:
+                raise ValueError("a title of \x1b]0;an unknown shape password=hunter2")
+
+            patch.setattr(line, "segments", fail)
+            desk.app.query_one(line).refresh()
+            said = await desk.until("this line failed: ValueError: a title of")
+            assert "shop " in said and "\x1b" not in said and "hunter2" not in said
+            await desk.press("7")
+            await desk.until("connection.added")
+            assert caplog.text.count("a title of") == 2, (
+                "in the report: once as the error, once as the code that raised"
+            )
+        await desk.press("1")
+        desk.app.query_one(line).refresh()
+        await desk.gone("this line failed")
+        assert desk.screen.splitlines()[1] == whole.splitlines()[1]
+    assert desk.app.return_code in (None, 0)
+
+
+async def test_what_fails_in_what_a_line_hears_or_in_the_applications_own_work_ends_nothing(
+    bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a shape nobody knows")
+
+    await bench.add_connection("shop", NOWHERE)
+    async with at_desk(bench, ui=UiSettings(theme="dark", refresh_s=3600)) as desk:
+        await desk.press("1")
+        await desk.until("shop ")
+        with monkeypatch.context() as patch:
+            patch.setattr(Tabs, "on_click", fail)
+            await desk.pilot.click(Tabs, offset=(3, 0))
+            assert "Tabs failed" in caplog.text
+        await desk.pilot.click(Tabs, offset=(72, 0))
+        await desk.until("connection.added")
+        for name, happens in (
+            ("_freshness", lambda: desk.app.set_timer(0.01, desk.app._tick)),
+            ("on_descendant_focus", lambda: desk.app.post_message(DescendantFocus(desk.app.query_one(Tabs)))),
+        ):
+            caplog.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(MeshagApp, name, fail)
+                happens()
+                await desk.until(lambda _: "the application's own work failed" in caplog.text)
+            await desk.until("ValueError: a shape nobody knows. ")
+        await desk.press("1")
+        await desk.until("shop ")
     assert desk.app.return_code in (None, 0)
 
 
