@@ -54,11 +54,6 @@ class PlanNode:
     actual: Mapping[str, float] = field(default_factory=dict)  # only from ANALYZE: rows, loops, time_ms, …
     extra: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def exclusive_cost(self) -> float:
-        """The node's own share of the plan's cost: its total less its children's, never below 0."""
-        return max(0.0, self.total_cost - sum(child.total_cost for child in self.children))
-
     def walk(self) -> Iterator[PlanNode]:
         yield self
         for child in self.children:

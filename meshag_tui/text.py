@@ -393,6 +393,12 @@ def count(value: float | None) -> str:
     return (f"{known:.2f}" if known < 9.995 else f"{known:.1f}" if known < 99.95 else f"{known:.0f}") + _COUNTS[step]
 
 
+def number_of(value: float | None, noun: str) -> str:
+    """A count with what is counted, whose plural ends in s: "1 row", "12,345 rows"."""
+    said = count(value)
+    return f"{said} {noun}" if said == "1" else f"{said} {noun}s"
+
+
 def exact(value: int | None) -> str:
     """All the digits of a count: "9,223,372,036,854,775,807"."""
     return glyphs().none if value is None else f"{value:,}"

@@ -136,6 +136,11 @@ def test_counts(value: float, words: str) -> None:
     assert text.count(value) == words
 
 
+def test_what_is_counted_is_one_or_several() -> None:
+    said = [text.number_of(value, "row") for value in (0, 1, 1.0, 1.5, 12_345, None)]
+    assert said == ["0 rows", "1 row", "1 row", "1.5 rows", "12,345 rows", f"{text.glyphs().none} rows"]
+
+
 @given(st.floats() | st.integers(min_value=-(2**70), max_value=2**70))
 def test_no_figure_raises(value: float) -> None:
     for say in (text.duration, text.size, text.count, text.percent, text.ago, text.moment):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from meshag_tui.advisor.costs import Weighed, enough, memory_setting, number_setting, weigh
 from meshag_tui.advisor.measured import BYTES_A_PAGE, measured
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
-from meshag_tui.text import count, percent, size
+from meshag_tui.text import count, number_of, percent, size
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
@@ -97,9 +97,9 @@ def _filtered_scan(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) 
     if kept is not None and kept > 0.5:
         return
     of = (
-        f"{count(node.rows)} of {count(rows)} rows ({percent(kept)})"
+        f"{count(node.rows)} of {number_of(rows, 'row')} ({percent(kept)})"
         if kept is not None
-        else f"{count(node.rows)} rows"
+        else number_of(node.rows, "row")
     )
     again = f", {count(weighed.loops)} times over" if weighed.loops > 1 else ""
     yield Bottleneck(

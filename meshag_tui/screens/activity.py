@@ -57,6 +57,7 @@ class ActivityPane(ListPane):
     """The log, newest first; below it the entry under the cursor in full."""
 
     place = "activity"
+    opens = False
     topics: ClassVar[frozenset[Topic]] = frozenset({"connections", "suggestions", "changes"})
     needs_connection = False
     DEFAULT_CSS = """

@@ -54,6 +54,7 @@ class DoctorPane(Pane):
     """
 
     place = "doctor"
+    opens = False
     topics: ClassVar[frozenset[Topic]] = frozenset({"connections", "statistics"})
     DEFAULT_CSS = """
     DoctorPane Table { height: 1fr; }

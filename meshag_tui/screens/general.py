@@ -10,7 +10,7 @@ from typing import Any
 from meshag_tui.screens.looking import WORK, LookingApp
 from meshag_tui.screens.places import PLACES
 from meshag_tui.screens.scope import SPANS, span_from, span_name
-from meshag_tui.text import count, duration
+from meshag_tui.text import duration, number_of
 from meshag_tui.types import MeshagError
 
 _QUIT_AGAIN_S = 10.0
@@ -61,9 +61,9 @@ class GeneralApp(LookingApp):
             elif isinstance(report, BaseException):
                 raise report
             else:
-                warned = f", {len(report.warnings)} warnings" if report.warnings else ""
+                warned = f", {number_of(len(report.warnings), 'warning')}" if report.warnings else ""
                 took = duration(report.duration_ms)
-                self.say(f"Synced {name}: {count(report.statements)} statements in {took}{warned}")
+                self.say(f"Synced {name}: {number_of(report.statements, 'statement')} in {took}{warned}")
 
         await self._catch_up()
 
@@ -85,7 +85,9 @@ class GeneralApp(LookingApp):
         assert self.bench is not None  # noqa: S101
         name = next((info.name for info in self.connections if info.id == connection_id), connection_id)
         found = await self.bench.suggest(connection_id)
-        self.say(f"{name}: {len(found)} open suggestions" if found else f"{name}: nothing to improve was found")
+        self.say(
+            f"{name}: {number_of(len(found), 'open suggestion')}" if found else f"{name}: nothing to improve was found"
+        )
         await self._catch_up()
 
     def _running_here(self) -> list[str]:

@@ -14,16 +14,22 @@ _PLACES = tuple(
 )
 
 _GENERAL = (
-    Action("choose-connection", "c", "Connection", "Choose the connection to look at", footer=70),
-    Action("choose-window", "w", "Window", "Choose the span of time to look at", footer=75),
+    Action("choose-connection", "c", "Connection", "Choose the connection to look at", footer=75),
+    Action("choose-window", "w", "Window", "Choose the span of time to look at", footer=72),
     Action("earlier", "[", "Earlier", "Look at the time before"),
     Action("later", "]", "Later", "Look at the time after, up to now"),
     Action("sync-now", "r", "Sync", "Read the server now", footer=60),
     Action("suggest", "n", "Advise", "Look for improvements now", footer=65),
     Action("cancel", "x", "Cancel", "Cancel what runs for this connection"),
     Action("pause-refresh", "p", "Pause", "Hold the screen still; collecting goes on"),
-    Action("filter", "/", "Filter", "Show only rows that hold a text; ~ before a regular expression, ! before not"),
-    Action("sort", "s", "Sort", "Sort by the next column"),
+    Action(
+        "filter",
+        "/",
+        "Filter",
+        "Show only rows that hold a text; ~ before a regular expression, ! before not",
+        footer=67,
+    ),
+    Action("sort", "s", "Sort", "Sort by the next column", footer=68),
     Action("sort-reverse", "S", "Reverse", "Reverse the order"),
     Action("columns", "C", "Columns", "Choose the columns, or the one to sort by"),
     Action("presets", "F", "Presets", "Choose a kept order, columns and filter, or keep these"),
@@ -52,11 +58,11 @@ _DOCTOR = (Action("examine", "T", "Ask again", "Ask the server again", ("doctor"
 _QUERIES = tuple(
     Action(name, key, title, said, screens=("queries",), group="Queries", footer=footer)
     for name, key, title, said, footer in (
-        ("explain", "P", "Plan", "Ask the planner how it would run the query now; nothing is run", 30),
+        ("explain", "P", "Plan", "Ask the planner how it would run the query now; nothing is run", 46),
         ("why", "W", "Why", "See each index that could serve the query, and why it is suggested or not", 0),
         ("next-metric", "m", "Figure", "Show another figure in the trend", 0),
         ("older-plan", "o", "Older plan", "Show the plan before", 0),
-        ("internal", "i", "Internal", "Show or hide catalogue, utility and own statements", 20),
+        ("internal", "i", "Internal", "Show or hide catalogue, utility and own statements", 70),
     )
 )
 

@@ -225,6 +225,7 @@ class LookingApp(ActionApp):
         bar = root.query_one(ActionBar)
         footer = [action for action in self.actions.footer(self.place, self.may_write) if action.id != "help"]
         reasons = self.reasons()
+        footer.sort(key=lambda action: action.id in reasons)  # what can be done has the room first
         bar.set_actions(footer, {a.id: reasons[a.id] for a in footer if a.id in reasons}, self.actions["help"])
 
     def on_descendant_focus(self) -> None:

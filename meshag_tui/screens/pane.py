@@ -42,6 +42,7 @@ class Pane(Vertical):
     """Base of the panes. Subclasses set the class attributes, yield their views in `compose`, and write `load`."""
 
     place: ClassVar[str] = ""
+    opens: ClassVar[bool] = True  # whether enter opens a row of its lists
     topics: ClassVar[frozenset[Topic]] = frozenset({"statistics"})
     needs_connection: ClassVar[bool] = True
     DEFAULT_CSS = """
@@ -155,7 +156,15 @@ class Pane(Vertical):
             return "there is nothing to copy here"
         if action_id in ("sort", "sort-reverse", "filter") and self.table is None:
             return "there is no table here"
+        if action_id == "table.open" and not self._may_open():
+            return "there is no row to open here"
+        if action_id == "focus.next" and not self.depth:
+            return "there is one part"
         return None
+
+    def _may_open(self) -> bool:
+        focused = self.app.screen_stack[0].focused  # behind a dialog too
+        return self.opens and isinstance(focused, Table) and focused.opens and bool(focused.rows)
 
     # --- loading ----------------------------------------------------------------------------------------------------
 

@@ -331,8 +331,11 @@ class QueriesPane(ListPane):
 
     def why_not(self, action_id: str) -> str | None:
         in_detail = self.is_mounted and self.view == "query"
-        if action_id in ("explain", "why", "next-metric", "older-plan") and not in_detail:
+        if action_id in ("next-metric", "older-plan") and not in_detail:
             return "enter opens a query first"
+        if action_id in ("explain", "why") and not in_detail:
+            chosen = self._chosen if self.is_mounted else None
+            return None if chosen is not None else "there is no query here"
         if action_id == "older-plan" and (self.detail.shown is None or len(self.detail.shown.plans) < 2):
             return "there is no other plan"
         if (
@@ -400,20 +403,27 @@ class QueriesPane(ListPane):
     def do_older_plan(self) -> None:
         self.detail.older_plan(self.shell.now_ms())
 
-    def do_why(self) -> None:
+    async def do_why(self) -> None:
         """Ask why there is an index suggestion for the statement, or none."""
+        await self._to_detail()
         if self.detail.query_id is not None:
             from meshag_tui.screens import query_why
 
             self.shell.say("Pricing each index that could serve it")
             self.shell.do(query_why.ask(self, self.detail.query_id))
 
-    def do_explain(self) -> None:
+    async def do_explain(self) -> None:
         """Ask the planner, without running the statement."""
+        await self._to_detail()
         if self.detail.query_id is not None:
             self.detail.to_plan()
             self.shell.say("Asking the planner")
             self.shell.do(self._explain(self.detail.query_id))
+
+    async def _to_detail(self) -> None:
+        chosen = self._chosen
+        if self.view != "query" and chosen is not None and chosen.row is not None:
+            await self.open_query(chosen.row.id)
 
     async def _explain(self, query_id: int) -> None:
         before = self.detail.plan

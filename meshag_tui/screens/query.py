@@ -1,6 +1,7 @@
 """One statement in full: its text, its trend, its plan with what is wrong in it, and the advice about it.
 
-Where there is room the four parts stand side by side; elsewhere the one with the focus is open (tab goes on).
+Where there is room the four parts stand side by side; elsewhere the one with the focus is open, and of the others a
+line says what is in them (tab goes on, a click opens).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from meshag_tui.screens.queries_rows import BLOCK
 from meshag_tui.screens.suggestions_facts import priority_tone, priority_word, status_word
 from meshag_tui.store import history, suggestions
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import glyphs
+from meshag_tui.text import count, glyphs, one_line, sparkline
 from meshag_tui.types import MeshagError, Window
 from meshag_tui.widgets.chart import Chart
 from meshag_tui.widgets.columns import Column
@@ -88,13 +89,37 @@ class TrendChart(Chart, can_focus=True):
 
 
 class Part(Vertical):
-    """A part of a detail: its title line, and what it is of."""
+    """A part of a detail: its title line, and what it is of. Where parts share the room it is closed without focus."""
 
     def __init__(self, title: str, *inside: Widget, id: str) -> None:
         super().__init__(PlainLine(title, classes="part--title"), *inside, id=id, classes="part")
+        self._open_title = self._shut_title = title
 
-    def set_title(self, title: str) -> None:
-        self.query_one(".part--title", PlainLine).set_text(title)
+    def set_title(self, title: str, closed: str | None = None) -> None:
+        """Name it; `closed` also says what is in it, for where that is not shown."""
+        self._open_title, self._shut_title = title, title if closed is None else closed
+        self._say()
+
+    def _say(self) -> None:
+        said = self._open_title
+        if self.screen.has_class("-short") or self.screen.has_class("-narrow"):
+            drawn = glyphs()
+            opened = self.has_focus_within
+            said = f"{drawn.unfolded} {said}" if opened else f"{drawn.folded} {self._shut_title}"
+        self.query_one(".part--title", PlainLine).set_text(said)
+
+    def on_descendant_focus(self) -> None:
+        self._say()
+
+    def on_descendant_blur(self) -> None:
+        self._say()
+
+    def on_resize(self) -> None:
+        self._say()
+
+    def on_click(self) -> None:
+        if not self.has_focus_within:
+            next(widget for widget in self.query(Widget) if widget.focusable).focus()
 
 
 class QueryView(Vertical):
@@ -155,19 +180,28 @@ class QueryView(Vertical):
         elif found.text != sql.sql or sql.state is not READY:
             sql.set_sql(found.text, words.dialect)
         cut = f"{glyphs().separator}{words.text_cut}" if found.text_state == "cut" else ""
-        self.query_one("#part-sql", Part).set_title(f"Statement{cut}")
+        self.query_one("#part-sql", Part).set_title(
+            f"Statement{cut}", f"Statement: {'' if found.text is None else one_line(found.text, 300)}{cut}"
+        )
         self._show_trend()
         self._show_plan(now_ms)
         advice = self.query_one("#query-advice", Table)
         advice.set_rows(shown.advice)
-        many = f" ({len(shown.advice)})" if shown.advice else ""
-        self.query_one("#part-advice", Part).set_title(f"Advice{many}{' : enter opens it' if shown.advice else ''}")
+        part = self.query_one("#part-advice", Part)
+        if shown.advice:
+            titled = f"Advice ({len(shown.advice)})"
+            part.set_title(f"{titled}: enter opens it", f"{titled}: {shown.advice[0].title}")
+        else:
+            part.set_title("Advice", f"Advice: none, {_NO_ADVICE.remedy}")
 
     def _show_trend(self) -> None:
         if self.shown is not None:
             trend = query_facts.trend_of(self.shown.series, self.metric, self.shown.detail.events)
             self.query_one("#query-trend", TrendChart).set_trend(trend)
-            self.query_one("#part-trend", Part).set_title(f"Trend: {trend.title} (m: another figure)")
+            known = [value for _, value in trend.series[0].points]
+            self.query_one("#part-trend", Part).set_title(
+                "Trend (m: another figure)", f"Trend {sparkline(known, 24).strip()} {trend.title}"
+            )
 
     def next_metric(self) -> str:
         """Show the next figure in the trend; its name."""
@@ -205,14 +239,18 @@ class QueryView(Vertical):
         part = self.query_one("#part-plan", Part)
         if stored is None or self.shown is None:
             tree.set_tree(None)
-            part.set_title("Plan (P asks the planner)")
+            part.set_title("Plan (P asks the planner)", "Plan: none yet, P asks the planner")
         else:
             root = query_plan.tree(stored.plan, self._found)
             fresh = root != tree.root
             tree.set_tree(root)
             if fresh:
                 tree.hottest()
-            part.set_title(f"Plan {query_plan.title(stored, self._plan_number, len(self.shown.plans), now_ms)}")
+            worst = f"{glyphs().separator}{query_plan.worst(self._found)}" if self._found else ""
+            part.set_title(
+                f"Plan {query_plan.title(stored, self._plan_number, len(self.shown.plans), now_ms)}",
+                f"Plan: {stored.plan.mode}, cost {count(stored.plan.cost)}{worst}",
+            )
         self._about_node()
 
     def _about_node(self) -> None:

@@ -15,7 +15,7 @@ from meshag_tui.screens.queries_rows import (
     temp_blocks,
 )
 from meshag_tui.store.history import Loss, QueryDetail, QueryPage, QueryRow, Series
-from meshag_tui.text import ago, count, duration, exact, glyphs, moment, one_line, percent, size
+from meshag_tui.text import ago, count, duration, exact, glyphs, moment, number_of, one_line, percent, size
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.states import Condition, State
 
@@ -145,10 +145,9 @@ def losses(events: Sequence[Loss], complete: bool) -> str:
 
 def summary(page: QueryPage, internal: bool, filter_text: str, internal_key: str) -> tuple[str, bool]:
     """The line below the list, and whether it warns: how many there are, how much they account for, what is lost."""
-    many = "statement" if page.total_rows == 1 else "statements"
-    said = [f"{count(page.total_rows)} {many}" + (f" matching {one_line(filter_text, 24)}" if filter_text else "")]
+    said = [number_of(page.total_rows, "statement") + (f" matching {one_line(filter_text, 24)}" if filter_text else "")]
     if page.total_time_ms:
-        said.append(f"{duration(page.total_time_ms)} in {count(page.calls)} calls")
+        said.append(f"{duration(page.total_time_ms)} in {number_of(page.calls, 'call')}")
     if page.covered_share is not None and page.covered_share < 0.9995:
         said.append(f"{percent(page.covered_share)} of it known by statement")
     if lost := losses(page.events, page.complete):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from meshag_tui.advisor.costs import Weighed, weigh
 from meshag_tui.advisor.in_words import in_words
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
 from meshag_tui.store.history import StoredPlan
-from meshag_tui.text import ago, count, glyphs, one_line, percent
+from meshag_tui.text import ago, count, glyphs, number_of, one_line, percent
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.plan import TreeNode
 
@@ -24,17 +25,17 @@ _RELATED = (
 
 
 def tree(plan: Plan, found: Sequence[Bottleneck]) -> TreeNode:
-    """The plan as a tree of costs; each node carries the findings about it."""
+    """The plan as a tree of costs, of all passes over a node; each node carries the findings about it."""
     by_path: dict[str, list[Bottleneck]] = {}
     for bottleneck in found:
         by_path.setdefault(bottleneck.node_path, []).append(bottleneck)
-    whole = plan.root.total_cost or 1.0
+    shares = {one.node.path: one.share for one in weigh(plan)}
     made: dict[str, TreeNode] = {}
     for node in reversed(list(plan.root.walk())):  # children before parents
         made[node.path] = TreeNode(
             path=node.path,
             label=label(node),
-            share=min(1.0, node.exclusive_cost / whole),
+            share=shares[node.path],
             rows=node.rows,
             warnings=tuple(each.rule.replace("-", " ") for each in by_path.get(node.path, ())),
             children=tuple(made[child.path] for child in node.children),
@@ -67,6 +68,12 @@ def title(stored: StoredPlan, number: int, of: int, now_ms: float) -> str:
     return glyphs().separator.join(said)
 
 
+def worst(found: Sequence[Bottleneck]) -> str:
+    """The finding with the largest share, in a few words."""
+    first = found[0]
+    return f"{_symbol(first)} {first.rule.replace('-', ' ')} {percent(first.share)}"
+
+
 def node_pieces(plan: Plan, path: str | None, found: Sequence[Bottleneck]) -> list[Piece]:
     """What is said below the tree: the findings, those of the node under the cursor first, then its conditions."""
     said: list[Piece] = []
@@ -74,9 +81,9 @@ def node_pieces(plan: Plan, path: str | None, found: Sequence[Bottleneck]) -> li
     for bottleneck in [*mine, *(each for each in found if each.node_path != path)]:
         look = _LOOKS[bottleneck.severity]
         said += [(look, f"{_symbol(bottleneck)} {bottleneck.severity}  "), ("", f"{bottleneck.text}\n")]
-    node = next((each for each in plan.root.walk() if each.path == path), None)
-    if node is not None:
-        said += _about(node, plan)
+    weighed = next((one for one in weigh(plan) if one.node.path == path), None)
+    if weighed is not None:
+        said += _about(weighed, plan)
     if plan.parameters:
         said += [("dim", "sample values: "), ("", ", ".join(one_line(each, 60) for each in plan.parameters) + "\n")]
     return said
@@ -87,13 +94,12 @@ def _symbol(bottleneck: Bottleneck) -> str:
     return {"high": drawn.critical, "medium": drawn.warning}.get(bottleneck.severity, drawn.gap)
 
 
-def _about(node: PlanNode, plan: Plan) -> list[Piece]:
-    share = percent(min(1.0, node.exclusive_cost / (plan.root.total_cost or 1.0)))
+def _about(weighed: Weighed, plan: Plan) -> list[Piece]:
+    node = weighed.node
     said: list[Piece] = [
         ("bold", f"{label(node)}\n"),
         ("", f"{one_line(in_words(plan)[node.path])}\n"),
-        ("dim", f"cost {count(node.total_cost)}, own {count(node.exclusive_cost)} ({share}), "),
-        ("dim", f"{count(node.rows)} rows of {count(node.width)} bytes\n"),
+        ("dim", f"{_priced(weighed)}, {number_of(node.rows, 'row')} of {count(node.width)} bytes\n"),
     ]
     for name, condition in node.conditions.items():
         said += [("dim", f"{name}: "), ("", f"{one_line(condition)}\n")]
@@ -106,3 +112,13 @@ def _about(node: PlanNode, plan: Plan) -> list[Piece]:
     if node.actual:
         said.append(("dim", ", ".join(f"{name} {count(value)}" for name, value in node.actual.items()) + "\n"))
     return said
+
+
+def _priced(weighed: Weighed) -> str:
+    """A node's cost with all below it, and its own in the whole plan: of all passes, and of what is read of it."""
+    words = f"cost {count(weighed.node.total_cost)}"
+    if weighed.loops >= 2:
+        words += f" a pass, {count(weighed.loops)} passes"
+    if weighed.read < 0.995:
+        words += f", {percent(weighed.read)} of it read"
+    return f"{words}, own {count(weighed.cost)} ({percent(weighed.share)})"

@@ -308,6 +308,12 @@ def failed(connection_id: str, error: str, next_sync_at: int | None = None) -> N
     )
 
 
+def read_texts_soon(connection_id: str) -> None:
+    """Let the next sync read the texts it does not know: what we just asked the server is among its statements, and
+    only their texts say that they are ours where the role is not ours alone."""
+    models.Connection.update(texts_at=None).where(models.Connection.id == connection_id).execute()
+
+
 def _unless_paused(status: ConnectionStatus) -> Any:
     column = models.Connection.status
     return peewee.Case(None, [(column == ConnectionStatus.INACTIVE, str(ConnectionStatus.INACTIVE))], str(status))

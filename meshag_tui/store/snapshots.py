@@ -53,7 +53,7 @@ def objects_read_at(reading: Mapping[str, Any]) -> int | None:
 def write(
     connection_id: str,
     snapshot: Snapshot,
-    texts: Sequence[StatementText] = (),
+    texts: Sequence[StatementText] | None = None,
     *,
     expected_ms: int | None = None,
     objects_expected_ms: int = 0,
@@ -63,7 +63,7 @@ def write(
 
     Args:
         snapshot: what was read; a section that is None leaves what is known of it as it was.
-        texts: texts read with it, for keys that `unread_texts` named.
+        texts: texts read with it, for keys that `unread_texts` named; None: they were not asked for.
         expected_ms: how long the interval was meant to be; None: the connection's own interval, or the default.
         objects_expected_ms: the same for tables and indexes, where they are read less often.
         success: what else to set of the connection, by column, when this is written (see `connections.success`).
@@ -94,7 +94,7 @@ def write(
             events = (*statements.found.events, *span.events, *objects.events)
             state["statements"] = now.as_document()
         interval_id = _interval(connection_id, span, snapshot, statements, events, objects.since)
-        new = 0 if statements is None else statements.write(interval_id, texts, snapshot.taken_at)
+        new = 0 if statements is None else statements.write(interval_id, texts or (), snapshot.taken_at)
         objects.write(interval_id)
         if snapshot.tables is not None or snapshot.indexes is not None:
             state["objects"] = now.as_document()
@@ -114,7 +114,7 @@ def write(
         )
         columns = {} if success is None else dict(success(written))
         columns["reading"] = document(state)
-        if texts:
+        if texts is not None:
             columns["texts_at"] = snapshot.taken_at
         models.Connection.update(**columns).where(models.Connection.id == connection_id).execute()
     return written

@@ -84,10 +84,15 @@ def widget_actions() -> tuple[Action, ...]:
         ("open", "enter", "Open", "Open the row"),
         ("mark", "space", "Mark", "Mark the row, to act on several at once"),
     )
-    return tuple(
-        Action(f"table.{name}", key, title, said, group="Moving", bound=False)
-        for name, key, title, said in moving + own
-    )
+    part = Action("focus.next", "tab", "Next part", "Go to the next part", group="Moving", footer=80, bound=False)
+    found = [
+        Action(f"table.{name}", key, title, said, group="Moving", bound=False) for name, key, title, said in moving
+    ]
+    found += [
+        Action(f"table.{name}", key, title, said, group="Moving", footer=45 if name == "open" else 0, bound=False)
+        for name, key, title, said in own
+    ]
+    return (*found, part)
 
 
 class Actions:
@@ -217,11 +222,12 @@ class ActionApp(GuardedApp):
                 return one_line(reason, 200)
             if hasattr(node, action.handler):  # it would be done here: who stands behind has no say
                 return None
-        return "not on this screen"
+        return "not on this screen" if action.bound else None
 
     def reasons(self) -> dict[str, str]:
         """For each action of this place that is off: why."""
-        found = ((a.id, self.why_disabled(a)) for a in self.actions.on(self.place, self.may_write) if a.bound)
+        here = self.actions.on(self.place, self.may_write)
+        found = ((action.id, self.why_disabled(action)) for action in here if action.bound or action.footer)
         return {action_id: reason for action_id, reason in found if reason}
 
     def _action_nodes(self) -> list[DOMNode]:

@@ -244,8 +244,8 @@ class Chart(Widget):
         signs = _MARKERS_ASCII if glyphs() is ASCII else ("⣀⡠", "••", "▖▖")
         for number, series in enumerate(trend.series):
             highest = max((v for _, v in series.points if v is not None and math.isfinite(v)), default=None)
-            sign = signs[number % len(signs)] + " " if len(trend.series) > 1 else ""
-            said.append(f"{sign}{one_line(series.name)} max {trend.unit(highest)}")
+            sign = signs[number % len(signs)] if len(trend.series) > 1 else ""
+            said.append(" ".join(filter(None, (sign, one_line(series.name), f"max {trend.unit(highest)}"))))
         said += [f"{glyphs().warning} {moment(event.at, '%H:%M')} {one_line(event.text)}" for event in trend.events]
         if self.state.condition is not Condition.READY:
             said.insert(0, self.state.headline())

@@ -106,6 +106,7 @@ def flatten(root: TreeNode, folded: frozenset[str] | set[str] = frozenset()) -> 
 class PlanTree(Table):
     """A tree of costs. Left and right (h, l) fold and unfold, enter opens; the rows are `PlanRow`s."""
 
+    opens = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "fold", "Fold", show=False, id="plan.fold"),
         Binding("right,l", "unfold", "Unfold", show=False, id="plan.unfold"),

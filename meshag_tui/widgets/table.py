@@ -34,6 +34,7 @@ class Table(ScrollView, can_focus=True):
     """
 
     ALLOW_SELECT = False
+    opens: ClassVar[bool] = True  # whether there is more to see of a row
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Down", show=False, id="table.down"),
         Binding("up,k", "move(-1)", "Up", show=False, id="table.up"),

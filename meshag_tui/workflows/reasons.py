@@ -32,12 +32,14 @@ async def why(bench: Workbench, query_id: int, *, budget_bytes: int | None = Non
     from meshag_tui.advisor import verdicts
     from meshag_tui.store import history
 
-    found = await bench.store.read(history.statement, query_id)
-    seen = await look(bench.store, found.connection_id, window_ms)
+    statement = await bench.store.read(history.statement, query_id)
+    seen = await look(bench.store, statement.connection_id, window_ms)
     detail = await bench.store.read(history.query, query_id, seen.window)
     row = next((one for one in seen.workload if one.id == query_id or one.id in detail.members), None)
     if row is None:
         raise MeshagError(f"{query_uid(query_id)} did not run lately, or is internal: there is nothing to judge by")
-    target = await bench.store(connections.target, found.connection_id, bench.vault)
+    target = await bench.store(connections.target, statement.connection_id, bench.vault)
     async with engine_for(target.db_type).connect(target, "advice", limits(bench.settings.collect)) as session:
-        return await verdicts.why(row, seen.workload, seen.catalog, session, bench.settings, budget_bytes)
+        found = await verdicts.why(row, seen.workload, seen.catalog, session, bench.settings, budget_bytes)
+    await bench.store(connections.read_texts_soon, seen.connection.id)
+    return found

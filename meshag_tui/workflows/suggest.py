@@ -103,6 +103,7 @@ async def _rules(run: Run, store: Store, settings: Settings, seen: Seen, session
 
     def save() -> dict[str, Any]:
         saved = suggestions.save(seen.connection.id, advice.suggestions, complete_rules=advice.complete_rules)
+        connections.read_texts_soon(seen.connection.id)
         return {
             "new": saved.new,
             "updated": saved.updated,

@@ -460,6 +460,7 @@ class Workbench:
         async with self._session(_engine_for(target), target, "explain") as session:
             plan = await session.explain(found.text, database=found.database)
         await self.store(history.save_plan, query_id, plan)
+        await self.store(connections.read_texts_soon, found.connection_id)
         return (await self.store(history.plans, query_id))[0]
 
     async def executions(

@@ -176,7 +176,7 @@ def _plan(shop: str) -> None:
         conditions={"Filter": "(o.placed_at > (now() - '1 day'::interval))"},
     )  # fmt: skip
     other = PlanNode(
-        "0.0.1", "Index Scan", 0.3, 3_000.0, 2.0, 16, schema="shop", table="order_items", alias="i", index="i_pkey"
+        "0.0.1", "Index Scan", 0.3, 15.1, 2.0, 16, schema="shop", table="order_items", alias="i", index="i_pkey"
     )
     loop = PlanNode("0.0", "Nested Loop", 0.3, 6_600.0, 408.0, 40, (scan, other))
     top = PlanNode("0", "Aggregate", 6_700.0, 6_785.0, 69.0, 40, (loop,), group_keys=("c.name", "month"))

@@ -60,9 +60,9 @@ async def test_the_detail_says_why_an_index_is_not_dropped(bench: Workbench, at_
         await desk.press("j", "enter")
         said = await desk.until("Why it is not proposed for dropping")
         assert "it is the primary key" in said and "CREATE INDEX orders_pkey" in said
-        await desk.until("scans per minute ·  max 40")
+        await desk.until("scans per minute · max 40")
         await desk.press("m")
-        await desk.until("size ·  max 3.2 MB")
+        await desk.until("size · max 3.2 MB")
         await desk.press("y")
         assert desk.app.clipboard.startswith("CREATE INDEX orders_pkey")
         await desk.press("escape")

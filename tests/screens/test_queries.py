@@ -237,7 +237,7 @@ async def test_enter_opens_the_text_the_trend_the_plan_and_its_advice(
         assert "Seq Scan on shop.orders" in said and "52 %" in said
         await desk.until("time spent in each second")
         await desk.press("m")
-        await desk.until("calls per minute ·  max 1")
+        await desk.until("calls per minute · max 1")
         await desk.press("tab", "tab", "tab", "tab", "enter")
         said = await desk.until("Queries it is about")
         assert "Index orders (customer_id)" in said
@@ -254,7 +254,13 @@ async def test_where_there_is_little_room_the_part_with_the_focus_is_open(
         await desk.until("ORDER BY month DESC")
         await desk.press("tab", "tab")
         said = await desk.until("Nested Loop")
-        assert "ORDER BY month" not in said and "Plan [custom" in said
+        assert "ORDER BY month" not in said and "▾ Plan [custom" in said
+        assert "▸ Statement: SELECT c.name" in said and "▸ Advice (1): Index orders (customer_id)" in said
+        await desk.press("tab", "tab")
+        said = await desk.until("▾ Advice (1): enter opens it")
+        assert "▸ Plan: custom, cost 6,785 · ◆ filtered seq scan 52 %" in said and "enter Open" in said
+        await desk.pilot.click("#part-trend")
+        assert "▾ Trend (m: another figure)" in desk.screen and "enter Open" not in desk.screen
         await desk.press("q")
         await desk.until("6 statements")
 

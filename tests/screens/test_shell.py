@@ -397,3 +397,15 @@ async def test_a_filter_narrows_inverts_and_is_cleared(bench: Workbench, at_desk
         await desk.press("slash")
         await desk.type("!~^s")
         await desk.until(lambda screen: rows(screen) == ["billing"])
+
+
+async def test_the_footer_shows_what_can_be_done_here_first(bench: Workbench, at_desk: Open) -> None:
+    await bench.add_connection("shop", NOWHERE)
+    async with at_desk(bench, size=(80, 24)) as desk:
+        await desk.press("1")
+        await desk.until("shop ")
+        await desk.until("i Add  E Edit  T Test  P On/off  D Remove  enter Open  r Sync")
+        await desk.press("7")
+        await desk.until("connection.added")
+        said = await desk.until("/ Filter  s Sort")
+        assert "enter Open" not in said, "of what was done there is no more to see"

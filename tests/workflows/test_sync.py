@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,20 +67,43 @@ async def test_three_triggers_one_collection(bench: Workbench, pg18: Database) -
     assert len(await bench.executions(added.id)) == 1
 
 
+async def scheduled(bench: Workbench, connection_id: str) -> set[str]:
+    """Sync as the scheduler does; the phases it went through."""
+    outcome = await bench.runner.submit(
+        "sync_database_stats", connection_id, connection_id=connection_id, input={"by_hand": False}
+    )
+    return set(outcome.value()["phases"])
+
+
 async def test_texts_are_not_read_at_every_sync_but_by_hand(bench: Workbench, pg18: Database) -> None:
     pg18.execute("SELECT 1 AS first_statement")
     added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
 
-    async def scheduled() -> set[str]:
-        outcome = await bench.runner.submit(
-            "sync_database_stats", added.id, connection_id=added.id, input={"by_hand": False}
-        )
-        return set(outcome.value()["phases"])
-
     pg18.execute("SELECT 1 AS brand_new_statement")
-    assert "texts" not in await scheduled()
+    assert "texts" not in await scheduled(bench, added.id)
     assert "texts" in (await bench.sync(added.id)).phases
+
+
+async def test_what_we_asked_the_server_is_known_as_ours_at_the_next_sync(bench: Workbench, pg18: Database) -> None:
+    """Of a role that also owns things only the texts say what is ours: they are not waited for."""
+    pg18.execute("CREATE TABLE orders (id int PRIMARY KEY, customer_id int)", "SELECT * FROM orders WHERE id = 4")
+    added = await bench.add_connection("shop", Target.from_url(pg18.url))
+    await bench.sync(added.id)
+    query = await bench.store(
+        lambda: models.QueryText.select().where(models.QueryText.text.contains("orders WHERE id")).get().query_id
+    )
+
+    asking: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: bench.explain(query),
+        lambda: bench.suggest(added.id),
+    )
+    for ask in asking:
+        await ask()
+        assert "texts" in await scheduled(bench, added.id)
+        unread = models.Query.select().where(models.Query.text_state == "unread", ~models.Query.internal)
+        assert await bench.store(unread.count) == 0
+        assert "texts" not in await scheduled(bench, added.id)
 
 
 async def test_tables_and_indexes_are_not_read_at_every_sync_but_by_hand(bench: Workbench, pg18: Database) -> None:
