@@ -39,7 +39,8 @@ SORTS = (
 _ALONE = frozenset({"--version", "--plain", "--json", "--read-only"})
 """What may be said without a command."""
 
-_DAY = 86_400_000
+_HOUR = 3_600_000
+_DAY = 24 * _HOUR
 _MONTH = 30 * _DAY
 
 _EPILOG = """\
@@ -211,6 +212,17 @@ def _reading(commands: Any) -> None:
     queries.add_argument(
         "--internal", action="store_true", help="also what reads only catalogues, and utility statements"
     )
+
+    compare = _add(
+        commands, "compare", "compare:compare", "what changed: this window's statements beside an earlier one"
+    )
+    compare.add_argument("name", metavar="NAME")
+    compare.add_argument("--window", type=values.span_ms, default=_HOUR, metavar="TIME", help="15m, 1h, 24h (1h)")
+    compare.add_argument(
+        "--against", choices=("before", "yesterday", "last-week"), default="before", help="the earlier window (before)"
+    )
+    compare.add_argument("--limit", type=values.count, default=50, metavar="N")
+    compare.add_argument("--text", metavar="WORDS", help="only statements that contain this, as for queries")
 
     indexes = _add(commands, "indexes", "reading:indexes", "indexes with their use, size and twins")
     indexes.add_argument("name", metavar="NAME")

@@ -74,6 +74,14 @@ _INDEXES = tuple(
     )
 )
 
+_COMPARE = tuple(
+    Action(name, key, title, said, screens=("compare",), group="What changed", footer=footer)
+    for name, key, title, said, footer in (
+        ("compare-against", "f", "Against", "Choose the window this one is compared with", 10),
+        ("time-line", "T", "Time line", "See what else happened: plans, schema, settings, sizes, changes", 20),
+    )
+)
+
 _SUGGESTIONS = tuple(
     Action(name, key, title, said, screens=("suggestions",), group="Suggestions", footer=footer, writes=writes)
     for name, key, title, said, footer, writes in (
@@ -93,6 +101,7 @@ ACTIONS: tuple[Action, ...] = (
     *_INDEXES,
     *_SUGGESTIONS,
     *_DOCTOR,
+    *_COMPARE,
     *_GENERAL,
     *widget_actions(),
 )

@@ -36,6 +36,7 @@ PLACES: tuple[Place, ...] = (
     Place(5, "runs", "Runs", "runs:RunsPane"),
     Place(6, "doctor", "Doctor", "doctor:DoctorPane"),
     Place(7, "activity", "Activity", "activity:ActivityPane"),
+    Place(8, "compare", "Compare", "compare:ComparePane"),
 )
 START = ("queries", "connections")
 """Where to begin, the first that there is; without any connection it is the last of them."""

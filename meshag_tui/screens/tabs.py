@@ -43,8 +43,8 @@ class Tabs(Line):
             self.refresh()
 
     def _titles(self, width: int) -> list[tuple[Place, str]]:
-        """Each place with its title, shortened until all fit."""
-        room = width - 2 * len(self._places)
+        """Each place with its title, shortened until all fit, with what is said at the right end where that can be."""
+        room = width - 2 * len(self._places) - (len(self._right) + 2 if self._right else 0)
         titles = {place.name: f"{place.number} {place.title}" for place in self._places}
         for place in sorted(self._places, key=lambda each: -len(each.title)):
             if sum(map(len, titles.values())) <= room:

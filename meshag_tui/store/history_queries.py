@@ -69,7 +69,7 @@ _WHAT = (
     "first_seen_at",
     "last_seen_at",
 )
-_MERGED_BY = "COALESCE(q.fingerprint, q.key), q.db_user, q.db_name"
+MERGED_BY = "COALESCE(q.fingerprint, q.key), q.db_user, q.db_name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def page(
             SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM ({before}) b GROUP BY query_id
         ),"""  # noqa: S608
         join = "LEFT JOIN earlier e ON e.query_id = s.query_id"
-    matches = _matches(connection_id, text, mark, arguments)
+    passes = matches(connection_id, text, mark, arguments)
     shown, hidden = ("1 = 1", "1 = 0") if internal else ("internal = 0", "internal = 1")
     statement = f"""
         WITH sums AS (
@@ -124,9 +124,9 @@ def page(
         merged AS (
             SELECT MIN(q.id) AS id, MIN(CASE WHEN q.internal THEN 1 ELSE 0 END) AS internal,
                 SUM(s.time_ms) AS time_ms, {_OF_STATEMENT.get(sort, "SUM(s.amount)")} AS amount
-            FROM sums s JOIN query q ON q.id = s.query_id {join} GROUP BY {_MERGED_BY}
+            FROM sums s JOIN query q ON q.id = s.query_id {join} GROUP BY {MERGED_BY}
         ),
-        matching AS MATERIALIZED (SELECT id, internal, time_ms, amount FROM merged WHERE {matches}),
+        matching AS MATERIALIZED (SELECT id, internal, time_ms, amount FROM merged WHERE {passes}),
         page AS (
             SELECT id, amount FROM matching WHERE {shown}
             ORDER BY amount {"DESC" if descending else "ASC"} NULLS LAST, id LIMIT {int(limit)} OFFSET {int(offset)}
@@ -138,7 +138,7 @@ def page(
             SUM(CASE WHEN {hidden} THEN time_ms END), (SELECT SUM(time_ms) FROM sums) FROM matching
         ORDER BY 1, 2
     """  # noqa: S608
-    *places, figures = _fetch(statement, arguments)
+    *places, figures = fetch(statement, arguments)
     return Page(
         ids=tuple(row[2] for row in places),
         matching=int(figures[2]),
@@ -166,10 +166,10 @@ def figures(connection_id: str, window: Window, shown: Mapping[int, int]) -> dic
     statement = f"""
         SELECT query_id, {sums} FROM ({rows}) r WHERE query_id IN ({members}) GROUP BY query_id
     """  # noqa: S608
-    found = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in _fetch(statement, [])}
+    found = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in fetch(statement, [])}
     merged: dict[int, dict[str, Any]] = {}
     # As text, like the rest: Peewee would make an object of each of the ids.
-    described = _fetch(f"SELECT {', '.join(_WHAT)} FROM query WHERE id IN ({members})", [])  # noqa: S608
+    described = fetch(f"SELECT {', '.join(_WHAT)} FROM query WHERE id IN ({members})", [])  # noqa: S608
     for row in described:
         values = dict(zip(_WHAT, row, strict=True)) | dict.fromkeys(columns) | found.get(row[0], {})
         known = merged.setdefault(shown[values["id"]], values)
@@ -205,11 +205,11 @@ def counts(connection_id: str, window: Window, slow_ms: float) -> tuple[int, int
         ),
         merged AS (
             SELECT SUM(s.time_ms) / NULLIF(SUM(s.calls), 0) AS mean_ms
-            FROM sums s JOIN query q ON q.id = s.query_id WHERE NOT q.internal GROUP BY {_MERGED_BY}
+            FROM sums s JOIN query q ON q.id = s.query_id WHERE NOT q.internal GROUP BY {MERGED_BY}
         )
         SELECT COUNT(*), COUNT(CASE WHEN mean_ms >= {mark} THEN 1 END) FROM merged
     """  # noqa: S608
-    ran, slow = _fetch(statement, [slow_ms])[0]
+    ran, slow = fetch(statement, [slow_ms])[0]
     return int(ran), int(slow)
 
 
@@ -218,7 +218,7 @@ def texts(ids: Sequence[int]) -> dict[int, str]:
     if not ids:
         return {}
     chosen = ", ".join(str(int(each)) for each in ids)
-    return dict(_fetch(f"SELECT query_id, text FROM query_text WHERE query_id IN ({chosen})", []))  # noqa: S608
+    return dict(fetch(f"SELECT query_id, text FROM query_text WHERE query_id IN ({chosen})", []))  # noqa: S608
 
 
 def each_text(connection_id: str, see: Callable[[str], None]) -> None:
@@ -240,7 +240,7 @@ def shown_as(connection_id: str, ids: Sequence[int]) -> dict[int, int]:
         WHERE p.id IN ({chosen}) AND COALESCE(q.connection_id, '') = {mark}
             AND COALESCE(q.db_user, '') = COALESCE(p.db_user, '') AND COALESCE(q.db_name, '') = COALESCE(p.db_name, '')
     """  # noqa: S608
-    return {each: each for each in ids} | dict(_fetch(statement, [connection_id]))
+    return {each: each for each in ids} | dict(fetch(statement, [connection_id]))
 
 
 def amounts(connection_id: str, window: Window, shown: Mapping[int, int]) -> dict[int, dict[int, tuple[float, float]]]:
@@ -253,7 +253,7 @@ def amounts(connection_id: str, window: Window, shown: Mapping[int, int]) -> dic
         WHERE query_id IN ({", ".join(str(int(each)) for each in shown)}) AND interval_id IN ({intervals_sql(mark)})
     """  # noqa: S608
     found: dict[int, dict[int, tuple[float, float]]] = {}
-    for query_id, interval_id, calls, time_ms in _fetch(statement, [connection_id, window.start, window.end]):
+    for query_id, interval_id, calls, time_ms in fetch(statement, [connection_id, window.start, window.end]):
         of_one = found.setdefault(shown[query_id], {})
         known = of_one.get(interval_id, (0, 0.0))
         of_one[interval_id] = (known[0] + calls, known[1] + time_ms)
@@ -269,7 +269,7 @@ def intervals_sql(mark: str) -> str:
     )
 
 
-def _matches(connection_id: str, text: str | None, mark: str, arguments: list[Any]) -> str:
+def matches(connection_id: str, text: str | None, mark: str, arguments: list[Any]) -> str:
     """The condition of a text filter; its argument goes to the end of `arguments`."""
     found = text_filter.parse(text or "")
     if not found.wanted:
@@ -300,6 +300,6 @@ def _matching(connection_id: str, holds: text_filter.Matcher) -> list[int]:
     return [query_id for query_id, text in found if holds(text)]
 
 
-def _fetch(statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
+def fetch(statement: str, arguments: Sequence[Any]) -> list[tuple[Any, ...]]:
     rows: list[tuple[Any, ...]] = models.database.execute_sql(statement, arguments).fetchall()
     return rows

@@ -14,9 +14,9 @@ from meshag_tui.snapshot import Epoch, ServerFacts, Statements
 
 Event = dict[str, Any]
 """{"kind": …, "detail": one line for people}. Kinds: reset, restart, failover, eviction, decrease, visibility, gap,
-clock, unread. All but restart, gap and clock mean that something was lost."""
+clock, setting, unread. All but restart, gap, clock and setting mean that something was lost."""
 
-LOSSLESS = frozenset({"restart", "gap", "clock"})
+LOSSLESS = frozenset({"restart", "gap", "clock", "setting"})
 
 
 def event(kind: str, detail: str) -> Event:

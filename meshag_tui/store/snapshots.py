@@ -6,7 +6,7 @@ tables and indexes write nothing. A failure anywhere leaves the store as it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -93,6 +93,7 @@ def write(
                 span = replace(span, start_at=None)  # nothing ties what is counted now to a moment before
             events = (*statements.found.events, *span.events, *objects.events)
             state["statements"] = now.as_document()
+        events = (*events, *_settings(snapshot.facts.settings, state))
         interval_id = _interval(connection_id, span, snapshot, statements, events, objects.since)
         new = 0 if statements is None else statements.write(interval_id, texts or (), snapshot.taken_at)
         objects.write(interval_id)
@@ -118,6 +119,19 @@ def write(
             columns["texts_at"] = snapshot.taken_at
         models.Connection.update(**columns).where(models.Connection.id == connection_id).execute()
     return written
+
+
+def _settings(now: Mapping[str, str], state: MutableMapping[str, Any]) -> tuple[Event, ...]:
+    """The settings of the server that are not what they were at the last sync. `state` remembers them."""
+    before, state["settings"] = state.get("settings"), dict(now)
+    if before is None:
+        return ()
+    # What is missing now may only be hidden from us now: nothing is said of it.
+    return tuple(
+        event("setting", f"{name} was {before[name]}, is {value}")
+        for name, value in sorted(now.items())
+        if name in before and before[name] != value
+    )
 
 
 def _complete(events: Iterable[Event]) -> bool:

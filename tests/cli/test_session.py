@@ -306,3 +306,15 @@ def test_the_demo_finds_what_was_planted(must: Must, meshag: Meshag) -> None:
     assert {"missing-index", "duplicate-index", "redundant-index", "invalid-index", "stale-statistics"} <= rules
     assert found["executed"] > 50 and found["syncs"] >= 2 and found["queries"]
     assert not (meshag.home / "meshag.db").exists(), "the user's own store is left alone"
+
+
+def test_what_changed_is_told_with_the_reason(watched: Database, must: Must, meshag: Meshag) -> None:
+    for customer in range(5):
+        watched.execute(f"SELECT sum(total) FROM orders WHERE customer_id <> {customer}")
+    watched.execute("CREATE INDEX orders_total ON orders (total)")
+    must("sync", "shop")
+    told = must("compare", "shop", "--window", "1h")
+    assert told["then"]["observed_s"] == 0 and told["statements"] == [], "nobody looked an hour ago"
+    answer = meshag("compare", "shop", "--window", "1h")
+    assert answer.code == 0 and "Nothing was observed from" in answer.out
+    assert meshag("compare", "shop", "--against", "tomorrow").code == 2

@@ -84,6 +84,55 @@ def fill_open(vault: Vault, read_only: bool = False, warnings: tuple[Finding, ..
     return shop
 
 
+def fill_changed(settings: Settings) -> str:
+    """Another store: half an hour in whose second half look-ups are slow, with another plan, setting and index."""
+    vault = Vault.open(settings)
+    store = Store.open(settings.store_url)
+    try:
+        return store.run(_changed, vault)
+    finally:
+        store.close()
+
+
+def _changed(vault: Vault) -> str:
+    shop = connections.add("shop", Target.from_url("postgresql://watcher@db1.example.org/shop"), vault).id
+    server = Watched(at=AT - 31 * MINUTE - 12_000)
+    _objects(server)
+    for key in _FEW:
+        server.run(key)
+    snapshots.write(shop, server.snapshot(), [each for each in _texts() if each.key != "report"])
+    for minute in range(30):
+        late = minute >= 15
+        for key, (calls, ms) in _FEW.items():
+            if key != "hostile" or not late:
+                server.run(key, calls, ms * (6 if late and key == "orders" else 1))
+        if late:
+            server.run("fresh", 4, 31.0)
+        if minute == 15:
+            server.index("orders_total_idx", 0, size_bytes=2_000_000, schema="shop")
+        server.table("orders", inserts=90, size_bytes=90_000_000 + minute * 900_000)
+        snapshot = server.snapshot()
+        facts = replace(snapshot.facts, settings={"work_mem": "4096" if late else "65536", "jit": "on"})
+        fresh = [text("fresh", "SELECT count(*) FROM shop.orders WHERE total_cents > $1", fingerprint="fresh")]
+        report = [each for each in _texts() if each.key == "report"]
+        texts = report if minute == 0 else fresh if minute == 15 else []
+        snapshots.write(shop, replace(snapshot, facts=facts), texts)
+    connections.synced(shop, facts, (), AT + 48_000)
+    models.Connection.update(last_sync_at=AT - 12_000).where(models.Connection.id == shop).execute()
+    page = history.queries(shop, Window(AT - 2 * HOUR, AT))
+    _other_plan(next(row.id for row in page.rows if row.key == "orders"))
+    return shop
+
+
+def _other_plan(query_id: int) -> None:
+    where = {"schema": "shop", "table": "orders"}
+    by_index = PlanNode("0", "Index Scan", 0.4, 12.0, 3.0, 24, index="orders_customer_idx", **where)
+    whole = PlanNode("0", "Seq Scan", 0.0, 3_517.0, 3.0, 24, conditions={"Filter": "(customer_id = $1)"}, **where)
+    for number, (node, at) in enumerate(((by_index, AT - 3 * HOUR), (whole, AT - 14 * MINUTE)), start=1):
+        history.save_plan(query_id, Plan(node, "generic", f"h{number}", {}, STATEMENTS["orders"], ()))
+        models.Plan.update(taken_at=at, last_seen_at=at + MINUTE).where(models.Plan.id == number).execute()
+
+
 def _texts() -> list[StatementText]:
     found = [text(key, sql, fingerprint=key, kind=_KINDS.get(key, "select")) for key, sql in STATEMENTS.items()]
     found.append(text("own", "SELECT * FROM pg_stat_activity", fingerprint="own", internal=True))

@@ -36,6 +36,7 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "runs": ("5",),
     "doctor": ("6",),
     "activity": ("7",),
+    "compare": ("w", "1", "5", "enter", "8"),
     "help": ("2", "question_mark"),
     "palette": ("2", "ctrl+p"),
     "mariadb-apply": ("4", "j", "j", "a"),

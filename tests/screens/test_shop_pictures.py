@@ -50,6 +50,25 @@ def test_screen(snap_compare: Any, tmp_path: Path, name: str, size: tuple[int, i
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: picture.press(pilot, *SCREENS[name]))
 
 
+CHANGED = {
+    "compare": ("8",),
+    "compare-time-line": ("8", "T"),
+    "compare-plans": ("8", "T", "j", "enter"),
+    "compare-unobserved": ("8", "f", "j", "enter"),
+}
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", CHANGED)
+def test_what_changed(snap_compare: Any, tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    settings = picture.settings_in(tmp_path / "home")
+    shop.fill_changed(settings)
+    app = picture.application(settings)
+    a_quarter = ("w", "1", "5", "enter")
+    keys = (*a_quarter, *CHANGED[name])
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: picture.press(pilot, *keys))
+
+
 @pytest.mark.parametrize("size", [*SIZES, (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("kind", ["create", "warned", "blocked", "drop"])
 def test_review(snap_compare: Any, tmp_path: Path, kind: str, size: tuple[int, int]) -> None:
