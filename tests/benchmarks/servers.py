@@ -11,6 +11,7 @@ import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -58,7 +59,7 @@ class Server(ABC):
 
     @abstractmethod
     def sessions_cpu_s(self) -> float:
-        """CPU seconds that sessions took so far, as precisely as the system knows."""
+        """CPU seconds that sessions took so far, once all have ended, as precisely as the system knows."""
 
     @abstractmethod
     def close(self) -> None:
@@ -119,9 +120,21 @@ class Postgres(Server):
             return list(connection.execute(query.encode()).fetchall())
 
     def sessions_cpu_s(self) -> float:
-        """Of all backends that have ended: what the postmaster has waited for (cutime+cstime in /proc)."""
+        """Of all backends but that of the benchmark's work: what the postmaster has waited for (cutime, cstime)."""
+        while self._in_session():
+            time.sleep(0.005)
         fields = Path(f"/proc/{self._server.pid}/stat").read_bytes().rpartition(b")")[2].split()
         return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+    def _in_session(self) -> bool:
+        """Whether the postmaster has a backend of a client but the benchmark's work, or has yet to wait for one."""
+        postmaster, own = self._server.pid, self._work.info.backend_pid
+        for pid in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
+            with suppress(OSError):  # it has just been waited for
+                title = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if int(pid) != own and (not title or f": {self._server.superuser} ".encode() in title):
+                    return True
+        return False
 
     def close(self) -> None:
         self._work.close()
@@ -184,6 +197,9 @@ class MysqlOrMariaDb(Server):
 
     def sessions_cpu_s(self) -> float:
         """Of all threads but the server's own and the one that serves the benchmark's work."""
+        with self._work.cursor() as cursor:
+            while cursor.execute("SHOW STATUS WHERE Variable_name = 'Threads_connected' AND Value > 1"):
+                time.sleep(0.005)
         threads = Path(f"/proc/{self._server.pid}/task").iterdir()
         took = (int((each / "schedstat").read_text().split()[0]) for each in threads if each.name not in self._others)
         return sum(took) / 1e9

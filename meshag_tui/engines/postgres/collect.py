@@ -14,11 +14,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
-from meshag_tui.engines.postgres import relations, schema, statements
+from meshag_tui.engines.postgres import relations, schema, statements, unaltered
 from meshag_tui.engines.postgres.capabilities import readable, statements_finding, unseen_finding
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
-from meshag_tui.snapshot import ForeignKey, SchemaSnapshot, Sequence, SessionStats, Snapshot
+from meshag_tui.engines.postgres.unaltered import Objects
+from meshag_tui.snapshot import SessionStats, Snapshot
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ _LISTED = 50  # idle transactions, the oldest
 async def collect(session: PostgresSession, objects: bool = True) -> Snapshot:
     """Read everything but texts.
 
-    `objects=False` leaves out tables, indexes, structure, foreign keys and sequences (None, without a warning): on a
-    small database they cost the server more than the counters of 5,000 statements do.
+    `objects=False` leaves out tables, indexes, structure, foreign keys and sequences (None, without a warning): they
+    change slowly.
 
     Raises:
         EngineError: the session is lost; nothing of this reading is to be used.
@@ -63,29 +64,32 @@ class _Collection:
         if reading is not None:
             facts = replace(facts, epoch=reading.epoch(facts.epoch))
             self.session.facts = facts
-        indexes, tables, structure, links = await self._objects() if objects else (None, None, None, None)
+        found = await self._objects() if objects else Objects(None, None, None, None, None)
         return Snapshot(
             facts=facts,
             taken_at=taken_at,
             statements=reading.statements if reading else None,
-            tables=tables.stats if tables else None,
-            indexes=indexes.stats if indexes else None,
-            schema=structure,
-            foreign_keys=links[0] if links else None,
-            sequences=links[1] if links else None,
+            tables=found.tables,
+            indexes=found.indexes,
+            schema=found.schema,
+            foreign_keys=found.foreign_keys,
+            sequences=found.sequences,
             sessions=await self._section("sessions", self._sessions()),
             warnings=tuple(self.warnings),
             server_statements=self.wire.statements,
         )
 
-    async def _objects(
-        self,
-    ) -> tuple[
-        relations.Indexes | None,
-        relations.Tables | None,
-        SchemaSnapshot | None,
-        tuple[tuple[ForeignKey, ...], tuple[Sequence, ...]] | None,
-    ]:
+    async def _objects(self) -> Objects:
+        """Their figures; and all the rest, if something was altered or the facts of the server were read anew."""
+        target = self.wire.target
+        sign = await unaltered.sign(self.wire) if self.server.remembered else None
+        known = unaltered.recall(target, sign)
+        found = await unaltered.current(self.wire, self.server, known) if known is not None else None
+        found = found or await self._all_objects()
+        unaltered.remember(target, sign, found)
+        return found
+
+    async def _all_objects(self) -> Objects:
         indexes = await self._section("indexes", relations.indexes(self.wire, self.server))
         tables = await self._section("tables", relations.tables(self.wire, self.server, indexes))
         locked = (tables.locked if tables else ()) + (indexes.locked if indexes else ())
@@ -95,7 +99,14 @@ class _Collection:
         else:
             structure = await self._section("schema", schema.structure(self.wire))
         links = await self._section("foreign keys and sequences", schema.links(self.wire, self.server))
-        return indexes, tables, structure, links
+        foreign_keys, sequences = links or (None, None)
+        return Objects(
+            tables=tables.stats if tables else None,
+            indexes=indexes.stats if indexes else None,
+            schema=structure,
+            foreign_keys=foreign_keys,
+            sequences=sequences,
+        )
 
     async def _statements(self) -> statements.Reading | None:
         missing = statements_finding(self.server)

@@ -16,6 +16,7 @@ from meshag_tui.snapshot import CostModel, Epoch, ServerFacts
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.wire import Wire
+    from meshag_tui.types import Target
 
 SETTINGS = (
     *("application_name", "default_transaction_read_only", "idle_in_transaction_session_timeout", "lock_timeout"),
@@ -33,7 +34,7 @@ SETTINGS = (
 )
 _GUARDED = ("shared_preload_libraries", "session_preload_libraries")
 _READS_SETTINGS = "pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')"
-LASTING_S = 300
+LASTING_S = 3_600
 """How long what lasts is remembered between syncs."""
 _UNITS = {
     **{"B": 1, "kB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4},
@@ -97,7 +98,7 @@ async def read(wire: Wire, remember: bool = False) -> Server:
     """
     now, latency_ms = await _now(wire)
     target = wire.target
-    place = (target.host, target.port, target.database, target.user, target.proxy)
+    place = place_of(target)
     sign = tuple(now[name] for name in _SIGN)
     known = _known.get(place)
     remembered = remember and known is not None and known.sign == sign and time.monotonic() < known.read_at + LASTING_S
@@ -152,14 +153,20 @@ async def read(wire: Wire, remember: bool = False) -> Server:
     )
 
 
+def place_of(target: Target) -> tuple[Any, ...]:
+    """What is remembered of a server is remembered under this."""
+    return target.host, target.port, target.database, target.user, target.proxy
+
+
 async def _now(wire: Wire) -> tuple[dict[str, Any], float]:
     """What may differ at each connect, and how long the answer took, ms."""
     begin = time.monotonic()
-    asked, settings = {"encrypted": wire.tls}, ", ".join(map(_setting, (*SETTINGS, *_GUARDED)))
+    settings = ", ".join(map(_setting, (*SETTINGS, *_GUARDED)))
+    parts = {"settings": settings, "tls": _TLS if wire.tls else "NULL::text"}
     try:
-        rows = await wire.fetch(load("server_now").format(settings=settings, **_TAKEABLE), asked)
+        rows = await wire.fetch(load("server_now").format(**parts, **_TAKEABLE))
     except PermissionDenied:
-        rows = await wire.fetch(load("server_now").format(settings=settings, **_TAKEN), asked)
+        rows = await wire.fetch(load("server_now").format(**parts, **_TAKEN))
     if not rows:
         raise CannotConnect(f"{wire.target.label}: the server does not know its own database")
     return dict(zip(_NOW, rows[0], strict=True)), (time.monotonic() - begin) * 1000
@@ -216,6 +223,8 @@ _OF_THE_SESSION = frozenset(
         *("statement_timeout", "search_path", "jit"),
     )
 )
+_TLS = """(SELECT pg_catalog.concat_ws(' ', t.version, t.cipher) FROM pg_catalog.pg_stat_ssl t
+    WHERE t.pid = pg_catalog.pg_backend_pid())"""
 _TAKEABLE = {
     "started_at": "pg_catalog.pg_postmaster_start_time()",
     "objects_reset": "pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)",

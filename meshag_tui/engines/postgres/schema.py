@@ -45,11 +45,9 @@ def _sorted(found: dict[str, Any]) -> dict[str, Any]:
 
 
 async def links(wire: Wire, server: Server) -> tuple[tuple[ForeignKey, ...], tuple[Sequence, ...]]:
-    """Foreign keys and sequences. A sequence we may not read, or that is locked, has no last value.
-
-    Sources: pg_constraint, pg_sequence, pg_sequence_last_value(), pg_depend.
-    """
-    rows = await wire.fetch(load("links"), {"database": server.facts.database_oid})
+    """Foreign keys, and sequences as `sequences` has them, in one statement. Source: pg_constraint."""
+    query = f"{load('foreign_keys')} UNION ALL {load('sequences')}"
+    rows = await wire.fetch(query, {"database": server.facts.database_oid})
     keys, sequences = [], []
     for part, names, columns, referenced, figures, cycles in rows:
         if part == "key":
@@ -58,6 +56,15 @@ async def links(wire: Wire, server: Server) -> tuple[tuple[ForeignKey, ...], tup
         else:
             sequences.append(_sequence(names, figures, cycles))
     return tuple(keys), tuple(sequences)
+
+
+async def sequences(wire: Wire, server: Server) -> tuple[Sequence, ...]:
+    """Sequences. One we may not read, or that is locked, has no last value.
+
+    Sources: pg_sequence, pg_sequence_last_value(), pg_depend.
+    """
+    rows = await wire.fetch(load("sequences"), {"database": server.facts.database_oid})
+    return tuple(_sequence(names, figures, cycles) for _, names, _, _, figures, cycles in rows)
 
 
 def _sequence(names: list[str | None], figures: list[int | None], cycles: bool) -> Sequence:

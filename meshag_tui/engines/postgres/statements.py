@@ -48,7 +48,7 @@ _NEEDS_SETTING = {
 }
 _EXPRESSIONS = {
     "wal_bytes": "s.wal_bytes::int8",
-    "stats_since": "(pg_catalog.date_part('epoch', s.stats_since) * 1000)::int8",
+    "stats_since": "pg_catalog.date_part('epoch', s.stats_since)",  # s: ms are made of them here, for each row
 }
 
 
@@ -116,6 +116,7 @@ class _Shaper:
         self._names = names
         self._database = server.facts.database_oid
         self._own_user = server.user_oid if server.dedicated else None
+        self._since = 3 + names.index("stats_since") if "stats_since" in names else None
         self._info: list[tuple[Any, ...]] = []
         self._expects_info = server.has_statement_info
         self.unseen = self.own = 0
@@ -123,13 +124,17 @@ class _Shaper:
 
     def shape(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         shaped = []
-        database, own = self._database, self._own_user
+        database, own, since = self._database, self._own_user, self._since
         for row in rows:
             user, queryid, toplevel = row[0], row[1], row[2]
             if queryid is None or user == own:
                 self._left_out(row)
+                continue
+            key = key_of(database, user, queryid, toplevel)
+            if since is None:
+                shaped.append((key, *row[3:]))
             else:
-                shaped.append((key_of(database, user, queryid, toplevel), *row[3:]))
+                shaped.append((key, *row[3:since], round(row[since] * 1000), *row[since + 1 :]))
         return shaped
 
     def _left_out(self, row: tuple[Any, ...]) -> None:

@@ -1,12 +1,11 @@
 -- Indexes of the users' tables. Definitions, expressions and predicates are not asked for on a locked table: the server
--- opens the table to print them. {last_scan} is of 16 and later, {nulls_not_distinct} of 15 and later.
+-- opens the table to print them. {nulls_not_distinct} is of 15 and later.
 WITH locked AS MATERIALIZED (
     SELECT DISTINCT l.relation FROM pg_catalog.pg_locks l
     WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.database = %(database)s
 )
 SELECT
     i.indexrelid::int8,
-    i.indrelid::int8,
     n.nspname::text,
     t.relname::text,
     c.relname::text,
@@ -51,17 +50,13 @@ SELECT
         JOIN pg_catalog.pg_class p ON p.oid = h.inhparent JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
         WHERE c.relispartition AND h.inhrelid = c.oid),
     CASE WHEN tl.relation IS NULL AND il.relation IS NULL AND c.relkind = 'i' THEN {size} END,
-    c.reltuples::float8,
-    CASE WHEN c.relkind = 'i' THEN pg_catalog.pg_stat_get_numscans(i.indexrelid) END,
-    CASE WHEN c.relkind = 'i' THEN pg_catalog.pg_stat_get_tuples_returned(i.indexrelid) END,
-    CASE WHEN c.relkind = 'i' THEN pg_catalog.pg_stat_get_tuples_fetched(i.indexrelid) END,
-    {last_scan},
     EXISTS (
         SELECT 1 FROM pg_catalog.pg_depend d
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = i.indexrelid AND d.deptype = 'e'
     ),
     i.indexrelid IN (SELECT g.index_relid FROM pg_catalog.pg_stat_progress_create_index g),
-    {nulls_not_distinct}
+    {nulls_not_distinct},
+    {figures}
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_class t ON t.oid = i.indrelid

@@ -2,7 +2,7 @@
 -- needs a right that a plain role lacks. Functions are asked rather than the views over them: a new session reads each
 -- catalogue for the first time, which costs more than all the rest.
 -- {settings}: a value each, named one by one because a list to look up costs more. {…}: what a hardened server may have
--- taken from PUBLIC.
+-- taken from PUBLIC; {tls}: even a part that is not run costs its planning.
 SELECT
     pg_catalog.current_setting('server_version_num')::int4 AS version_number,
     d.datname::text AS database,
@@ -15,10 +15,7 @@ SELECT
     {started_at} AS started_at,
     {objects_reset} AS objects_reset,
     {replicas} AS replicas,
-    CASE WHEN %(encrypted)s THEN (
-        SELECT pg_catalog.concat_ws(' ', t.version, t.cipher) FROM pg_catalog.pg_stat_ssl t
-        WHERE t.pid = pg_catalog.pg_backend_pid()
-    ) END AS tls,
+    {tls} AS tls,
     ARRAY[{settings}] AS settings,
     pg_catalog.clock_timestamp() AS observed_at
 FROM pg_catalog.pg_database d

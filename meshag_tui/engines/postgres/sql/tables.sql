@@ -8,34 +8,14 @@ SELECT
     c.oid::int8,
     n.nspname::text,
     c.relname::text,
-    c.relkind::text,
     c.relispartition,
     (SELECT pn.nspname || '.' || p.relname FROM pg_catalog.pg_inherits h
         JOIN pg_catalog.pg_class p ON p.oid = h.inhparent JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
         WHERE c.relispartition AND h.inhrelid = c.oid),
-    c.reltuples::float8,
-    c.relpages,
-    c.relallvisible,
     l.relation IS NOT NULL,
     CASE WHEN l.relation IS NULL AND c.relkind IN ('r', 'm') THEN {size} END,
     c.reloptions,
-    CASE WHEN c.relfrozenxid <> '0'::pg_catalog.xid THEN pg_catalog.age(c.relfrozenxid) END,
-    pg_catalog.pg_stat_get_live_tuples(c.oid),
-    pg_catalog.pg_stat_get_dead_tuples(c.oid),
-    pg_catalog.pg_stat_get_mod_since_analyze(c.oid),
-    (pg_catalog.date_part('epoch', GREATEST(pg_catalog.pg_stat_get_last_vacuum_time(c.oid),
-        pg_catalog.pg_stat_get_last_autovacuum_time(c.oid))) * 1000)::int8,
-    (pg_catalog.date_part('epoch', GREATEST(pg_catalog.pg_stat_get_last_analyze_time(c.oid),
-        pg_catalog.pg_stat_get_last_autoanalyze_time(c.oid))) * 1000)::int8,
-    pg_catalog.pg_stat_get_numscans(c.oid),
-    pg_catalog.pg_stat_get_tuples_returned(c.oid),
-    pg_catalog.pg_stat_get_tuples_fetched(c.oid),
-    pg_catalog.pg_stat_get_tuples_inserted(c.oid),
-    pg_catalog.pg_stat_get_tuples_updated(c.oid),
-    pg_catalog.pg_stat_get_tuples_hot_updated(c.oid),
-    pg_catalog.pg_stat_get_tuples_deleted(c.oid),
-    pg_catalog.pg_stat_get_blocks_fetched(c.oid) - pg_catalog.pg_stat_get_blocks_hit(c.oid),
-    pg_catalog.pg_stat_get_blocks_hit(c.oid)
+    {figures}
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN locked l ON l.relation = c.oid
