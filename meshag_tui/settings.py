@@ -57,6 +57,25 @@ class AdviceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """How an applied change is compared with the time before it."""
+
+    window_h: float = 24.0  # this long after the change, beside as long before it
+    least_calls: int = 30  # on each side, of the statements it is about; with fewer nothing is concluded
+    patience_windows: int = 7  # so many windows are waited for calls and a comparable load, then it is given up
+    unused_index_days: float = 14  # a made index that nothing used for so long is proposed for taking back
+
+
+@dataclass(frozen=True, slots=True)
+class MoneySettings:
+    """What the server's time and disk cost. Without a rate, figures are of time only."""
+
+    cpu_hour: float = 0.0  # price of one CPU for an hour
+    gb_month: float = 0.0  # price of a gigabyte of disk for a month
+    currency: str = ""  # written behind the figures
+
+
+@dataclass(frozen=True, slots=True)
 class LlmSettings:
     """An OpenAI-compatible endpoint. The key comes from the environment variable named by `api_key_env`."""
 
@@ -90,6 +109,8 @@ class Settings:
     collect: CollectSettings = CollectSettings()
     retention: RetentionSettings = RetentionSettings()
     advice: AdviceSettings = AdviceSettings()
+    verify: VerifySettings = VerifySettings()
+    money: MoneySettings = MoneySettings()
     llm: LlmSettings = LlmSettings()
     ui: UiSettings = UiSettings()
 
@@ -110,6 +131,8 @@ _SECTIONS: dict[str, type[Any]] = {
     "collect": CollectSettings,
     "retention": RetentionSettings,
     "advice": AdviceSettings,
+    "verify": VerifySettings,
+    "money": MoneySettings,
     "llm": LlmSettings,
     "ui": UiSettings,
 }

@@ -358,6 +358,13 @@ def duration(ms: float | None) -> str:
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
 
 
+def gained(ms_per_day: float | None) -> str:
+    """ "+3.2 min/d" for time saved each day, "-1.1 s/d" for time lost; nothing where it is not known."""
+    if ms_per_day is None:
+        return ""
+    return f"{'-' if ms_per_day < 0 else '+'}{duration(abs(ms_per_day))}/d"
+
+
 def size(value: float | None) -> str:
     """Bytes, in steps of 1024 under the names PostgreSQL prints: "8192 B", "640 kB", "1.5 GB"."""
     known = _known(value)

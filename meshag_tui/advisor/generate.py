@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.bloat import bloat
 from meshag_tui.advisor.budget import Budget
+from meshag_tui.advisor.calibration import Calibration
 from meshag_tui.advisor.compiling import compiling
 from meshag_tui.advisor.correlated import without_idle_keys
 from meshag_tui.advisor.dropping import with_plans
@@ -103,6 +104,7 @@ async def suggestions(
     seconds: float = SECONDS,
     planner_calls: int = PLANNER_CALLS,
     leaning: Leaning | None = None,
+    calibration: Calibration | None = None,
 ) -> Advice:
     """Everything worth suggesting for one database, the most important first; nothing for a healthy one.
 
@@ -114,6 +116,7 @@ async def suggestions(
         window: what `workload` covers; without it no gain per day is given.
         seconds, planner_calls: after these no further plan is asked for.
         leaning: what the texts of other statements than those of `workload` said.
+        calibration: what became of such changes before; without it confidence is what the rules say.
 
     Raises:
         EngineError: the session itself is lost; a statement that cannot be planned is only a note.
@@ -160,7 +163,8 @@ async def suggestions(
         complete.add("sequence-exhaustion")
     if catalog.sessions is not None:
         complete |= SESSION_RULES
-    ready = judged(await _rendered(made, session, complete, notes), examined, catalog, window)
+    rendered = await _rendered(made, session, complete, notes)
+    ready = judged(rendered, examined, catalog, window, calibration or Calibration())
     return Advice(
         tuple(sorted(_once(ready), key=_rank)), frozenset(complete), tuple(dict.fromkeys(notes)), budget.spent
     )

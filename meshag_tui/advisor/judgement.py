@@ -1,8 +1,8 @@
 """How sure a suggestion is and how much hangs on it, point by point, so that nobody has to believe a number.
 
 In: a suggestion as its rule made it, whose confidence is what its kind of evidence carries at best or worst; the
-statements it is about, with their plans and counts; the window. Out: the same suggestion with the points that its
-confidence is the sum of, why it has its priority, and the time a day that is at stake.
+statements it is about, with their plans and counts; the window; what became of such changes before. Out: the same
+suggestion with the points that its confidence is the sum of, why it has its priority, and the time a day at stake.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from meshag_tui.advisor.calibration import Calibration
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.plan import Plan
+from meshag_tui.store.outcomes import method_of
 from meshag_tui.text import count, duration, percent
 from meshag_tui.types import EvidenceKind, Suggestion, Window
 
@@ -69,25 +71,43 @@ _STAKES = {
 
 
 def judged(
-    made: Sequence[Suggestion], examined: Sequence[Examined], catalog: Catalog, window: Window | None
+    made: Sequence[Suggestion],
+    examined: Sequence[Examined],
+    catalog: Catalog,
+    window: Window | None,
+    calibration: Calibration,
 ) -> list[Suggestion]:
-    """The suggestions with "confidence" (points), "priority" and "affected_ms_per_day" added to their evidence."""
+    """The suggestions with "confidence" (points), "priority" and "affected_ms_per_day" added to their evidence.
+
+    The last point is experience: what became of such changes. "uncalibrated" is the confidence without it, by which
+    the outcome of this one will be counted.
+    """
     by_id = {one.query.id: one for one in examined}
     lost = any(event.kind != "gap" for event in catalog.events)
-    return [_judged(one, [by_id[query] for query in one.query_ids if query in by_id], window, lost) for one in made]
+    return [
+        _judged(one, [by_id[query] for query in one.query_ids if query in by_id], window, lost, calibration)
+        for one in made
+    ]
 
 
-def _judged(made: Suggestion, about: Sequence[Examined], window: Window | None, lost: bool) -> Suggestion:
+def _judged(
+    made: Suggestion, about: Sequence[Examined], window: Window | None, lost: bool, calibration: Calibration
+) -> Suggestion:
     points = [(round(made.confidence * 100), _RULE_GROUNDS.get(made.rule) or _ground(made))]
     points += _of_statements(made, about, window, lost) if about else _of_observation(made)
     if made.evidence_kind is EvidenceKind.STATED:
         points = [points[0], *(one for one in points[1:] if one[0] < 0)]
-    whole = min(MOST, max(LEAST, sum(number for number, _ in points)))
+    alone = whole = min(MOST, max(LEAST, sum(number for number, _ in points)))
+    weighed = calibration.weigh(made.rule, method_of(made.evidence_kind, made.evidence), alone / 100)
+    if weighed.why is not None:
+        whole = min(MOST, max(LEAST, round(weighed.confidence * 100)))
+        points.append((whole - alone, weighed.why))
     spent = sum(one.query.total_time_ms for one in about)
     share = sum(one.share for one in about)
     evidence = {
         **made.evidence,
         "confidence": [{"points": number, "why": why} for number, why in points],
+        "uncalibrated": alone / 100,
         "priority": _priority(made, share if about else None),
     }
     if about and window is not None and window.span_ms > 0:

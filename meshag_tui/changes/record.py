@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meshag_tui.store import activity, connections, database, suggestions
+from meshag_tui.store import activity, connections, database, outcomes, suggestions
 from meshag_tui.store import changes as journal
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.types import Change, ChangeState, MeshagError, SuggestionStatus
@@ -51,6 +51,8 @@ def planned(
             suggestion_id=suggestion_id,
             undoes=undoes,
         )
+        if undoes is None:
+            outcomes.expect(row, None if suggestion_id is None else suggestions.get(suggestion_id))
         accepted = warnings(row)
         _tell(row, f"Agreed to: {sql}" + (f" (warned of {', '.join(accepted)})" if accepted else ""))
     return row
@@ -110,17 +112,23 @@ def verifying(change_id: str, why: str | None = None) -> ChangeRow:
 
 
 def done(change_id: str, made: Mapping[str, Any] | None) -> ChangeRow:
-    """The catalogue confirms it. `made`: what is there now, to know it again when it is to be undone."""
+    """The catalogue confirms it. `made`: what is there now, to know it again when it is to be undone.
+
+    From now on it is compared with the time before; of one that is undone what was found so far is kept.
+    """
     with database.durable():
         target = {**journal.get(change_id).target, "made": made}
         row = journal.move(change_id, ChangeState.VERIFYING, ChangeState.DONE, error=None, target=target)
-        status = SuggestionStatus.APPLIED
-        if row.undoes is not None:
-            journal.move(row.undoes, ChangeState.DONE, ChangeState.UNDONE)
-            status = SuggestionStatus.REVIEWED
         _tell(row, row.sql, "change.applied" if row.undoes is None else "change.undone")
-        if row.suggestion_id is not None:
-            _set_status(row, status)
+        if row.undoes is None:
+            outcomes.begin(row.id, row.finished_at or row.updated_at)
+            _set_status(row, row.suggestion_id, SuggestionStatus.APPLIED)
+        else:
+            undone = journal.move(row.undoes, ChangeState.DONE, ChangeState.UNDONE)
+            outcomes.end(undone.id)
+            _set_status(row, undone.suggestion_id, SuggestionStatus.REVIEWED)
+            if row.suggestion_id != undone.suggestion_id:  # it was advised to undo it
+                _set_status(row, row.suggestion_id, SuggestionStatus.APPLIED)
     return row
 
 
@@ -170,10 +178,12 @@ def _still_wanted(row: ChangeRow) -> None:
                 raise ChangeRefused(f"Not run: {other.actor} applied it meanwhile ({other.id})")
 
 
-def _set_status(row: ChangeRow, status: SuggestionStatus) -> None:
-    """The suggestion's status, with its own line in the log. The change has happened, whatever became of the advice."""
+def _set_status(row: ChangeRow, suggestion_id: str | None, status: SuggestionStatus) -> None:
+    """A suggestion's status, with its own line in the log. The change has happened, whatever became of the advice."""
+    if suggestion_id is None:
+        return
     try:
-        suggestions.set_status(str(row.suggestion_id), status, row.actor)
+        suggestions.set_status(suggestion_id, status, row.actor)
     except MeshagError as error:
         _tell(row, f"The suggestion keeps its status: {error}", "change.noted")
 

@@ -38,6 +38,7 @@ class Review:
     made_at: int  # epoch ms of the store's clock, when looking began
     needs_name: str | None  # the object name to type before something is dropped
     dialect: Literal["postgres", "mysql"] = "postgres"  # of the statements, for showing them
+    estimated_bytes: int | None = None  # what the change will take, as the gates were told
 
     @property
     def blocked_by(self) -> tuple[Gate, ...]:
@@ -105,5 +106,6 @@ async def review_with(
         made_at=made_at,
         needs_name=change.name if isinstance(change, DropIndex) else None,
         dialect=engine.words.dialect,
+        estimated_bytes=estimated_bytes,
     )
     return reviewed, rendered

@@ -138,6 +138,7 @@ def describe(info: ConnectionInfo) -> dict[str, Any]:
         "proxy": info.proxy,
         "status": info.status,
         "read_only": info.read_only,
+        "undo_worse": info.undo_worse,
         "interval_s": info.interval_s,
         "slow_ms": info.slow_ms,
         "last_sync_at": info.last_sync_at,
@@ -199,6 +200,8 @@ def _edits(args: argparse.Namespace, output: Output) -> dict[str, Any]:
         raise UsageError("--protect and --writable exclude each other")
     if args.protect or args.writable:
         changes["read_only"] = bool(args.protect)
+    if args.undo_worse is not None:
+        changes["undo_worse"] = args.undo_worse
     given = {"name": args.new_name, "interval_s": args.interval, "slow_ms": args.slow, "project": args.project}
     return changes | {key: value for key, value in given.items() if value is not None}
 

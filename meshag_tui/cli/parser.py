@@ -177,6 +177,14 @@ def _connection_options(parser: argparse.ArgumentParser, editing: bool = False) 
     parser.add_argument("--project", metavar="NAME", help="the project it belongs to")
     if editing:
         parser.add_argument("--writable", action="store_true", help="allow changes to it again")
+        worse = parser.add_mutually_exclusive_group()
+        worse.add_argument(
+            "--undo-worse",
+            action="store_true",
+            default=None,
+            help="undo a change by itself when it is measured to make things worse (off unless given)",
+        )
+        worse.add_argument("--keep-worse", dest="undo_worse", action="store_false", help="only advise to take it back")
     parser.add_argument("--protect", action="store_true", help="mark it read-only: no change can be applied to it")
 
 
@@ -285,6 +293,14 @@ def _advice(commands: Any) -> None:
     undo = _add(commands, "undo", "advice:undo", "put back what an applied suggestion changed")
     undo.add_argument("id", metavar="ID", help="sug_… or chg_…")
     undo.add_argument("--yes", action="store_true", help="run it without asking, whatever the gates warn of")
+
+    changes = _add(commands, "changes", "changes:changes", "what was applied, and what each change was measured to buy")
+    changes.add_argument("name", metavar="NAME", nargs="?")
+
+    verify = _add(commands, "verify", "changes:verify", "compare an applied change with the time before it, now")
+    verify.add_argument("id", metavar="ID", help="chg_…")
+
+    _add(commands, "calibration", "changes:calibration", "how often forecasts held, by rule, method and confidence")
 
 
 def _upkeep(commands: Any) -> None:

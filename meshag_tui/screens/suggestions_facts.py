@@ -36,6 +36,12 @@ _STATE_WORDS = {
     ChangeState.UNKNOWN: "outcome unknown: the server could not be asked",
     ChangeState.UNDONE: "done, and undone since",
 }
+_JUDGED = frozenset(
+    {
+        *("kind", "priority", "affected_ms_per_day", "affected_share", "observed_days", "asked_days"),
+        *("uncalibrated", "undoes"),
+    }
+)
 _SIZES = frozenset({"size_bytes", "bytes", "table_bytes", "index_bytes", "wasted_bytes", "estimated_bytes"})
 
 
@@ -107,7 +113,15 @@ def _evidence(found: StoredSuggestion) -> list[Piece]:
     for fact in facts if isinstance(facts, Iterable) and not isinstance(facts, str) else ():
         said.append(("", f"  {glyphs().gap} {one_line(fact)}\n"))
     if len(said) == 2:  # no facts in words: the figures themselves
-        judged = ("kind", "priority", "affected_ms_per_day", "affected_share", "observed_days", "asked_days")
+        judged = (
+            "kind",
+            "priority",
+            "affected_ms_per_day",
+            "affected_share",
+            "observed_days",
+            "asked_days",
+            "uncalibrated",
+        )
         figures = (_figure(name, value) for name, value in found.evidence.items() if name not in judged)
         said += [("", f"  {glyphs().gap} {line}\n") for line in figures if line]
     return said

@@ -128,7 +128,7 @@ def move(
 
 def get(change_id: str) -> ChangeRow:
     """One change. MeshagError if there is none with this id."""
-    for found in _rows(models.Change.select().where(models.Change.id == change_id)):
+    for found in rows(models.Change.select().where(models.Change.id == change_id)):
         return found
     raise MeshagError(f"There is no change {change_id}")
 
@@ -136,14 +136,14 @@ def get(change_id: str) -> ChangeRow:
 def running() -> tuple[ChangeRow, ...]:
     """What a crash may have left half done, or could not be judged: to be reconciled at start. Oldest first."""
     states = (*ACTIVE, ChangeState.UNKNOWN)
-    return _rows(models.Change.select().where(models.Change.state.in_(states)).order_by(models.Change.id))
+    return rows(models.Change.select().where(models.Change.state.in_(states)).order_by(models.Change.id))
 
 
 def planned_before(time: int) -> tuple[ChangeRow, ...]:
     """What was agreed to before `time` (epoch ms) and has not begun: the process that was told to is gone."""
     row = models.Change
     where = (row.state == ChangeState.PLANNED) & (row.created_at < time)
-    return _rows(row.select().where(where).order_by(row.id))
+    return rows(row.select().where(where).order_by(row.id))
 
 
 def listing(
@@ -155,10 +155,20 @@ def listing(
         query = query.where(models.Change.connection == connection_id)
     if suggestion_id is not None:
         query = query.where(models.Change.suggestion == suggestion_id)
-    return _rows(query)
+    return rows(query)
 
 
-def _rows(query: Any) -> tuple[ChangeRow, ...]:
+def applied(connection_id: str | None = None, limit: int = 500) -> tuple[ChangeRow, ...]:
+    """What was carried out, be it undone since or not, without the undos themselves; newest first."""
+    row = models.Change
+    query = row.select().where(row.state.in_([ChangeState.DONE, ChangeState.UNDONE]) & row.undoes.is_null())
+    if connection_id is not None:
+        query = query.where(row.connection == connection_id)
+    return rows(query.order_by(row.id.desc()).limit(limit))
+
+
+def rows(query: Any) -> tuple[ChangeRow, ...]:
+    """The rows of a query of `models.Change`."""
     return tuple(_row(row) for row in query.dicts())
 
 

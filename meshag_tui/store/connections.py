@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_PROJECT = "Default"
 BUSY = (ChangeState.GATED, ChangeState.RUNNING, ChangeState.VERIFYING)
 _TARGET_FIELDS = frozenset({"host", "port", "database", "user", "tls", "tls_ca", "proxy", "password"})
-_OWN_FIELDS = frozenset({"name", "project", "interval_s", "read_only", "slow_ms"})
+_OWN_FIELDS = frozenset({"name", "project", "interval_s", "read_only", "undo_worse", "slow_ms"})
 
 
 class ConnectionInfo(NamedTuple):
@@ -57,6 +57,7 @@ class ConnectionInfo(NamedTuple):
     proxy: str | None
     status: ConnectionStatus
     read_only: bool
+    undo_worse: bool  # a change that is measured to make things worse is undone without asking
     interval_s: int | None
     slow_ms: float | None
     last_sync_at: int | None
@@ -198,7 +199,7 @@ def _password(row: Any, vault: Vault) -> Secret | None:
 
 def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> ConnectionInfo:
     """Change a connection: `target` (a whole Target), or any of host, port, database, user, password, tls, tls_ca,
-    proxy; name, project, interval_s, read_only, slow_ms. A `password` of None forgets it.
+    proxy; name, project, interval_s, read_only, undo_worse, slow_ms. A `password` of None forgets it.
 
     `vault` is needed when how to reach it changes, for the password is sealed for exactly that: without a new one, the
     old one is sealed anew. A `target` without a password keeps the old one too.

@@ -140,6 +140,15 @@ def indexes(connection_id: str, window: Window) -> tuple[IndexRow, ...]:
     return tuple(rows)
 
 
+def last_size(connection_id: str, schema: str, table: str, name: str) -> int | None:
+    """Bytes of an index when it was last read, also of one that is gone; None: it was never read."""
+    index = models.MonitoredIndex
+    mine = (index.connection == connection_id) & (index.schema_name == schema)
+    same = mine & (index.table_name == table) & (index.name == name)
+    found = listed(index.select(index.stats).where(same).order_by(index.last_seen_at.desc()).limit(1))
+    return None if not found else found[0][0].get("size_bytes")
+
+
 def table_series(table_id: int, window: Window, points: int = 120) -> Trend:
     """A table's counters as rates over the window, and its size. MeshagError if it is gone from the store."""
     return _trend(models.MonitoredTable, models.TableAccess, "table", table_id, TABLE_COUNTERS, window, points)

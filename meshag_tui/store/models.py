@@ -82,6 +82,7 @@ class Connection(Timestamped):
     proxy_secret = TextField(null=True)
     status = TextField(default="TESTING")
     read_only = BooleanField(default=False)
+    undo_worse = BooleanField(default=False)  # a change that is measured to make things worse is undone without asking
     interval_s = IntegerField(null=True)  # null: the setting
     slow_ms = DoubleField(null=True)
     last_sync_at = BigIntegerField(null=True)
@@ -384,6 +385,26 @@ class Change(Timestamped):
     error = TextField(null=True)
 
 
+class Outcome(Timestamped):
+    """What was forecast of a change when it was agreed to, and what it was measured to do since."""
+
+    change = ForeignKeyField(Change, on_delete="CASCADE", primary_key=True)
+    connection = ForeignKeyField(Connection, on_delete="CASCADE", index=True)
+    rule = TextField(null=True)  # of the suggestion, as are method, confidence and gain
+    method = TextField(null=True)  # how it was known: hypopg, sandbox, counted, stated, …
+    confidence = DoubleField(null=True)  # as the rule had it, before it was weighed with outcomes
+    gain_ms_per_day = DoubleField(null=True)
+    forecast = JSONField(default=dict)
+    state = TextField()  # pending, waiting, better, worse, inconclusive, incomparable, undone
+    settled = BooleanField(default=False)  # the last word: the window is over
+    held = BooleanField(null=True)  # whether it did what was forecast; null: cannot be said
+    saved_ms_per_day = DoubleField(null=True)  # of all that was compared; negative: it costs
+    result = JSONField(default=dict)
+    looks = IntegerField(default=0)
+    looked_at = BigIntegerField(null=True)
+    next_look_at = BigIntegerField(null=True)  # null: nobody looks any more
+
+
 # Workflows
 
 
@@ -470,6 +491,7 @@ MODELS: tuple[type[Record], ...] = (
     SchemaVersion,
     Suggestion,
     Change,
+    Outcome,
     Execution,
     ExecutionStep,
     ExecutionLog,

@@ -125,6 +125,14 @@ def save(
     return Saved(len(rows) - updated, updated, len(gone), tuple(order))
 
 
+def withdraw(connection_id: str, identity: str) -> None:
+    """An open suggestion is no longer found."""
+    row = models.Suggestion
+    where = (row.connection == connection_id) & (row.identity == clean(identity)) & row.status.in_(_OPEN)
+    now = database.now_ms()
+    row.update(resolved_at=now, updated_at=now).where(where & row.resolved_at.is_null()).execute()
+
+
 def listing(
     connection_id: str | None = None,
     *,

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.engines import engine_for
 from meshag_tui.settings import Settings
-from meshag_tui.store import changes, connections, suggestions
+from meshag_tui.store import changes, connections, history_objects, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.database import Store, now_ms
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import Change, ChangeState, ExecutionState, MeshagError, SuggestionStatus
+from meshag_tui.types import Change, ChangeState, ExecutionState, MeshagError, RestoreIndex, SuggestionStatus
 from meshag_tui.workflows import change
 from meshag_tui.workflows.durable import Runner
 from meshag_tui.workflows.notices import Changed, Notices
@@ -44,6 +44,8 @@ class Agreements:
 
     async def review(self, suggestion_id: str) -> Review:
         found, wanted = await self._applicable(suggestion_id)
+        if (undoes := _undoes(found)) is not None:
+            return (await self._reviewed_undo(undoes, suggestion_id))[1]
         return await self._review(found.connection_id, wanted, suggestion_id, _estimated_bytes(found))
 
     async def apply(self, suggestion_id: str, plan_hash: str, actor: str) -> ChangeRow:
@@ -51,13 +53,24 @@ class Agreements:
         found, wanted = await self._applicable(suggestion_id)
         if reviewed.change != wanted:
             raise MeshagError("The suggestion says something else by now: look at it again")
-        return await self._carry_out(reviewed, actor, suggestion_id, estimated_bytes=_estimated_bytes(found))
+        size = reviewed.estimated_bytes
+        return await self._carry_out(reviewed, actor, suggestion_id, estimated_bytes=size, undoes=_undoes(found))
 
     async def review_undo(self, change_or_suggestion_id: str) -> tuple[ChangeRow, Review]:
+        row = await self._change_of(change_or_suggestion_id)
+        return await self._reviewed_undo(row.id, row.id)
+
+    async def _reviewed_undo(self, change_id: str, about: str) -> tuple[ChangeRow, Review]:
+        """`about`: the change, or the suggestion that asks for it to be undone."""
         from meshag_tui.changes.undo import check_same, inverse
 
-        row = await self._change_of(change_or_suggestion_id)
-        reviewed = await self._review(row.connection_id, inverse(row), row.id, None)
+        row = await self._store(changes.get, change_id)
+        undoing = inverse(row)
+        size = None
+        if isinstance(undoing, RestoreIndex):
+            where = (undoing.schema, undoing.table, undoing.name)
+            size = await self._store.read(history_objects.last_size, row.connection_id, *where)
+        reviewed = await self._review(row.connection_id, undoing, about, size)
         check_same(row, reviewed)
         return row, reviewed
 
@@ -67,7 +80,8 @@ class Agreements:
         else:
             row = await self._change_of(change_id)
             reviewed = self._agreed(row.id, plan_hash)
-        return await self._carry_out(reviewed, actor, row.suggestion_id, undoes=row.id)
+        size = reviewed.estimated_bytes
+        return await self._carry_out(reviewed, actor, row.suggestion_id, estimated_bytes=size, undoes=row.id)
 
     async def _applicable(self, suggestion_id: str) -> tuple[StoredSuggestion, Change]:
         found = await self._store(suggestions.get, suggestion_id)
@@ -163,6 +177,12 @@ class Agreements:
             if row.undoes is None and row.state is ChangeState.DONE:
                 return row
         raise MeshagError(f"Nothing was applied for {change_or_suggestion_id} that could be undone")
+
+
+def _undoes(found: StoredSuggestion) -> str | None:
+    """The change that a suggestion asks to be taken back."""
+    undoes = found.evidence.get("undoes")
+    return undoes if isinstance(undoes, str) else None
 
 
 def _estimated_bytes(found: StoredSuggestion) -> int | None:

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import connections, database
+from meshag_tui.store import connections, database, outcomes
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, StoreUnavailable
 from meshag_tui.types import ConnectionStatus, ExecutionState
-from meshag_tui.workflows import change, suggest, sync, upkeep
+from meshag_tui.workflows import change, suggest, sync, upkeep, verify
 from meshag_tui.workflows.durable import Outcome, Runner
 from meshag_tui.workflows.notices import Changed, Notice, Notices
 
@@ -30,6 +30,8 @@ UPKEEP_EVERY_S = 3600.0
 RECOVER_EVERY_S = 15.0
 RECONCILE_EVERY_S = 60.0
 """How often a change that nobody could judge, as its server was away, is asked about again."""
+VERIFY_EVERY_S = 15.0
+"""How often is looked whether an applied change is due to be compared with the time before it."""
 ADVISED_AT_ONCE = 2
 """Searches for improvements side by side: each asks a server's planner for some seconds."""
 _FIRST_SPREAD_S = 2.0
@@ -69,7 +71,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._stopping = False
         self._upkeep_at = clock() + 60
-        self._recover_at = self._reconcile_at = clock()
+        self._recover_at = self._reconcile_at = self._verify_at = clock()
         self.paused = False
 
     def pause(self) -> None:
@@ -229,6 +231,10 @@ class Scheduler:
             self._reconcile_at = now + RECONCILE_EVERY_S
             for row in await self._store(change.left_behind, answering=True):
                 self._begin(row.id, self._look_after(row.id, row.connection_id))
+        if now >= self._verify_at:
+            self._verify_at = now + VERIFY_EVERY_S
+            for due in await self._store(outcomes.due):
+                self._begin(f"verify {due.change_id}", self._verify(due))
         if now >= self._upkeep_at:
             self._upkeep_at = now + UPKEEP_EVERY_S
             self._begin(upkeep.KIND, self._tidy(now_ms // round(UPKEEP_EVERY_S * 1000)))
@@ -238,6 +244,11 @@ class Scheduler:
         await self._runner.submit(change.KIND, change_id, connection_id=connection_id, input=change.LEFT)
         self._notices.publish(Changed("changes", connection_id))
         self._notices.publish(Changed("suggestions", connection_id))
+
+    async def _verify(self, due: outcomes.Due) -> None:
+        await self._runner.submit(verify.KIND, due.change_id, slot=due.due_at, connection_id=due.connection_id)
+        self._notices.publish(Changed("changes", due.connection_id))
+        self._notices.publish(Changed("suggestions", due.connection_id))
 
     async def _tidy(self, slot: int) -> None:
         await self._runner.submit(upkeep.KIND, "store", slot=slot)

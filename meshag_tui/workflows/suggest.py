@@ -84,8 +84,9 @@ async def _rules(run: Run, store: Store, settings: Settings, seen: Seen, session
     if "rules" in run.done:
         return dict(run.done["rules"])
     from meshag_tui.advisor import generate
+    from meshag_tui.advisor.calibration import Calibration
     from meshag_tui.advisor.leaning import Leaning
-    from meshag_tui.store import history_queries
+    from meshag_tui.store import history_queries, outcomes
 
     async with run.phase("advise"):
         leaning = Leaning(seen.catalog)
@@ -99,6 +100,7 @@ async def _rules(run: Run, store: Store, settings: Settings, seen: Seen, session
             budget_bytes=run.input.get("budget_bytes"),
             window=seen.window,
             leaning=leaning,
+            calibration=Calibration(await store.read(outcomes.tracks)),
         )
 
     def save() -> dict[str, Any]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from meshag_tui.snapshot import ServerFacts
     from meshag_tui.store import executions, history
     from meshag_tui.store.changes import ChangeRow
+    from meshag_tui.store.outcomes import ChangeOutcome
     from meshag_tui.store.suggestions import StoredSuggestion
     from meshag_tui.workflows.agreement import Agreements
     from meshag_tui.workflows.durable import Outcome, Runner
@@ -114,13 +115,14 @@ class Workbench:
     @functools.cached_property
     def runner(self) -> Runner:
         """What runs workflows, and knows all of them."""
-        from meshag_tui.workflows import change, suggest, sync, upkeep
+        from meshag_tui.workflows import change, suggest, sync, upkeep, verify
         from meshag_tui.workflows.durable import Runner
 
         runner = Runner(self.store, self.notices)
         runner.register(sync.KIND, sync.workflow(self.store, self.vault, self.settings))
         runner.register(suggest.KIND, suggest.workflow(self.store, self.vault, self.settings))
         runner.register(change.KIND, change.workflow(self.store, self.vault, self.settings))
+        runner.register(verify.KIND, verify.workflow(self.store, self.settings, lambda: self._agreements))
         runner.register(upkeep.KIND, upkeep.workflow(self.store, self.settings))
         return runner
 
@@ -425,6 +427,24 @@ class Workbench:
     async def undo(self, change_id: str, plan_hash: str | None = None, actor: str | None = None) -> ChangeRow:
         """Put back what a change did; with `plan_hash`, exactly what `review_undo` showed. Returns the new row."""
         return await self._agreements.undo(change_id, plan_hash, actor or self.actor)
+
+    async def verify(self, change_id: str) -> ChangeOutcome:
+        """Compare an applied change with the time before it now, and return what is known of it.
+
+        Raises:
+            RunFailed: it is not done, or nothing was forecast of it.
+        """
+        from meshag_tui.store import changes, outcomes
+        from meshag_tui.workflows import verify
+
+        row = await self.store(changes.get, change_id)
+        outcome = await self.runner.submit(verify.KIND, change_id, connection_id=row.connection_id)
+        for topic in ("changes", "suggestions"):
+            self.notices.publish(Changed(topic, row.connection_id))
+        outcome.value()
+        found = await self.store(outcomes.get, change_id)
+        assert found is not None  # noqa: S101 (it was just written)
+        return found
 
     async def dismiss(self, suggestion_id: str, reason: str, actor: str | None = None) -> StoredSuggestion:
         """Put a suggestion aside for good: it is not proposed again."""

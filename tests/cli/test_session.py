@@ -87,7 +87,16 @@ def test_from_nothing_to_applied_and_undone(watched: Database, must: Must, mesha
     change = must("apply", missing["id"], "--yes")
     assert change["state"] == "done" and len(indexes()) == len(before) + 1
     assert [row["id"] for row in must("suggestions", "shop", "--status", "APPLIED")] == [missing["id"]]
+    meshag("sync", "shop")
+    measured = must("verify", change["id"])
+    assert measured["outcome"] == "waiting" and "not enough calls yet" in measured["said"]
+    assert measured["forecast_ms_per_day"] == missing["gain_ms_per_day"] and measured["saved_ms_per_day"] is None
+    assert must("changes", "shop") == [measured] and must("calibration") == []
+    assert "waiting" in meshag("changes").out and "not measured" not in meshag("verify", change["id"]).out
+    assert must("connections", "edit", "shop", "--undo-worse")["undo_worse"] is True
+    assert must("connections", "edit", "shop", "--keep-worse")["undo_worse"] is False
     must("undo", missing["id"], "--yes")
+    assert [(row["state"], row["next_look_at"]) for row in must("changes", "shop")] == [("undone", None)]
     assert indexes() == before
     again = meshag("undo", missing["id"], "--yes", "--json")
     assert again.code == 1 and "could be undone" in again.err

@@ -168,7 +168,7 @@ def two_migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     for file in schema.DIRECTORY.glob("[0-9]*.py"):
         (folder / file.name).write_bytes(file.read_bytes())
     monkeypatch.setattr(schema, "DIRECTORY", folder)
-    yield folder / "0002_more.py"
+    yield folder / "9000_more.py"
 
 
 ADD_COLUMN = """
@@ -184,8 +184,8 @@ def test_upgrade_keeps_the_data_and_makes_a_backup_first(store_url: str, two_mig
     store.close()
     two_migrations.write_text(ADD_COLUMN)
     waiting = Store.open(store_url, migrate=False)
-    assert [found.state for found in waiting.status()] == ["applied", "pending"]
-    assert waiting.migrate() == ("0002_more",)
+    assert [found.state for found in waiting.status()][-2:] == ["applied", "pending"]
+    assert waiting.migrate() == ("9000_more",)
     assert waiting.run(_keys) == ["kept"]
     waiting.close()
     backups = list(tmp_path.glob("store.db.backup-*"))
@@ -199,7 +199,7 @@ def test_a_migration_that_fails_changes_nothing(store_url: str, two_migrations: 
         Store.open(store_url)
     two_migrations.write_text(ADD_COLUMN)
     store = Store.open(store_url)
-    assert store.migrated == ("0002_more",)
+    assert store.migrated == ("9000_more",)
     store.close()
 
 
@@ -225,7 +225,7 @@ def test_killed_in_a_migration_rolls_back(store_url: str, two_migrations: Path, 
     assert done.returncode == -signal.SIGKILL
     two_migrations.write_text(ADD_COLUMN)
     store = Store.open(store_url)
-    assert store.migrated == ("0002_more",)
+    assert store.migrated == ("9000_more",)
     assert "later" in store.run(models.database.get_tables)
     store.close()
 

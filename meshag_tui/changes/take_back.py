@@ -1,0 +1,105 @@
+"""The advice to take a change back, from what was measured: it made things worse, or nobody used the index it made.
+
+In: the change's row, its outcome and the look that found it. Out: a suggestion whose evidence names the change it
+undoes ("undoes"), so that applying it is undoing that change, with everything undoing checks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from meshag_tui.changes.undo import inverse
+from meshag_tui.changes.verification import Look, table_of
+from meshag_tui.store.changes import ChangeRow
+from meshag_tui.store.outcomes import ChangeOutcome
+from meshag_tui.text import count, duration
+from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
+
+REGRESSION = "rollback-regression"
+UNUSED = "rollback-unused"
+RULES = frozenset({REGRESSION, UNUSED})
+Rule = Literal["rollback-regression", "rollback-unused"]
+DAY_MS = 86_400_000
+
+
+def identity(rule: Rule, row: ChangeRow) -> str:
+    """What the advice is about."""
+    return f"{rule}:{row.id}"
+
+
+def advice(rule: Rule, row: ChangeRow, outcome: ChangeOutcome, look: Look) -> Suggestion:
+    """The suggestion. ChangeRefused: the change cannot be taken back."""
+    undoing = inverse(row)
+    about = table_of(row.change)
+    title, text, facts = (_regression if rule == REGRESSION else _unused)(row, outcome, look)
+    return Suggestion(
+        rule=rule,
+        identity=identity(rule, row),
+        type=SuggestionType.INDEX_OPTIMIZATION,
+        priority=SuggestionPriority.HIGH if rule == REGRESSION else SuggestionPriority.LOW,
+        title=title,
+        text=text,
+        evidence_kind=EvidenceKind.MEASURED if rule == REGRESSION else EvidenceKind.COUNTED,
+        evidence={"kind": "measured", "undoes": row.id, "facts": facts, "outcome": dict(look.document)},
+        confidence=0.95 if rule == REGRESSION else 0.8,
+        risk=Risk.MEDIUM,
+        schema=None if about is None else about[0],
+        table=None if about is None else about[1],
+        change=undoing,
+        sql=row.undo_sql,
+        undo_sql=row.sql,
+        query_ids=tuple(int(each) for each in outcome.forecast.get("query_ids", ())),
+        gain_ms_per_day=_loss(look) if rule == REGRESSION else None,
+    )
+
+
+def _loss(look: Look) -> float | None:
+    saved = look.verdict.saved
+    return None if saved is None else max(0.0, -saved.value)
+
+
+def _regression(row: ChangeRow, outcome: ChangeOutcome, look: Look) -> tuple[str, str, list[str]]:
+    saved = look.verdict.saved
+    lost = f"{duration(-saved.high)} to {duration(-saved.low)}" if saved is not None and saved.high < 0 else "time"
+    text = (
+        f"Since {row.id} was applied ({outcome.forecast.get('title', row.sql)}) the statements it is about take {lost} "
+        "more of the server's time a day, at the calls there are now. What it put in place is as it was: taking it "
+        "back is safe, and is checked before it runs."
+    )
+    facts = [look.verdict.said]
+    if outcome.gain_ms_per_day is not None:
+        facts.append(f"forecast was a gain of {duration(outcome.gain_ms_per_day)} a day")
+    for each in look.document.get("statements", ())[:6]:
+        facts.append(statement_line(each))
+    return f"Take back {_what(row)}: measured slower than before", text, facts
+
+
+def _unused(row: ChangeRow, outcome: ChangeOutcome, look: Look) -> tuple[str, str, list[str]]:
+    index: Any = look.document["index"]
+    days = max(1, round(((look.document["window"]["after"][1]) - (row.finished_at or 0)) / DAY_MS))
+    text = (
+        f"{index['name']} was made by {row.id} and has served no statement since. Every write to its table keeps it "
+        "up to date."
+    )
+    return (
+        f"Take back {index['name']}: nothing has used it since it was made",
+        text,
+        [
+            f"0 scans since, watched for at least {days} d",
+            f"it takes {count(index['size_bytes'])} bytes",
+        ],
+    )
+
+
+def statement_line(each: Any) -> str:
+    """A compared statement in a line: its role, calls and mean time on both sides."""
+    before, after = each["mean_ms"]
+    calls = f"{count(each['calls'][0])} → {count(each['calls'][1])} calls"
+    if before is None or after is None:
+        return f"{each['query_id']} ({each['role']}): {calls}"
+    return f"{each['query_id']} ({each['role']}): {duration(before)} → {duration(after)} a call, {calls}"
+
+
+def _what(row: ChangeRow) -> str:
+    name = row.target.get("catalogue", {}).get("index")
+    return str(name) if name else row.change.kind

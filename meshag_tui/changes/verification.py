@@ -1,0 +1,320 @@
+"""Compare an applied change with the time before it, from what the store counted: one look at one change.
+
+In: a change that is done, and the history of its connection. Out: a `Look`, which is written down by whoever asked.
+Compared are the statements the change was made for, and all others that name its table, so that what it costs them
+counts too; statements that have nothing to do with it show how the machine fared meanwhile. Beside them stand the
+rows written to the table and the use of a made index. Runs in a thread of the store and only reads.
+
+The window grows with the time since, up to `[verify] window_h`: as long before the change as after it (but a dozen
+syncs, if there were as many), without what ran while it was made, without intervals in which counts were lost, and no
+further than to another change of the same table.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from meshag_tui.changes.effect import Between, Side, Span, saved_ms_per_day
+from meshag_tui.changes.verdicts import LEVEL, MOST_STATEMENTS, Role, Verdict, Watched, judge
+from meshag_tui.settings import VerifySettings
+from meshag_tui.store import changes, database, history, history_queries, outcomes
+from meshag_tui.store.changes import ChangeRow
+from meshag_tui.store.history import Observed
+from meshag_tui.store.ids import query_uid
+from meshag_tui.store.outcomes import ChangeOutcome, OutcomeState
+from meshag_tui.text import duration
+from meshag_tui.types import Change, ChangeState, CreateIndex, MeshagError, RestoreIndex, Window
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+SKEW_MS = 1_000
+"""How far the clocks of server and store may differ: what ends or begins so near to the change is left out."""
+EARLY = (1 / 288, 1 / 96, 1 / 48, 1 / 24, 1 / 12, 1 / 6, 1 / 3, 1.0)
+"""When is looked, in windows since the change: with a day's window after 5 minutes, 15, 30, 1, 2, 4, 8, 24 hours."""
+_DOZEN = 12
+_MOST_NAMING = 200
+_MOST_CONTROLS = 20
+_WRITES = frozenset({"insert", "update", "delete", "merge", "replace"})
+_WRITTEN = r"\b(?:into|update|delete\s+from|merge\s+into)\s+(?:only\s+)?(?:[`\"\w$]+\s*\.\s*)?[`\"]?{}[`\"]?(?![\w$])"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look found. `document` is the outcome's `result`; `next_look_at` epoch ms, None: nobody looks again;
+    `unused`: the index it made was used by nobody for as long as is waited for that."""
+
+    verdict: Verdict
+    document: Mapping[str, Any]
+    settled: bool
+    next_look_at: int | None
+    unused: bool = False
+
+
+def looks_in_all(settings: VerifySettings) -> int:
+    """How often a change is looked at, at most."""
+    return len(EARLY) + max(0, settings.patience_windows - 1)
+
+
+def look(change_id: str, settings: VerifySettings) -> Look:
+    """Look at one change now.
+
+    Raises:
+        MeshagError: it is not done, or was made before outcomes were kept.
+    """
+    row, outcome = changes.get(change_id), outcomes.get(change_id)
+    if outcome is None:
+        raise MeshagError(f"{change_id} was applied before MeshAG kept forecasts: there is nothing to compare it with")
+    if row.state is not ChangeState.DONE or row.finished_at is None or row.started_at is None:
+        raise MeshagError(f"{change_id} is {row.state}: only what is done can be compared with the time before")
+    now = max(database.now_ms(), row.finished_at + 1)
+    before, after, neighbour = _windows(row, settings, now)
+    found = history.intervals(row.connection_id, Window(before.start - round(_window_ms(settings)), after.end))
+    before = _a_dozen(found, row, before, settings)
+    sides = [_whole(found, window) for window in (before, after)]
+    lost = [loss.kind for window in (before, after) for loss in _lost(found, window)]
+    watched = _watched(row, outcome, Window(before.start, after.end))
+    counted = _counted(row.connection_id, Window(before.start, after.end), [*watched.roles, *watched.controls])
+    first, second = (Side(spans, counted) for spans in sides)
+    verdict = judge(
+        first,
+        second,
+        watched,
+        lost=lost,
+        least_calls=settings.least_calls,
+        looks=looks_in_all(settings),
+        gain=outcome.gain_ms_per_day,
+        affected=outcome.forecast.get("affected_ms_per_day"),
+    )
+    windows = (now - row.finished_at) / _window_ms(settings)
+    if neighbour is not None and verdict.state in (OutcomeState.WAITING, OutcomeState.INCOMPARABLE):
+        after_it = duration(max(0, (neighbour.started_at or 0) - row.finished_at))
+        said = f"{neighbour.id} changed the same table {after_it} later: what each of them did cannot be told apart"
+        verdict = Verdict(OutcomeState.INCOMPARABLE, said, "neighbour")
+    settled = _settled(verdict, windows, settings, neighbour is not None)
+    index = _index(row, after)
+    due = (settings.unused_index_days * DAY_MS) + row.finished_at
+    unused = index is not None and index["scans"] == 0 and now >= due
+    following = _next(row, windows, settings, settled)
+    if following is None and index is not None and index["scans"] == 0 and now < due:
+        following = round(due)
+    document = {
+        **_document(verdict, first, second, watched),
+        "window": {"before": [before.start, before.end], "after": [after.start, after.end]},
+        "intervals": {"before": len(first.spans), "after": len(second.spans), "left_out": len(lost)},
+        "index": index,
+        "writes": _writes(row, before, after),
+        "neighbour": None if neighbour is None else neighbour.id,
+    }
+    return Look(verdict, document, settled, following, unused)
+
+
+# ---------------------------------------------------------------------------------------------- when
+
+
+def _window_ms(settings: VerifySettings) -> float:
+    return max(1.0, settings.window_h * HOUR_MS)
+
+
+def _at(row: ChangeRow, windows: float, settings: VerifySettings) -> int:
+    return round((row.finished_at or row.updated_at) + windows * _window_ms(settings))
+
+
+def _next(row: ChangeRow, windows: float, settings: VerifySettings, settled: bool) -> int | None:
+    if settled:
+        return None
+    later = [share for share in (*EARLY, *range(2, settings.patience_windows + 1)) if share > windows]
+    return _at(row, later[0], settings) if later else None
+
+
+def _settled(verdict: Verdict, windows: float, settings: VerifySettings, cut_short: bool) -> bool:
+    """Whether waiting longer would say more."""
+    if verdict.reason in ("unwatched", "neighbour") or cut_short:
+        return True
+    if verdict.state in (OutcomeState.WAITING, OutcomeState.INCOMPARABLE):
+        return windows >= max(1, settings.patience_windows)
+    return windows >= 1
+
+
+def _windows(row: ChangeRow, settings: VerifySettings, now: int) -> tuple[Window, Window, ChangeRow | None]:
+    """As long before it as after it, each cut at another change of the same table; and the change that cuts."""
+    begun, done = row.started_at or 0, row.finished_at or 0
+    longest = _window_ms(settings) * max(1, settings.patience_windows)
+    since = min(now - done, longest) if now - done > _window_ms(settings) else now - done
+    end, cutting = done + since, None
+    for other in outcomes.neighbours(row):
+        if not _same_table(row.change, other.change) or (other.finished_at or 0) <= begun:
+            continue
+        if other.started_at is not None and other.started_at < end:
+            end, cutting = min(end, max(done, other.started_at)), cutting or other
+    return Window(max(round(begun - since), _free_since(row)), begun), Window(done, round(end)), cutting
+
+
+def _free_since(row: ChangeRow) -> int:
+    """When the change before it of the same table was over."""
+    begun = row.started_at or 0
+    ended = [each.finished_at or 0 for each in outcomes.neighbours(row) if _same_table(row.change, each.change)]
+    return max((at for at in ended if at <= begun), default=0)
+
+
+def _a_dozen(found: Sequence[Observed], row: ChangeRow, before: Window, settings: VerifySettings) -> Window:
+    """The window before it, longer where fewer than a dozen syncs lie in it, but no longer than a whole window."""
+    starts = [
+        each.start_at
+        for each in found
+        if each.start_at is not None and each.complete and each.timed and each.end_at <= before.end - SKEW_MS
+    ]
+    dozen = sorted(starts)[-_DOZEN:]
+    earliest = max(_free_since(row), before.end - round(_window_ms(settings)))
+    return Window(max(earliest, min([before.start, *(start - SKEW_MS for start in dozen)])), before.end)
+
+
+def table_of(change: Change) -> tuple[str, str] | None:
+    """Schema and name of the table that a change is about; None: it is about the whole server."""
+    about: Any = change.spec if isinstance(change, CreateIndex) else change
+    schema, table = getattr(about, "schema", None), getattr(about, "table", None)
+    return None if schema is None or table is None else (schema, table)
+
+
+def _same_table(one: Change, other: Change) -> bool:
+    """Whether what they do cannot be told apart."""
+    return None in (table_of(one), table_of(other)) or table_of(one) == table_of(other)
+
+
+# ---------------------------------------------------------------------------------------------- what was counted
+
+
+def _whole(found: Sequence[Observed], window: Window) -> tuple[Span, ...]:
+    """The intervals that lie in the window, in which nothing was lost."""
+    return tuple(
+        Span(each.id, each.length_ms / 1000, each.calls)
+        for each in found
+        if each.complete and each.timed and each.length_ms > 0 and _inside(each, window)
+    )
+
+
+def _inside(each: Observed, window: Window) -> bool:
+    start = each.start_at if each.start_at is not None else each.end_at
+    return start >= window.start + SKEW_MS and each.end_at <= window.end - SKEW_MS
+
+
+def _lost(found: Sequence[Observed], window: Window) -> Iterable[Any]:
+    """What happened to intervals that were left out for it."""
+    for each in found:
+        if window.start < each.end_at <= window.end and not (each.complete and each.timed):
+            yield from each.events
+
+
+def _watched(row: ChangeRow, outcome: ChangeOutcome, window: Window) -> Watched:
+    """What the change is for, what else names its table, and some that have nothing to do with it."""
+    targets = [int(each) for each in outcome.forecast.get("query_ids", ())]
+    roles: dict[int, Role] = dict.fromkeys(targets, "target")
+    about = table_of(row.change)
+    if about is None:
+        roles |= {query_id: "reader" for query_id, *_ in _statements(row.connection_id, window, _MOST_NAMING, None)}
+        return Watched(roles | dict.fromkeys(targets, "target"), ())
+    table = about[1]
+    named = re.compile(rf"(?<![\w$]){re.escape(table)}(?![\w$])", re.IGNORECASE)
+    written = re.compile(_WRITTEN.format(re.escape(table)), re.IGNORECASE)
+    plain = table if table[:1] not in ("~", "!") else table[1:]
+    shown = history_queries.shown_as(row.connection_id, targets)
+    for query_id, kind, text in _statements(row.connection_id, window, _MOST_NAMING, plain):
+        if query_id in shown or not named.search(text):
+            continue
+        roles[query_id] = "writer" if kind in _WRITES and written.search(text) else "reader"
+    controls = []
+    for query_id, kind, text in _statements(row.connection_id, window, _MOST_CONTROLS * 3, None):
+        if query_id not in roles and query_id not in shown and not named.search(text) and kind != "other":
+            controls.append(query_id)
+    return Watched(roles, controls[:_MOST_CONTROLS])
+
+
+def _statements(connection_id: str, window: Window, limit: int, text: str | None) -> Iterable[tuple[int, str, str]]:
+    """Id, kind and text of the statements that took most time in the window."""
+    page = history_queries.page(connection_id, window, limit=limit, text=text)
+    kinds = history_queries.figures(connection_id, window, {each: each for each in page.ids})
+    texts = history_queries.texts(page.ids)
+    return [(each, kinds[each]["kind"], texts.get(each) or "") for each in page.ids if each in kinds]
+
+
+def _counted(
+    connection_id: str, window: Window, ids: Collection[int]
+) -> Mapping[int, Mapping[int, tuple[float, float]]]:
+    """Calls and time by interval, statements of one fingerprint as one."""
+    return history_queries.amounts(connection_id, window, history_queries.shown_as(connection_id, list(ids)))
+
+
+def _index(row: ChangeRow, after: Window) -> dict[str, Any] | None:
+    """Use and size of an index that the change made; `scans` None: not read yet since."""
+    if not isinstance(row.change, CreateIndex | RestoreIndex):
+        return None
+    name = str(row.target.get("catalogue", {}).get("index", ""))
+    everything = Window(after.start, database.now_ms())
+    for found in history.indexes(row.connection_id, everything):
+        if (found.stats.schema, found.stats.table) == table_of(row.change) and found.stats.name == name:
+            return {"name": name, "scans": found.scans, "size_bytes": found.stats.size_bytes}
+    return None
+
+
+def _writes(row: ChangeRow, before: Window, after: Window) -> dict[str, Any] | None:
+    """Rows written to the table by second on each side, and the share of updates that touched no index."""
+    rates: dict[str, Any] = {}
+    for name, window in (("before", before), ("after", after)):
+        seconds = sum(
+            (each.end_at - each.objects_since) / 1000
+            for each in history.intervals(row.connection_id, window)
+            if each.objects_since is not None
+        )
+        found = next(
+            (
+                each
+                for each in history.tables(row.connection_id, window)
+                if (each.stats.schema, each.stats.name) == table_of(row.change)
+            ),
+            None,
+        )
+        if found is None or seconds <= 0 or found.inserts is None:
+            return None
+        rows = (found.inserts or 0) + (found.updates or 0) + (found.deletes or 0)
+        rates[f"{name}_per_s"] = round(rows / seconds, 4)
+        rates[f"{name}_hot"] = found.hot_updates / found.updates if found.hot_updates and found.updates else None
+    return rates
+
+
+# ---------------------------------------------------------------------------------------------- written down
+
+
+def _document(verdict: Verdict, before: Side, after: Side, watched: Watched) -> dict[str, Any]:
+    spent = sorted(watched.roles, key=lambda each: -(before.time_ms(each) + after.time_ms(each)))
+    return {
+        "said": verdict.said,
+        "reason": verdict.reason,
+        "level": LEVEL,
+        "saved": _between(verdict.saved),
+        "targets": _between(verdict.targets),
+        "writers": _between(verdict.writers),
+        "expected_ms_per_day": verdict.expected,
+        "load": {"before_per_s": before.calls_per_s, "after_per_s": after.calls_per_s},
+        "machine": None if verdict.machine is None else {"times": verdict.machine[0], "statements": verdict.machine[1]},
+        "slower": [query_uid(each) for each in verdict.slower],
+        "statements": [_statement(each, before, after, watched) for each in spent[:MOST_STATEMENTS]],
+    }
+
+
+def _statement(query_id: int, before: Side, after: Side, watched: Watched) -> dict[str, Any]:
+    return {
+        "query_id": query_uid(query_id),
+        "role": watched.roles[query_id],
+        "calls": [before.calls(query_id), after.calls(query_id)],
+        "mean_ms": [before.mean_ms(query_id), after.mean_ms(query_id)],
+        "saved": _between(saved_ms_per_day(before, after, [query_id], LEVEL)),
+    }
+
+
+def _between(found: Between | None) -> dict[str, float] | None:
+    """None also where the interval has no end: too little ran to say anything."""
+    if found is None or not all(map(math.isfinite, found)):
+        return None
+    return {name: round(value, 3) for name, value in found._asdict().items()}

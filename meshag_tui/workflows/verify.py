@@ -1,0 +1,129 @@
+"""The workflow `verify_change`: compare an applied change with the time before it, and act on what is found.
+
+Its key is the change's id, its slot the time the look was due. What a look found, and the advice to take the change
+back that follows from it, are one transaction. Only after that, and only on connections where somebody asked for it, a
+change that makes things worse is undone by itself: through the same review, journal and gates as by hand, and not when
+a gate warns of something that was not accepted when the change was agreed to.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from meshag_tui.settings import Settings
+from meshag_tui.store import changes, connections, database, outcomes, suggestions
+from meshag_tui.store.database import Store
+from meshag_tui.store.outcomes import OutcomeState
+from meshag_tui.types import ChangeState, MeshagError
+from meshag_tui.workflows.durable import Run, Workflow
+
+if TYPE_CHECKING:
+    from meshag_tui.changes.verification import Look
+    from meshag_tui.workflows.agreement import Agreements
+
+KIND = "verify_change"
+BY_ITSELF = "meshag (automatic)"
+"""Who undoes a change on a connection where that was asked for."""
+_LATER_MS = 3_600_000
+_log = logging.getLogger("meshag.workflows")
+
+
+def workflow(store: Store, settings: Settings, agreements: Callable[[], Agreements]) -> Workflow:
+    """The workflow function, bound to a store; `agreements` are what undoes a change."""
+
+    async def verify_change(run: Run) -> Mapping[str, Any]:
+        from meshag_tui.changes import verification
+
+        found = dict(run.done.get("outcome", {}))
+        if not found:
+            async with run.phase("compare"):
+                try:
+                    look = await store.read(verification.look, run.key, settings.verify)
+                except MeshagError:
+                    await store(_postpone, run.key)
+                    raise
+            found = dict(await run.commit("outcome", lambda: _write(run.key, look)))
+        if found["state"] == OutcomeState.WORSE and await store(_asked_for, run.key, settings):
+            async with run.phase("undo"):
+                found |= await run.step("undo", lambda: _undo(store, agreements(), run))
+        return found
+
+    return verify_change
+
+
+def _write(change_id: str, look: Look) -> dict[str, Any]:
+    """What was found, and what follows from it; in the step's transaction."""
+    from meshag_tui.changes import take_back
+    from meshag_tui.changes.record import ChangeRefused
+
+    row, outcome, verdict = changes.get(change_id), outcomes.get(change_id), look.verdict
+    if outcome is None or row.state is not ChangeState.DONE:  # undone while it was looked at
+        return {"change": change_id, "state": str(row.state)}
+    outcomes.save(
+        change_id,
+        state=verdict.state,
+        settled=look.settled,
+        held=verdict.held if look.settled else None,
+        saved_ms_per_day=None if verdict.saved is None else verdict.saved.value,
+        result=look.document,
+        next_look_at=look.next_look_at,
+    )
+    advised: dict[str, str] = {}
+    wanted: dict[take_back.Rule, bool] = {
+        "rollback-regression": verdict.state is OutcomeState.WORSE,
+        "rollback-unused": look.unused,
+    }
+    for rule, so in wanted.items():
+        if not so:
+            suggestions.withdraw(row.connection_id, take_back.identity(rule, row))
+            continue
+        try:
+            made = take_back.advice(rule, row, outcome, look)
+        except ChangeRefused as error:  # nothing puts it back
+            _log.info("%s: %s", change_id, error)
+            continue
+        (advised[rule],) = suggestions.save(row.connection_id, [made]).ids
+    return {
+        "change": change_id,
+        "state": str(verdict.state),
+        "settled": look.settled,
+        "said": verdict.said,
+        "saved": look.document["saved"],
+        "advised": advised,
+        "next_look_at": look.next_look_at,
+    }
+
+
+def _asked_for(change_id: str, settings: Settings) -> bool:
+    """Whether a change that makes things worse is to be undone without asking, and may be."""
+    row = changes.get(change_id)
+    info = connections.get(row.connection_id)
+    return info.undo_worse and not info.read_only and not settings.read_only and row.state is ChangeState.DONE
+
+
+async def _undo(store: Store, agreements: Agreements, run: Run) -> Mapping[str, Any]:
+    """Undo it, once; what stands in the way is told, and left to a person."""
+    from meshag_tui.changes.record import warnings
+
+    try:
+        row, reviewed = await agreements.review_undo(run.key)
+        accepted = warnings(row)
+        for gate in (*reviewed.blocked_by, *(each for each in reviewed.warned_by if each.name not in accepted)):
+            raise MeshagError(f"{gate.name} is {gate.value}, should be {gate.limit}. {gate.detail}".rstrip())
+        undone = await agreements.undo(row.id, reviewed.plan_hash, BY_ITSELF)
+    except MeshagError as error:
+        said = f"It was not undone by itself: {error}"
+        await run.log("error", said)
+        return {"undone": None, "not_undone": said}
+    await run.log("info", f"undone by itself, as asked for: {undone.sql}")
+    return {"undone": undone.id}
+
+
+def _postpone(change_id: str) -> None:
+    row = changes.get(change_id)
+    if row.state is ChangeState.DONE:
+        outcomes.postpone(change_id, database.now_ms() + _LATER_MS)
+    else:
+        outcomes.end(change_id)

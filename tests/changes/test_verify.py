@@ -1,0 +1,357 @@
+"""Applied, and then what? Compared with the time before on real servers, told, and taken back when it is worse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from meshag_tui.changes import verification
+from meshag_tui.servers.mysqld import MARIADB, MYSQL
+from meshag_tui.settings import Settings, VerifySettings
+from meshag_tui.store import changes, connections, history, models, outcomes, snapshots, suggestions
+from meshag_tui.store.changes import ChangeRow
+from meshag_tui.store.database import now_ms
+from meshag_tui.store.outcomes import ChangeOutcome, OutcomeState
+from meshag_tui.types import (
+    Analyze,
+    Change,
+    ChangeState,
+    CreateIndex,
+    DropIndex,
+    EvidenceKind,
+    IndexColumn,
+    IndexSpec,
+    Risk,
+    Suggestion,
+    SuggestionPriority,
+    SuggestionStatus,
+    SuggestionType,
+    Window,
+)
+from meshag_tui.workflows.durable import RunFailed
+from meshag_tui.workflows.verify import BY_ITSELF
+from tests.changes.conftest import BY_CUSTOMER, Desk
+from tests.rig.mysql import Schema, Servers
+from tests.rig.postgres import Database
+from tests.store import readings
+
+SPANS = 12
+"""Syncs before a change, as many as are looked at if they lie close together."""
+MINUTE = 60_000
+
+
+@pytest.fixture
+def settings(tmp_path: Any) -> Settings:
+    """A window of an hour, which is not waited for longer."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    verify = VerifySettings(window_h=1.0, patience_windows=1)
+    return Settings(home=home, store_url=f"sqlite:///{home / 'store.db'}", verify=verify)
+
+
+@pytest.fixture(autouse=True)
+def one_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers and store of a test go by the same clock, and their syncs are moments apart."""
+    monkeypatch.setattr(verification, "SKEW_MS", 0)
+
+
+@dataclass
+class Shop:
+    """A database with its customers, on any server: `work` is what they do between two syncs."""
+
+    database: Database | Schema
+    schema: str
+
+    @classmethod
+    def on(cls, database: Database | Schema) -> Shop:
+        postgres = isinstance(database, Database)
+        shop = cls(database, "public" if postgres else database.name)
+        rows = "SELECT i FROM generate_series(1, 150000) i"
+        if not postgres:  # its recursion ends at a thousand
+            some = "WITH RECURSIVE n AS (SELECT 1 k UNION ALL SELECT k + 1 FROM n WHERE k < 900)"
+            rows = f"{some} SELECT a.k * 67 + b.k AS i FROM n a JOIN n b ON b.k <= 67"
+        database.execute(
+            "CREATE TABLE orders (id int PRIMARY KEY, customer_id int, note varchar(40))",
+            f"INSERT INTO orders SELECT t.i, mod(t.i, 500), 'n' FROM ({rows}) t",
+            "CREATE TABLE goods (id int PRIMARY KEY, name varchar(40))",
+            "INSERT INTO goods VALUES (1, 'pen'), (2, 'ink')",
+            "ANALYZE orders" if postgres else "ANALYZE TABLE orders",
+        )
+        return shop
+
+    @property
+    def index(self) -> CreateIndex:
+        return CreateIndex(IndexSpec(self.schema, "orders", (IndexColumn("customer_id"),), name="by_customer"))
+
+    @contextlib.contextmanager
+    def customers(self) -> Iterator[Callable[[], None]]:
+        with self.database.connect() as connection, connection.cursor() as cursor:
+            turn = itertools.count()
+
+            def work() -> None:
+                for number in range(12):
+                    cursor.execute(f"SELECT note FROM orders WHERE customer_id = {number}")
+                    cursor.fetchall()
+                    cursor.execute(f"UPDATE orders SET note = 'm{next(turn)}' WHERE id = {number + 68}")
+                    for text in ("name FROM goods", "count(*) FROM goods", "max(id) FROM goods"):
+                        cursor.execute(f"SELECT {text}")
+                        cursor.fetchall()
+
+            yield work
+
+
+async def watched(desk: Desk, shop: Shop, work: Callable[[], None], spans: int = SPANS) -> None:
+    """Customers work and their statements are read, `spans` times."""
+    connection_id = await desk.connect(shop.database)
+    for _ in range(spans):
+        await asyncio.to_thread(work)
+        await desk.bench.sync(connection_id)
+
+
+async def applied(
+    desk: Desk, shop: Shop, change: Change, about: str | None = None, gain: float | None = None, rule: str = "test"
+) -> ChangeRow:
+    """A change applied for a suggestion about the statement that holds the words `about`."""
+    connection_id = await desk.connect(shop.database)
+    ids: tuple[int, ...] = ()
+    if about is not None:
+        page = await desk.bench.store(history.queries, connection_id, Window(0, 10**14), text=about)
+        ids = tuple(row.id for row in page.rows)
+        assert ids
+    advice = Suggestion(
+        rule=rule,
+        identity=f"{rule}:{next(desk.numbers)}",
+        type=SuggestionType.INDEX_OPTIMIZATION,
+        priority=SuggestionPriority.HIGH,
+        title=f"Advice about {about}",
+        text="",
+        evidence_kind=EvidenceKind.PLANNED,
+        evidence={"facts": [], "size_bytes": 100_000},
+        confidence=0.8,
+        risk=Risk.LOW,
+        schema=shop.schema,
+        table="orders",
+        change=change,
+        sql="as reviewed",
+        query_ids=ids,
+        gain_ms_per_day=gain,
+    )
+    (suggestion_id,) = (await desk.bench.store(suggestions.save, connection_id, [advice])).ids
+    review = await desk.bench.review(suggestion_id)
+    return await desk.bench.apply(suggestion_id, review.plan_hash, actor="ada")
+
+
+@pytest.fixture(
+    params=[
+        "pg18",
+        "mariadb",
+        pytest.param("pg15", marks=pytest.mark.soak),
+        pytest.param("mysql", marks=pytest.mark.soak),
+    ]
+)
+def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """A shop on each server in turn."""
+    if request.param.startswith("pg"):
+        yield Shop.on(request.getfixturevalue(request.param))
+        return
+    servers: Servers = request.getfixturevalue("my_servers")
+    for schema in servers.fresh(MARIADB if request.param == "mariadb" else MYSQL):
+        yield Shop.on(schema)
+
+
+async def test_what_a_change_did_is_measured_beside_what_was_forecast(desk: Desk, shop: Shop) -> None:
+    """An index that helps, told as a gain; then dropped as if it did not, told as a loss, and taken back."""
+    with shop.customers() as work:
+        await watched(desk, shop, work, SPANS + 1)  # the first sync is a baseline
+        made = await applied(desk, shop, shop.index, "customer_id", gain=1.0)
+        await watched(desk, shop, work, 1)
+        waiting = await desk.bench.verify(made.id)
+        assert waiting.state is OutcomeState.WAITING and not waiting.settled
+        assert "not enough calls yet" in waiting.result["said"]
+        gained = await found_out(desk, shop, work, made)
+        dropped = await applied(desk, shop, DropIndex(shop.schema, "orders", "by_customer"))
+        lost = await found_out(desk, shop, work, dropped)
+    assert gained.state is OutcomeState.BETTER, str(gained.result)
+    assert gained.saved_ms_per_day is not None and gained.saved_ms_per_day > 0 and gained.gain_ms_per_day == 1.0
+    targets = gained.result["targets"]
+    assert 0 < targets["low"] <= targets["value"] <= targets["high"]
+    by_role = {each["role"]: each for each in gained.result["statements"]}
+    before, after = by_role["target"]["mean_ms"]
+    assert after < before / 2
+    assert by_role["writer"]["calls"][0] >= 12, "what writes the table is watched too"
+    assert set(by_role) <= {"target", "reader", "writer"} and gained.result["machine"] is not None
+    assert gained.result["index"]["name"] == "by_customer" and gained.result["index"]["scans"] is not None
+    assert gained.result["writes"] is not None
+    assert lost.state is OutcomeState.WORSE, str(lost.result)
+    listed = await desk.bench.store(outcomes.applied)
+    states = {each.change.id: each.outcome and each.outcome.state for each in listed}
+    assert states == {made.id: OutcomeState.BETTER, dropped.id: OutcomeState.WORSE}
+    await taken_back(desk, dropped)
+
+
+async def found_out(desk: Desk, shop: Shop, work: Callable[[], None], row: ChangeRow) -> ChangeOutcome:
+    """The customers go on until it is clear what the change did: on a busy machine that takes longer."""
+    for _ in range(20):
+        await watched(desk, shop, work, 4)
+        found = await desk.bench.verify(row.id)
+        if found.state in (OutcomeState.BETTER, OutcomeState.WORSE):
+            break
+    return found
+
+
+async def taken_back(desk: Desk, row: ChangeRow) -> None:
+    """The regression was advised to be taken back, and applying that is undoing the change."""
+    (advice,) = await desk.bench.store(lambda: suggestions.listing(rule="rollback-regression"))
+    assert advice.sql == row.undo_sql and advice.priority is SuggestionPriority.HIGH and advice.is_open
+    assert any("→" in fact for fact in advice.evidence["facts"])
+    review = await desk.bench.review(advice.id)
+    assert row.undo_sql is not None and review.sql == row.undo_sql
+    undone = await desk.bench.apply(advice.id, review.plan_hash)
+    assert undone.undoes == row.id and (await desk.bench.store(changes.get, row.id)).state is ChangeState.UNDONE
+    assert (await desk.bench.store(suggestions.get, advice.id)).status is SuggestionStatus.APPLIED
+    assert row.suggestion_id is not None
+    assert (await desk.bench.store(suggestions.get, row.suggestion_id)).status is SuggestionStatus.REVIEWED
+    kept = await desk.bench.store(outcomes.get, row.id)
+    assert kept is not None and kept.state is OutcomeState.WORSE and kept.next_look_at is None
+
+
+# ---------------------------------------------------------------------------------------------- with counts of our own
+
+
+async def counted(desk: Desk, row: ChangeRow, after: float, spans: int = 30, lost_at: int | None = None) -> None:
+    """Half an hour before and after `row`, which was applied half an hour ago: its statement takes 10 ms a call, and
+    since then `after` ms. At sync `lost_at` the server's statistics were reset."""
+
+    def write() -> None:
+        now = now_ms()
+        applied_at = now - spans * MINUTE
+        models.Change.update(started_at=applied_at - 100, finished_at=applied_at).where(
+            models.Change.id == row.id
+        ).execute()
+        server = readings.Watched(at=applied_at - (spans + 1) * MINUTE - 200)
+        texts = [readings.text("about", "SELECT note FROM orders WHERE customer_id = $1")]
+        texts += [readings.text(f"other{each}") for each in range(4)]
+        for number in range(2 * spans + 2):
+            if number == lost_at:
+                server.epoch = replace(server.epoch, stats_reset=number)
+                server.statements = {}
+            server.run("about", 50, (10.0 if number <= spans else after) * (1 + number % 3 / 100))
+            for each in range(4):
+                server.run(f"other{each}", 20, 1.0 + number % 2 / 100)
+            snapshot = server.snapshot(MINUTE if number != spans + 1 else MINUTE + 300)
+            snapshots.write(row.connection_id, snapshot, texts if number == 0 else (), expected_ms=MINUTE)
+        connections.synced(row.connection_id, snapshot.facts, ())
+
+    await desk.bench.store(write)
+
+
+async def test_it_is_undone_by_itself_only_where_that_was_asked_for_and_nothing_stands_in_the_way(
+    desk: Desk, shop18: Database
+) -> None:
+    shop18.execute("CREATE INDEX needed ON orders (customer_id)")
+    await desk.bench.sync(await desk.connect(shop18))  # so its size is known when there is to be room for it again
+    row = await desk.apply(shop18, DropIndex("public", "orders", "needed"))
+    await counted(desk, row, after=30.0)
+
+    async def verified() -> tuple[ChangeState, Any]:
+        assert (await desk.bench.verify(row.id)).state is OutcomeState.WORSE
+        run = next(run for run in await desk.bench.executions() if run.kind == "verify_change")
+        return (await desk.bench.store(changes.get, row.id)).state, run.result
+
+    assert (await verified())[0] is ChangeState.DONE, "nobody asked for it"
+    await desk.bench.edit_connection(row.connection_id, undo_worse=True, read_only=True)
+    assert (await verified())[0] is ChangeState.DONE, "it must not be changed"
+    await desk.bench.edit_connection(row.connection_id, read_only=False)
+    shop18.execute("CREATE TABLE needed (id int)")  # its name is taken by now
+    state, result = await verified()
+    assert state is ChangeState.DONE and "taken" in result["not_undone"]
+    assert len(await desk.journal()) == 1
+    shop18.execute("DROP TABLE needed")
+    state, result = await verified()
+    assert result["undone"], result
+    undo, original = await desk.journal()
+    assert state is original.state is ChangeState.UNDONE and result["undone"] == undo.id
+    assert (undo.state, undo.undoes, undo.actor) == (ChangeState.DONE, row.id, BY_ITSELF)
+    assert shop18.fetch("SELECT count(*) FROM pg_class WHERE relname = 'needed' AND relkind = 'i'") == [(1,)]
+
+
+async def test_advice_to_take_back_goes_when_it_is_no_longer_so(desk: Desk, shop18: Database) -> None:
+    row = await desk.apply(shop18, BY_CUSTOMER)
+    await counted(desk, row, after=30.0)
+    await desk.bench.verify(row.id)
+    (advice,) = await desk.bench.store(lambda: suggestions.listing(rule="rollback-regression"))
+    await desk.bench.store(lambda: models.QueryStatistics.update(time_ms=400.0).execute())
+    assert (await desk.bench.verify(row.id)).state is OutcomeState.INCONCLUSIVE
+    assert (await desk.bench.store(suggestions.get, advice.id)).resolved_at is not None
+
+
+async def test_looks_are_due_with_news_only_and_the_scheduler_makes_them(desk: Desk, shop18: Database) -> None:
+    row = await desk.apply(shop18, BY_CUSTOMER)
+    assert await desk.bench.store(outcomes.due) == (), "the server was not read since"
+    await counted(desk, row, after=2.0)
+    (due,) = await desk.bench.store(outcomes.due)
+    assert (due.change_id, due.due_at) == (row.id, row.finished_at)
+    await desk.bench.pause(row.connection_id)
+    await desk.bench.scheduler().once()
+    looked = await desk.bench.store(outcomes.get, row.id)
+    assert looked is not None and looked.looks == 1 and looked.state is OutcomeState.BETTER
+    assert await desk.bench.store(outcomes.due) == ()
+
+
+async def test_a_reset_meanwhile_is_said_and_nothing_concluded(desk: Desk, shop18: Database) -> None:
+    row = await desk.apply(shop18, BY_CUSTOMER)
+    await counted(desk, row, after=2.0, spans=4, lost_at=7)
+    found = await desk.bench.verify(row.id)
+    assert found.state is OutcomeState.INCOMPARABLE and "statistics were reset" in found.result["said"]
+    assert found.held is None and found.saved_ms_per_day is None
+
+
+async def test_a_made_index_nobody_uses_is_advised_to_be_taken_back(desk: Desk, shop18: Database) -> None:
+    row = await desk.apply(shop18, BY_CUSTOMER)
+    await desk.bench.sync(row.connection_id)
+    await desk.bench.sync(row.connection_id)
+
+    def long_ago() -> None:
+        days = 15 * 86_400_000
+        models.Change.update(
+            started_at=(row.started_at or 0) - days, finished_at=(row.finished_at or 0) - days
+        ).execute()
+
+    found = await desk.bench.verify(row.id)
+    assert found.result["index"]["scans"] == 0
+    assert await desk.bench.store(lambda: suggestions.listing(rule="rollback-unused")) == ()
+    await desk.bench.store(long_ago)
+    await desk.bench.verify(row.id)
+    (advice,) = await desk.bench.store(lambda: suggestions.listing(rule="rollback-unused"))
+    assert "orders_by_customer" in advice.title and advice.sql == row.undo_sql
+    with shop18.connect() as connection:
+        connection.execute("SET enable_seqscan = off")
+        connection.execute("SELECT note FROM orders WHERE customer_id = 7").fetchall()
+        connection.execute("SELECT pg_stat_force_next_flush()")
+    await desk.bench.sync(row.connection_id)
+    assert (await desk.bench.verify(row.id)).result["index"]["scans"] > 0
+    assert await desk.bench.store(lambda: suggestions.listing(rule="rollback-unused")) == ()
+
+
+async def test_two_changes_of_a_table_in_one_window_are_not_told_apart(desk: Desk, shop18: Database) -> None:
+    first = await desk.apply(shop18, BY_CUSTOMER)
+    second = await desk.apply(shop18, Analyze("public", "orders"))
+    await desk.bench.sync(first.connection_id)
+    found = await desk.bench.verify(first.id)
+    assert found.state is OutcomeState.INCOMPARABLE and found.settled and second.id in found.result["said"]
+    assert found.held is None
+
+
+async def test_what_was_never_forecast_is_refused_in_a_line(desk: Desk, shop18: Database) -> None:
+    row = await desk.apply(shop18, BY_CUSTOMER)
+    await desk.bench.store(lambda: models.Outcome.delete().execute())
+    with pytest.raises(RunFailed, match="before MeshAG kept forecasts"):
+        await desk.bench.verify(row.id)
+    listed = await desk.bench.store(outcomes.applied)
+    assert [(each.change.id, each.outcome) for each in listed] == [(row.id, None)]
