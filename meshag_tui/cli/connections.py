@@ -27,6 +27,13 @@ async def add(args: argparse.Namespace, output: Output) -> None:
     target = _with_password(Target.from_url(args.url), args, output)
     async with await Workbench.open(args.settings) as bench:
         report = None if args.no_test else await bench.test(target)
+        same = await bench.watching(target, None if report is None else report.facts)
+        twice = [info.name for info in same if info.username == target.user]
+        if twice and not args.again:
+            raise MeshagError(
+                f"{target.label} is monitored already as {', '.join(twice)}: meshag connections edit {twice[0]} "
+                f"--name {args.name} renames it, --again adds it all the same"
+            )
         info = await bench.add_connection(
             args.name,
             target,

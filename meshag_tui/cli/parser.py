@@ -143,6 +143,7 @@ def _connections(commands: Any) -> None:
         "mariadb:// alike, where the database may be left out: then all are watched",
     )
     add.add_argument("--no-test", action="store_true", help="save it without connecting first")
+    add.add_argument("--again", action="store_true", help="also if the same user of this database is there already")
     _connection_options(add)
 
     _add(group, "list", "connections:listing", "all connections with their state")

@@ -174,9 +174,19 @@ class Workbench:
         async with self._session(_engine_for(target), target, "test") as session:
             findings = await session.findings()
             facts = session.facts
-        known = await self.store.read(connections.listing)
-        same = tuple(info.name for info in known if _same_database(info, facts))
+        same = tuple(info.name for info in await self.watching(target, facts))
         return TestReport(target.label, facts, findings, same, round((time.monotonic() - started) * 1000, 1))
+
+    async def watching(self, target: Target, facts: ServerFacts | None = None) -> tuple[ConnectionInfo, ...]:
+        """The connections to the same database: at the same address or, by `facts`, on what calls itself the same."""
+        known = await self.store.read(connections.listing)
+        place = (target.db_type, target.host, target.port, target.database)
+        return tuple(
+            info
+            for info in known
+            if (info.db_type, info.host, info.port, info.database) == place
+            or (facts is not None and _same_database(info, facts))
+        )
 
     async def test_saved(self, connection_id: str) -> TestReport:
         """Test a saved connection. Its status is TESTING meanwhile, then ACTIVE or ERROR; a paused one stays paused."""

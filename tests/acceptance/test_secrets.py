@@ -102,10 +102,10 @@ def test_every_way_to_give_a_password_works_and_none_leaves_it(
         return answer
 
     do("connections", "add", "userinfo", address(guarded, f"{ROLE}:{encoded}"))
-    do("connections", "add", "query", address(guarded, ROLE, f"?password={plus}"))
+    do("connections", "add", "query", address(guarded, ROLE, f"?password={plus}"), "--again")
     watcher = Watcher(meshag.home)  # what is typed into the command line can be seen for a moment; these never
-    do("connections", "add", "stdin", bare, "--password-stdin", stdin=AWKWARD + "\n", run=meshag.fresh)
-    do("connections", "add", "environment", bare, environment={"MESHAG_PASSWORD": AWKWARD}, run=meshag.fresh)
+    do("connections", "add", "stdin", bare, "--again", "--password-stdin", stdin=AWKWARD + "\n", run=meshag.fresh)
+    do("connections", "add", "environment", bare, "--again", environment={"MESHAG_PASSWORD": AWKWARD}, run=meshag.fresh)
     do("sync", "stdin", run=meshag.fresh)
     work(guarded)
     do("sync", "stdin", "--json")

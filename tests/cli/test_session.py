@@ -130,10 +130,25 @@ def test_passwords_arrive_unseen(pg18: Database, meshag: Meshag, must: Must) -> 
     url = without_password(pg18.monitor_url)
     assert MONITOR_PASSWORD not in url
     must("connections", "add", "piped", url, "--password-stdin", stdin=MONITOR_PASSWORD + "\n")
-    must("connections", "add", "environment", url, environment={"MESHAG_PASSWORD": MONITOR_PASSWORD})
+    given = {"MESHAG_PASSWORD": MONITOR_PASSWORD}
+    must("connections", "add", "environment", url, "--again", environment=given)
     for name in ("piped", "environment"):
         assert must("connections", "test", name)["engine"] == "PostgreSQL"
     assert meshag("connections", "add", "none", url, "--password-stdin").code == 2
+
+
+def test_a_database_is_not_saved_twice_by_accident(pg18: Database, meshag: Meshag, must: Must) -> None:
+    must("connections", "add", "shop", pg18.monitor_url)
+    for untested in ((), ("--no-test",)):
+        refused = meshag("connections", "add", "store", pg18.monitor_url, "--json", *untested)
+        assert (
+            refused.code == 1 and "is monitored already as shop" in refused.err and MONITOR_PASSWORD not in refused.err
+        )
+    assert [each["name"] for each in must("connections", "list")] == ["shop"]
+    must("connections", "edit", "shop", "--name", "store")
+    must("connections", "add", "owner", pg18.url, "--no-test")  # another user may see more of it
+    must("connections", "add", "twin", pg18.monitor_url, "--again")
+    assert [each["name"] for each in must("connections", "list")] == ["owner", "store", "twin"]
 
 
 def test_a_password_is_nowhere_to_be_found(pg18: Database, meshag: Meshag) -> None:
