@@ -103,6 +103,8 @@ class ServerFacts:
     settings: Mapping[str, str] = field(default_factory=dict)  # the server settings advice depends on
     block_size: int = 8192
     replicas: int = 0  # replicas reading from this server, as far as we may see them
+    sources: tuple[str, ...] = ()  # servers this one replicates from, as it knows them, and
+    known_as: tuple[str, ...] = ()  # what its replicas know it as: where neither has the other's system_identifier
     costs: CostModel = CostModel()
     hides_indexes: bool = False  # an index can be kept out of plans before it is dropped (INVISIBLE, IGNORED)
     traits: Traits = Traits()

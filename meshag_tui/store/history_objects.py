@@ -207,7 +207,8 @@ def server_facts(document: Mapping[str, Any]) -> ServerFacts:
     """The stored facts of a server."""
     costs, traits = _made(CostModel, document.get("costs", {})), _made(Traits, document.get("traits", {}))
     traits = replace(traits, index_methods=tuple(traits.index_methods))
-    parts = {"epoch": _made(Epoch, document["epoch"]), "costs": costs, "traits": traits}
+    names = {name: tuple(document.get(name, ())) for name in ("sources", "known_as")}
+    parts = {"epoch": _made(Epoch, document["epoch"]), "costs": costs, "traits": traits, **names}
     return _made(ServerFacts, {**document, **parts})
 
 
@@ -264,18 +265,25 @@ def _standbys(connection_id: str, window: Window) -> tuple[Standby, ...]:
     """Standbys of the same server, one for each address, on which the same database is watched."""
     connection = models.Connection
     columns = (connection.id, connection.name, connection.host, connection.port, connection.facts)
-    (mine,) = listed(
-        connection.select(connection.facts, connection.system_identifier).where(connection.id == connection_id)
-    )
-    if mine[1] is None or mine[0].get("engine") != "PostgreSQL":
-        return ()
-    others = (connection.system_identifier == mine[1]) & (connection.id != connection_id)
+    mine, *_ = listed(connection.select(*columns).where(connection.id == connection_id))
+    others = connection.select(*columns).where(connection.id != connection_id).order_by(connection.name)
     found: dict[tuple[str, int], Standby] = {}
-    for other, name, host, port, facts in listed(connection.select(*columns).where(others).order_by(connection.name)):
-        if facts and facts.get("in_recovery") and facts.get("database") == mine[0].get("database"):
+    for other, name, host, port, facts in listed(others):
+        if facts and mine[-1] and _follows(facts, mine[-1]):
             rows = {row.stats.key: row for row in indexes(other, window)}
             found.setdefault((host, port), Standby(name, facts["observed_at"], rows))
     return tuple(found.values())
+
+
+def _follows(facts: Mapping[str, Any], primary: Mapping[str, Any]) -> bool:
+    """Whether these are facts of a standby of the other server, with its database: PostgreSQL's have its identity."""
+    if not facts.get("in_recovery") or facts.get("engine") != primary.get("engine"):
+        return False
+    if facts.get("database") not in (primary.get("database"), ""):  # "": all of the server
+        return False
+    identities = [each["epoch"]["system_identifier"] for each in (facts, primary)]
+    named = set(facts.get("sources", ())) & set(primary.get("known_as", ()))
+    return bool(named) or (facts["engine"] == "PostgreSQL" and identities[0] == identities[1])
 
 
 def _observed(connection_id: str, window: Window) -> bool:

@@ -9,7 +9,8 @@ administrator through pymysql, which is not the driver under test. `private_my("
 "OFF"})` starts a server of the test's own with options of the server (name and value, None for an option alone);
 `PFS_OFF`, `SMALL_DIGESTS`, `ANSI_QUOTES`, `NO_TLS` and `BINARY_LOG` are such options, `lower_case_table_names=1` and
 `tls=certificates.files(…)` arguments. `schema.server` (`EmbeddedMysql`) has `stop()`, `start()` (same port, same data),
-`stop(immediate=True)` for kill -9, `freeze()` and `thaw()`; `schema.replica()` stands for a replica. What the session's
+`stop(immediate=True)` for kill -9, `freeze()` and `thaw()`; `schema.replica()` stands for a replica, and
+`private_my(flavour, of=schema)` is one. What the session's
 servers count and hold is shared with other tests: never TRUNCATE there, look only at your own schema. A missing server
 skips the test (in CI it fails).
 """
@@ -156,6 +157,33 @@ class Schema:
         finally:
             connection._force_close()
 
+    def follow(self, source: Schema) -> None:
+        """Make this server a replica of another's with `BINARY_LOG`, from its beginning."""
+        source.execute(
+            "CREATE USER follower@'%' IDENTIFIED BY 'follows'", "GRANT REPLICATION SLAVE ON *.* TO follower@'%'"
+        )
+        words = (
+            ("MASTER", "SLAVE", "") if self.flavour == MARIADB else ("SOURCE", "REPLICA", ", GET_SOURCE_PUBLIC_KEY=1")
+        )
+        here = {"HOST": "'127.0.0.1'", "PORT": source.server.port, "USER": "'follower'", "PASSWORD": "'follows'"}
+        place = {**here, "LOG_FILE": "'binlog.000001'", "LOG_POS": 4}
+        how = ", ".join(f"{words[0]}_{name}={value}" for name, value in place.items())
+        change = "CHANGE MASTER TO" if self.flavour == MARIADB else "CHANGE REPLICATION SOURCE TO"
+        with self.connect(database=None) as connection, connection.cursor() as cursor:
+            cursor.execute(f"{change} {how}{words[2]}")
+            cursor.execute(f"START {words[1]}")
+
+    def caught_up(self, source: Schema) -> None:
+        """Wait until all that the source has done is done here."""
+        with source.connect(database=None) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW MASTER STATUS" if self.flavour == MARIADB else "SHOW BINARY LOG STATUS")
+            file, position = cursor.fetchone()[:2]
+        wait = "MASTER_POS_WAIT" if self.flavour == MARIADB else "SOURCE_POS_WAIT"
+        with self.connect(database=None) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT {wait}(%s, %s, 60)", (file, position))
+            waited = cursor.fetchone()[0]
+            assert waited is not None and waited >= 0, "the replica does not follow"
+
     def create(self) -> Schema:
         """Make the schema and its accounts."""
         with self.connect(database=None) as connection, connection.cursor() as cursor:
@@ -297,13 +325,23 @@ def later_mariadb(my_servers: Servers) -> Iterator[Schema]:
 
 @pytest.fixture
 def private_my() -> Iterator[Callable[..., Schema]]:
-    """Start a server for this test alone; arguments as for `server`. Returns its schema `shop`."""
+    """Start a server for this test alone; arguments as for `server`. Returns its schema `shop`.
+
+    `of` is the schema `shop` of another one started so, with `BINARY_LOG`: then it is a replica of that.
+    """
     started: list[EmbeddedMysql] = []
 
-    def start(flavour: str, options: Options | None = None, **how: Any) -> Schema:
+    def start(flavour: str, options: Options | None = None, *, of: Schema | None = None, **how: Any) -> Schema:
+        if of is not None:
+            options = {**BINARY_LOG, "server-id": "8", **(options or {})}
         running = _started(flavour, options, **how)
         started.append(running)
-        return Schema(running, "shop").create()
+        schema = Schema(running, "shop")
+        if of is None:
+            return schema.create()
+        schema.follow(of)
+        schema.caught_up(of)
+        return schema
 
     yield start
     for running in started:

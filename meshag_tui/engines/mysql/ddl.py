@@ -116,6 +116,9 @@ class MysqlDdlSession:
             closed = gate_checks.read_only(values)
             if closed is not None:
                 raise Refused(f"{target.host}:{target.port} is a read-only server ({closed}): change its primary")
+            source = await gate_checks.source(wire, values)
+            if source is not None:
+                raise Refused(f"{target.host}:{target.port} is a replica of {source}: change that, its primary")
         except BaseException:
             wire.close()
             raise

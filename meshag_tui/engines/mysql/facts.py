@@ -49,6 +49,15 @@ _MEMBERS = (
     "(SELECT COUNT(*) FROM performance_schema.replication_group_members m "
     "WHERE m.MEMBER_ID NOT IN ('', @@GLOBAL.server_uuid))"
 )
+# A source as its replica knows it. MariaDB's servers have no name of their own that both know, but an address, and the
+# numbers of those whose transactions came last.
+_SOURCES = {
+    "MySQL": {"source": "r.SOURCE_UUID", "sources": "replication_connection_status"},
+    "MariaDB": {
+        "source": "CONCAT(LOWER(r.HOST), ':', r.PORT, ' ', @@GLOBAL.gtid_slave_pos)",
+        "sources": "replication_connection_configuration",
+    },
+}
 _AGAIN = ("version", "now", "current_user", "read_only", "deadline")
 LASTING_S = 300
 """How long what seldom changes is remembered between syncs."""
@@ -68,6 +77,7 @@ class Observing:
     instruments: Mapping[str, tuple[bool, bool]]  # enabled, timed
     all_actors: bool  # every user's statements are watched
     sources: int
+    source_names: tuple[str, ...]
 
     @property
     def digests(self) -> bool:
@@ -251,6 +261,8 @@ def _server(wire: Wire, found: _Read, remembered: bool) -> Server:
         settings=settings,
         block_size=int(settings.get("innodb_page_size", 16384)),
         replicas=replicas,
+        sources=observing.source_names if observing is not None else (),
+        known_as=_known_as(flavour, settings, target.host, target.port),
         costs=COSTS,
         traits=_traits(flavour, version),
         hides_indexes=version >= ((8, 0, 0) if flavour == "MySQL" else (10, 6, 0)),
@@ -300,7 +312,7 @@ async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Obser
     denied = False
     if watched:
         query = load("observing").format(
-            enabled=" AND a.ENABLED = 'YES'", members=_MEMBERS if flavour == "MySQL" else "0"
+            enabled=" AND a.ENABLED = 'YES'", members=_MEMBERS if flavour == "MySQL" else "0", **_SOURCES[flavour]
         )
         try:
             parts = _parts(await wire.fetch(query, {"instruments": (*STATEMENTS, TABLE_IO)}))
@@ -315,6 +327,7 @@ async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Obser
                 },
                 all_actors=int(parts["actors"]["all"]) > 0,
                 sources=int(parts["replication"]["sources"]),
+                source_names=tuple(name for said in parts["source"] for name in _source_names(said)),
             )
             others = int(parts["replication"]["replicas"]) + int(parts["replication"]["members"])
             return observing, False, others
@@ -355,6 +368,22 @@ def _identity(settings: Mapping[str, str], where: str) -> str:
         return uuid
     number = settings.get("server_id", "")
     return f"{settings['server_uid']}/{number}" if settings.get("server_uid") else f"{where}/{number}"
+
+
+def _source_names(said: str) -> tuple[str, ...]:
+    """A source in the words of `_known_as`, from what a replica says: its own name, or address and GTIDs (0-7-15)."""
+    place, space, positions = said.partition(" ")
+    if not space:
+        return (said,) if said else ()
+    return tuple(f"{place}/{each.split('-')[1]}" for each in positions.split(",") if each.count("-") == 2)
+
+
+def _known_as(flavour: Flavour, settings: Mapping[str, str], host: str, port: int) -> tuple[str, ...]:
+    """What replicas of this server know it as, see `_SOURCES`."""
+    if flavour == "MySQL":
+        return (settings["server_uuid"],) if settings.get("server_uuid") else ()
+    places = {f"{host.lower()}:{port}", f"{settings.get('hostname', '').lower()}:{settings.get('port', port)}"}
+    return tuple(sorted(f"{place}/{settings.get('server_id', '')}" for place in places))
 
 
 def _provider(settings: Mapping[str, str], version: str, host: str) -> Provider:

@@ -45,6 +45,20 @@ def read_only(values: Mapping[str, str]) -> str | None:
     return next((name for name in names if values.get(name, "").upper() not in _OFF), None)
 
 
+async def source(server: Asked, values: Mapping[str, str]) -> str | None:
+    """The server that this one is a replica of, as host:port where we may know it, or None.
+
+    Known without the right to read performance_schema, or where it is off, only of a MariaDB that replicates just now.
+    """
+    try:
+        rows = await server.fetch(load("change_sources"), ())
+    except PermissionDenied:
+        rows = []
+    if rows:
+        return str(rows[0][0])
+    return "another server" if values.get("slave_running", "").upper() not in _OFF else None
+
+
 async def gates(
     server: Asked, target: Target, change: Change, rendered: RenderedChange, estimated_bytes: int | None
 ) -> tuple[Gate, ...]:
@@ -59,7 +73,7 @@ async def gates(
     builds = isinstance(change, CreateIndex | RestoreIndex | Rebuild)
     schema, table = rendered.target["schema"], rendered.target["table"]
     us = account(*values["current_user"].rsplit("@", 1))
-    found = [_role(values)]
+    found = [_role(values, await source(server, values))]
     if builds and values.get("wsrep_on", "").upper() not in _OFF:
         found.append(_cluster())
     found += [_rights(rights, change, schema, table, us), await _still_as_rendered(server, change, rendered)]
@@ -77,8 +91,11 @@ async def gates(
     return tuple(found)
 
 
-def _role(values: Mapping[str, str]) -> Gate:
+def _role(values: Mapping[str, str], source: str | None) -> Gate:
     closed = read_only(values)
+    if source is not None:
+        detail = f"Change {source}, which hands the change on"
+        return Gate("server role", f"replica of {source}", "primary that takes changes", "block", detail)
     return Gate("server role", closed or "takes changes", "takes changes", "block" if closed else "pass")
 
 
@@ -190,7 +207,8 @@ async def _replicas(server: Asked, values: Mapping[str, str], sees_all: bool, us
     detail = "They tell it only themselves, and each runs the change again after us, with its other work behind it"
     if late:
         detail += f"; to {late[0][2]} not all is sent"
-    return Gate(label, f"unknown, {len(dumps)} replicas", limit, "warn", detail)
+    many = "1 replica" if len(dumps) == 1 else f"{len(dumps)} replicas"
+    return Gate(label, f"unknown, {many}", limit, "warn", detail)
 
 
 def _load(target: Target, values: Mapping[str, str]) -> Gate:

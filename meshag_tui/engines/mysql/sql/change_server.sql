@@ -7,4 +7,4 @@ UNION ALL SELECT v.VARIABLE_NAME, v.VARIABLE_VALUE FROM {variables} v
 WHERE v.VARIABLE_NAME IN ('read_only', 'super_read_only', 'innodb_read_only', 'max_connections', 'datadir', 'tmpdir',
                           'innodb_tmpdir', 'log_bin', 'thread_pool_size', 'wsrep_on')
 UNION ALL SELECT s.VARIABLE_NAME, s.VARIABLE_VALUE FROM {status} s
-WHERE s.VARIABLE_NAME IN ('Uptime', 'Threads_connected', 'Threads_running')
+WHERE s.VARIABLE_NAME IN ('Uptime', 'Threads_connected', 'Threads_running', 'Slave_running')

@@ -1,0 +1,125 @@
+"""A primary and a real replica of MySQL and of MariaDB: the replica is known for one, watched, and never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from meshag_tui.advisor.refusals import DAY_MS, refusals
+from meshag_tui.engines.base import Refused
+from meshag_tui.servers.mysqld import MARIADB, MYSQL
+from meshag_tui.store import history
+from meshag_tui.types import ChangeState, CreateIndex, IndexColumn, IndexSpec, Target, Window
+from meshag_tui.workflows.durable import RunFailed
+from tests.changes.conftest import Desk
+from tests.rig.mysql import BINARY_LOG, PFS_OFF, Schema
+
+Private = Callable[..., Schema]
+
+ORDERS = (
+    "CREATE TABLE orders (id int PRIMARY KEY, customer_id int, day date, KEY by_day (day))",
+    "INSERT INTO orders VALUES (1, 1, '2026-01-01'), (2, 2, '2026-01-02')",
+)
+
+
+@pytest.fixture(params=(MARIADB, MYSQL), ids=str.lower)
+def flavour(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def by_customer(schema: Schema) -> CreateIndex:
+    return CreateIndex(IndexSpec(schema.name, "orders", (IndexColumn("customer_id"),), name="by_customer"))
+
+
+async def kept_for(desk: Desk, primary: str) -> tuple[str, ...]:
+    """Why `by_day`, that nobody uses on the primary, is not dropped, had all been watched for 40 days."""
+    store = desk.bench.store
+    catalog = await store(history.catalog, primary, Window(0, 2**53))
+    now = catalog.facts.observed_at
+    old = [replace(row, observed_since=now - 40 * DAY_MS) for row in catalog.indexes]
+    standbys = [
+        replace(each, indexes={k: replace(row, observed_since=now - 40 * DAY_MS) for k, row in each.indexes.items()})
+        for each in catalog.standbys
+    ]
+    catalog = replace(catalog, indexes=tuple(old), standbys=tuple(standbys))
+    return refusals(next(row for row in old if row.stats.name == "by_day"), catalog)
+
+
+async def test_what_replicas_do_with_an_index_counts(private_my: Private, desk: Desk, flavour: str) -> None:
+    primary = private_my(flavour, BINARY_LOG)
+    primary.execute(*ORDERS)
+    replica = private_my(flavour, {"read-only": "ON"}, of=primary)
+    watched = await desk.connect(primary)
+    await desk.bench.sync(watched)
+    primary.execute("INSERT INTO orders VALUES (3, 3, NULL)", "SELECT * FROM orders")
+    await desk.bench.sync(watched)
+    assert await kept_for(desk, watched) == ("unknown replicas: 1 in its lists of threads and members, 0 monitored",)
+
+    replica.caught_up(primary)
+    following = (await desk.bench.add_connection("reports", Target.from_url(replica.url))).id
+    await desk.bench.sync(following)
+    replica.execute("SELECT * FROM orders")
+    await desk.bench.sync(following)
+    facts = (await desk.bench.store(history.catalog, following, Window(0, 2**53))).facts
+    assert facts.in_recovery and facts.epoch.role == "replica" and not facts.replicas
+    assert await kept_for(desk, watched) == (), "unused on both"
+    assert "standby" in " ".join(await kept_for(desk, following)), "on the replica itself nothing is to be dropped"
+
+    replica.execute("SELECT id FROM orders FORCE INDEX (by_day) WHERE day = '2026-01-02'")
+    await desk.bench.sync(following)
+    assert await kept_for(desk, watched) == ("we have seen it used on the standby reports",)
+
+
+@pytest.mark.parametrize("state", ["writable", "stopped"])
+async def test_a_replica_is_never_changed_though_it_takes_writes(
+    private_my: Private, desk: Desk, flavour: str, state: str
+) -> None:
+    primary = private_my(flavour, BINARY_LOG)
+    primary.execute(*ORDERS)
+    replica = private_my(flavour, of=primary)
+    if state == "stopped":
+        replica.execute("STOP SLAVE" if flavour == MARIADB else "STOP REPLICA")
+    advice = await desk.suggest(replica, by_customer(replica))
+    with pytest.raises(Refused, match=r"is a replica of 127\.0\.0\.1:\d+: change that, its primary"):
+        await desk.bench.review(advice.id)
+    assert len(replica.fetch("SHOW INDEX FROM orders")) == 2
+
+
+async def test_a_primary_that_became_a_replica_is_refused(private_my: Private, desk: Desk, flavour: str) -> None:
+    """What was looked at on a primary is not done on what it has become: a replica that still takes writes."""
+    primary, other = private_my(flavour, BINARY_LOG), private_my(flavour, {**BINARY_LOG, "server-id": "9"})
+    primary.execute(*ORDERS)
+    advice = await desk.suggest(primary, by_customer(primary))
+    review = await desk.bench.review(advice.id)
+    primary.follow(other)
+    with pytest.raises(RunFailed, match="is a replica of"):
+        await desk.bench.apply(advice.id, review.plan_hash)
+    assert [row.state for row in await desk.journal()] == [ChangeState.FAILED]
+    assert len(primary.fetch("SHOW INDEX FROM orders")) == 2
+
+
+async def test_without_performance_schema_a_replica_is_known_too(private_my: Private, desk: Desk, flavour: str) -> None:
+    primary = private_my(flavour, BINARY_LOG)
+    primary.execute(*ORDERS)
+    replica = private_my(flavour, PFS_OFF, of=primary)
+    advice = await desk.suggest(replica, by_customer(replica))
+    with pytest.raises(Refused, match="is a replica of"):
+        await desk.bench.review(advice.id)
+
+
+async def test_the_gate_of_a_primary_tells_of_its_replica_and_the_change_reaches_it(
+    private_my: Private, desk: Desk, flavour: str
+) -> None:
+    primary = private_my(flavour, BINARY_LOG)
+    primary.execute(*ORDERS)
+    replica = private_my(flavour, {"read-only": "ON"}, of=primary)
+    advice = await desk.suggest(primary, by_customer(primary))
+    review = await desk.bench.review(advice.id)
+    (lag,) = [gate for gate in review.gates if gate.name == "replica lag"]
+    assert (lag.state, lag.value) == ("warn", "unknown, 1 replica") and "only themselves" in lag.detail
+    row = await desk.bench.apply(advice.id, review.plan_hash)
+    assert row.state is ChangeState.DONE
+    replica.caught_up(primary)
+    assert len(replica.fetch("SHOW INDEX FROM orders")) == 3
