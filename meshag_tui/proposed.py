@@ -100,8 +100,129 @@ class Rebuild:
     kind: Literal["rebuild"] = "rebuild"
 
 
-Change = CreateIndex | DropIndex | RestoreIndex | HideIndex | ShowIndex | Analyze | Vacuum | Rebuild
+@dataclass(frozen=True, slots=True)
+class RenameIndex:
+    schema: str
+    table: str
+    name: str
+    new_name: str
+    kind: Literal["rename-index"] = "rename-index"
+
+
+@dataclass(frozen=True, slots=True)
+class Reindex:
+    """Build an index anew beside the old one and put it in its place (PostgreSQL, REINDEX CONCURRENTLY)."""
+
+    schema: str
+    table: str
+    name: str
+    kind: Literal["reindex"] = "reindex"
+
+
+@dataclass(frozen=True, slots=True)
+class SetTableOptions:
+    """Options that a table is kept with, each with its value as the server prints it; None: the server's default.
+
+    A name may come twice, first with None: then it is taken away and set anew, which puts it last in the server's list.
+    """
+
+    schema: str
+    table: str
+    options: tuple[tuple[str, str | None], ...]
+    kind: Literal["set-table-options"] = "set-table-options"
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatisticsTarget:
+    """How closely ANALYZE looks at a column (PostgreSQL): 0 to 10000; None: as default_statistics_target has it."""
+
+    schema: str
+    table: str
+    column: str
+    target: int | None
+    kind: Literal["set-statistics-target"] = "set-statistics-target"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateStatistics:
+    """What the planner is to know of several columns together (PostgreSQL), or of one column's values (MySQL).
+
+    `kinds` are "ndistinct", "dependencies" and "mcv", or "histogram" alone.
+    """
+
+    schema: str
+    table: str
+    columns: tuple[str, ...]
+    kinds: tuple[str, ...]
+    name: str | None = None  # None: the engine chooses a free one
+    kind: Literal["create-statistics"] = "create-statistics"
+
+
+@dataclass(frozen=True, slots=True)
+class DropStatistics:
+    """`name` is the object's, or of a histogram its column's."""
+
+    schema: str
+    table: str
+    name: str
+    kind: Literal["drop-statistics"] = "drop-statistics"
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreStatistics:
+    """Put dropped statistics back exactly: the statements captured from the catalogue before the drop, in order."""
+
+    schema: str
+    table: str
+    name: str
+    statements: tuple[str, ...]
+    kind: Literal["restore-statistics"] = "restore-statistics"
+
+
+@dataclass(frozen=True, slots=True)
+class SetSetting:
+    """A setting of the server, or of what a role or a database gets at its start; None: what it would be without it.
+
+    PostgreSQL: ALTER SYSTEM where neither role nor database is named, else ALTER ROLE or ALTER DATABASE (of the
+    database we are in). MySQL: SET PERSIST; MariaDB: SET GLOBAL.
+    """
+
+    name: str
+    value: str | None
+    role: str | None = None
+    database: str | None = None
+    until_restart: str | None = None  # MySQL, where `value` is None: what it is meanwhile
+    kind: Literal["set-setting"] = "set-setting"
+
+
+Change = (
+    CreateIndex
+    | DropIndex
+    | RestoreIndex
+    | RenameIndex
+    | Reindex
+    | HideIndex
+    | ShowIndex
+    | Analyze
+    | Vacuum
+    | Rebuild
+    | SetTableOptions
+    | SetStatisticsTarget
+    | CreateStatistics
+    | DropStatistics
+    | RestoreStatistics
+    | SetSetting
+)
 """What can be applied. A change is data; only an engine turns it into SQL, from catalogue names."""
+
+
+def table_of(change: Change) -> tuple[str, str] | None:
+    """Schema and table that a change is about; None for one of the whole server, a database or a role."""
+    if isinstance(change, SetSetting):
+        return None
+    if isinstance(change, CreateIndex):
+        return change.spec.schema, change.spec.table
+    return change.schema, change.table
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from meshag_tui.types import (
     EvidenceKind,
     IndexColumn,
     IndexSpec,
+    Reindex,
     Risk,
     Suggestion,
     SuggestionPriority,
@@ -127,7 +128,6 @@ def _outdated(stats: TableStats) -> bool:
 
 
 def _indexes(catalog: Catalog, tables: Tables, least: float) -> Iterator[Suggestion]:
-    facts = catalog.facts
     for index in (row.stats for row in catalog.indexes):
         view, real = tables.views.get((index.schema, index.table)), index.size_bytes or 0
         if view is None or real < least or not (index.valid and index.ready) or _outdated(view.stats):
@@ -158,7 +158,7 @@ def _indexes(catalog: Catalog, tables: Tables, least: float) -> Iterator[Suggest
             risk=Risk.MEDIUM,
             schema=index.schema,
             table=index.table,
-            sql=f"REINDEX INDEX CONCURRENTLY {qualified(index.schema, index.name, facts)}",
+            change=Reindex(index.schema, index.table, index.name),
         )
 
 

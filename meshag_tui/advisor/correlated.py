@@ -12,14 +12,13 @@ from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
-from meshag_tui.advisor.by_hand import made_name, qualified, quoted
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.indexes import usable
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.plan import PlanNode
 from meshag_tui.text import count
-from meshag_tui.types import CreateIndex, IndexSpec, Suggestion, SuggestionPriority, SuggestionType
+from meshag_tui.types import CreateIndex, CreateStatistics, IndexSpec, Suggestion, SuggestionPriority, SuggestionType
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
@@ -44,7 +43,7 @@ def correlated_columns(examined: Sequence[Examined], catalog: Catalog, tables: T
             by_columns.setdefault((found[0].relation, found[1]), []).append((one, found))
     for founds in by_columns.values():
         if any(_decides_by_it(one, founds) for one in examined):
-            yield _suggestion(founds, examined, catalog)
+            yield _suggestion(founds, examined)
 
 
 def _decides_by_it(one: Examined, founds: Sequence[tuple[Examined, _Found]]) -> bool:
@@ -195,16 +194,10 @@ def _most(view: TableView, column: str) -> float:
     return max([view.equal_share(column), *(known.common_frequencies[:1] if known is not None else ())])
 
 
-def _suggestion(
-    founds: Sequence[tuple[Examined, _Found]], examined: Sequence[Examined], catalog: Catalog
-) -> Suggestion:
+def _suggestion(founds: Sequence[tuple[Examined, _Found]], examined: Sequence[Examined]) -> Suggestion:
     one, (view, columns, _, text, *_) = founds[0]
     schema, table = view.relation
-    server = catalog.facts
-    name = qualified(schema, made_name(table, *columns, "stats"), server)
-    on = ", ".join(quoted(column, server) for column in columns)
-    where = qualified(schema, table, server)
-    kinds = ", ".join(sorted({found[2] for _, found in founds}))
+    kinds = tuple(sorted({found[2] for _, found in founds}))
     asking = [
         each
         for each in examined
@@ -215,7 +208,7 @@ def _suggestion(
         "correlated-columns",
         one,
         f"Tell the planner that {' and '.join(columns)} of {table} depend on each other",
-        f"{text} Extended statistics tell it; they are filled by the next ANALYZE {where}, and cost nothing but that.",
+        f"{text} Extended statistics tell it; the ANALYZE that goes with them fills them, and later ones renew them.",
         [f"{each.query.uid}: {fact}" for each, found in founds for fact in found[4]],
         0.8,
         schema=schema,
@@ -226,7 +219,6 @@ def _suggestion(
         identity=f"correlated-columns:{schema}.{table}:{','.join(columns)}",
         type=SuggestionType.SCHEMA_OPTIMIZATION,
         priority=SuggestionPriority.MEDIUM if sum(each.share for each in asking) >= 0.05 else SuggestionPriority.LOW,
-        sql=f"CREATE STATISTICS {name} ({kinds}) ON {on} FROM {where}",
-        undo_sql=f"DROP STATISTICS {name}",
+        change=CreateStatistics(schema, table, columns, kinds),
         query_ids=tuple(each.query.id for each in asking),
     )

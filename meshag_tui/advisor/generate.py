@@ -32,12 +32,13 @@ from meshag_tui.advisor.queries import query_advice
 from meshag_tui.advisor.running_out import running_out
 from meshag_tui.advisor.search import Choice
 from meshag_tui.advisor.seek import seek
+from meshag_tui.advisor.spills import once_a_role
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.advisor.table_care import table_care
 from meshag_tui.engines.base import EngineError, Refused, Session, WhatIf
 from meshag_tui.engines.words import Words
 from meshag_tui.settings import Settings
-from meshag_tui.types import CreateIndex, Risk, ShowIndex, Suggestion, Window
+from meshag_tui.types import CreateIndex, Risk, SetSetting, ShowIndex, Suggestion, Window
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, QueryRow
@@ -133,7 +134,7 @@ async def suggestions(
     made = without_idle_keys(made, examined, tables)
     made += _foreign_keys(catalog, examined, made)
     helped = {query for one in made for query in one.query_ids}
-    made += query_advice(examined, catalog, tables, helped, cured=_cured(examined, made))
+    made += once_a_role(list(query_advice(examined, catalog, tables, helped, cured=_cured(examined, made))))
     made += await compiling(examined, session, notes)
     shown = {
         (one.change.schema, one.change.table, one.change.name) for one in made if isinstance(one.change, ShowIndex)
@@ -279,6 +280,10 @@ async def _rendered(
         except EngineError as error:
             if error.transient:
                 raise
+            if isinstance(one.change, SetSetting):  # the statement itself may be changed still
+                notes.append(f"{one.title}: {error}")
+                ready.append(replace(one, change=None))
+                continue
             if error.fix is None:
                 notes.append(f"{one.title}: left out, {error}")
                 continue

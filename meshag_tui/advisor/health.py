@@ -18,6 +18,7 @@ from meshag_tui.types import (
     EvidenceKind,
     Rebuild,
     Risk,
+    SetTableOptions,
     Suggestion,
     SuggestionPriority,
     SuggestionType,
@@ -152,7 +153,7 @@ def _autovacuum_off(table: TableRow, words: Words) -> Iterator[Suggestion]:
     written = sum(stats.counters.get(name) or 0 for name in ("inserts", "updates", "deletes"))
     if written < FEW_ROWS and (stats.dead_rows or 0) < FEW_ROWS:
         return
-    remedy = words.remedies["autovacuum-off"].format(table=f"{stats.schema}.{stats.name}")
+    remedy = words.remedies["autovacuum-off"]
     yield _about(
         table,
         rule="autovacuum-off",
@@ -161,6 +162,7 @@ def _autovacuum_off(table: TableRow, words: Words) -> Iterator[Suggestion]:
         text=f"{stats.name} is written to, and the storage option autovacuum_enabled=false keeps autovacuum from "
         f"cleaning and analysing it. {remedy}",
         facts=[f"rows written: {count(written)}", f"dead rows: {count(stats.dead_rows)}"],
+        change=SetTableOptions(stats.schema, stats.name, (("autovacuum_enabled", None),)),
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.costs import memory_setting
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.text import count, size
-from meshag_tui.types import Suggestion
+from meshag_tui.types import Risk, SetSetting, Suggestion
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
@@ -19,6 +20,8 @@ NOTABLE_SHARE = 0.02
 SPILL_BLOCKS = 32.0
 SPILLING_CALLS = 0.5
 """Share of the calls that must write a temporary table to disk, or sort in several passes."""
+MOST_FOR_A_ROLE_MB = 64
+"""More than this is for the one statement that needs it, not for every sort of every session of a role."""
 SORTED_ROWS = 5_000.0
 """Rows read by a call from which several passes of a sort are worth a word."""
 
@@ -37,7 +40,7 @@ def _temporary_files(one: Examined, catalog: Catalog, remedies: Mapping[str, str
     memory = memory_setting(catalog.facts.settings, "work_mem")
     have = "unknown" if memory is None else size(memory)
     wanted = max(4, 2 ** (int(each * 2.5) // 1024**2).bit_length())
-    yield advice(
+    made = advice(
         "work-mem-spill",
         one,
         f"{one.query.uid} writes {size(each)} of temporary files a call",
@@ -46,6 +49,37 @@ def _temporary_files(one: Examined, catalog: Catalog, remedies: Mapping[str, str
         [f"{count(written)} temporary blocks written in {count(calls)} calls", f"work_mem {have}"],
         0.85,
     )
+    role, own = one.query.db_user, one.query.database == catalog.facts.database
+    if role is not None and own and wanted <= MOST_FOR_A_ROLE_MB:
+        said = remedies["work-mem-of-role"].format(wanted=f"{wanted}MB", role=role)
+        change = SetSetting("work_mem", f"{wanted}MB", role=role, database=catalog.facts.database)
+        made = replace(made, text=f"{made.text} {said}", change=change, risk=Risk.MEDIUM)
+    yield made
+
+
+def once_a_role(made: Sequence[Suggestion]) -> list[Suggestion]:
+    """Of the statements of one role that spill, only the one that needs most sets its memory: for the others it serves.
+
+    The rest stays as advice.
+    """
+    most: dict[tuple[str | None, str | None], int] = {}
+    for one in made:
+        if isinstance(one.change, SetSetting):
+            place = (one.change.role, one.change.database)
+            most[place] = max(most.get(place, 0), _megabytes(one.change))
+    kept = []
+    for one in made:
+        change = one.change
+        if isinstance(change, SetSetting) and most.get((change.role, change.database)) != _megabytes(change):
+            one = replace(one, change=None)
+        elif isinstance(change, SetSetting):
+            del most[change.role, change.database]  # of equal ones the first
+        kept.append(one)
+    return kept
+
+
+def _megabytes(change: SetSetting) -> int:
+    return int((change.value or "0").removesuffix("MB"))
 
 
 def _on_disk(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggestion]:

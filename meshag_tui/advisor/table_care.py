@@ -1,23 +1,31 @@
 """How tables are kept up: what autovacuum, fillfactor, the visibility map and key types will bring them.
 
-Each rule rests on counters of the window or the catalogue; what it would set is shown to be run by hand.
+Each rule rests on counters of the window or the catalogue.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.bottlenecks import bottlenecks
-from meshag_tui.advisor.by_hand import qualified
 from meshag_tui.advisor.costs import number_setting
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.running_out import LIMITS
 from meshag_tui.advisor.statistics import Relation, Tables
 from meshag_tui.snapshot import ForeignKey
 from meshag_tui.text import count, exact, percent
-from meshag_tui.types import Change, EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType, Vacuum
+from meshag_tui.types import (
+    Change,
+    EvidenceKind,
+    Risk,
+    SetTableOptions,
+    Suggestion,
+    SuggestionPriority,
+    SuggestionType,
+    Vacuum,
+)
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, TableRow
@@ -87,7 +95,6 @@ def _autovacuum_late(table: TableRow, catalog: Catalog) -> Iterator[Suggestion]:
     off = own.get("autovacuum_enabled", "").lower() in ("false", "off", "no", "0")
     if off or live < LARGE_ROWS or dead < DEAD_SHARE * live or dead > due or scale <= WANTED_SCALE:
         return
-    name = qualified(stats.schema, stats.name, catalog.facts)
     yield _about(
         table,
         "autovacuum-late",
@@ -99,8 +106,7 @@ def _autovacuum_late(table: TableRow, catalog: Catalog) -> Iterator[Suggestion]:
         "that no reader or writer waits for.",
         [f"dead rows: {count(dead)}", f"live rows: {count(live)}", f"autovacuum comes at {count(due)}"],
         confidence=0.8,
-        sql=f"ALTER TABLE {name} SET (autovacuum_vacuum_scale_factor = {WANTED_SCALE})",
-        undo_sql=_put_back(name, "autovacuum_vacuum_scale_factor", own),
+        change=SetTableOptions(stats.schema, stats.name, (("autovacuum_vacuum_scale_factor", str(WANTED_SCALE)),)),
     )
 
 
@@ -122,7 +128,6 @@ def _fillfactor(table: TableRow, catalog: Catalog, examined: Sequence[Examined])
     } | {word for index in mine for key in index.keys for word in _words(key.expression)}
     if any(columns & indexed for _, columns in found):
         return
-    name = qualified(stats.schema, stats.name, catalog.facts)
     set_ = sorted(set().union(*(columns for _, columns in found)))
     yield _about(
         table,
@@ -135,8 +140,7 @@ def _fillfactor(table: TableRow, catalog: Catalog, examined: Sequence[Examined])
         "until it is rewritten.",
         [f"{count(updates)} updates in the window, {count(hot)} of them HOT", f"{len(mine)} indexes"],
         confidence=0.7,
-        sql=f"ALTER TABLE {name} SET (fillfactor = 90)",
-        undo_sql=_put_back(name, "fillfactor", stats.options),
+        change=SetTableOptions(stats.schema, stats.name, (("fillfactor", "90"),)),
         queries=tuple(one.query.id for one, _ in found),
     )
 
@@ -246,13 +250,6 @@ def _words(expression: str | None) -> list[str]:
     return re.findall(r"[A-Za-z_]\w*", expression or "")
 
 
-def _put_back(name: str, option: str, options: Mapping[str, str]) -> str:
-    """What gives an option back the value it has now."""
-    if option in options:
-        return f"ALTER TABLE {name} SET ({option} = {options[option]})"
-    return f"ALTER TABLE {name} RESET ({option})"
-
-
 def _about(
     table: TableRow,
     rule: str,
@@ -262,8 +259,6 @@ def _about(
     facts: list[str],
     *,
     confidence: float,
-    sql: str | None = None,
-    undo_sql: str | None = None,
     change: Change | None = None,
     queries: tuple[int, ...] = (),
     identity: str = "",
@@ -284,7 +279,5 @@ def _about(
         schema=stats.schema,
         table=stats.name,
         change=change,
-        sql=sql,
-        undo_sql=undo_sql,
         query_ids=queries,
     )

@@ -24,11 +24,12 @@ from meshag_tui.engines.base import DdlSession, Engine, EngineError, Gate, Limit
 from meshag_tui.store import changes as journal
 from meshag_tui.store.changes import ChangeRow, MovedElsewhere
 from meshag_tui.store.database import Store
-from meshag_tui.types import Change, ChangeState, CreateIndex, RestoreIndex, Target
+from meshag_tui.types import Change, ChangeState, CreateIndex, Reindex, RestoreIndex, Target
 
 LOCK_ATTEMPTS = 5
 CLEAN_ATTEMPTS = 3
 POLL_S = 1.0
+_CANCELLED = "Cancelled"
 
 Say = Callable[[str, str], Awaitable[None]]
 """Where progress goes: (level, message)."""
@@ -191,15 +192,15 @@ class _Work:
     async def _judge(self, row: ChangeRow, rendered: RenderedChange, reason: str | None) -> ChangeRow:
         """The end, from the catalogue and never from the command's tag. `reason`: what we know of a failure."""
         found = await self._settled(row.change, rendered)
-        if found == "partial":
+        if found == "partial" and (reason != _CANCELLED or isinstance(row.change, RestoreIndex)):
             await self.hands.run(row.change, rendered.sql)
             found = await self._settled(row.change, rendered)
+        left = found == "invalid" and isinstance(row.change, CreateIndex | RestoreIndex | Reindex)
+        if left and await self._clean_up(row.change, rendered):
+            left, found = False, await self._settled(row.change, rendered)
         if found in ("done", "partial"):
             await self.say("info", "the catalogue confirms it")
             return await self.store(record.done, row.id, await self._made(row.change, rendered))
-        left = found == "invalid" and isinstance(row.change, CreateIndex | RestoreIndex)
-        if left and await self._clean_up(row.change, rendered):
-            left, found = False, "absent"
         error = verdict(row, found, reason, self.engine.words)
         if not left:
             await self.say("error", error)
@@ -288,12 +289,12 @@ class _Work:
             try:
                 if row.backend_pid != self.hands.backend_pid:
                     await self._adopt(row, stop=True)
-                await self._judge(row, _rendered(row), "Cancelled")
+                await self._judge(row, _rendered(row), _CANCELLED)
             except EngineError:
                 # What was cancelled was a look at the catalogue, and the session went with the answer.
                 async with self.engine.connect_for_change(self.target, self.limits) as self.hands:
                     await self._adopt(row, stop=True)
-                    await self._judge(row, _rendered(row), "Cancelled")
+                    await self._judge(row, _rendered(row), _CANCELLED)
         except EngineError as error:
             await _note_failure(self.store, change_id, error)
 

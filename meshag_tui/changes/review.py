@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from meshag_tui.engines.base import DdlSession, Engine, Gate, Limits, RenderedChange
-from meshag_tui.types import Change, DropIndex, Target
+from meshag_tui.types import Change, DropIndex, DropStatistics, Target
 
 REVIEW_VALID_MS = 15 * 60 * 1000
 """A review left open longer than this must be made again: the server has moved on."""
@@ -104,7 +104,7 @@ async def review_with(
         gates=gates,
         plan_hash=plan_hash(connection_id, identifier, rendered),
         made_at=made_at,
-        needs_name=change.name if isinstance(change, DropIndex) else None,
+        needs_name=change.name if isinstance(change, DropIndex | DropStatistics) else None,
         dialect=engine.words.dialect,
         estimated_bytes=estimated_bytes,
     )

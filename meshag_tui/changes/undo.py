@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from meshag_tui.changes.record import ChangeRefused
 from meshag_tui.changes.review import Review
 from meshag_tui.store.changes import ChangeRow
-from meshag_tui.types import Change, ChangeState, CreateIndex, DropIndex, HideIndex, RestoreIndex, ShowIndex
+from meshag_tui.types import (
+    Change,
+    ChangeState,
+    CreateIndex,
+    CreateStatistics,
+    DropIndex,
+    DropStatistics,
+    HideIndex,
+    RenameIndex,
+    RestoreIndex,
+    RestoreStatistics,
+    SetSetting,
+    SetStatisticsTarget,
+    SetTableOptions,
+    ShowIndex,
+)
 
 
 def inverse(row: ChangeRow) -> Change:
     """The change that puts `row` back.
 
-    A made index is dropped by the name the journal has; a dropped one is restored from the definition captured before
-    the drop; a hidden one is shown, and the other way round.
+    What was dropped is restored from the definition captured before the drop; for the rest see `inverse_of`.
 
     Raises:
         ChangeRefused: the row was not carried out, has been undone, is an undo itself, or left nothing to undo.
@@ -27,33 +42,61 @@ def inverse(row: ChangeRow) -> Change:
     if row.undoes is not None:
         raise ChangeRefused(f"{row.id} has put {row.undoes} back: apply the suggestion again if you want it after all")
     change = row.change
-    if isinstance(change, DropIndex) and row.undo_sql:
-        return RestoreIndex(change.schema, change.table, change.name, tuple(row.undo_sql.split(";\n")))
+    if isinstance(change, DropIndex | DropStatistics) and row.undo_sql:
+        restore = RestoreIndex if isinstance(change, DropIndex) else RestoreStatistics
+        return restore(change.schema, change.table, change.name, tuple(row.undo_sql.split(";\n")))
     undoing = inverse_of(change, row.target["catalogue"])
     if undoing is None:
-        raise ChangeRefused(f"{change.kind} cannot be undone: it changes statistics and free space, not definitions")
+        raise ChangeRefused(f"{change.kind} cannot be undone: it renews what is there, and no definition changes")
     return undoing
 
 
-def inverse_of(change: Change, catalogue: Mapping[str, Any]) -> DropIndex | HideIndex | ShowIndex | None:
-    """What puts back a change that made an index, hid it or let it be used; None for any other."""
-    if isinstance(change, CreateIndex):
-        return DropIndex(change.spec.schema, change.spec.table, str(catalogue["index"]))
-    if isinstance(change, RestoreIndex):
-        return DropIndex(change.schema, change.table, change.name)
-    if isinstance(change, HideIndex):
-        return ShowIndex(change.schema, change.table, change.name)
-    if isinstance(change, ShowIndex):
-        return HideIndex(change.schema, change.table, change.name)
+def inverse_of(change: Change, catalogue: Mapping[str, Any]) -> Change | None:
+    """What puts a change back by what the catalogue said before it; None where its own statements are needed, or none.
+
+    An index or statistics that it made are dropped by their name; a setting or option gets the value it had.
+    """
+    match change:
+        case CreateIndex(spec):
+            return DropIndex(spec.schema, spec.table, str(catalogue["index"]))
+        case RestoreIndex():
+            return DropIndex(change.schema, change.table, change.name)
+        case RenameIndex():
+            return RenameIndex(change.schema, change.table, change.new_name, change.name)
+        case HideIndex():
+            return ShowIndex(change.schema, change.table, change.name)
+        case ShowIndex():
+            return HideIndex(change.schema, change.table, change.name)
+        case SetTableOptions():
+            return replace(change, options=tuple((name, value) for name, value in catalogue["undo"]))
+        case SetStatisticsTarget():
+            return replace(change, target=catalogue["before"])
+        case SetSetting():
+            before = catalogue["before"]
+            return replace(change, value=before, until_restart=catalogue.get("running") if before is None else None)
+        case CreateStatistics() if catalogue.get("statistics"):
+            return DropStatistics(change.schema, change.table, str(catalogue["statistics"]))
+        case RestoreStatistics():
+            return DropStatistics(change.schema, change.table, change.name)
     return None
 
 
 def check_same(row: ChangeRow, reviewed: Review) -> None:
-    """Raises ChangeRefused if what would be dropped is no longer the index that `row` made.
+    """Raises ChangeRefused if what would be put back is no longer what `row` made or set.
 
-    Its definition is what counts: rebuilding an index gives it another oid.
+    Of an index its definition is what counts: rebuilding it gives it another oid.
     """
     made = row.target.get("made") or {}
-    before, now = made.get("definition"), reviewed.catalogue.get("definition")
-    if isinstance(reviewed.change, DropIndex) and before is not None and before != now:
-        raise ChangeRefused(f"The index is not the one that {row.id} made any more, it is {now}: drop it by hand")
+    for name in ("definition", "before"):
+        then, now = made.get(name), reviewed.catalogue.get(name)
+        if name in made and name in reviewed.catalogue and then != now:
+            if name == "before":
+                raise ChangeRefused(f"It is not as {row.id} set it any more, but {_said(now)}: decide by hand")
+            what, be = ("index", "is") if isinstance(reviewed.change, DropIndex) else ("statistics", "are")
+            raise ChangeRefused(f"The {what} {be} not the one that {row.id} made any more but {now}: drop by hand")
+
+
+def _said(now: Any) -> str:
+    if isinstance(now, Mapping):
+        return ", ".join(f"{name} = {_said(value)}" for name, value in now.items())
+    return "the default" if now is None else str(now)

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from meshag_tui.engines.words import Words
 from meshag_tui.store.changes import ChangeRow
-from meshag_tui.types import Analyze, CreateIndex, DropIndex, HideIndex, Rebuild, RestoreIndex, ShowIndex
+from meshag_tui.types import (
+    Analyze,
+    CreateIndex,
+    CreateStatistics,
+    DropIndex,
+    DropStatistics,
+    HideIndex,
+    Rebuild,
+    Reindex,
+    RenameIndex,
+    RestoreIndex,
+    RestoreStatistics,
+    SetSetting,
+    SetStatisticsTarget,
+    SetTableOptions,
+    ShowIndex,
+)
 
 
 def verdict(row: ChangeRow, found: str, reason: str | None, words: Words) -> str:
@@ -26,6 +42,20 @@ def verdict(row: ChangeRow, found: str, reason: str | None, words: Words) -> str
         state = f"there is no index {name}"
         if found == "invalid":
             state = f"an invalid index {name} was left, which serves no query: {row.undo_sql} removes it"
+    elif isinstance(change, RenameIndex):
+        state = f"the index {change.schema}.{change.name} has its name still"
+    elif isinstance(change, Reindex):
+        state = f"the index {change.schema}.{change.name} is as before"
+        if found == "invalid":
+            state += ", and an invalid one beside it, named like it with _ccnew or _ccold, serves no query: drop it"
+    elif isinstance(change, SetTableOptions | SetStatisticsTarget):
+        state = f"the options of {change.schema}.{change.table} are as before"
+    elif isinstance(change, CreateStatistics | RestoreStatistics):
+        state = f"there are no such statistics of {change.schema}.{change.table}"
+    elif isinstance(change, DropStatistics):
+        state = f"the statistics {change.schema}.{change.name} are as before"
+    elif isinstance(change, SetSetting):
+        state = f"{change.name} is as before"
     elif isinstance(change, Rebuild):
         state = f"the table {change.schema}.{change.table} is as before"
     elif isinstance(change, Analyze):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from meshag_tui.engines.base import Engine, EngineError, Limits, Progress
-from meshag_tui.types import Change, CreateIndex, RestoreIndex, Target
+from meshag_tui.types import Change, CreateIndex, Reindex, RestoreIndex, Target
 
 LOOK_EVERY_S = 1.0
 LOOK_AT_FIRST_S = 0.1
@@ -58,7 +58,7 @@ async def _look(
     said, known = "", None
     loop = asyncio.get_running_loop()
     at_first = loop.time() + AT_FIRST_S
-    every_s = LOOK_AT_FIRST_S if isinstance(change, CreateIndex | RestoreIndex) else LOOK_EVERY_S
+    every_s = LOOK_AT_FIRST_S if isinstance(change, CreateIndex | RestoreIndex | Reindex) else LOOK_EVERY_S
     try:
         async with engine.connect(target, "progress", limits) as session:
             ready.set()

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Any, get_args
 
 from meshag_tui.store.documents import document
-from meshag_tui.types import (
-    Analyze,
-    Change,
-    CreateIndex,
-    DropIndex,
-    HideIndex,
-    IndexColumn,
-    IndexSpec,
-    MeshagError,
-    Rebuild,
-    RestoreIndex,
-    ShowIndex,
-    Vacuum,
-)
+from meshag_tui.types import Change, IndexColumn, IndexSpec, MeshagError
+
+_KINDS: Mapping[str, Any] = {kind.__dataclass_fields__["kind"].default: kind for kind in get_args(Change)}
 
 
 def change_document(change: Change) -> dict[str, Any]:
@@ -36,26 +25,21 @@ def change_from(found: Mapping[str, Any]) -> Change:
         MeshagError: the document is no change this MeshAG knows.
     """
     try:
-        match found["kind"]:
-            case "create-index":
-                return CreateIndex(_index(found["spec"]))
-            case "drop-index":
-                return DropIndex(found["schema"], found["table"], found["name"])
-            case "restore-index":
-                return RestoreIndex(found["schema"], found["table"], found["name"], tuple(found["statements"]))
-            case "hide-index":
-                return HideIndex(found["schema"], found["table"], found["name"])
-            case "show-index":
-                return ShowIndex(found["schema"], found["table"], found["name"])
-            case "analyze":
-                return Analyze(found["schema"], found["table"])
-            case "vacuum":
-                return Vacuum(found["schema"], found["table"])
-            case "rebuild":
-                return Rebuild(found["schema"], found["table"])
+        kind = _KINDS[found["kind"]]
+    except KeyError:
+        raise MeshagError(f"A stored change is of a kind this MeshAG does not know: {found.get('kind')!r}") from None
+    try:
+        values = {field.name: found[field.name] for field in fields(kind) if field.name != "kind"}
+        if "spec" in values:
+            values["spec"] = _index(values["spec"])
+        made: Change = kind(**{name: _frozen(value) for name, value in values.items()})
+        return made
     except (KeyError, TypeError) as error:
         raise MeshagError(f"A stored change cannot be read: {error!r}") from error
-    raise MeshagError(f"A stored change is of a kind this MeshAG does not know: {found['kind']!r}")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
 
 
 def _index(spec: Mapping[str, Any]) -> IndexSpec:

@@ -108,7 +108,8 @@ async def test_dead_rows_that_stay_because_autovacuum_is_off(watch: Watch, pg: D
     (bloat,) = by_rule(advice, "table-bloat")
     assert bloat.change == Vacuum("public", "counters") and bloat.sql and bloat.sql.startswith("VACUUM")
     (off,) = by_rule(advice, "autovacuum-off")
-    assert off.sql is None and "RESET (autovacuum_enabled)" in off.text
+    assert off.sql == "ALTER TABLE public.counters RESET (autovacuum_enabled)"
+    assert off.undo_sql == "ALTER TABLE public.counters SET (autovacuum_enabled = false)"
 
 
 async def test_numbers_that_run_out(watch: Watch, pg18: Database) -> None:

@@ -11,7 +11,7 @@ from meshag_tui.advisor.running_out import running_out
 from meshag_tui.advisor.statistics import Tables, tables_of
 from meshag_tui.advisor.table_care import table_care
 from meshag_tui.store.history import Catalog
-from meshag_tui.types import Vacuum
+from meshag_tui.types import SetTableOptions, Vacuum
 from tests.advisor.conftest import Watch, Watched, by_rule
 from tests.rig.postgres import Database
 
@@ -41,9 +41,7 @@ async def test_tables_that_nothing_freezes_and_that_wait_for_autovacuum(watch: W
     late = changed(catalog, live_rows=5_000_000, dead_rows=700_000)
     (one,) = table_care(late, (), NONE)
     assert one.rule == "autovacuum-late" and "until 1.00 M rows" in one.text
-    assert one.sql == "ALTER TABLE public.big SET (autovacuum_vacuum_scale_factor = 0.02)"
-    assert one.undo_sql == "ALTER TABLE public.big RESET (autovacuum_vacuum_scale_factor)"
-    pg18.execute(one.sql, one.undo_sql)
+    assert one.change == SetTableOptions("public", "big", (("autovacuum_vacuum_scale_factor", "0.02"),))
     own = {"autovacuum_vacuum_scale_factor": "0.01"}
     assert rules(changed(late, options=own)) == []
     assert rules(changed(catalog, live_rows=5_000_000, dead_rows=100_000)) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from meshag_tui.engines.base import PermissionDenied, Refused
 from meshag_tui.engines.mysql.errors import quoted
@@ -13,6 +13,14 @@ from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.wire import Flavour
 
 SYSTEM = ("information_schema", "performance_schema", "mysql", "sys")
+VIEWS: Mapping[Flavour, Mapping[str, str]] = {
+    "MySQL": {"variables": "performance_schema.global_variables", "status": "performance_schema.global_status"},
+    "MariaDB": {"variables": "information_schema.GLOBAL_VARIABLES", "status": "information_schema.GLOBAL_STATUS"},
+}
+"""Where a server shows its own variables, by what our SQL files call them."""
+
+State = Literal["done", "partial", "absent", "invalid", "running"]
+"""What the catalogue says of a change; see `base.DdlSession.verify`."""
 
 
 class Asked(Protocol):

@@ -27,19 +27,23 @@ from meshag_tui.engines.base import (
 )
 from meshag_tui.engines.marker import marked
 from meshag_tui.engines.mysql import gates as gate_checks
-from meshag_tui.engines.mysql import inuse, permitted, render
-from meshag_tui.engines.mysql.catalogue import find_table
+from meshag_tui.engines.mysql import inuse, kinds, permitted, render
+from meshag_tui.engines.mysql.catalogue import State, find_table
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.keys import Key
 from meshag_tui.engines.mysql.session import common_settings, read_only_settings
 from meshag_tui.engines.mysql.sql import load
+from meshag_tui.engines.mysql.strict import statements_in
 from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.types import (
     Analyze,
     Change,
+    CreateStatistics,
     DropIndex,
+    DropStatistics,
     HideIndex,
     Rebuild,
+    SetSetting,
     ShowIndex,
     Target,
 )
@@ -51,8 +55,6 @@ _QUIET_S = 1.0  # a transaction that has used the table for longer would make ot
 _AS_LONG_AS_IT_TAKES_S = 30 * 24 * 3600.0
 _CANCEL_S = 5.0
 _ERRORS = ("error", "Error")
-
-State = Literal["done", "partial", "absent", "invalid", "running"]
 
 
 def change_settings(limits: Limits) -> SessionSettings:
@@ -140,6 +142,10 @@ class MysqlDdlSession:
         again = await render.render(self._wire, change)
         if again.sql != sql:
             raise Refused("The object has changed since the statement was made: look at it again")
+        if isinstance(change, SetSetting):
+            for statement in statements_in(sql):
+                await self._run(statement)
+            return
         schema, table = again.target["schema"], again.target["table"]
         if gate_checks.holds_up(self._wire, change):
             await self._wait_for_quiet(schema, table)
@@ -158,7 +164,7 @@ class MysqlDdlSession:
                     f"After {loop.time() - begin:.0f} s of work: {said}", "Try it at a quiet time"
                 ) from error
             raise LockTimeout(said) from error
-        if isinstance(change, Analyze):
+        if isinstance(change, Analyze | CreateStatistics | DropStatistics):
             failed = [row[3] for row in rows if row[2] in _ERRORS]
             if failed:
                 raise ServerFault(f"The server could not analyse it: {failed[0]}")
@@ -190,6 +196,9 @@ class MysqlDdlSession:
             return "running"
         if isinstance(change, Analyze):
             return "done" if self._analyzed or await self._renewed(change) else "absent"
+        kind = kinds.KINDS.get(type(change))
+        if kind is not None:
+            return await kind.state(self._wire, change, rendered)
         try:
             table = await find_table(self._wire, rendered.target["schema"], rendered.target["table"])
         except Refused:  # gone, and its indexes with it
@@ -273,8 +282,8 @@ class MysqlDdlSession:
         return str(rows[0][3])
 
     async def _is_running(self, rendered: RenderedChange) -> bool:
-        sent = marked(rendered.sql.encode()).decode()
-        return any(row[6] == sent for row in await inuse.sessions(self._wire))
+        sent = [marked(statement.encode()).decode() for statement in statements_in(rendered.sql)]
+        return any(row[6] in sent for row in await inuse.sessions(self._wire))
 
     async def _renewed(self, change: Analyze) -> bool:
         """Whether InnoDB wrote down new statistics of the table, or of all its partitions, since we began."""

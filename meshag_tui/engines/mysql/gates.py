@@ -14,11 +14,25 @@ from typing import Any
 
 from meshag_tui.engines.base import Gate, PermissionDenied, Refused, RenderedChange
 from meshag_tui.engines.here import free_bytes, is_local, megabytes
-from meshag_tui.engines.mysql import grants, inuse, render
-from meshag_tui.engines.mysql.catalogue import Asked, find_table
+from meshag_tui.engines.mysql import grants, inuse, render, server_settings
+from meshag_tui.engines.mysql.catalogue import VIEWS, Asked, find_table
 from meshag_tui.engines.mysql.errors import account, quoted
 from meshag_tui.engines.mysql.sql import load
-from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, HideIndex, Rebuild, RestoreIndex, Target
+from meshag_tui.types import (
+    Analyze,
+    Change,
+    CreateIndex,
+    CreateStatistics,
+    DropIndex,
+    DropStatistics,
+    HideIndex,
+    Rebuild,
+    RenameIndex,
+    RestoreIndex,
+    SetSetting,
+    SetTableOptions,
+    Target,
+)
 
 LONGEST_TRANSACTION_S = 60
 LONGEST_STATEMENT_S = 10
@@ -26,16 +40,12 @@ FEWEST_FREE_CONNECTIONS = 10
 DISK_FACTOR = 3
 REBUILD_FACTOR = 2
 ASSUMED_CORES = 8
-_VIEWS = {
-    "MySQL": {"variables": "performance_schema.global_variables", "status": "performance_schema.global_status"},
-    "MariaDB": {"variables": "information_schema.GLOBAL_VARIABLES", "status": "information_schema.GLOBAL_STATUS"},
-}
 _OFF = ("", "0", "OFF", "NO")
 
 
 async def server_values(server: Asked) -> dict[str, str]:
     """What a change depends on of the server as a whole, by name in lower case."""
-    rows = await server.fetch(load("change_server").format(**_VIEWS[server.flavour]))
+    rows = await server.fetch(load("change_server").format(**VIEWS[server.flavour]))
     return {str(name).lower(): "" if value is None else str(value) for name, value in rows}
 
 
@@ -71,9 +81,12 @@ async def gates(
     rights = await grants.read(server)
     sees_all = rights.has_global("PROCESS")
     builds = isinstance(change, CreateIndex | RestoreIndex | Rebuild)
-    schema, table = rendered.target["schema"], rendered.target["table"]
     us = account(*values["current_user"].rsplit("@", 1))
     found = [_role(values, await source(server, values))]
+    if isinstance(change, SetSetting):
+        found += [await server_settings.rights(server, rights, us), await _still_as_rendered(server, change, rendered)]
+        return (*found, _load(target, values), _connections(values))
+    schema, table = rendered.target["schema"], rendered.target["table"]
     if builds and values.get("wsrep_on", "").upper() not in _OFF:
         found.append(_cluster())
     found += [_rights(rights, change, schema, table, us), await _still_as_rendered(server, change, rendered)]
@@ -81,7 +94,7 @@ async def gates(
     if holds_up(server, change):
         found.append(await _users(server, change, schema, table, sees_all, locks, us))
     found.append(await _locks(server, schema, table, locks))
-    if isinstance(change, DropIndex | HideIndex):
+    if isinstance(change, DropIndex | HideIndex | RenameIndex):
         found.append(await _hints(server, schema, table, change.name))
     if builds:
         found.append(await _replicas(server, values, sees_all, us))
@@ -105,7 +118,8 @@ def _cluster() -> Gate:
 
 
 def _rights(found: grants.Grants, change: Change, schema: str, table: str, us: str) -> Gate:
-    wanted = ("SELECT", "INSERT") if isinstance(change, Analyze) else ("ALTER",)
+    analyzes = isinstance(change, Analyze | CreateStatistics | DropStatistics)
+    wanted = ("SELECT", "INSERT") if analyzes else ("ALTER",)
     missing = found.missing(wanted, schema, table)
     grant = f"GRANT {', '.join(missing)} ON {quoted(schema)}.{quoted(table)} TO {us};"
     value = "granted" if not missing else f"without {', '.join(missing)}"
@@ -117,14 +131,19 @@ async def _still_as_rendered(server: Asked, change: Change, rendered: RenderedCh
     label, limit = "index", "as it was looked at"
     if isinstance(change, CreateIndex | RestoreIndex):
         label, limit = "name and equal indexes", "free, none"
-    elif isinstance(change, Analyze | Rebuild):
+    elif isinstance(change, Analyze | Rebuild | SetTableOptions):
         label = "table"
+    elif isinstance(change, SetSetting):
+        label = "value before"
+    elif isinstance(change, CreateStatistics | DropStatistics):
+        label = "histogram"
     try:
         again = await render.render(server, change)
     except (Refused, PermissionDenied) as refusal:
         return Gate(label, "no longer possible", limit, "block", str(refusal))
     same = again.sql == rendered.sql and dict(again.target) == dict(rendered.target)
-    value = str(rendered.target.get("index", rendered.target["table"]))
+    target = rendered.target
+    value = str(target.get("running") or target.get("index") or target.get("statistics") or target["table"])
     return Gate(label, value, limit, "pass" if same else "block", "" if same else "It has changed: look at it again")
 
 
@@ -134,6 +153,8 @@ def holds_up(server: Asked, change: Change) -> bool:
     ANALYZE waits for none, but until MySQL 8.0.24 it took the table out of the cache of definitions, and whoever came
     later waited until all statements on the old definition had ended. MariaDB left that with 10.5.
     """
+    if isinstance(change, CreateStatistics | DropStatistics):
+        return False
     return not isinstance(change, Analyze) or (server.flavour == "MySQL" and server.version < (8, 0, 24))
 
 

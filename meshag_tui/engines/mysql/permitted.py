@@ -8,8 +8,9 @@ text, nothing else can be sent.
 from __future__ import annotations
 
 from meshag_tui.engines.base import Refused
+from meshag_tui.engines.mysql import kinds, reading
 from meshag_tui.engines.mysql.keys import Key, read_key
-from meshag_tui.engines.mysql.strict import Reader, Token, tokens
+from meshag_tui.engines.mysql.strict import Reader, Token
 from meshag_tui.types import (
     Analyze,
     Change,
@@ -38,7 +39,7 @@ def read_restore(change: RestoreIndex) -> tuple[Key, tuple[Key, ...]]:
         raise Refused("There is not one statement to restore the index from")
     sql = change.statements[0]
     try:
-        actions = _altered(sql, change.schema, change.table)
+        actions = reading.altered(sql, change.schema, change.table)
         key, behind = _added(actions)
     except Refused as error:
         raise Refused(f"The undo is not a statement that MeshAG writes: {error}") from error
@@ -48,66 +49,26 @@ def read_restore(change: RestoreIndex) -> tuple[Key, tuple[Key, ...]]:
 
 
 def _fits(change: Change, sql: str) -> bool:
+    kind = kinds.KINDS.get(type(change))
+    if kind is not None:
+        return kind.fits(change, sql)
     if isinstance(change, Analyze):
-        return _analyzed(sql) == (change.schema, change.table)
+        return reading.analyzing(sql, change.schema, change.table).ended
     if isinstance(change, CreateIndex):
-        key, behind = _added(_altered(sql, change.spec.schema, change.spec.table))
+        key, behind = _added(reading.altered(sql, change.spec.schema, change.spec.table))
         return key.kind == "INDEX" and not key.is_functional and not behind
     if isinstance(change, RestoreIndex):
-        key, _ = _added(_altered(sql, change.schema, change.table))
+        key, _ = _added(reading.altered(sql, change.schema, change.table))
         return key.name == change.name and key.kind == "INDEX" and not key.is_functional
     if isinstance(change, DropIndex):
-        return _dropped(_only(_altered(sql, change.schema, change.table))).lower() == change.name.lower()
+        return _dropped(reading.only(reading.altered(sql, change.schema, change.table))).lower() == change.name.lower()
     if isinstance(change, HideIndex | ShowIndex):
-        action = _only(_altered(sql, change.schema, change.table))
+        action = reading.only(reading.altered(sql, change.schema, change.table))
         return _shown(action, isinstance(change, HideIndex)).lower() == change.name.lower()
     if isinstance(change, Rebuild):
-        actions = _altered(sql, change.schema, change.table)
+        actions = reading.altered(sql, change.schema, change.table)
         return [[token.text for token in action if token.kind != "space"] for action in actions] == [["FORCE"]]
     return False
-
-
-def _only(actions: list[list[Token]]) -> list[Token]:
-    if len(actions) != 1:
-        raise Refused("It does more than one thing")
-    return actions[0]
-
-
-def _analyzed(sql: str) -> tuple[str, str]:
-    reader = Reader(_checked(sql))
-    for word in ("ANALYZE", "NO_WRITE_TO_BINLOG", "TABLE"):
-        _expect(reader, word)
-    return _table(reader)
-
-
-def _altered(sql: str, schema: str, table: str) -> list[list[Token]]:
-    """The actions of an ALTER TABLE of this table that names an algorithm that does not copy, and LOCK=NONE."""
-    actions: list[list[Token]] = [[]]
-    depth = 0
-    for token in _checked(sql):
-        depth += token.is_sign("(") - token.is_sign(")")
-        if depth == 0 and token.is_sign(","):
-            actions.append([])
-        else:
-            actions[-1].append(token)
-    if len(actions) < 3:
-        raise Refused("It does nothing, or does not say how")
-    *rest, algorithm, lock = actions
-    for option, values in ((algorithm, ("INPLACE", "NOCOPY")), (lock, ("NONE",))):
-        words = [token.text for token in option if token.kind != "space"]
-        name = "ALGORITHM" if option is algorithm else "LOCK"
-        if len(words) != 3 or words[:2] != [name, "="] or words[2] not in values:
-            raise Refused(f"{name} is not named")
-    first = rest[0]
-    head = [at for at, token in enumerate(first) if token.kind != "space"][:5]  # ALTER TABLE schema . table
-    if len(head) < 5:
-        raise Refused("It alters nothing")
-    reader = Reader(first[: head[-1] + 1])
-    for word in ("ALTER", "TABLE"):
-        _expect(reader, word)
-    if _table(reader) != (schema, table):
-        raise Refused("It is about another table")
-    return [first[head[-1] + 1 :], *rest[1:]]
 
 
 def _added(actions: list[list[Token]]) -> tuple[Key, tuple[Key, ...]]:
@@ -136,21 +97,21 @@ def _key_added(action: list[Token]) -> Key:
 
 def _dropped(action: list[Token]) -> str:
     reader = Reader(action)
-    _expect(reader, "DROP")
-    _expect(reader, "INDEX")
+    reading.expect(reader, "DROP")
+    reading.expect(reader, "INDEX")
     return _last_name(reader)
 
 
 def _shown(action: list[Token], hide: bool) -> str:
     reader = Reader(action)
-    _expect(reader, "ALTER")
-    _expect(reader, "INDEX")
+    reading.expect(reader, "ALTER")
+    reading.expect(reader, "INDEX")
     name = reader.name()
     if not hide and not reader.take_word("VISIBLE"):
-        _expect(reader, "NOT")
-        _expect(reader, "IGNORED")
+        reading.expect(reader, "NOT")
+        reading.expect(reader, "IGNORED")
     elif hide and not reader.take_word("INVISIBLE"):
-        _expect(reader, "IGNORED")
+        reading.expect(reader, "IGNORED")
     if not reader.ended:
         raise Refused("It does more than one thing")
     return name
@@ -161,26 +122,3 @@ def _last_name(reader: Reader) -> str:
     if not reader.ended:
         raise Refused("It does more than one thing")
     return name
-
-
-def _table(reader: Reader) -> tuple[str, str]:
-    schema = reader.name()
-    reader.sign(".")
-    table = reader.name()
-    if not reader.ended:
-        raise Refused("It is about more than one table")
-    return schema, table
-
-
-def _expect(reader: Reader, word: str) -> None:
-    if not reader.take_word(word):
-        raise Refused(f"Expected {word}")
-
-
-def _checked(sql: str) -> list[Token]:
-    """The tokens of a text without comments, other statements, and signs that we never write."""
-    found = list(tokens(sql))
-    for token in found:
-        if token.kind == "comment" or (token.kind == "sign" and token.text not in "(),.=") or "\0" in token.text:
-            raise Refused(f"{token.text[:20]!r} has no place in it")
-    return found

@@ -13,10 +13,11 @@ import re
 from collections.abc import Collection
 
 from meshag_tui.engines.base import Refused, RenderedChange
-from meshag_tui.engines.mysql import dropping
+from meshag_tui.engines.mysql import dropping, kinds
 from meshag_tui.engines.mysql.catalogue import Asked, Column, Table, find_table
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.keys import Key, Part
+from meshag_tui.engines.mysql.names import MAX_NAME, checked_name
 from meshag_tui.engines.mysql.online import alter, check_engine
 from meshag_tui.types import (
     Analyze,
@@ -32,8 +33,6 @@ from meshag_tui.types import (
     Vacuum,
 )
 
-MAX_NAME = 64
-"""Characters, not bytes, in a name."""
 MAX_PARTS = {"MySQL": 16, "MariaDB": 32}
 MAX_KEYS = 64
 _PREFIX = re.compile(r"\(([1-9]\d{0,3})\)")
@@ -42,7 +41,6 @@ _PREFIXED = _NEED_LENGTH | frozenset(["char", "varchar", "binary", "varbinary"])
 _NO_KEY = frozenset(
     ["json", "geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"]
 )
-_RESERVED = ("primary", "gen_clust_index")
 
 
 async def render(server: Asked, change: Change) -> RenderedChange:
@@ -70,7 +68,10 @@ async def render(server: Asked, change: Change) -> RenderedChange:
             f"{server.flavour} has no VACUUM: InnoDB removes old versions of rows by itself, "
             "and a rebuild of the table gives their space back"
         )
-    raise Refused(f"Unknown change {type(change).__name__}")
+    kind = kinds.KINDS.get(type(change))
+    if kind is None:
+        raise Refused(f"{server.flavour} has no {change.kind.replace('-', ' ')}")
+    return await kind.render(server, change)
 
 
 # ---------------------------------------------------------------------------------------------- a new index
@@ -123,7 +124,7 @@ def _key(server: Asked, spec: IndexSpec, table: Table) -> Key:
     if len({part.column for part in parts}) != len(parts):
         raise Refused("A column stands in the index twice")
     taken = {key.name.lower() for key in table.keys}
-    name = _given_name(spec.name, taken) if spec.name is not None else _free_name(table, parts, taken)
+    name = checked_name(spec.name, taken) if spec.name is not None else _free_name(table, parts, taken)
     return Key("FULLTEXT" if kind == "FULLTEXT" else "INDEX", name, parts)
 
 
@@ -182,18 +183,6 @@ def _free_name(table: Table, parts: Collection[Part], taken: Collection[str]) ->
         if name.lower() not in taken:
             return name
     raise Refused("There is no free name for the index")
-
-
-def _given_name(name: str, taken: Collection[str]) -> str:
-    if not name.strip() or "\0" in name or name != name.rstrip() or any(ord(sign) > 0xFFFF for sign in name):
-        raise Refused("The index needs a name, without signs beyond U+FFFF and without a blank at its end")
-    if len(name) > MAX_NAME:
-        raise Refused(f"The name is longer than {MAX_NAME} characters")
-    if name.lower() in _RESERVED:
-        raise Refused(f"The name {name} is the server's own")
-    if name.lower() in taken:
-        raise Refused(f"The name {name} is taken")
-    return name
 
 
 def _refuse_locking(server: Asked, table: Table, key: Key, action: str, undo: str) -> None:

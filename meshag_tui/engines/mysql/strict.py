@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from meshag_tui.engines.base import Refused
+from meshag_tui.engines.parting import parted
 
 
 class Token(NamedTuple):
@@ -44,6 +45,11 @@ def tokens(text: str) -> Iterator[Token]:
     """The tokens of `text` with our sql_mode. A line comment, a double quote, a quote without end: they are signs."""
     for found in _TOKEN.finditer(text):
         yield Token(found.lastgroup or "sign", found.group())  # type: ignore[arg-type]
+
+
+def statements_in(text: str) -> tuple[str, ...]:
+    """The statements of a text of ours."""
+    return parted(token.text for token in tokens(text))
 
 
 def unquote(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from meshag_tui.engines.base import Refused
 from meshag_tui.engines.postgres.sql import load
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from psycopg import sql as psycopg_sql
 
 SYSTEM = ("pg_catalog", "information_schema", "pg_toast")
+
+State = Literal["done", "partial", "absent", "invalid", "running"]
+"""What the catalogue says of a change; see `base.DdlSession.verify`."""
 
 
 class Reader(Protocol):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import (
     EngineError,
@@ -22,11 +22,13 @@ from meshag_tui.engines.base import (
     RenderedChange,
 )
 from meshag_tui.engines.marker import marked
-from meshag_tui.engines.postgres import catalogue, dropping, parse, permitted, render
+from meshag_tui.engines.postgres import catalogue, dropping, kinds, parse, permitted, render, reworking, trees
 from meshag_tui.engines.postgres import gates as gate_checks
+from meshag_tui.engines.postgres.catalogue import State
+from meshag_tui.engines.postgres.same_index import same_index
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.wire import Wire
-from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, RestoreIndex, Target, Vacuum
+from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, Reindex, RestoreIndex, Target, Vacuum, table_of
 
 if TYPE_CHECKING:
     from psycopg import sql
@@ -40,8 +42,6 @@ _AS_LONG_AS_IT_TAKES_S = 30 * 24 * 3600.0
 _CANCEL_S = 5.0
 _STATISTICS_S = 2.0  # until version 14 the statistics of a table arrive with a delay
 _QUIET_S = 1.0  # a transaction that has used the table for longer would make a drop wait, and half done if it gives up
-
-State = Literal["done", "partial", "absent", "invalid", "running"]
 
 
 def change_settings() -> dict[str, str]:
@@ -84,6 +84,7 @@ class PostgresDdlSession:
         self._adopted: tuple[int, int] | None = None  # pid and start of the session that we stand in for
         self._made: int | None = None  # oid of the index that one was seen making
         self._taken = False  # the name was somebody else's before the server came to us
+        self._left: tuple[str, tuple[str, ...]] | None = None  # a text, and what of it was seen not to have run yet
 
     @classmethod
     async def open(cls, target: Target, limits: Limits) -> PostgresDdlSession:
@@ -119,7 +120,7 @@ class PostgresDdlSession:
         return await gate_checks.gates(self, change, rendered, estimated_bytes)
 
     async def run(self, change: Change, sql: str) -> None:
-        """Run a rendered change once; of a RestoreIndex each of its statements, what is there already left out.
+        """Run a rendered change once, each of its statements; what is known to be there already is left out.
 
         Raises:
             Refused: `sql` is not what rendering the change gives now.
@@ -130,7 +131,7 @@ class PostgresDdlSession:
         if isinstance(change, CreateIndex) and self._ran_at is not None:
             await self._drop_own_leftover(change, sql)
         rest = await self._statements(change, sql)
-        if isinstance(change, DropIndex):
+        if isinstance(change, DropIndex | Reindex):
             await self._wait_for_quiet(change)
         self._ran_at = (await self.fetch("SELECT pg_catalog.date_part('epoch', pg_catalog.clock_timestamp())::float8"))[
             0
@@ -171,13 +172,20 @@ class PostgresDdlSession:
     async def verify(self, change: Change, rendered: RenderedChange) -> State:
         """What the catalogue says of the change now: "done" when its effect is there, "absent" when it is not.
 
-        "invalid": an index is there that nothing uses; "partial": a restored one lacks its comment or the like. For
-        ANALYZE and VACUUM "done" means since this session, or the one it stands in for, began.
+        "invalid": an index is there that nothing uses; "partial": a restored one lacks its comment or the like, or what
+        goes with a change (ANALYZE, a reload) has not come. For ANALYZE and VACUUM "done" means since this session, or
+        the one it stands in for, began.
         """
         if await self._is_running(change, rendered):
             return "running"
         if isinstance(change, Analyze | Vacuum):
             return await self._maintained(change, rendered)
+        kind = kinds.KINDS.get(type(change))
+        if kind is not None:
+            state = await kind.state(self, change, rendered, self._ran_at)
+            rest = trees.statements_in(rendered.sql)[1:]
+            self._left = (rendered.sql, rest) if state == "partial" else None
+            return state
         found = await self._index(rendered)
         if isinstance(change, DropIndex):
             if found is None or found[0] != rendered.target.get("oid"):
@@ -193,14 +201,16 @@ class PostgresDdlSession:
         return "done"
 
     async def clean_up(self, change: Change, rendered: RenderedChange) -> bool:
-        """Remove the invalid index that a failed CREATE INDEX CONCURRENTLY of this change left. True if removed.
+        """Remove the invalid index that a failed build of this change left. True if removed.
 
         Its name was free when the change was rendered, so it is ours if it has that name, that table and that
         definition, and nobody builds it. False also while transactions that use the table are open: dropping it without
         blocking others must wait for them. An index that a failed drop left invalid is not touched: drop it again.
         """
-        if not isinstance(change, CreateIndex | RestoreIndex) or await self._is_running(change, rendered):
+        if not isinstance(change, CreateIndex | RestoreIndex | Reindex) or await self._is_running(change, rendered):
             return False
+        if isinstance(change, Reindex):
+            return await self._drop_leftovers(change, rendered)
         found = await self._index(rendered)
         if found is None or found[2] or not self._is_ours(found, rendered):
             return False
@@ -211,6 +221,20 @@ class PostgresDdlSession:
         except LockTimeout:
             return False
         return await self._index(rendered) is None
+
+    async def _drop_leftovers(self, change: Reindex, rendered: RenderedChange) -> bool:
+        """Those that were not there before; of an adopted REINDEX the new index only if it was seen being made."""
+        before = set(rendered.target["left_before"])
+        found = await reworking.leftovers(self, rendered.target["table_oid"], change)
+        ours = [(oid, name) for oid, name in found if oid not in before]
+        if self._adopted is not None and any(oid not in (self._made, rendered.target["oid"]) for oid, _ in ours):
+            return False
+        try:
+            for _, name in ours:
+                await self._drop(change.schema, name)
+        except LockTimeout:
+            return False
+        return True
 
     async def close(self) -> None:
         """End the session without waiting for the server."""
@@ -224,12 +248,12 @@ class PostgresDdlSession:
         if not valid and (self._taken or (self._made is not None and self._made != oid)):
             return False
         same_table = table_oid == rendered.target["table_oid"]
-        return same_table and _same_index(definition, rendered.sql.split(";\n")[0])
+        return same_table and same_index(definition, rendered.sql.split(";\n")[0])
 
-    async def _wait_for_quiet(self, change: DropIndex) -> None:
+    async def _wait_for_quiet(self, change: DropIndex | Reindex) -> None:
         """Wait, as long as for a lock, for transactions that have used the table for a while: before anything is done.
 
-        A DROP INDEX CONCURRENTLY that gives up waiting for them leaves the index there and useless.
+        What is done CONCURRENTLY and gives up waiting for them leaves an index there and useless.
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + LOCK_TIMEOUT_MS / 1000
@@ -245,18 +269,20 @@ class PostgresDdlSession:
         """What is left to run of a change whose text is still the one that rendering it gives."""
         if isinstance(change, RestoreIndex):
             rows = await self.fetch(load("change_index_state"), (change.schema, change.name))
-            if rows and rows[0][2] and _same_index(rows[0][3], change.statements[0]):
+            if rows and rows[0][2] and same_index(rows[0][3], change.statements[0]):
                 return list(change.statements[1:])  # an earlier try got this far
+        if self._left is not None and self._left[0] == sql:
+            return list(self._left[1])
         again = await render.render(self, change)
         if again.sql != sql:
             raise Refused("The object has changed since the statement was made: look at it again")
-        return list(change.statements) if isinstance(change, RestoreIndex) else [sql]
+        return list(change.statements) if isinstance(change, RestoreIndex) else list(trees.statements_in(sql))
 
     async def _drop_own_leftover(self, change: CreateIndex, sql: str) -> None:
         """Before a second try: the invalid index that the first one left, which could not be removed then."""
         name = parse.parse_one(sql).tree.get("idxname")
         rows = await self.fetch(load("change_index_state"), (change.spec.schema, name))
-        if rows and not rows[0][2] and _same_index(rows[0][3], sql):
+        if rows and not rows[0][2] and same_index(rows[0][3], sql):
             try:
                 await self._drop(change.spec.schema, str(name))
             except LockTimeout as error:
@@ -299,9 +325,7 @@ class PostgresDdlSession:
 
     async def _blockers(self, change: Change) -> str:
         """Who was in the way, as far as can be seen right after."""
-        schema, table = (change.spec.schema, change.spec.table) if isinstance(change, CreateIndex) else (None, "")
-        if not isinstance(change, CreateIndex):
-            schema, table = change.schema, change.table
+        schema, table = table_of(change) or ("", "")
         try:
             found = await self.fetch(
                 "SELECT c.oid::bigint FROM pg_catalog.pg_class c "
@@ -320,7 +344,7 @@ class PostgresDdlSession:
         return f"; blocked by {'; '.join(said)}" if said else ""
 
     async def _is_running(self, change: Change, rendered: RenderedChange) -> bool:
-        statements = change.statements if isinstance(change, RestoreIndex) else (rendered.sql,)
+        statements = change.statements if isinstance(change, RestoreIndex) else trees.statements_in(rendered.sql)
         sent = [marked(statement.encode()).decode() for statement in statements]
         if (await self.fetch(load("change_running"), (sent,)))[0][0]:
             return True
@@ -366,32 +390,6 @@ async def progress(session: PostgresSession, backend_pid: int) -> Progress | Non
     phase, share, pid, user, application, making = rows[0]
     waiting = None if pid is None else f"pid {pid} ({', '.join(filter(None, (user, application))) or 'unknown'})"
     return Progress(phase, None if share is None else min(1.0, max(0.0, share)), waiting, making)
-
-
-def _same_index(one: str, other: str) -> bool:
-    """Whether two CREATE INDEX texts make the same keys of the same table under the same name."""
-    try:
-        trees = [parse.parse_one(text).tree for text in (one, other)]
-    except EngineError:
-        return False
-    return len({_shape(tree) for tree in trees}) == 1
-
-
-def _shape(tree: Mapping[str, Any]) -> tuple[Any, ...]:
-    relation = tree.get("relation") or {}
-    parts = [
-        tuple((element.get("IndexElem") or {}).get("name") for element in tree.get(name, ()))
-        for name in ("indexParams", "indexIncludingParams")
-    ]
-    return (
-        relation.get("schemaname"),
-        relation.get("relname"),
-        tree.get("idxname"),
-        tree.get("accessMethod"),
-        bool(tree.get("unique")),
-        "whereClause" in tree,
-        *parts,
-    )
 
 
 def _forget(task: asyncio.Future[Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from meshag_tui.engines.base import Refused, RenderedChange
 from meshag_tui.engines.postgres import permitted
 from meshag_tui.engines.postgres.catalogue import SYSTEM, Reader, find_table, quote
-from meshag_tui.engines.postgres.lexer import tokens
+from meshag_tui.engines.postgres.lexer import in_one_line
 from meshag_tui.engines.postgres.rewrite import literal
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.types import DropIndex, RestoreIndex
@@ -96,19 +96,6 @@ def _recreated(definition: str, predicate: str | None, tablespace: str | None) -
         where = f" WHERE {predicate}" if predicate is not None else ""
         text = f"{text.removesuffix(where)} TABLESPACE {tablespace}{where}"
     return text
-
-
-def in_one_line(text: str) -> str:
-    """The statement with line ends of its constants as escapes: the statements of an undo are parted by `;` and one."""
-    words = []
-    for token in tokens(text):
-        word = token.text
-        if "\n" in word and token.kind == "string" and word[0] in "eE":
-            word = word.replace("\n", "\\n")
-        elif "\n" in word and token.kind == "string" and word[0] == "'":
-            word = "E" + word.replace("\\", "\\\\").replace("\n", "\\n")
-        words.append(word)
-    return "".join(words)
 
 
 async def restore(session: Reader, change: RestoreIndex) -> RenderedChange:

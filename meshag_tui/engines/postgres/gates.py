@@ -12,10 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import Gate, Refused, RenderedChange
 from meshag_tui.engines.here import free_bytes, is_local, megabytes
-from meshag_tui.engines.postgres import render
+from meshag_tui.engines.postgres import render, server_settings
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
-from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, RestoreIndex, Target, Vacuum
+from meshag_tui.types import (
+    Analyze,
+    Change,
+    CreateIndex,
+    CreateStatistics,
+    DropIndex,
+    DropStatistics,
+    Reindex,
+    RenameIndex,
+    RestoreIndex,
+    RestoreStatistics,
+    SetSetting,
+    Target,
+    Vacuum,
+)
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.ddl import PostgresDdlSession
@@ -37,15 +51,21 @@ async def gates(
     """
     server = (await session.fetch(load("change_server")))[0]
     in_recovery, sees_all, most, used, active, workers, data_directory, version = server
-    builds = isinstance(change, CreateIndex | RestoreIndex)
+    builds = isinstance(change, CreateIndex | RestoreIndex | Reindex)
     found = [_role(in_recovery)]
-    found += await _object(session, change, rendered, version)
+    if isinstance(change, SetSetting):
+        found += [await server_settings.rights(session, change), await _still_as_rendered(session, change, rendered)]
+    else:
+        found += await _object(session, change, rendered, version)
     if builds or isinstance(change, DropIndex):
         found.append(await _transactions(session, sees_all))
-    found.append(await _locks(session, rendered.target))
+    if not isinstance(change, SetSetting):
+        found.append(await _locks(session, rendered.target))
     found.append(await _replicas(session, sees_all))
     found.append(_load(session.target, active, workers, sees_all))
     found.append(_connections(most, used))
+    if isinstance(change, Reindex):
+        estimated_bytes = await _size(session, rendered)
     if builds:
         found.append(_disk(session.target, data_directory, estimated_bytes))
     return tuple(found)
@@ -67,7 +87,7 @@ async def _object(session: PostgresDdlSession, change: Change, rendered: Rendere
     same = table == target["table"] and (isinstance(change, DropIndex) or schema == target["schema"])
     found = [Gate("table", f"{schema}.{table}", name, "pass" if same else "block", "" if same else "It was renamed")]
     allowed = owns
-    if isinstance(change, CreateIndex | RestoreIndex):
+    if isinstance(change, CreateIndex | RestoreIndex | RenameIndex | CreateStatistics | RestoreStatistics):
         allowed = owns and may_create
     elif isinstance(change, Analyze | Vacuum) and not owns:
         allowed = owns_database or (version >= 170000 and await _may_maintain(session, target["table_oid"]))
@@ -75,7 +95,7 @@ async def _object(session: PostgresDdlSession, change: Change, rendered: Rendere
     if owns and not allowed:
         detail = f"GRANT CREATE ON SCHEMA {quoted(schema)} TO {quoted(user)};"
     found.append(Gate("owner", owner, f"a role of {user}", "pass" if allowed else "block", detail))
-    if isinstance(change, CreateIndex | DropIndex | RestoreIndex):
+    if not isinstance(change, Analyze | Vacuum):
         found.append(await _still_as_rendered(session, change, rendered))
     return found
 
@@ -87,15 +107,41 @@ async def _may_maintain(session: PostgresDdlSession, oid: int) -> bool:
 
 async def _still_as_rendered(session: PostgresDdlSession, change: Change, rendered: RenderedChange) -> Gate:
     """Rendering again checks everything at once: an equal index, a free name and its bytes, the definition."""
-    label = "index" if isinstance(change, DropIndex) else "name and equal indexes"
-    limit = "as it was looked at" if isinstance(change, DropIndex) else "free, none"
+    label, limit = _NEW.get(type(change), (_same_label(change), "as it was looked at"))
     try:
         again = await render.render(session, change)
     except Refused as refusal:
         return Gate(label, "no longer possible", limit, "block", str(refusal))
     same = again.sql == rendered.sql and dict(again.target) == dict(rendered.target)
-    value = str(rendered.target.get("index", ""))
+    value = str(rendered.target.get("index") or rendered.target.get("statistics") or _said(rendered.target))
     return Gate(label, value, limit, "pass" if same else "block", "" if same else "It has changed: look at it again")
+
+
+_NEW: Mapping[type[Change], tuple[str, str]] = {
+    CreateIndex: ("name and equal indexes", "free, none"),
+    RestoreIndex: ("name and equal indexes", "free, none"),
+    CreateStatistics: ("name and equal statistics", "free, none"),
+    RestoreStatistics: ("name and equal statistics", "free, none"),
+}
+
+
+def _same_label(change: Change) -> str:
+    if isinstance(change, DropIndex | RenameIndex | Reindex):
+        return "index"
+    return "statistics" if isinstance(change, DropStatistics) else "value before"
+
+
+def _said(target: Mapping[str, Any]) -> str:
+    """What something that is set has now."""
+    before = target.get("before")
+    values = before if isinstance(before, Mapping) else {"": before}
+    return ", ".join(f"{name} {'not set' if value is None else value}".strip() for name, value in values.items())
+
+
+async def _size(session: PostgresDdlSession, rendered: RenderedChange) -> int | None:
+    """An index that is built anew takes at most what it takes now."""
+    rows = await session.fetch("SELECT pg_catalog.pg_relation_size(%s::pg_catalog.oid)", (rendered.target["oid"],))
+    return rows[0][0] if rows else None
 
 
 async def _transactions(session: PostgresDdlSession, sees_all: bool) -> Gate:

@@ -82,6 +82,19 @@ def without_comments(text: str) -> str:
     return "".join(kept)
 
 
+def in_one_line(text: str) -> str:
+    """The statement with line ends of its constants as escapes: our statements are parted by `;` and one."""
+    words = []
+    for token in tokens(text):
+        word = token.text
+        if "\n" in word and token.kind == "string" and word[0] in "eE":
+            word = word.replace("\n", "\\n")
+        elif "\n" in word and token.kind == "string" and word[0] == "'":
+            word = "E" + word.replace("\\", "\\\\").replace("\n", "\\n")
+        words.append(word)
+    return "".join(words)
+
+
 def _is_meaningful(comment: str) -> bool:
     return comment == "/*, ... */" or re.fullmatch(r"/\*\+[\w\s().,\"-]*\*/", comment) is not None
 

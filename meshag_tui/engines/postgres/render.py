@@ -14,12 +14,12 @@ import re
 from collections.abc import Collection, Mapping
 
 from meshag_tui.engines.base import Refused, RenderedChange
-from meshag_tui.engines.postgres import dropping, expressions
+from meshag_tui.engines.postgres import dropping, expressions, kinds
 from meshag_tui.engines.postgres.catalogue import Reader, Table, find_table, quote
+from meshag_tui.engines.postgres.names import checked_name, free_name, names_of_relations
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.types import Analyze, Change, CreateIndex, DropIndex, IndexColumn, IndexSpec, RestoreIndex, Vacuum
 
-MAX_NAME_BYTES = 63
 _ORDERED = frozenset(("btree",))
 _INCLUDING = frozenset(("btree", "gist", "spgist"))
 _SINGLE = frozenset(("hash", "spgist"))
@@ -28,7 +28,7 @@ _SINGLE = frozenset(("hash", "spgist"))
 async def render(session: Reader, change: Change) -> RenderedChange:
     """The SQL of a change and of its undo, and the object as it is now. Reads pg_class, pg_index, pg_opclass, pg_proc.
 
-    ANALYZE and VACUUM have no undo: they replace statistics and space that nobody wants back.
+    ANALYZE, VACUUM and REINDEX have no undo: they replace statistics and space that nobody wants back.
 
     Raises:
         Refused: the object is not there, is not such as we change, or an equal index exists; the text names it.
@@ -41,7 +41,10 @@ async def render(session: Reader, change: Change) -> RenderedChange:
         return await dropping.restore(session, change)
     if isinstance(change, Analyze | Vacuum):
         return await _maintain(session, change)
-    raise Refused(f"Unknown change {type(change).__name__}")
+    kind = kinds.KINDS.get(type(change))
+    if kind is None:
+        raise Refused(f"PostgreSQL has no {change.kind.replace('-', ' ')}")
+    return await kind.render(session, change)
 
 
 # ---------------------------------------------------------------------------------------------- CREATE INDEX
@@ -57,15 +60,8 @@ async def _create(session: Reader, spec: IndexSpec) -> RenderedChange:
     same = await equivalent_index(session, checked, table)
     if same is not None:
         raise Refused(f"The index {same} is equal to this one and exists already")
-    taken = {
-        row[0]
-        for row in await session.fetch(
-            "SELECT c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = %s",
-            (table.schema,),
-        )
-    }
-    name = _given_name(spec.name, taken) if spec.name is not None else index_name(checked, taken)
+    taken = await names_of_relations(session, table.schema)
+    name = checked_name(spec.name, taken, "index") if spec.name is not None else index_name(checked, taken)
     quoted = await quote(session, [table.schema, table.name, name, *names_in(checked)])
     if table.kind == "p":
         raise Refused(
@@ -249,28 +245,7 @@ def index_name(spec: IndexSpec, taken: Collection[str]) -> str:
     columns = [
         re.sub(r"\W+", "_", column.name).strip("_") if column.is_expression else column.name for column in spec.columns
     ]
-    stem = "_".join([spec.table, *columns])
-    for number in range(1_000):
-        suffix = "_idx" if number == 0 else f"_idx{number}"
-        name = _cut(stem, MAX_NAME_BYTES - len(suffix)) + suffix
-        if name not in taken:
-            return name
-    raise Refused("There is no free name for the index")
-
-
-def _given_name(name: str, taken: Collection[str]) -> str:
-    if not name or "\x00" in name:
-        raise Refused("The index needs a name")
-    if len(name.encode("utf-8", "replace")) > MAX_NAME_BYTES:
-        raise Refused(f"The name is longer than {MAX_NAME_BYTES} bytes: PostgreSQL would cut it")
-    if name in taken:
-        raise Refused(f"The name {name} is taken")
-    return name
-
-
-def _cut(text: str, most: int) -> str:
-    """The text cut to at most this many bytes of UTF-8, at a character."""
-    return text.encode("utf-8")[:most].decode("utf-8", "ignore")
+    return free_name("_".join([spec.table, *columns]), "_idx", taken, "index")
 
 
 def _columns(spec: IndexSpec) -> set[str]:

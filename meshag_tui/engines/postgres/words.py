@@ -27,7 +27,7 @@ WORDS = Words(
         "seconds.",
         "table-bloat": "scans read them and new rows find no room. VACUUM makes their space usable again; it does not "
         "make the file smaller.",
-        "autovacuum-off": "If there is no reason left for it: ALTER TABLE {table} RESET (autovacuum_enabled).",
+        "autovacuum-off": "If there is no reason left for it, let autovacuum in again.",
         "no-primary-key": "rows cannot be told apart, duplicates are not kept out, and logical replication refuses its "
         "updates.",
         "sequence-exhaustion": "Plan the move to bigint: a new column filled in the background and swapped in, since "
@@ -39,6 +39,8 @@ WORDS = Words(
         "front or lower the pools of the applications; raising max_connections costs memory for each of them.",
         "work-mem-spill": "Sort or keep fewer rows, or give this report more memory: SET LOCAL work_mem = '{wanted}' "
         "in its transaction. Raising work_mem for all multiplies by every session.",
+        "work-mem-of-role": "What can be applied here gives {wanted} to each sort and hash of every new session of "
+        "{role} in this database, and to no other.",
         "offset-pagination": "WHERE (sort columns) > (last values) ORDER BY … LIMIT n.",
         "not-in-subquery": "it cannot be planned as an anti-join: the sub-query's result is searched for each row.",
         "order-by-random": "Take a random key from the range of the primary key and read from there, or use "
