@@ -240,8 +240,14 @@ def _drop(
 def _staged(whole: Suggestion, indexes: Mapping[tuple[str, str, str], IndexStats], now: int, days: float) -> Suggestion:
     """The step of a drop that is due at `now` (epoch ms): hide the index, wait, or drop it."""
     drop = whole.change
-    if not isinstance(drop, DropIndex) or whole.evidence.get("exact_copy"):
+    if not isinstance(drop, DropIndex):
         return whole
+    if whole.evidence.get("exact_copy"):
+        kept = str(whole.evidence["kept"]).removeprefix(f"{drop.schema}.")
+        why = (
+            f"It is dropped at once and not hidden first: every plan that could use it can use {kept}, its exact copy."
+        )
+        return replace(whole, text=f"{whole.text} {why}")
     index = indexes[drop.schema, drop.table, drop.name]
     if not index.hidden:
         return replace(

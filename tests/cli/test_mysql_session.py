@@ -60,6 +60,7 @@ def test_from_nothing_to_applied_and_undone(shop: Schema, must: Must, meshag: Me
     assert missing["table"] == "orders" and missing["query_ids"] == [lookup["id"]]
     (twin,) = [row for row in found if row["rule"] == "duplicate-index"]
     assert "DROP INDEX `two`" in twin["sql"], "an exact copy needs no trial"
+    assert "not hidden first: every plan that could use it can use one" in twin["text"], "and it says why"
 
     before = tables()
     for suggestion in (missing, twin):

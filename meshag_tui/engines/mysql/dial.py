@@ -14,6 +14,7 @@ import socket
 import ssl
 import time
 from decimal import Decimal
+from ipaddress import ip_address
 from typing import Any
 
 from asyncmy.connection import Connection
@@ -82,10 +83,30 @@ class Line(Connection):  # type: ignore[misc]  # the driver has no types
         self._target = target
         self._context = context
         self._unix = sock.family == socket.AF_UNIX
+        self._within = not target.proxy and not self._unix and ip_address(sock.getpeername()[0]).is_loopback
 
     @property
     def encrypted(self) -> bool:
         return self._ssl_context is not None
+
+    @property
+    def _server_public_key(self) -> bytes | None:
+        """The key that a password is sealed with on a clear line. The driver looks here, then asks whoever answers.
+
+        Raises:
+            AuthenticationFailed: the line leaves this machine: who sits on it could give a key of his own.
+        """
+        if self._sealing_key is None and not self._within and not self.encrypted:
+            raise AuthenticationFailed(
+                f"{place(self._target)} asks for the password of {self._target.user} on a line without TLS, sealed "
+                "with a key that nobody vouches for",
+                "Choose TLS mode verify-full (or prefer), switch TLS on at the server, or come over its socket",
+            )
+        return self._sealing_key
+
+    @_server_public_key.setter
+    def _server_public_key(self, key: bytes | None) -> None:
+        self._sealing_key = key
 
     async def _get_server_information(self) -> None:
         await super()._get_server_information()

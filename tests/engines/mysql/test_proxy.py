@@ -36,6 +36,23 @@ async def test_collecting_through_the_proxy(my: Schema, open_session: Open, logi
         assert len(os.listdir("/proc/self/fd")) <= before + 1
 
 
+@pytest.mark.parametrize("plugin", ["caching_sha2_password", "sha256_password"])
+async def test_a_password_is_not_sealed_with_a_key_that_came_over_a_clear_line(
+    mysql: Schema, open_session: Open, plugin: str
+) -> None:
+    """Only a proof of it goes over such a line, which is enough once the server has seen the password."""
+    url = mysql.user(plugin=plugin)
+    async with SocksServer(NAMES) as proxy:
+        clear = {"host": HIDDEN, "proxy": proxy.url, "tls": TlsMode.DISABLE, "database": ""}
+        with pytest.raises(AuthenticationFailed, match="key that nobody vouches for") as refused:
+            await open_session(url, **clear)
+        assert "TLS mode" in (refused.value.fix or "")
+        session = await open_session(url, **{**clear, "tls": TlsMode.REQUIRE})
+        assert session.facts.tls is not None
+        if plugin == "caching_sha2_password":
+            assert (await open_session(url, **clear)).facts.tls is None
+
+
 async def test_tls_checks_the_servers_name(
     private_my: Callable[..., Schema], open_session: Open, tmp_path: Path
 ) -> None:
