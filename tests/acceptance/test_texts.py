@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -51,12 +50,10 @@ async def test_monsters_from_a_real_server_are_read_stored_and_planned_or_refuse
         (row,) = page.rows
         assert row.calls == 1 and row.text is not None and len(row.text) <= 65_536, name
         assert row.text_state in ("ok", "cut")
-        began = time.monotonic()
         try:
             await bench.explain(row.id)
         except Exception as refused:  # a text that was cut cannot be planned, and must say so
             assert type(refused).__module__.startswith("meshag_tui"), (name, refused)
-        assert time.monotonic() - began < 15
     assert await bench.suggest(added.id) is not None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -200,11 +199,9 @@ async def test_cancelling_ends_it_on_the_server_and_leaves_no_invalid_index(desk
     review = await desk.bench.review(advice.id)
     applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
     await until(lambda: building(shop18))
-    started = time.monotonic()
     assert await desk.bench.cancel(desk.bench.runner.running[0])
     with pytest.raises(RunCancelled, match="Cancelled"):
         await applying
-    assert time.monotonic() - started < 15
     assert catalogue(shop18) == before and sessions(shop18) == []
     (row,) = await desk.journal()
     assert row.state is ChangeState.FAILED and str(row.error).startswith("Cancelled: there is no index")
@@ -238,9 +235,7 @@ async def test_closing_meshag_leaves_it_to_the_server_and_the_next_one_finds_it_
     review = await first.review(advice.id)
     applying = asyncio.create_task(first.apply(advice.id, review.plan_hash))
     await until(lambda: building(shop18))
-    started = time.monotonic()
     await first.runner.close()
-    assert time.monotonic() - started < 10
     await asyncio.gather(applying, return_exceptions=True)
     (row,) = await desk.journal()
     assert row.state is ChangeState.RUNNING and building(shop18)

