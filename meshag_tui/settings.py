@@ -76,6 +76,17 @@ class MoneySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RehearsalSettings:
+    """What a rehearsal may take: of the watched server, of this machine, of time."""
+
+    rows: int = 1_000_000  # copied at most, of all tables together
+    megabytes: int = 256  # copied at most; the sandbox takes up to three times as much on disk while it is there
+    copy_s: float = 60.0  # reading the watched server ends after this
+    measure_s: float = 60.0  # running statements ends after this
+    others: int = 10  # statements on the same table that are run beside those the advice is for, the dearest first
+
+
+@dataclass(frozen=True, slots=True)
 class LlmSettings:
     """An OpenAI-compatible endpoint. The key comes from the environment variable named by `api_key_env`."""
 
@@ -111,6 +122,7 @@ class Settings:
     advice: AdviceSettings = AdviceSettings()
     verify: VerifySettings = VerifySettings()
     money: MoneySettings = MoneySettings()
+    rehearsal: RehearsalSettings = RehearsalSettings()
     llm: LlmSettings = LlmSettings()
     ui: UiSettings = UiSettings()
 
@@ -133,6 +145,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "advice": AdviceSettings,
     "verify": VerifySettings,
     "money": MoneySettings,
+    "rehearsal": RehearsalSettings,
     "llm": LlmSettings,
     "ui": UiSettings,
 }

@@ -166,7 +166,7 @@ def _suggestion(
         rule="missing-index",
         identity=f"{kind}:{spec.schema}.{spec.table}:{identity(spec)}",
         type=SuggestionType.INDEX_OPTIMIZATION,
-        priority=_priority(share, top.gain),
+        priority=priority_of(share, top.gain),
         title=f"{what}: about {percent(share)} of all query time",
         text=" ".join(text),
         evidence_kind=choice.evidence,
@@ -181,7 +181,8 @@ def _suggestion(
     )
 
 
-def _priority(share: float, gain: float) -> SuggestionPriority:
+def priority_of(share: float, gain: float) -> SuggestionPriority:
+    """How urgent it is: by the share that its statements take of all time, and the share of theirs that it saves."""
     if share >= 0.20 and gain >= 0.5:
         return SuggestionPriority.HIGH
     return SuggestionPriority.MEDIUM if share >= 0.03 else SuggestionPriority.LOW

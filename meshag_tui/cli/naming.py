@@ -9,6 +9,7 @@ _KINDS = {
     "qry": "a query",
     "sug": "a suggestion",
     "chg": "a change",
+    "reh": "a rehearsal",
     "exec": "an execution",
     "prj": "a project",
     "usr": "a user",

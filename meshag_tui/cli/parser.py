@@ -55,6 +55,12 @@ shell remembers it. Better: --password-stdin, or the environment variable MESHAG
 """
 
 
+_ABOUT_SANDBOX = """\
+Rows of the tables that the statements read are copied to a private server on this machine, within the limits of
+[rehearsal] in config.toml, and are gone with it. The exact statements that read them are shown first.
+"""
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse, but what was typed is never repeated with a password in it."""
 
@@ -278,6 +284,18 @@ def _advice(commands: Any) -> None:
     suggestions.add_argument("--priority", type=str.upper, choices=("HIGH", "MEDIUM", "LOW"))
     suggestions.add_argument("--rule", metavar="RULE")
     suggestions.add_argument("--all", action="store_true", help="of every status, and what was no longer found")
+
+    benchmark = _add(
+        commands,
+        "benchmark",
+        "benchmark:benchmark",
+        "try a suggestion out in a sandbox with data, and measure what it does",
+        epilog=_ABOUT_SANDBOX,
+    )
+    benchmark.add_argument("id", metavar="ID", help="sug_…; reh_… shows one that was measured before")
+    benchmark.add_argument("--dry-run", action="store_true", help="show what would be read, and read nothing")
+    benchmark.add_argument("--yes", action="store_true", help="read those rows without asking")
+    benchmark.add_argument("--samples", action="store_true", help="with reh_… and --json: every single run too")
 
     apply = _add(commands, "apply", "advice:apply", "show a suggestion's statement, gates and undo, then run it")
     apply.add_argument("id", metavar="ID", help="sug_…")

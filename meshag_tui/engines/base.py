@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from meshag_tui.engines.words import Words
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, EvidenceKind, Finding, IndexSpec, MeshagError, Target, WhatIfChoice
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Rehearsal, Say
 
 
 class EngineError(MeshagError):
@@ -210,6 +213,20 @@ class Session(Protocol):
         """Statements whose plans were compiled, by key; empty where the server does not compile or does not count it.
 
         Source: the jit columns of pg_stat_statements, PostgreSQL 15 and later.
+        """
+
+    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
+        """What would be read so that these statements can be run in a sandbox with data. Reads the catalogue alone.
+
+        Raises:
+            Refused: there is no sandbox for this database; the text says why.
+        """
+
+    def rehearse(self, plan: CopyPlan, say: Say) -> AbstractAsyncContextManager[Rehearsal]:
+        """Copy what the plan says, within its limits, in one read-only transaction; end the copy with the context.
+
+        Raises:
+            Refused: the sandbox would be on the watched server itself, cannot be made, or its limits are reached.
         """
 
     def predicates(self, plan: Plan) -> tuple[Predicate, ...]:

@@ -87,6 +87,15 @@ _SUGGESTIONS = tuple(
     for name, key, title, said, footer, writes in (
         ("apply", "a", "Apply", "Show exactly what would run; a second key runs it", 10, True),
         ("undo", "u", "Undo", "Show what puts the change back; a second key runs it", 25, True),
+        (
+            "benchmark",
+            "b",
+            "Measure",
+            "Show what a sandbox would read; a second key measures there",
+            22,
+            False,
+        ),
+        ("measured", "B", "Measured", "Show what was measured of it last", 0, False),
         ("dismiss", "d", "Dismiss", "Put aside for good, with a reason", 15, False),
         ("reviewed", "v", "Reviewed", "Mark as looked at; a dismissed one comes back", 20, False),
         ("suggestions-show", "f", "Show", "Show others: by status, priority, type", 30, False),

@@ -37,6 +37,7 @@ WORK = {
     "sync_database_stats": "syncing",
     "generate_suggestions": "advising",
     "change_database": "applying",
+    "rehearse_suggestion": "rehearsing",
     "keep_store": "tidying",
 }
 """What a workflow of a kind does, while it does it."""

@@ -24,6 +24,7 @@ KINDS = {
     "sync_database_stats": "sync",
     "generate_suggestions": "advice",
     "change_database": "change",
+    "rehearse_suggestion": "rehearsal",
     "keep_store": "upkeep",
 }
 _LISTED = 500

@@ -30,7 +30,7 @@ from meshag_tui.screens.suggestions_facts import (
     status_word,
 )
 from meshag_tui.screens.suggestions_filter import OPEN, wanted_from
-from meshag_tui.store import changes, history, suggestions
+from meshag_tui.store import changes, history, rehearsals, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.text import glyphs, one_line
@@ -42,6 +42,7 @@ from meshag_tui.widgets.form import Field, FormDialog
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table
+from meshag_tui.workflows import rehearsal
 from meshag_tui.workflows.notices import Topic
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("status", "Status", 11, value=status_word, keep=80),
 )  # fmt: skip
 _SHOWN_QUERIES = 50
-_ON_ONE = ("apply", "undo", "dismiss", "reviewed")
+_ON_ONE = ("apply", "undo", "dismiss", "reviewed", "benchmark", "measured")
+_ALONE = ("apply", "undo", "benchmark", "measured")
 
 
 @dataclass(frozen=True)
@@ -311,7 +313,7 @@ class SuggestionsPane(ListPane):
 
     def _why_not_on(self, action_id: str, targets: Sequence[StoredSuggestion]) -> str | None:
         found = targets[0]
-        if action_id in ("apply", "undo"):
+        if action_id in _ALONE:
             if len(targets) > 1:
                 return f"{len(targets)} are marked, and each change is looked at by itself: esc takes the marks away"
             if what := self._busy.get(found.id):
@@ -329,6 +331,10 @@ class SuggestionsPane(ListPane):
                 if found.status is SuggestionStatus.DISMISSED:
                     return f"it is dismissed: {self.shell.actions['reviewed'].shown_key} takes it up again"
                 return "it is not found any more" if found.resolved_at is not None else None
+            case "benchmark":
+                return rehearsal.why_not(found)
+            case "measured":
+                return None if "rehearsal" in found.evidence else "nothing was measured for it"
             case "undo":
                 return None if self._undoable(found) else "nothing of it was applied that could be undone"
             case "dismiss":
@@ -465,6 +471,22 @@ class SuggestionsPane(ListPane):
             self.shell.push_screen(error_dialog(title, str(error), getattr(error, "fix", None) or ""))
         else:
             self.shell.say(f"{title}: {error}", "error")
+
+    # --- measuring --------------------------------------------------------------------------------------------------
+
+    def do_benchmark(self) -> None:
+        """Show what would be read for a sandbox, and measure there after a second key."""
+        from meshag_tui.screens.rehearsal import begin
+
+        self.shell.do(begin(self, self._targets[0]))
+
+    async def do_measured(self) -> None:
+        """Show what was measured last."""
+        from meshag_tui.screens.rehearsal import result_dialog
+
+        found = self._targets[0]
+        row = await self.bench.store.read(rehearsals.get, str(found.evidence["rehearsal"]["id"]))
+        self.shell.push_screen(result_dialog(row, found.title))
 
     # --- looking for more -------------------------------------------------------------------------------------------
 

@@ -405,6 +405,20 @@ class Outcome(Timestamped):
     next_look_at = BigIntegerField(null=True)  # null: nobody looks any more
 
 
+class Rehearsal(Record):
+    """What was measured in a sandbox with data: figures and plans in `document`, every run in `samples`."""
+
+    id = TextField(primary_key=True)  # reh_
+    connection = ForeignKeyField(Connection, on_delete="CASCADE")
+    suggestion = ForeignKeyField(Suggestion, null=True, on_delete="CASCADE")
+    created_at = BigIntegerField()
+    actor = TextField()
+    verdict = TextField()  # faster, slower, inconclusive; of a rewrite also proven, not proven
+    kind = TextField()  # change, rewrite
+    document = JSONField()
+    samples = JSONField()
+
+
 # Workflows
 
 
@@ -492,6 +506,7 @@ MODELS: tuple[type[Record], ...] = (
     Suggestion,
     Change,
     Outcome,
+    Rehearsal,
     Execution,
     ExecutionStep,
     ExecutionLog,

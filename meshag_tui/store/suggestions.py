@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from meshag_tui import types
 from meshag_tui.store import bulk, database, ids, models
 from meshag_tui.store.change_documents import change_document, change_from
-from meshag_tui.store.documents import as_json, clean
+from meshag_tui.store.documents import as_json, clean, document
 from meshag_tui.types import (
     Change,
     EvidenceKind,
@@ -169,6 +169,25 @@ def get(suggestion_id: str) -> StoredSuggestion:
 def of_query(query_id: int, connection_id: str) -> tuple[StoredSuggestion, ...]:
     """The open suggestions that are about a query."""
     return tuple(found for found in listing(connection_id) if query_id in found.query_ids and found.is_open)
+
+
+def revise(suggestion_id: str, said: types.Suggestion) -> None:
+    """Say something else about a suggestion than the run that found it: what was measured since."""
+    row = models.Suggestion
+    row.update(
+        title=clean(said.title),
+        priority=str(said.priority),
+        evidence_kind=str(said.evidence_kind),
+        evidence=document(said.evidence),
+        confidence=said.confidence,
+        gain_ms_per_day=said.gain_ms_per_day,
+        updated_at=database.now_ms(),
+    ).where(row.id == suggestion_id).execute()
+
+
+def bare(found: StoredSuggestion) -> types.Suggestion:
+    """A suggestion as it was before it had a row."""
+    return types.Suggestion(**{entry.name: getattr(found, entry.name) for entry in fields(types.Suggestion)})
 
 
 def set_status(suggestion_id: str, status: SuggestionStatus, actor: str, reason: str | None = None) -> StoredSuggestion:

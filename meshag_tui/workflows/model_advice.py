@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import Engine, Session
 from meshag_tui.settings import LlmSettings, Settings
 from meshag_tui.store import executions, remembered, suggestions
 from meshag_tui.store.database import Store
-from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.types import MeshagError, Suggestion
+from meshag_tui.types import MeshagError
 from meshag_tui.workflows.durable import Run
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ async def question(store: Store, seen: Seen, session: Session, engine: Engine, s
     from meshag_tui.agents import advise
 
     found = await store(suggestions.listing, seen.connection.id)
-    known = [_bare(one) for one in found if one.is_open and one.origin == "rule"]
+    known = [suggestions.bare(one) for one in found if one.is_open and one.origin == "rule"]
     return await advise.prepare(seen.catalog, seen.workload, session, settings, normalise=engine.normalise, known=known)
 
 
@@ -89,7 +88,10 @@ async def advice(
         )
 
     def save() -> dict[str, Any]:
-        saved = suggestions.save(seen.connection.id, judged.suggestions)
+        from meshag_tui.workflows.suggest import resting_on_rehearsals
+
+        made = resting_on_rehearsals(seen.connection.id, judged.suggestions)
+        saved = suggestions.save(seen.connection.id, made)
         return {"model_ids": list(saved.ids), "model_dropped": list(judged.dropped), "usage": kept["usage"]}
 
     return await run.commit("model", save)
@@ -100,10 +102,6 @@ async def _ask(asked: Question, settings: Settings) -> dict[str, Any]:
 
     answer = await advise.ask(asked, settings, settings.llm_key())
     return {"text": answer.text, "complete": answer.complete, "shape": answer.shape, "usage": asdict(answer.usage)}
-
-
-def _bare(found: StoredSuggestion) -> Suggestion:
-    return Suggestion(**{entry.name: getattr(found, entry.name) for entry in fields(Suggestion)})
 
 
 def _consent_key(connection_id: str) -> str:

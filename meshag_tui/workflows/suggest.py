@@ -6,7 +6,7 @@ ask the server's planner over one read-only session; a model is asked only when 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from meshag_tui.settings import Settings
 from meshag_tui.store import connections, suggestions
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import MeshagError, Window
+from meshag_tui.types import MeshagError, Suggestion, Window
 from meshag_tui.workflows import model_advice
 from meshag_tui.workflows.durable import Run, Workflow
 from meshag_tui.workflows.sync import limits
@@ -80,6 +80,19 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
     return generate_suggestions
 
 
+def resting_on_rehearsals(connection_id: str, made: Sequence[Suggestion]) -> list[Suggestion]:
+    """In the store's thread: the suggestions, those that were rehearsed lately resting on what was measured."""
+    from meshag_tui.advisor.rehearsed import with_rehearsals
+    from meshag_tui.store import database, rehearsals
+
+    newest = {
+        identity: (row.id, row.created_at, row.document)
+        for identity, row in rehearsals.newest(connection_id).items()
+        if row.kind == "change"
+    }
+    return with_rehearsals(made, newest, database.now_ms())
+
+
 async def _rules(run: Run, store: Store, settings: Settings, seen: Seen, session: Session) -> Mapping[str, Any]:
     if "rules" in run.done:
         return dict(run.done["rules"])
@@ -104,7 +117,8 @@ async def _rules(run: Run, store: Store, settings: Settings, seen: Seen, session
         )
 
     def save() -> dict[str, Any]:
-        saved = suggestions.save(seen.connection.id, advice.suggestions, complete_rules=advice.complete_rules)
+        made = resting_on_rehearsals(seen.connection.id, advice.suggestions)
+        saved = suggestions.save(seen.connection.id, made, complete_rules=advice.complete_rules)
         connections.read_texts_soon(seen.connection.id)
         return {
             "new": saved.new,

@@ -32,9 +32,11 @@ if TYPE_CHECKING:
     from meshag_tui.store import executions, history
     from meshag_tui.store.changes import ChangeRow
     from meshag_tui.store.outcomes import ChangeOutcome
+    from meshag_tui.store.rehearsals import RehearsalRow
     from meshag_tui.store.suggestions import StoredSuggestion
     from meshag_tui.workflows.agreement import Agreements
     from meshag_tui.workflows.durable import Outcome, Runner
+    from meshag_tui.workflows.rehearsal import RehearsalReview
     from meshag_tui.workflows.scheduler import Scheduler
     from meshag_tui.workflows.sync import SyncReport
 
@@ -84,6 +86,7 @@ class Workbench:
         self.vault = vault
         self.notices = Notices()
         self.advice_notes: tuple[str, ...] = ()
+        self._reviewed: dict[tuple[str, str], RehearsalReview] = {}
 
     @classmethod
     async def open(cls, settings: Settings) -> Workbench:
@@ -115,7 +118,7 @@ class Workbench:
     @functools.cached_property
     def runner(self) -> Runner:
         """What runs workflows, and knows all of them."""
-        from meshag_tui.workflows import change, suggest, sync, upkeep, verify
+        from meshag_tui.workflows import change, rehearsal, suggest, sync, upkeep, verify
         from meshag_tui.workflows.durable import Runner
 
         runner = Runner(self.store, self.notices)
@@ -123,6 +126,7 @@ class Workbench:
         runner.register(suggest.KIND, suggest.workflow(self.store, self.vault, self.settings))
         runner.register(change.KIND, change.workflow(self.store, self.vault, self.settings))
         runner.register(verify.KIND, verify.workflow(self.store, self.settings, lambda: self._agreements))
+        runner.register(rehearsal.KIND, rehearsal.workflow(self.store, self.vault, self.settings))
         runner.register(upkeep.KIND, upkeep.workflow(self.store, self.settings))
         return runner
 
@@ -397,6 +401,7 @@ class Workbench:
         connection_id: str,
         given: dict[str, Any],
         progress: Callable[[Progress], None] | None,
+        key: str | None = None,
     ) -> Outcome:
         def tell(notice: Notice) -> None:
             if (
@@ -408,7 +413,7 @@ class Workbench:
 
         unsubscribe = self.notices.subscribe(tell)
         try:
-            return await self.runner.submit(kind, connection_id, connection_id=connection_id, input=given)
+            return await self.runner.submit(kind, key or connection_id, connection_id=connection_id, input=given)
         finally:
             unsubscribe()
 
@@ -455,6 +460,37 @@ class Workbench:
         found = await self.store(outcomes.get, change_id)
         assert found is not None  # noqa: S101 (it was just written)
         return found
+
+    async def review_rehearsal(self, suggestion_id: str) -> RehearsalReview:
+        """What rehearsing a suggestion would read of the watched server and run in a sandbox; no row is read yet.
+
+        Raises:
+            MeshagError: it cannot be rehearsed; the text says why.
+        """
+        from meshag_tui.workflows import rehearsal
+
+        made = await rehearsal.review(self.store, self.vault, self.settings, suggestion_id)
+        self._reviewed[suggestion_id, made.hash] = made
+        return made
+
+    async def rehearse(
+        self, suggestion_id: str, agreed: str, progress: Callable[[Progress], None] | None = None
+    ) -> RehearsalRow:
+        """Do what `review_rehearsal` showed, by its hash, and return what was measured.
+
+        Raises:
+            RunFailed: it could not be done, or was cancelled; nothing of the sandbox is left.
+        """
+        from meshag_tui.store import rehearsals
+        from meshag_tui.workflows import rehearsal
+
+        made = self._reviewed.pop((suggestion_id, agreed), None)
+        if made is None:
+            raise MeshagError("What would be read was not shown just now: look at it again")
+        given = rehearsal.given(made, self.actor)
+        outcome = await self._submit(rehearsal.KIND, made.connection_id, given, progress, key=suggestion_id)
+        self.notices.publish(Changed("suggestions", made.connection_id))
+        return await self.store(rehearsals.get, str(outcome.value()["rehearsal"]))
 
     async def dismiss(self, suggestion_id: str, reason: str, actor: str | None = None) -> StoredSuggestion:
         """Put a suggestion aside for good: it is not proposed again."""

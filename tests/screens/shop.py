@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
+from meshag_tui.advisor.rehearsed import rehearsed
 from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import IndexKey, StatementText
-from meshag_tui.store import connections, history, models, snapshots, suggestions
+from meshag_tui.store import connections, history, models, rehearsals, snapshots, suggestions
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import (
@@ -215,6 +217,63 @@ def _advise(shop: str) -> None:
         row.update(**known).where(row.id == made).execute()
     suggestions.set_status(f"sug_{3:016d}", SuggestionStatus.REVIEWED, "mira")
     row.update(updated_at=AT - HOUR, reviewed_at=AT - HOUR).execute()
+
+
+def _measured(name: str, change: float, wide: float, *, main: bool, ms: tuple[float, float]) -> dict[str, Any]:
+    """A statement of a rehearsal whose figures are made up."""
+    verdict = "faster" if change + wide < -0.03 else "slower" if change - wide > 0.03 else "inconclusive"
+    before, after = ms
+    plans = (["Seq Scan of orders"], ["Bitmap Heap Scan of orders", "Bitmap Index Scan by orders_customer_id_idx"])
+    rounds = [[before * 5 * (1 + at % 3 / 9), after * 5 * (1 + at % 4 / 9)] for at in range(16)]
+    return {
+        "query_id": name, "text": STATEMENTS["orders"], "main": main, "calls": 2_400, "ms_per_day": 2_600_000.0,
+        "verdict": verdict, "why": None, "same_plan": not main, "same_work": verdict == "inconclusive" and not main,
+        "sets": 5, "rounds": 16, "runs": 160, "seconds": 4.2, "rounds_ms": rounds,
+        "before": {"median_ms": before, "p95_ms": before * 1.3, "blocks": 10_400.0, "rows": 12.0},
+        "after": {"median_ms": after, "p95_ms": after * 1.2, "blocks": 10_400.0 * after / before, "rows": 12.0},
+        "change": {"estimate": change, "low": change - wide, "high": change + wide},
+        "plan_before": {"hash": "a", "nodes": plans[0], "document": []},
+        "plan_after": {"hash": "b" if main else "a", "nodes": plans[1 if main else 0], "document": []},
+    }  # fmt: skip
+
+
+def rehearse(connection: str, verdict: str = "faster") -> str:
+    """Keep a rehearsal of the first suggestion, and have it rest on that; the rehearsal's id."""
+    factor = {"faster": -0.72, "slower": 0.31, "inconclusive": -0.02}[verdict]
+    failed = {
+        "query_id": "qry_0000000005", "text": HOSTILE, "main": False, "calls": 9, "ms_per_day": 4_000.0,
+        "verdict": "failed", "why": "no values are known for its parameters", "same_plan": None,
+    }  # fmt: skip
+    document = {
+        "verdict": verdict,
+        "sql": "CREATE INDEX orders_customer_id_idx ON shop.orders USING btree (customer_id)",
+        "sandbox": "PostgreSQL 18.6 on this machine", "prepared_s": 4.1, "share": 0.31, "confidence": 0.95,
+        "copied": [
+            {"name": "shop.orders", "rows": 46_500, "of": 150_000, "bytes": 9_000_000, "share": 0.31},
+            {"name": "shop.customers", "rows": 900, "of": 900, "bytes": 90_000, "share": 1.0},
+        ],
+        "notes": ["the source is PostgreSQL 15.18"], "listed": 4, "failed": 1,
+        "faster": int(verdict == "faster"), "slower": int(verdict == "slower"),
+        "inconclusive": 2 + (verdict == "inconclusive"),
+        "saved_ms_per_day": None if verdict == "inconclusive" else {
+            "about": -factor * 2_600_000, "least": -(factor + 0.05) * 2_600_000, "most": -(factor - 0.05) * 2_600_000
+        },
+        "statements": [
+            _measured("qry_0000000001", factor, 0.05, main=True, ms=(34.0, 34.0 * (1 + factor))),
+            _measured("qry_0000000002", 0.01, 0.06, main=False, ms=(640.0, 641.0)),
+            _measured("qry_0000000004", -0.01, 0.02, main=False, ms=(0.08, 0.08)),
+            failed,
+        ],
+    }  # fmt: skip
+    found = f"sug_{1:016d}"
+    made = rehearsals.save(
+        connection, found, kind="change", actor="mira", verdict=verdict, found=document, samples={}, said="rehearsed"
+    )
+    row = f"reh_{1:016d}"
+    models.Rehearsal.update(id=row, created_at=AT - HOUR).where(models.Rehearsal.id == made).execute()
+    bare = suggestions.bare(suggestions.get(found))
+    suggestions.revise(found, rehearsed(bare, row, AT - HOUR, document))
+    return row
 
 
 def _plan(shop: str) -> None:

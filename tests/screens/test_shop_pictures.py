@@ -7,8 +7,14 @@ from typing import Any
 
 import pytest
 
+from meshag_tui.changes.rehearse import Asked
+from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, KeyCopy, TableCopy
 from meshag_tui.screens.apply import ApplyDialog
+from meshag_tui.screens.rehearsal import question
+from meshag_tui.store.database import Store
 from meshag_tui.types import Finding
+from meshag_tui.widgets.dialog import ConfirmDialog
+from meshag_tui.workflows.rehearsal import RehearsalReview
 from tests.screens import picture, shop
 from tests.screens.test_apply_dialog import REVIEW, asked
 from tests.screens.test_pictures import SIZES, the_same_everywhere
@@ -84,6 +90,56 @@ def test_review(snap_compare: Any, tmp_path: Path, kind: str, size: tuple[int, i
     assert snap_compare(app, terminal_size=size, run_before=open_it)
 
 
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("verdict", ["faster", "slower", "inconclusive"])
+def test_measured(snap_compare: Any, tmp_path: Path, verdict: str, size: tuple[int, int]) -> None:
+    settings = picture.settings_in(tmp_path / "home")
+    connection = shop.fill(settings)
+    store = Store.open(settings.store_url)
+    store.run(shop.rehearse, connection, verdict)
+    store.close()
+    app = picture.application(settings)
+    keys = ("4", "B") if verdict == "faster" else ("4", "G", "B") if verdict == "slower" else ("4", "enter")
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: picture.press(pilot, *keys))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_what_would_be_read(snap_compare: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+    settings = picture.settings_in(tmp_path / "home")
+    shop.fill(settings)
+    app = picture.application(settings)
+
+    async def open_it(pilot: Any) -> None:
+        await picture.press(pilot, "4")
+        app.push_screen(ConfirmDialog(question(REVIEWED)))
+        await pilot.pause(0.1)
+
+    assert snap_compare(app, terminal_size=size, run_before=open_it)
+
+
+REVIEWED = RehearsalReview(
+    "sug_1",
+    "con_1",
+    "Index orders (customer_id)",
+    CopyPlan(
+        source="watcher@db1.example.org:5432/shop",
+        source_id="7",
+        place="a private PostgreSQL 18.6 on this machine",
+        tables=(
+            TableCopy("shop", "orders", ("id", "customer_id"), 150_000, 90_000_000, 0.31, 62_000),
+            TableCopy("shop", "customers", ("id", "name"), 900, 90_000, 0.0, 1_000),
+        ),
+        keys=(KeyCopy("shop", "orders", ("customer_id",), "shop", "customers", ("id",)),),
+        statements=(
+            'SELECT "id", "customer_id" FROM ONLY "shop"."orders" TABLESAMPLE SYSTEM (31) REPEATABLE (2017) LIMIT 6200',
+            'SELECT "id", "name" FROM ONLY "shop"."customers" WHERE "id" = ANY ($1)',
+        ),
+        limits=CopyLimits(100_000, 64 * 1024 * 1024, 60.0),
+        asked=(shop.STATEMENTS["orders"],),
+        notes=("a statement is left out, it cannot be planned: there is no table x",),
+    ),
+    (Asked("qry_0000000001", shop.STATEMENTS["orders"], True, 2_400, 2_600_000.0),),
+)
 FORBIDDEN = Finding(
     "pgss-no-privilege",
     "missing",

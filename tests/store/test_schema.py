@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from meshag_tui.store import database, ids, models, schema
+from meshag_tui.store import database, ids, models, rehearsals, remembered, schema
 from meshag_tui.store.database import Store
 
 
@@ -74,12 +76,30 @@ def test_migrations_make_exactly_the_models(store: Store) -> None:
 
 def test_opening_again_finds_nothing_to_do(store_url: str) -> None:
     first = Store.open(store_url)
-    names = ("0001_initial", "0002_outcomes")
-    assert first.migrated == names
+    names = tuple(path.stem for path in sorted(schema.DIRECTORY.glob("0*.py")))
+    assert names[0] == "0001_initial" and first.migrated == names
     assert [(m.name, m.state) for m in first.status()] == [(name, "applied") for name in names]
     first.close()
     second = Store.open(store_url)
     assert second.migrated == ()
+    second.close()
+
+
+def test_an_older_store_is_upgraded_with_its_data(
+    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store made with the first migration alone gets the others, and keeps what is in it."""
+    with monkeypatch.context() as older:
+        shutil.copy(schema.DIRECTORY / "0001_initial.py", tmp_path)
+        older.setattr(schema, "DIRECTORY", tmp_path)
+        first = Store.open(store_url)
+        assert first.migrated == ("0001_initial",)
+        first.run(remembered.remember, "kept", {"since": 1})
+        first.close()
+    second = Store.open(store_url)
+    assert second.migrated == tuple(path.stem for path in sorted(schema.DIRECTORY.glob("0*.py")))[1:]
+    assert second.run(remembered.recall, "kept") == {"since": 1}
+    assert second.run(rehearsals.of_suggestion, "sug_1") == ()
     second.close()
 
 

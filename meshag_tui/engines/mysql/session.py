@@ -7,10 +7,10 @@ imported when first called, so that a session that only counts loads no parser.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, RenderedChange, WhatIf
+from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, Refused, RenderedChange, WhatIf
 from meshag_tui.engines.mysql import facts as facts_of
 from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.engines.mysql.words import words_of
@@ -20,6 +20,7 @@ from meshag_tui.types import Change, Finding, Target, WhatIfChoice
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.explain import Planning
+    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Rehearsal, Say
 
 
 def common_settings(limits: Limits) -> dict[str, str | float]:
@@ -159,6 +160,12 @@ class MysqlSession:
     async def compiled(self) -> Mapping[str, Compiled]:
         """None are: neither flavour compiles plans."""
         return {}
+
+    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
+        raise Refused(f"There is no sandbox with data for {self.facts.engine} yet: only PostgreSQL has one")
+
+    def rehearse(self, plan: CopyPlan, say: Say) -> AbstractAsyncContextManager[Rehearsal]:
+        raise Refused(f"There is no sandbox with data for {self.facts.engine} yet: only PostgreSQL has one")
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
         return await self.planning.column_statistics(schema, table)

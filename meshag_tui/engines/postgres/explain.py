@@ -75,7 +75,7 @@ class Planner:
 
     def __init__(self, session: PostgresSession, statement: str, text: str, path: str) -> None:
         self._session = session
-        self._path = path
+        self.path = path
         self.statement = statement
         self.text = text
         self.mode: PlanMode = "literal"
@@ -162,7 +162,7 @@ class Planner:
             checked(text)
             self._checked = text
         options = f"GENERIC_PLAN, {_OPTIONS}" if self.mode == "generic" else _OPTIONS
-        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(self._path))
+        path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(self.path))
         return (path, f"EXPLAIN ({options}) {text}")
 
     def read(self, rows: Sequence[Sequence[Any]]) -> Plan:
@@ -225,7 +225,7 @@ class Planner:
     async def _set_path(self, plan_cache_mode: str = "auto") -> None:
         await self._session.fetch(
             "SELECT pg_catalog.set_config('search_path', %s, true), pg_catalog.set_config('plan_cache_mode', %s, true)",
-            (self._path, plan_cache_mode),
+            (self.path, plan_cache_mode),
         )
 
     async def _typed(self, found: parse.Statement) -> Plan:

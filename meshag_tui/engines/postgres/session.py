@@ -7,7 +7,7 @@ imported when first called, so that a session that only counts loads no parser.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, RenderedChange, WhatIf
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from meshag_tui.engines.postgres.explain import Planner
     from meshag_tui.engines.postgres.sandbox import StatisticsSandbox
+    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Rehearsal, Say
 
 
 def read_only_settings(limits: Limits) -> dict[str, str]:
@@ -70,9 +71,14 @@ class PostgresSession:
         self._sandbox: StatisticsSandbox | None = None
 
     @classmethod
-    async def open(cls, target: Target, purpose: str, limits: Limits) -> PostgresSession:
-        """Connect and read the facts; if the server dropped our settings, each transaction sets them from now on."""
+    async def open(cls, target: Target, purpose: str, limits: Limits, *, read_only: bool = True) -> PostgresSession:
+        """Connect and read the facts; if the server dropped our settings, each transaction sets them from now on.
+
+        `read_only=False` is for servers of our own.
+        """
         settings = read_only_settings(limits)
+        if not read_only:
+            settings["default_transaction_read_only"] = "off"
         wire = await Wire.open(target, f"meshag/{purpose}", settings, limits)
         try:
             server = await facts_of.read(wire, remember=purpose == SYNC)
@@ -153,6 +159,16 @@ class PostgresSession:
         ended, self._sandbox = self._sandbox, None
         if ended is not None:
             await ended.close()
+
+    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
+        from meshag_tui.engines.postgres.sandbox import stage
+
+        return await stage.copy_plan(self, statements, limits)
+
+    def rehearse(self, plan: CopyPlan, say: Say) -> AbstractAsyncContextManager[Rehearsal]:
+        from meshag_tui.engines.postgres.sandbox import stage
+
+        return stage.rehearse(self, plan, say)
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
         from meshag_tui.engines.postgres import explain

@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import CannotConnect, DeadlinePassed, EngineError, Limits
@@ -147,6 +147,29 @@ class Wire:
 
         async with self._lock:
             return await self._bounded(run(), self.limits.call_s)
+
+    async def copy_out(self, query: str, take: Callable[[bytes], Awaitable[None]], deadline_s: float) -> None:
+        """Run one COPY … TO STDOUT and give `take` its rows one by one; what it raises ends the reading.
+
+        Raises:
+            DeadlinePassed, EngineError: as `fetch`.
+        """
+        text = marked(self._bytes(query))
+
+        async def run() -> list[Any]:
+            import psycopg
+
+            self.statements += 1
+            try:
+                async with self._connection.cursor() as cursor, cursor.copy(text) as copy:
+                    async for row in copy:
+                        await take(bytes(row))
+            except psycopg.Error as error:
+                raise statement_error(error, self.target.user) from error
+            return []
+
+        async with self._lock:
+            await self._bounded(run(), deadline_s)
 
     def transaction(self, read_only: bool = True) -> _Transaction:
         """`async with wire.transaction():` a transaction that is rolled back at its end: nothing here is to stay."""

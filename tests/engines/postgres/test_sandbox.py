@@ -18,7 +18,8 @@ import pytest
 from meshag_tui.engines.base import Limits, Refused
 from meshag_tui.engines.postgres.sandbox import StatisticsSandbox
 from meshag_tui.engines.postgres.sandbox import source as sources
-from meshag_tui.engines.postgres.sandbox.cluster import DATABASE, PLANNER, Cluster
+from meshag_tui.engines.postgres.sandbox.cluster import DATABASE, Cluster
+from meshag_tui.engines.postgres.sandbox.making import PLANNER
 from meshag_tui.engines.postgres.sandbox.schema import Step
 from meshag_tui.engines.postgres.session import PostgresSession, connect
 from meshag_tui.plan import Plan
@@ -321,7 +322,7 @@ async def test_texts_of_a_hostile_server_do_nothing(pg18: Database, open_session
             "CREATE INDEX i ON public.t (pg_read_file('/etc/passwd'))",
         )
     ):
-        cluster._run(cluster._maker, [Step("IndexStmt", text, ("public", f"i{number}"))])
+        cluster._schema.run(cluster._maker, [Step("IndexStmt", text, ("public", f"i{number}"))])
         assert ("public", f"i{number}") in cluster.missing
     assert not mark.exists()
     assert cluster._maker.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone() == (False,)

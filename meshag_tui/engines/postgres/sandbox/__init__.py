@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from meshag_tui.engines.base import EngineError, Limits, Refused, ServerFault, WhatIfPlan
 from meshag_tui.engines.postgres import parse, render
@@ -22,6 +22,7 @@ from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.explain import Planner
 from meshag_tui.engines.postgres.sandbox import source as sources
 from meshag_tui.engines.postgres.sandbox.source import Name, Source
+from meshag_tui.engines.postgres.threads import in_thread
 from meshag_tui.plan import Plan, PlanMode, PlanNode
 from meshag_tui.types import DbType, EvidenceKind, IndexSpec, Target, TlsMode
 
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 _SKIP_SCANS = 180000  # the first version that looks up later columns of an index for each value of the first
 _BEST_GUESSES = 5
-
-T = TypeVar("T")
 
 
 async def open_sandbox(session: PostgresSession, plans: Sequence[Plan]) -> StatisticsSandbox:
@@ -44,27 +43,28 @@ async def open_sandbox(session: PostgresSession, plans: Sequence[Plan]) -> Stati
     """
     import psycopg
 
-    from meshag_tui.engines.postgres.sandbox.cluster import DATABASE, PLANNER, Cluster
+    from meshag_tui.engines.postgres.sandbox.cluster import DATABASE, Cluster
+    from meshag_tui.engines.postgres.sandbox.making import PLANNER
     from meshag_tui.engines.postgres.session import PostgresSession
     from meshag_tui.servers.place import ServerUnavailable
 
     begin = time.monotonic()
     try:
-        cluster = await _in_thread(Cluster)
+        cluster = await in_thread(Cluster)
         try:
-            starting = asyncio.ensure_future(_in_thread(cluster.start))
+            starting = asyncio.ensure_future(in_thread(cluster.start))
             try:
                 source = await sources.read(session, plans)
             finally:
                 await asyncio.wait({starting})
             starting.result()
-            await _in_thread(lambda: cluster.fill(source))
+            await in_thread(lambda: cluster.fill(source))
             target = Target(
                 DbType.POSTGRES, str(cluster.server.socket_dir), 5432, DATABASE, PLANNER, tls=TlsMode.DISABLE
             )
             planning = await PostgresSession.open(target, "sandbox", Limits())
         except BaseException:
-            await _in_thread(cluster.close)
+            await in_thread(cluster.close)
             raise
     except (ServerUnavailable, Refused, psycopg.Error, OSError) as error:
         raise Refused(f"the statistics sandbox cannot be made: {error}") from None
@@ -155,7 +155,7 @@ class StatisticsSandbox:
     async def close(self) -> None:
         """End its server; nothing of it is left."""
         self._session.wire.close()
-        await _in_thread(self._cluster.close)
+        await in_thread(self._cluster.close)
 
     # ------------------------------------------------------------------ planning
 
@@ -271,7 +271,7 @@ class StatisticsSandbox:
         definition = render.create_index_sql(whole, name, names, concurrently=False)
         entries = await self._entries(whole)
         table = (whole.schema, whole.table)
-        return await _in_thread(lambda: self._cluster.make(definition, table, name, whole.method, entries))
+        return await in_thread(lambda: self._cluster.make(definition, table, name, whole.method, entries))
 
     async def _entries(self, spec: IndexSpec) -> Entries:
         """What the index would hold, by the planner's own estimates."""
@@ -316,16 +316,6 @@ def _differences(cluster: Cluster, source: Source) -> tuple[str, ...]:
     if others:
         found.append(f"without {others} types, indexes or constraints that it cannot make")
     return tuple(found)
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run what blocks; when we are cancelled meanwhile, what was begun is waited for."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
 
 
 __all__ = ["StatisticsSandbox", "missing_programs", "open_sandbox"]

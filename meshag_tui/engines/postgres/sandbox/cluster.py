@@ -3,32 +3,28 @@
 In: a `Source`. Out: a server with its schema, its statistics and files as long as its own, empty. What was left out is
 kept with the reason. Everything here blocks: it is run in a thread.
 
-The texts come from a server that is not ours, so they are run by a role without privileges, one statement at a time,
-each parsed first and found to be of the kind it should be. Only names and figures, as parameters, go to the superuser.
-Functions, operators, triggers, defaults and policies are not made: nobody's code runs here.
+How texts that come from the source are run is told in `making`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from meshag_tui.engines.base import EngineError, Refused
 from meshag_tui.engines.here import free_bytes, megabytes
 from meshag_tui.engines.index_size import entry_bytes, index_bytes
-from meshag_tui.engines.postgres import parse
-from meshag_tui.engines.postgres.errors import quoted
-from meshag_tui.engines.postgres.sandbox import files, schema
+from meshag_tui.engines.postgres.sandbox import files
+from meshag_tui.engines.postgres.sandbox.making import PLANNER, Maker
 from meshag_tui.engines.postgres.sandbox.source import Name, Source
 from meshag_tui.servers.place import ServerUnavailable
 from meshag_tui.servers.postgres import EmbeddedPostgres
 
-DATABASE, PLANNER = "plan", "planner"
+DATABASE = "plan"
 LEAST_ROOM = 256 * 1024 * 1024
 """Bytes that must be free: a new cluster takes 40 MB, its log of changes 64 MB at most."""
 _FILL = 0.75
@@ -44,12 +40,6 @@ _SETTINGS = {
     "log_min_messages": "fatal",
     "log_min_error_statement": "panic",  # statements are nobody's business, also in a log that goes away
 }
-_ATTRIBUTE = (
-    *("null_frac real", "avg_width integer", "n_distinct real", "most_common_vals text", "most_common_freqs real[]"),
-    *("histogram_bounds text", "correlation real", "most_common_elems text", "most_common_elem_freqs real[]"),
-    *("elem_count_histogram real[]", "range_length_histogram text", "range_empty_frac real"),
-    "range_bounds_histogram text",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +71,8 @@ class Cluster:
         """Raises ServerUnavailable when there are no server programs, or too little room on the disk."""
         self.server = EmbeddedPostgres(settings=_SETTINGS, preload=(), checksums=False, superuser="meshag")
         self.version = self.server.version
-        self.missing: dict[Name, str] = {}
-        self.notes: list[str] = []
+        self._schema = Maker()
+        self.missing, self.notes = self._schema.missing, self._schema.notes
         self._admin: psycopg.Connection[tuple[Any, ...]] | None = None
         self._maker: psycopg.Connection[tuple[Any, ...]] | None = None
         self._lengths: dict[Name, int] = {}
@@ -101,10 +91,15 @@ class Cluster:
     def fill(self, source: Source) -> None:
         """Make the schema, take over the statistics, stretch the files, and start the server anew on them."""
         with self._connect("meshag", "postgres") as admin:
-            self._create_database(admin, source)
+            self._schema.database(admin, source, DATABASE)
         with self._connect("meshag") as admin, self._connect(PLANNER) as maker:
-            self._create_schema(admin, maker, source)
-            self._take_statistics(admin, source)
+            self._schema.tables(admin, maker, source)
+            self._schema.rest(maker, source)
+            self._schema.remark(source)
+            if source.extended:
+                self.notes.append("without what extended statistics hold")
+            self._schema.lengths(admin, source)
+            self._schema.statistics(admin, source)
             places = self._places(admin)
         self.server.stop()
         try:
@@ -140,146 +135,7 @@ class Cluster:
             raise EngineError("The statistics sandbox is closed")
         return self._admin
 
-    # ------------------------------------------------------------------ filling
-
-    def _create_database(self, admin: psycopg.Connection[tuple[Any, ...]], source: Source) -> None:
-        admin.execute(f"CREATE ROLE {PLANNER} LOGIN")
-        plain = source.collate in ("C", "POSIX")
-        for collate, ctype in ((source.collate, source.ctype), ("C", "C") if plain else ("C.UTF-8", "C.UTF-8")):
-            text = sql.SQL(
-                "CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8' STRATEGY file_copy "
-                "LOCALE_PROVIDER libc LC_COLLATE {} LC_CTYPE {}"
-            ).format(sql.Identifier(DATABASE), sql.Identifier(PLANNER), sql.Literal(collate), sql.Literal(ctype))
-            try:
-                admin.execute(text)
-                break
-            except psycopg.Error:
-                continue
-        else:
-            raise ServerUnavailable("it cannot make a database")
-        if collate != source.collate:
-            self.notes.append(f"texts sort by {collate}, not by {source.collate}")
-        known = {name for (name,) in admin.execute("SELECT name FROM pg_settings").fetchall()}
-        settings = {name: value for name, value in source.settings.items() if name in known}
-        # What the source's planner cannot do yet, this one is told not to do.
-        newer = [name for name in known if name.startswith("enable_") and name not in source.settings]
-        settings |= dict.fromkeys(newer, "off")
-        settings["search_path"] = ", ".join(quoted(name) for name in source.path)
-        for name, value in settings.items():
-            value_text = sql.SQL(value) if name == "search_path" else sql.Literal(value)  # quoted name by name
-            try:
-                admin.execute(
-                    sql.SQL("ALTER DATABASE {} SET {} TO {}").format(
-                        sql.Identifier(DATABASE), sql.Identifier(name), value_text
-                    )
-                )
-            except psycopg.Error:
-                self.notes.append(f"{name} is not {value} here")
-
-    def _create_schema(
-        self, admin: psycopg.Connection[tuple[Any, ...]], maker: psycopg.Connection[tuple[Any, ...]], source: Source
-    ) -> None:
-        self._run(maker, schema.schemas(source))
-        self._create_extensions(admin, source)
-        self._run(maker, schema.types(source))
-        asked = schema.all_types(source)
-        known = dict(
-            maker.execute(
-                "SELECT t, pg_catalog.to_regtype(t) IS NOT NULL FROM pg_catalog.unnest(%s::text[]) t", (asked,)
-            ).fetchall()
-        )
-        collations = set(
-            maker.execute(
-                "SELECT n.nspname, c.collname FROM pg_catalog.pg_collation c "
-                "JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace WHERE c.collprovider <> 'i'"
-            ).fetchall()
-        )
-        strange = sorted(name for name, is_known in known.items() if not is_known)
-        if strange:
-            self.notes.append(f"without the types {', '.join(strange)}, whose extensions it has not")
-        self._run(maker, schema.tables(source, known, collations))
-        self._run(maker, schema.indexes(source))
-        self._run(maker, schema.constraints(source))
-        self._run(maker, schema.views(source))
-        self._run(maker, schema.extended(source))
-        for one in source.relations:
-            if one.kind == "f":
-                self.missing[one.home] = "it is a foreign table"
-        if any(one.row_security for one in source.relations):
-            self.notes.append("without the policies that hide rows from some roles")
-        if source.extended:
-            self.notes.append("without what extended statistics hold")
-        if any(one.priced_apart for one in source.relations):
-            self.notes.append("without the page costs of its tablespaces")
-
-    def _create_extensions(self, admin: psycopg.Connection[tuple[Any, ...]], source: Source) -> None:
-        had = {name for (name,) in admin.execute("SELECT name FROM pg_available_extensions").fetchall()}
-        steps = [(name, where) for name, where in source.extensions.items() if name in had and name != "plpgsql"]
-        while steps:
-            left = []
-            for name, where in steps:
-                try:
-                    admin.execute(
-                        sql.SQL("CREATE EXTENSION {} SCHEMA {}").format(sql.Identifier(name), sql.Identifier(where))
-                    )
-                except psycopg.Error:  # perhaps it needs another one of them
-                    left.append((name, where))
-            if len(left) == len(steps):
-                return
-            steps = left
-
-    def _run(self, maker: psycopg.Connection[tuple[Any, ...]], steps: Iterable[schema.Step]) -> None:
-        """Run what can be run; what waits for another one is tried again as long as any of them succeeds."""
-        waiting = list(steps)
-        while waiting:
-            failed: list[tuple[schema.Step, str]] = []
-            for step in waiting:
-                try:
-                    if parse.parse_one(step.sql).node != step.node:
-                        raise Refused("its definition is not what it should be")
-                    maker.execute(step.sql.encode("utf-8", "replace"))
-                except (psycopg.Error, EngineError) as error:
-                    failed.append((step, str(error).partition("\n")[0]))
-            if len(failed) == len(waiting):
-                for step, why in failed:
-                    self.missing.setdefault(step.home, why)
-                return
-            waiting = [step for step, _ in failed]
-
-    # ------------------------------------------------------------------ statistics and lengths
-
-    def _take_statistics(self, admin: psycopg.Connection[tuple[Any, ...]], source: Source) -> None:
-        """Rows and remembered lengths of relations, and everything that is known of columns."""
-        lengths = [(one.known_pages, one.rows, one.visible_pages, *one.home) for one in source.relations]
-        lengths += [(one.known_pages, one.rows, 0, one.schema, one.name) for one in source.indexes]
-        if source.version_number < 140000:  # a table never analysed has 0 rows there, and -1 here, where 0 means empty
-            lengths = [(one[0], one[1] if one[0] else -1.0, *one[2:]) for one in lengths]
-        with admin.cursor() as cursor:
-            cursor.executemany(
-                "UPDATE pg_catalog.pg_class c SET relpages = %s, reltuples = %s, relallvisible = %s "
-                "FROM pg_catalog.pg_namespace n WHERE n.oid = c.relnamespace AND n.nspname = %s AND c.relname = %s",
-                lengths,
-            )
-        columns = {
-            (home, name, column): kind == "bytea"
-            for home, name, column, kind in admin.execute(
-                "SELECT n.nspname, c.relname, a.attname, t.typname FROM pg_catalog.pg_attribute a "
-                "JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
-                "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE a.attnum > 0"
-            ).fetchall()
-        }
-        names = ", ".join(f"'{one.split()[0]}', %s::{one.split()[1]}" for one in _ATTRIBUTE)
-        text = (
-            "SELECT pg_catalog.pg_restore_attribute_stats('schemaname', %s::text, 'relname', %s::text, "
-            f"'attname', %s::text, 'inherited', %s::boolean, 'version', {source.version_number}, {names})"
-        ).encode()
-        for row in source.statistics:
-            stands_in = columns.get(row[:3])
-            if stands_in is not None:
-                try:
-                    admin.execute(text, schema.rows_of(row, readable_values=not stands_in))
-                except psycopg.Error:
-                    self.missing.setdefault((row[0], row[1]), f"the statistics of {row[2]} cannot be taken over")
+    # ------------------------------------------------------------------ lengths
 
     def _places(self, admin: psycopg.Connection[tuple[Any, ...]]) -> dict[Name, Path]:
         rows = admin.execute(

@@ -63,12 +63,15 @@ def types(source: Source) -> Iterator[Step]:
             yield Step("CompositeTypeStmt", f"CREATE TYPE {whole} AS ({parts})", home)
 
 
-def tables(source: Source, known_types: Mapping[str, bool], collations: Collection[Name]) -> Iterator[Step]:
+def tables(
+    source: Source, known_types: Mapping[str, bool], collations: Collection[Name], stand_in: str = STAND_IN
+) -> Iterator[Step]:
     """Tables and their parts.
 
     Args:
         known_types: the types of columns, as the source prints them, and whether the sandbox has them.
         collations: those the sandbox has; a column of another one sorts as the database does.
+        stand_in: the type of a column whose own is not known.
     """
     for one in source.relations:
         if one.kind not in "rpm":
@@ -76,7 +79,7 @@ def tables(source: Source, known_types: Mapping[str, bool], collations: Collecti
         if one.bound is not None and one.parents:
             text = f"CREATE TABLE {dotted(one.home)} PARTITION OF {dotted(one.parents[0])} {one.bound}"
         else:
-            columns = ", ".join(_column(column, known_types, collations) for column in one.columns)
+            columns = ", ".join(_column(column, known_types, collations, stand_in) for column in one.columns)
             text = f"CREATE TABLE {dotted(one.home)} ({columns})"
             if one.parents:
                 text += f" INHERITS ({', '.join(dotted(parent) for parent in one.parents)})"
@@ -87,9 +90,9 @@ def tables(source: Source, known_types: Mapping[str, bool], collations: Collecti
         yield Step("CreateStmt", text, one.home)
 
 
-def _column(column: Column, known_types: Mapping[str, bool], collations: Collection[Name]) -> str:
+def _column(column: Column, known_types: Mapping[str, bool], collations: Collection[Name], stand_in: str) -> str:
     known = known_types.get(column.type, False)
-    text = f"{quoted(column.name)} {column.type if known else STAND_IN}"
+    text = f"{quoted(column.name)} {column.type if known else stand_in}"
     if known and column.collation in collations and column.collation is not None:
         text += f" COLLATE {dotted(column.collation)}"
     if column.virtual is not None:

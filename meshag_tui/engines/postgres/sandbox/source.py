@@ -105,8 +105,11 @@ class Source:
     statistics: tuple[tuple[Any, ...], ...]
 
 
-async def read(session: PostgresSession, plans: Sequence[Plan]) -> Source:
+async def read(session: PostgresSession, plans: Sequence[Plan], *, keys: bool = False) -> Source:
     """Read what planning these statements needs; without plans, of the whole database.
+
+    Args:
+        keys: whether the tables that foreign keys name are wanted too.
 
     Raises:
         Refused: there is too much of it, or its pages are not of 8 kB.
@@ -117,6 +120,7 @@ async def read(session: PostgresSession, plans: Sequence[Plan]) -> Source:
     schemas, tables, names = _named(plans)
     asked = {
         "everything": not plans,
+        "keys": keys,
         "schemas": schemas,
         "tables": tables,
         "names": names,

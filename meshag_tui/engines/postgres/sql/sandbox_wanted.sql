@@ -1,4 +1,5 @@
--- The relations that some texts name or plans read, and what those stand on: parents, parts, and the tables of views.
+-- The relations that some texts name or plans read, and what those stand on: parents, parts, the tables of views and, if
+-- keys are to be followed, the tables that foreign keys name.
 WITH RECURSIVE named AS (
     SELECT c.oid
     FROM pg_catalog.pg_class c
@@ -22,6 +23,9 @@ WITH RECURSIVE named AS (
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> w.oid
         WHERE r.ev_class = w.oid
+        UNION ALL
+        SELECT f.confrelid FROM pg_catalog.pg_constraint f
+        WHERE f.conrelid = w.oid AND f.contype = 'f' AND f.conparentid = 0 AND %(keys)s
     ) near(oid)
 )
 SELECT w.oid::bigint FROM wanted w ORDER BY 1 LIMIT %(most)s

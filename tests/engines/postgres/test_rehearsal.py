@@ -1,0 +1,187 @@
+"""A sandbox with data: what is read is what was shown, every row has its parents, and nothing of it gets out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+import pytest
+
+from meshag_tui.engines.base import EngineError, Limits, PermissionDenied, Refused
+from meshag_tui.engines.postgres.sandbox.stage import Stage
+from meshag_tui.engines.postgres.session import PostgresSession, connect
+from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan
+from meshag_tui.store.documents import document
+from meshag_tui.types import CreateIndex, DropIndex, IndexColumn, IndexSpec, Target
+from tests.engines.postgres.conftest import Open
+from tests.engines.postgres.test_sandbox import SHOP
+from tests.rig.postgres import Database
+
+ALL = CopyLimits(1_000_000, 256 * 1024 * 1024, 60)
+FEW = CopyLimits(40_000, 4_000_000, 60)
+REPORT = "SELECT l.sku, count(*) FROM lines l JOIN orders o ON o.id = l.order_id WHERE o.placed > $1 GROUP BY 1"
+BY_AMOUNT = "SELECT * FROM orders WHERE status = $1 AND amount = $2"
+AMOUNT = CreateIndex(IndexSpec("public", "orders", (IndexColumn("amount"),), name="orders_amount"))
+
+
+@asynccontextmanager
+async def staged(url: str, limits: CopyLimits, *statements: str) -> AsyncIterator[tuple[Stage, CopyPlan]]:
+    """A sandbox with data for these statements, and the plan that it was made by."""
+    async with connect(Target.from_url(url), "rehearsal", Limits(call_s=60)) as session:
+        plan = await session.copy_plan(statements, limits)
+        async with session.rehearse(plan, lambda _: None) as stage:
+            assert isinstance(stage, Stage)
+            yield stage, plan
+
+
+async def rows(stage: Stage, query: str) -> list[Any]:
+    return await stage.session.fetch(query)
+
+
+async def test_samples_come_with_their_parents(pg: Database) -> None:
+    pg.execute(*SHOP, "SELECT pg_stat_statements_reset()")
+    async with staged(pg.monitor_url, FEW, REPORT, BY_AMOUNT) as (stage, plan):
+        assert CopyPlan.from_document(document(asdict(plan))) == plan
+        orphans = (
+            "SELECT count(*) FROM public.lines l WHERE NOT EXISTS (SELECT FROM public.orders o WHERE o.id = l.order_id)"
+        )
+        assert await rows(stage, orphans) == [(0,)]
+        orphans = "SELECT count(*) FROM public.orders WHERE customer_id NOT IN (SELECT id FROM public.customers)"
+        assert await rows(stage, orphans) == [(0,)]
+        keys = "SELECT conname FROM pg_catalog.pg_constraint WHERE contype = 'f' ORDER BY 1"
+        assert await rows(stage, keys) == [("lines_order_id_fkey",), ("orders_customer_id_fkey",)]
+        copied = {one.name: one for one in stage.copied}
+        assert sum(one.rows for one in stage.copied) <= FEW.rows
+        assert 0.05 < copied["public.lines"].share < 1 and copied["public.lines"].of == 180_000
+        assert await rows(stage, "SELECT count(*) FROM public.lines") == [(copied["public.lines"].rows,)]
+        mcv = "SELECT n_distinct::text FROM pg_catalog.pg_stats WHERE tablename = 'orders' AND attname = 'customer_id'"
+        assert await rows(stage, mcv) == pg.fetch(mcv), "the statistics are the source's, not the sample's"
+        if pg.major < 18:
+            assert f"the source is PostgreSQL {pg.major}" in stage.notes[0]
+    ran = [text for (text,) in pg.fetch("SELECT query FROM pg_stat_statements WHERE query ILIKE 'copy%'")]
+    assert len(ran) >= 3
+    shown = {statement.partition(" FROM ")[0] for statement in plan.statements}
+    assert all(text.partition("(")[2].partition(" FROM ")[0] in shown for text in ran)
+    sampled = [text for text in ran if "TABLESAMPLE" in text]
+    assert len(sampled) == 2 and all(text.partition("(")[2].rpartition(")")[0] in plan.statements for text in sampled)
+
+
+async def test_statements_run_on_both_sides_with_values_of_rows(pg18: Database) -> None:
+    pg18.execute(*SHOP)
+    async with staged(pg18.monitor_url, ALL, BY_AMOUNT, "UPDATE orders SET amount = $1 WHERE id = $2") as (stage, _):
+        read = await stage.ready(BY_AMOUNT, 5, 1)
+        assert len(read.sets) == 5 and not read.writes
+        assert await stage.ready(BY_AMOUNT, 5, 1) == read
+        for values in read.sets:
+            assert (await stage.run("before", read, values)).rows > 0, "the values are of one row"
+        assert (
+            await stage.change(AMOUNT) == 'CREATE INDEX "orders_amount" ON "public"."orders" USING "btree" ("amount")'
+        )
+        before, after = [await stage.run(side, read, read.sets[0]) for side in ("before", "after")]  # type: ignore[arg-type]
+        assert (before.rows, before.plan.root.kind) == (after.rows, "Seq Scan")
+        assert after.plan.root.kind != "Seq Scan" and after.blocks < before.blocks / 10
+        assert before.ms > 0 and before.plan.root.actual
+
+        write = await stage.ready("UPDATE orders SET amount = $1 WHERE id = $2", 2, 1)
+        count = "SELECT sum(amount)::text FROM public.orders"
+        was = await rows(stage, count)
+        without, with_it = [await stage.run(side, write, write.sets[0]) for side in ("before", "after")]  # type: ignore[arg-type]
+        assert write.writes and with_it.blocks > without.blocks, "the index is kept up to date on one side only"
+        assert await rows(stage, count) == was, "what was written is rolled back"
+
+
+async def test_an_index_that_is_dropped_is_missed(pg18: Database) -> None:
+    pg18.execute(*SHOP)
+    statement = "SELECT count(*) FROM orders WHERE customer_id = $1"
+    async with staged(pg18.monitor_url, ALL, statement) as (stage, _):
+        ready = await stage.ready(statement, 3, 1)
+        await stage.change(DropIndex("public", "orders", "orders_customer"))
+        before, after = [
+            await stage.run(side, ready, ready.sets[0])
+            for side in (
+                "before",
+                "after",
+            )
+        ]  # type: ignore[arg-type]
+        assert after.blocks > 10 * before.blocks
+        assert (await stage.run("before", ready, ready.sets[0])).blocks == before.blocks
+
+
+async def test_answers_tell_multisets_apart(pg18: Database) -> None:
+    pg18.execute("CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1, 'x'), (1, 'x'), (2, NULL)", "ANALYZE")
+    texts = (
+        "SELECT a, b FROM t",
+        "SELECT a, b FROM t ORDER BY b DESC",
+        "SELECT DISTINCT a, b FROM t",
+        "SELECT a FROM t",
+    )
+    async with staged(pg18.monitor_url, ALL, *texts) as (stage, _):
+        answers = [await stage.answer(await stage.ready(text, 1, 1), ()) for text in texts]
+    assert answers[0] == answers[1] and len({one.digest for one in answers}) == 3
+    assert [one.rows for one in answers] == [3, 3, 2, 3]
+
+
+async def test_partitions_strange_types_and_functions(pg18: Database) -> None:
+    pg18.execute(
+        *SHOP,
+        "CREATE TYPE pair AS (a int, b text); CREATE DOMAIN small AS int CHECK (value < 100); "
+        "CREATE FUNCTION doubled(int) RETURNS int LANGUAGE sql AS 'SELECT $1 * 2'",
+        "CREATE TABLE odd (id int, p pair, s small, v int GENERATED ALWAYS AS (id * 2) VIRTUAL, d bytea); "
+        r"INSERT INTO odd (id, p, s, d) SELECT g, ROW(g, E'\\N' || chr(9) || 'é')::pair, g % 100, '\x00ff' "
+        "FROM generate_series(1, 50) g",
+        "ANALYZE",
+    )
+    texts = ("SELECT * FROM logs WHERE level = $1", "SELECT * FROM odd", "SELECT doubled(id) FROM odd")
+    async with staged(pg18.monitor_url, ALL, *texts) as (stage, _):
+        assert await rows(stage, "SELECT count(*) FROM public.logs_1") == pg18.fetch("SELECT count(*) FROM logs_1")
+        assert await rows(stage, "SELECT count(*) FROM public.logs") == [(30_000,)]
+        both = "SELECT md5(string_agg(o::text, ',' ORDER BY id)) FROM public.odd o"
+        assert await rows(stage, both) == pg18.fetch(both)
+        with pytest.raises(EngineError, match="doubled"):
+            await stage.ready(texts[2], 1, 1)
+
+
+async def test_what_may_not_be_read_is_said_with_the_remedy(pg18: Database) -> None:
+    pg18.execute(*SHOP, "CREATE ROLE looker LOGIN PASSWORD 'x'; GRANT SELECT ON lines, orders TO looker")
+    url = pg18.url.replace(f"{pg18.server.superuser}:{pg18.server.password}", "looker:x")
+    try:
+        async with connect(Target.from_url(url), "rehearsal", Limits()) as session:
+            with pytest.raises(PermissionDenied, match=r"may not read public\.customers") as said:
+                await session.copy_plan([REPORT], ALL)
+            assert said.value.fix == 'GRANT SELECT ON "public"."customers" TO "looker";'
+    finally:
+        pg18.execute("DROP OWNED BY looker; DROP ROLE looker")
+
+
+async def test_limits_hold_and_are_said(pg18: Database, open_session: Open) -> None:
+    pg18.execute(*SHOP)
+    session = await open_session(pg18.monitor_url, "rehearsal")
+    plan = await session.copy_plan([BY_AMOUNT], ALL)
+    for limits, word in ((replace(ALL, bytes=1_000), "ask for fewer rows"), (replace(ALL, seconds=0.0), "copy_s")):
+        with pytest.raises(Exception, match=word):
+            async with session.rehearse(replace(plan, limits=limits), lambda _: None):
+                raise AssertionError
+
+
+async def test_it_is_never_on_the_watched_server(pg18: Database, open_session: Open) -> None:
+    pg18.execute(*SHOP)
+    session: PostgresSession = await open_session(pg18.monitor_url, "rehearsal")
+    plan = await session.copy_plan([BY_AMOUNT], ALL)
+    with pytest.raises(Refused, match="another server"):
+        async with session.rehearse(replace(plan, source_id="1"), lambda _: None):
+            raise AssertionError
+    from meshag_tui.engines.postgres.sandbox.stage import refuse_source
+
+    with pytest.raises(Refused, match="the watched server itself"):
+        refuse_source(plan, session.facts.epoch.system_identifier)
+
+
+async def test_nothing_reaches_out_of_it(pg18: Database) -> None:
+    pg18.execute("CREATE EXTENSION dblink; CREATE TABLE t (a int); INSERT INTO t VALUES (1)", "ANALYZE")
+    async with staged(pg18.monitor_url, ALL, "SELECT a FROM t") as (stage, _):
+        assert await rows(stage, "SELECT extname FROM pg_catalog.pg_extension WHERE extname = 'dblink'") == []
+        with pytest.raises(EngineError, match="dblink"):
+            await stage.ready("SELECT * FROM dblink('host=x', 'SELECT 1') AS t(a int)", 1, 1)
+        assert await rows(stage, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user") == [(False,)]

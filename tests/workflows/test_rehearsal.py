@@ -1,0 +1,292 @@
+"""A suggestion tried out: what is read was agreed to, what is measured is kept and said, and a kill leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meshag_tui.servers.place import temporary_folder
+from meshag_tui.servers.rundir import OWNER_FILE, PREFIX
+from meshag_tui.settings import RehearsalSettings, Settings
+from meshag_tui.store import executions, history, rehearsals, suggestions
+from meshag_tui.store.suggestions import StoredSuggestion
+from meshag_tui.types import (
+    CreateIndex,
+    EvidenceKind,
+    ExecutionState,
+    IndexColumn,
+    IndexSpec,
+    MeshagError,
+    Risk,
+    Suggestion,
+    SuggestionPriority,
+    SuggestionType,
+    Target,
+)
+from meshag_tui.workflows.durable import RunCancelled, RunFailed
+from meshag_tui.workflows.workbench import Workbench
+from tests.rig.commands import Commands
+from tests.rig.postgres import Database
+from tests.servers.test_postgres import wait_until
+
+BY_CUSTOMER = "SELECT count(*), max(note) FROM orders WHERE customer = {}"
+BY_ID = "SELECT note FROM orders WHERE id = {}"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    rehearsal = RehearsalSettings(measure_s=8)
+    return Settings(home=home, store_url=f"sqlite:///{home / 'meshag.db'}", rehearsal=rehearsal)
+
+
+@pytest.fixture
+async def bench(settings: Settings) -> AsyncIterator[Workbench]:
+    async with await Workbench.open(settings) as bench:
+        yield bench
+
+
+def shop(pg: Database) -> None:
+    pg.execute(
+        "CREATE TABLE customers (id int PRIMARY KEY, name text); "
+        "INSERT INTO customers SELECT g, 'c' || g FROM generate_series(1, 400) g",
+        "CREATE TABLE orders (id int PRIMARY KEY, customer int NOT NULL REFERENCES customers, note text); "
+        "INSERT INTO orders SELECT g, 1 + g % 400, repeat('n', 50) FROM generate_series(1, 40000) g",
+        "ANALYZE",
+    )
+
+
+async def suggested(bench: Workbench, pg: Database, spec: IndexSpec, **more: Any) -> StoredSuggestion:
+    """A connection to the shop after some work in it, and a suggestion to make an index on orders."""
+    shop(pg)
+    info = await bench.add_connection("shop", Target.from_url(pg.monitor_url))
+    await bench.sync(info.id)
+    pg.execute(*(BY_CUSTOMER.format(number) for number in range(1, 9)), *(BY_ID.format(n) for n in range(1, 20)))
+    await bench.sync(info.id)
+    window = await bench.store(history.latest_window, info.id, 86_400_000)
+    rows = (await bench.store(history.queries, info.id, window)).rows
+    query = next(row for row in rows if "customer =" in (row.text or ""))
+    advice = Suggestion(
+        rule="missing-index",
+        identity="missing-index:orders",
+        type=SuggestionType.INDEX_OPTIMIZATION,
+        priority=SuggestionPriority.MEDIUM,
+        title="Index orders (customer): about 40 % of all query time",
+        text="",
+        evidence_kind=EvidenceKind.PLANNED,
+        evidence={
+            "kind": "planned",
+            "facts": ["planner cost 900 → 9"],
+            "confidence": [{"points": 70, "why": "the server's planner priced it"}],
+            "affected_share": 0.4,
+        },
+        confidence=0.7,
+        risk=Risk.MEDIUM,
+        schema="public",
+        table="orders",
+        change=CreateIndex(spec),
+        sql="CREATE INDEX …",
+        query_ids=(query.id,),
+        gain_ms_per_day=1_000.0,
+    )
+    saved = await bench.store(suggestions.save, info.id, [replace(advice, **more)])
+    return await bench.store(suggestions.get, saved.ids[0])
+
+
+INDEX = IndexSpec("public", "orders", (IndexColumn("customer"),), name="orders_customer")
+
+
+async def test_a_missing_index_is_measured_end_to_end(bench: Workbench, pg: Database) -> None:
+    found = await suggested(bench, pg, INDEX)
+    review = await bench.review_rehearsal(found.id)
+    assert len(review.plan.statements) == 2 and all(text.startswith("SELECT ") for text in review.plan.statements)
+    assert 'FROM ONLY "public"."orders"' in " ".join(review.plan.statements)
+    assert pg.fetch("SELECT count(*) FROM pg_stat_all_tables WHERE relname = 'orders' AND seq_scan > 100") == [(0,)]
+
+    told: list[str] = []
+    row = await bench.rehearse(found.id, review.hash, lambda progress: told.append(progress.phase))
+
+    main = next(one for one in row.document["statements"] if one["main"])
+    assert row.verdict == main["verdict"] == "faster"
+    assert main["change"]["high"] < -0.5 and main["after"]["blocks"] < main["before"]["blocks"] / 2
+    assert main["sets"] == 5 and main["rounds"] >= 8 and main["same_plan"] is True
+    assert "Seq Scan of orders" in main["plan_before"]["nodes"]
+    assert any("orders_customer" in node for node in main["plan_after"]["nodes"])
+    others = [one for one in row.document["statements"] if not one["main"]]
+    assert [one["verdict"] for one in others] == ["inconclusive"] and "id = $1" in others[0]["text"]
+    assert others[0]["same_work"]
+    assert row.document["share"] == 1 and row.document["listed"] == 2 and row.document["failed"] == 0
+    assert any("copying public.orders" in phase for phase in told) and any("measuring" in phase for phase in told)
+
+    kept = await bench.store(rehearsals.samples, row.id)
+    runs = kept[main["query_id"]]
+    assert len(runs) == main["rounds"] * main["sets"] * 2 == main["runs"]
+    assert {side for _, _, side, *_ in runs} == {"before", "after"}
+
+    now = await bench.store(suggestions.get, found.id)
+    assert now.evidence_kind is EvidenceKind.MEASURED and now.evidence["kind"] == "measured"
+    assert now.title.startswith("Index orders (customer): −") and now.title.endswith("measured")
+    assert now.confidence * 100 == sum(point["points"] for point in now.evidence["confidence"])
+    assert now.priority is SuggestionPriority.HIGH and now.gain_ms_per_day == row.document["saved_ms_per_day"]["about"]
+    assert any(fact.startswith("rehearsed: ") and "faster" in fact for fact in now.evidence["facts"])
+    assert pg.fetch("SELECT indexname FROM pg_indexes WHERE tablename = 'orders'") == [("orders_pkey",)]
+
+    run = (await bench.executions(found.connection_id))[0]
+    assert (run.kind, run.state) == ("rehearse_suggestion", ExecutionState.DONE)
+    assert {"copy", "measure", "save"} <= set(run.result["phases"])
+
+    # Found again by a later run of the rules, it still rests on what was measured.
+    again = replace(suggestions.bare(found), text="said anew")
+    from meshag_tui.workflows.suggest import resting_on_rehearsals
+
+    def save_again() -> None:
+        suggestions.save(found.connection_id, resting_on_rehearsals(found.connection_id, [again]))
+
+    await bench.store(save_again)
+    later = await bench.store(suggestions.get, found.id)
+    assert later.text == "said anew"
+    assert (later.title, later.evidence_kind, later.confidence) == (now.title, now.evidence_kind, now.confidence)
+
+
+async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg18: Database) -> None:
+    unused = IndexSpec("public", "orders", (IndexColumn("note"),), name="orders_note")
+    found = await suggested(bench, pg18, unused)
+    review = await bench.review_rehearsal(found.id)
+    row = await bench.rehearse(found.id, review.hash)
+    now = await bench.store(suggestions.get, found.id)
+    main = next(one for one in row.document["statements"] if one["main"])
+    assert main["before"]["blocks"] == main["after"]["blocks"]
+    assert main["plan_before"]["hash"] == main["plan_after"]["hash"]
+    assert row.verdict == "inconclusive"
+    assert now.evidence_kind is EvidenceKind.PLANNED and now.confidence < found.confidence
+    assert "noise" in now.evidence["confidence"][-1]["why"]
+
+
+async def test_what_was_not_shown_is_not_read(bench: Workbench, pg18: Database) -> None:
+    found = await suggested(bench, pg18, INDEX)
+    with pytest.raises(MeshagError, match="look at it again"):
+        await bench.rehearse(found.id, "made up")
+    review = await bench.review_rehearsal(found.id)
+    await bench.rehearse(found.id, review.hash)
+    with pytest.raises(MeshagError, match="look at it again"):
+        await bench.rehearse(found.id, review.hash)
+
+
+async def test_cancelled_it_ends_and_nothing_of_it_is_left(
+    bench: Workbench, pg18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await suggested(bench, pg18, INDEX)
+    review = await bench.review_rehearsal(found.id)
+    before = folders()
+    measuring = asyncio.Event()
+
+    def tell(progress: Any) -> None:
+        if "measuring" in progress.phase:
+            measuring.set()
+
+    running = asyncio.create_task(bench.rehearse(found.id, review.hash, tell))
+    await asyncio.wait({running, asyncio.create_task(measuring.wait())}, return_when=asyncio.FIRST_COMPLETED)
+    assert len(folders() - before) == 1
+    assert await bench.cancel(bench.runner.running[0])
+    with pytest.raises(RunCancelled):
+        await running
+    assert folders() <= before
+    assert (await bench.executions(found.connection_id))[0].state is ExecutionState.CANCELLED
+    now = await bench.store(suggestions.get, found.id)
+    assert now.evidence_kind is EvidenceKind.PLANNED and await bench.store(rehearsals.of_suggestion, found.id) == ()
+
+
+def folders(pid: int | None = None) -> set[Path]:
+    """Folders of servers that a process (ours) has started."""
+    found = set()
+    for folder in (*temporary_folder("s").glob(f"{PREFIX}*"), *Path("/tmp").glob(f"{PREFIX}*")):  # theirs, by default
+        with contextlib.suppress(OSError, ValueError):  # another process takes its own away
+            if json.loads((folder / OWNER_FILE).read_text())["pid"] == (pid or os.getpid()):
+                found.add(folder)
+    return found
+
+
+async def test_a_sandbox_that_dies_is_a_failure(bench: Workbench, pg18: Database) -> None:
+    found = await suggested(bench, pg18, INDEX)
+    review = await bench.review_rehearsal(found.id)
+    before = folders()
+
+    def tell(progress: Any) -> None:
+        if "measuring" in progress.phase and progress.done == 1:
+            for folder in folders() - before:
+                pid = int((folder / "data" / "postmaster.pid").read_text().split()[0])
+                os.kill(pid, signal.SIGQUIT)
+
+    with pytest.raises(RunFailed):
+        await bench.rehearse(found.id, review.hash, tell)
+    run = (await bench.executions(found.connection_id))[0]
+    assert run.state is ExecutionState.FAILED and run.attempts == 1
+    assert await bench.store(rehearsals.of_suggestion, found.id) == ()
+
+
+REHEARSES = """
+import asyncio, sys
+from pathlib import Path
+from meshag_tui.settings import Settings
+from meshag_tui.workflows.workbench import Workbench
+
+async def main():
+    async with await Workbench.open(Settings(home=Path(sys.argv[1]), store_url=sys.argv[2])) as bench:
+        review = await bench.review_rehearsal(sys.argv[3])
+        def tell(progress):
+            if "measuring" in progress.phase:
+                print("measuring", flush=True)
+        await bench.rehearse(sys.argv[3], review.hash, tell)
+
+asyncio.run(main())
+"""
+
+
+async def test_killed_it_leaves_nothing_and_is_marked(
+    bench: Workbench, settings: Settings, pg18: Database, other_process: Callable[..., Any]
+) -> None:
+    found = await suggested(bench, pg18, INDEX)
+    process = other_process(REHEARSES, str(settings.home), settings.store_url, found.id)
+    assert await asyncio.to_thread(process.stdout.readline) == "measuring\n"
+    (folder,) = folders(process.pid)
+    process.kill()
+    process.wait()
+    assert await asyncio.to_thread(wait_until, lambda: not folder.exists())
+    await bench.runner.recover()
+    await bench.runner.settle()
+    run = await bench.store(executions.get, (await bench.executions(found.connection_id))[0].id)
+    assert run.state is ExecutionState.FAILED and "nothing of it is left" in (run.error or "")
+    assert await bench.store(rehearsals.of_suggestion, found.id) == ()
+
+
+async def test_the_command_shows_asks_and_prints(
+    bench: Workbench, pg18: Database, settings: Settings, commands: Commands
+) -> None:
+    found = await suggested(bench, pg18, INDEX)
+    environment = {**os.environ, "MESHAG_HOME": str(settings.home), "MESHAG_STORE": settings.store_url}
+
+    async def meshag(*words: str) -> tuple[int, str, str]:
+        return await asyncio.to_thread(commands.run, words, environment, "", 120)
+
+    _, out, _ = await meshag("benchmark", found.id, "--dry-run", "--json")
+    assert len(json.loads(out)["statements"]) == 2
+    code, _, said = await meshag("benchmark", found.id)
+    assert code == 2 and "--yes" in said and await bench.store(rehearsals.of_suggestion, found.id) == ()
+    code, out, said = await meshag("benchmark", found.id, "--yes")
+    assert code == 0 and "faster" in out and "copied public.orders: 40,000 of 40,000 rows" in out, said
+    assert "meshag: copying public.orders" in said
+    (row,) = await bench.store(rehearsals.of_suggestion, found.id)
+    code, out, _ = await meshag("benchmark", row.id, "--samples", "--json")
+    document = json.loads(out)
+    assert code == 0 and document["verdict"] == "faster"
+    assert document["samples"].keys() == {one["query_id"] for one in document["statements"]}
