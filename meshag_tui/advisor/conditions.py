@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables, TableView
+from meshag_tui.plan import PlanNode
 from meshag_tui.text import count
 from meshag_tui.types import Suggestion
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
 
 FEW_ROWS = 10.0
+HARDLY_READ = 0.05
+"""Part of a table that a call reads, below which no condition on it costs much."""
 _DATES = re.compile(
     r"^\(*(date|date_trunc|date_part|extract|to_char|timezone|date_format|year|month|dayofmonth|to_days|unix_timestamp)\("
     r"|::date\b|^\(*cast\(.* as date(time)?\b",
@@ -49,6 +52,9 @@ def computed(
         view = tables.view(predicate.schema, predicate.table)
         if predicate.column is not None or predicate.alias not in scanned or view is None or view.small:
             continue
+        read = one.read_share(view)
+        if read is not None and read < HARDLY_READ:
+            continue  # another condition finds its rows
         if predicate.kind not in ("eq", "range", "join", "contains"):
             continue
         named = [name for name in view.types if re.search(rf'(?<![\w"]){re.escape(name)}(?!\w)', predicate.expression)]
@@ -126,7 +132,8 @@ def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[
         return
     scanned = {(row.stats.schema, row.stats.name): row.seq_scan for row in catalog.tables}
     for node in one.plan.root.walk():
-        if node.kind not in ("Index Scan", "Index Only Scan") or "Index Cond" not in node.conditions:
+        looking = _looking_up(node)
+        if looking is None:
             continue
         view = tables.views.get((node.schema or "", node.table or ""))
         if view is None or view.small or node.rows > FEW_ROWS:
@@ -135,7 +142,7 @@ def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[
         if seen is None:
             continue
         columns = [each.column for each in one.predicates if each.alias == node.alias and each.kind == "eq"]
-        index = next((each for each in view.indexes if each.name == node.index), None)
+        index = next((each for each in view.indexes if each.name == looking.index), None)
         keys = [key.column for key in index.keys] if index is not None else []
         column = next((name for name in keys if name in columns), None)
         if column is None:
@@ -143,9 +150,9 @@ def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[
         yield advice(
             "implicit-cast",
             one,
-            f"{one.query.uid} does not use {node.index}, though its condition on {view.stats.name}.{column} could",
-            f"To return {count(rows)} rows a call {seen.text} of {view.stats.name}, while the index {node.index} would "
-            f"find them in a few. Most likely the value is passed in another data type than {column} has "
+            f"{one.query.uid} does not use {looking.index}, though its condition on {view.stats.name}.{column} could",
+            f"To return {count(rows)} rows a call {seen.text} of {view.stats.name}, while the index {looking.index} "
+            f"would find them in a few. Most likely the value is passed in another data type than {column} has "
             f"({view.types.get(column, 'unknown')}), so the column is converted for every row: pass it in the column's "
             "own type. An old prepared statement would look the same.",
             list(seen.facts),
@@ -154,6 +161,13 @@ def index_not_used(one: Examined, catalog: Catalog, tables: Tables) -> Iterator[
             name=view.stats.name,
         )
         return
+
+
+def _looking_up(node: PlanNode) -> PlanNode | None:
+    """The node that looks rows of this one up in an index; None where they are not looked up in one."""
+    if node.kind == "Bitmap Heap Scan" and len(node.children) == 1:
+        return node.children[0] if "Index Cond" in node.children[0].conditions else None
+    return node if node.kind in ("Index Scan", "Index Only Scan") and "Index Cond" in node.conditions else None
 
 
 @dataclass(frozen=True)

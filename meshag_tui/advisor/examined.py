@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.budget import Budget, OutOfBudget
-from meshag_tui.advisor.statistics import Relation
+from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.engines.base import ColumnStatistics, EngineError, Session
 from meshag_tui.plan import Plan, Predicate
 
@@ -24,6 +24,8 @@ MOST_STATEMENTS = 60
 COVERED_SHARE = 0.99
 _ENOUGH = 5
 """Statements from which on their median says what a unit of cost takes."""
+_TEXTS = ("text", "character varying", "varchar")
+"""Types that are texts as they are: a cast to text changes nothing of their values."""
 _PLANNED_KINDS = ("select", "update", "delete", "insert")
 _DOTS = re.compile(r" ?\. ?(?=[A-Za-z_*])")
 _NOISE = re.compile(r"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL)
@@ -55,6 +57,12 @@ class Examined:
         found = self.query.rows_examined
         return found / self.query.calls if found is not None and self.query.calls else None
 
+    def read_share(self, view: TableView) -> float | None:
+        """Part of a table that a call reads, by blocks or rows, as if all it reads were of it; None: not counted."""
+        if self.blocks_per_call is not None:
+            return self.blocks_per_call / view.pages
+        return self.examined_per_call / view.rows if self.examined_per_call is not None else None
+
     @property
     def blocks_per_call(self) -> float | None:
         """Blocks of tables and indexes touched by one call, from cache or disk."""
@@ -62,6 +70,21 @@ class Examined:
         if hit is None and read is None:
             return None
         return ((hit or 0) + (read or 0)) / max(self.query.calls, 1)
+
+
+def typed(predicates: Sequence[Predicate], tables: Tables) -> tuple[Predicate, ...]:
+    """The conditions without the column where a cast to text stands around it and is none to its type.
+
+    A plan prints `(name)::text` of a varchar, which an index on it serves, as it prints `(id)::text` of a number.
+    """
+    return tuple(_typed(one, tables.view(one.schema, one.table)) for one in predicates)
+
+
+def _typed(one: Predicate, view: TableView | None) -> Predicate:
+    if view is None or one.column is None or "::" not in one.expression:
+        return one
+    kind = view.types.get(one.column, "text")
+    return one if kind.startswith(_TEXTS) else replace(one, column=None)
 
 
 def important(workload: Sequence[QueryRow], most: int = MOST_STATEMENTS) -> tuple[list[tuple[QueryRow, float]], bool]:

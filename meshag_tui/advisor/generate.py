@@ -16,7 +16,7 @@ from meshag_tui.advisor.calibration import Calibration
 from meshag_tui.advisor.compiling import compiling
 from meshag_tui.advisor.correlated import without_idle_keys
 from meshag_tui.advisor.dropping import with_plans
-from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
+from meshag_tui.advisor.examined import Examined, examine, important, statistics_of, typed
 from meshag_tui.advisor.foreign_keys import unindexed_foreign_keys
 from meshag_tui.advisor.health import sessions, table_health
 from meshag_tui.advisor.hygiene import index_hygiene
@@ -129,6 +129,7 @@ async def suggestions(
     examined, explained = await examine(chosen, session, budget, notes)
     columns = await statistics_of(examined, session, notes)
     tables = tables_of(catalog, columns)
+    examined = [replace(one, predicates=typed(one.predicates, tables)) for one in examined]
 
     made, search_complete = await _missing(examined, catalog, tables, session, settings, room, window, budget, notes)
     made = without_idle_keys(made, examined, tables)

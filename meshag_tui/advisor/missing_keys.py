@@ -1,8 +1,8 @@
 """Columns that look like references and have no foreign key: a word to the owner of the schema, not a change.
 
 Four things must agree: the name (user_id, users_id beside users.id, or the key's own name), the type, a join of the two
-in the workload, and the planner's sample: its values lie among those of the key. Rows whose parent is missing are not
-counted, as that reads both tables.
+in the workload, and the planner's sample: its values lie among those of the key. A schema without any foreign key is so
+by choice, and nothing is said there. Rows whose parent is missing are not counted, as that reads both tables.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def missing_foreign_keys(examined: Sequence[Examined], catalog: Catalog, tables:
     """One for each column that looks like a reference; nothing where foreign keys were not read."""
     if catalog.foreign_keys is None:
         return
+    tying = {key.schema for key in catalog.foreign_keys}
     tied = {(key.schema, key.table, name) for key in catalog.foreign_keys for name in key.columns}
     found: dict[tuple[Place, Place], list[Examined]] = {}
     for one in examined:
@@ -42,7 +43,7 @@ def missing_foreign_keys(examined: Sequence[Examined], catalog: Catalog, tables:
                 found.setdefault(ends, []).append(one)
     for (child, parent), joining in found.items():
         views = tables.view(*child[:2]), tables.view(*parent[:2])
-        if views[0] is None or views[1] is None or child in tied or child[:2] == parent[:2]:
+        if views[0] is None or views[1] is None or child in tied or child[:2] == parent[:2] or child[0] not in tying:
             continue
         if _refers(views[0], child[2], views[1], parent[2]):
             yield _suggestion(views[0], child[2], views[1], parent[2], joining, catalog)

@@ -40,7 +40,8 @@ def pattern(
         operator = predicate.operator.lower()
         if predicate.kind != "like" or view is None or view.small or operator not in _PATTERNS:
             continue
-        if _reads_whole(one, view) is False:
+        read = one.read_share(view)
+        if read is not None and read < WHOLE:
             continue
         yield _about(one, predicate, view, _always_there(catalog), remedies)
         return
@@ -107,11 +108,3 @@ def _seen(plan: Plan | None, predicate: Predicate) -> list[str]:
 def _by_letters(key: IndexKey, view: TableView) -> bool:
     """Whether values lie in the order of their letters, so that those with one beginning lie together."""
     return not view.traits.pattern_classes or "pattern_ops" in key.opclass or (key.collation or "") in ("C", "POSIX")
-
-
-def _reads_whole(one: Examined, view: TableView) -> bool | None:
-    """Whether a call reads the table, by what the server counted; None where it counts neither blocks nor rows."""
-    blocks, rows = one.blocks_per_call, one.examined_per_call
-    if blocks is not None:
-        return blocks >= WHOLE * view.pages
-    return rows >= WHOLE * view.rows if rows is not None else None

@@ -145,6 +145,8 @@ def _correlated(one: Examined, remedies: Mapping[str, str]) -> Iterator[Suggesti
             if f"hashed {child.extra.get('Subplan Name', 'SubPlan')}" in texts:
                 continue
             again = _rows_in(node)
+            if one.rows_per_call is not None and node is one.plan.root and "SubPlan" in " ".join(node.output):
+                again = min(again, one.rows_per_call)  # once for each row that a call returns
             if again < 100 or child.total_cost * again < 0.3 * one.plan.cost:
                 continue
             if again < MANY_RUNS and _is_a_look_up(child):

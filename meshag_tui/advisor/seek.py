@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.candidates import Candidate, Usage, candidates, count_usage
-from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.examined import Examined, typed
 from meshag_tui.advisor.planner import Planner
 from meshag_tui.advisor.pricing import Pricer, Statement
 from meshag_tui.advisor.reckoner import Reckoner
@@ -72,7 +72,9 @@ async def seek(
         refused = planner.refused
 
     def more(statement: Statement, plan: Plan) -> Iterable[Candidate]:
-        return candidates(plan, session.predicates(plan), tables, usage, statement.observed_share(tables))
+        return candidates(
+            plan, typed(session.predicates(plan), tables), tables, usage, statement.observed_share(tables)
+        )
 
     found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs, more, asking)
     return Sought(found, statements, usage, pricer, refused, what_if)

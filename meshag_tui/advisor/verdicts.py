@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.budget import Budget, OutOfBudget
 from meshag_tui.advisor.candidates import describe, relations_of, there_already
 from meshag_tui.advisor.configurations import Known
-from meshag_tui.advisor.examined import Examined, examine, important, statistics_of
+from meshag_tui.advisor.examined import Examined, examine, important, statistics_of, typed
 from meshag_tui.advisor.pricing import Statement
 from meshag_tui.advisor.seek import BROAD, Sought, seek
 from meshag_tui.advisor.selection import Selection
@@ -89,10 +89,13 @@ async def why(
     notes: list[str] = []
     examined, _ = await examine(chosen, session, budget, notes)
     mine = next(one for one in examined if one.query.id == query.id)
-    if mine.plan is None:
+    plan = mine.plan
+    if plan is None:
         said.append(next((note for note in notes if query.uid in note), _not_planned(query)))
         return Why(query.uid, None, "none", "nothing", tuple(said), (), budget.spent)
     tables = tables_of(catalog, await statistics_of(examined, session, notes))
+    examined = [replace(one, predicates=typed(one.predicates, tables)) for one in examined]
+    mine = next(one for one in examined if one.query.id == query.id)
     limit = room if room is not None else settings.advice.storage_budget_bytes
     asked = replace(settings, advice=replace(settings.advice, planner_calls=CALLS // 2))
     sought = await seek(examined, catalog, tables, session, asked, limit, budget, notes)
@@ -104,7 +107,7 @@ async def why(
     method, priced_by = "reckoned", "planner formulas and column statistics"
     if sought.what_if is not None:
         method, priced_by = sought.what_if.method, sought.what_if.label
-    return Why(query.uid, mine.plan.cost, method, priced_by, tuple(said), tuple(verdicts), budget.spent)
+    return Why(query.uid, plan.cost, method, priced_by, tuple(said), tuple(verdicts), budget.spent)
 
 
 def _not_planned(query: QueryRow) -> str:

@@ -53,3 +53,10 @@ async def test_what_looks_like_a_reference(watch: Watch, pg15: Database, stateme
     assert one.title.startswith(f"{column} looks like a reference") and one.sql is None and one.confidence <= 0.4
     assert "NOT VALID" in one.text and "was not counted" in one.text and len(one.query_ids) == 1
     pg15.execute(one.text.partition("reference: ")[2].partition(", which")[0])  # what is shown can be run
+
+
+async def test_a_schema_without_foreign_keys_is_so_by_choice(watch: Watch, pg15: Database) -> None:
+    pg15.execute(SHOP, "DROP TABLE tied", "VACUUM ANALYZE")
+    shop = watch(pg15)
+    await shop.work("SELECT count(u.name) FROM orders o JOIN users u ON u.id = o.user_id", times=3)
+    assert by_rule(await shop.advice(), "missing-foreign-key") == []

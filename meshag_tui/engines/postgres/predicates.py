@@ -60,13 +60,15 @@ class Comparison:
 def predicates(plan: Plan) -> tuple[Predicate, ...]:
     """The conditions of a plan on its tables, each once, in the order of the tree.
 
-    A bitmap scan says its condition up to three times; an equal condition on the same alias is given once. Casts that
-    do not change what an index holds (varchar to text) are taken off a column. `value` is a constant's text.
+    A bitmap scan says its condition up to three times; an equal condition on the same alias is given once. Casts to a
+    text and collations are taken off a column, and stay in `expression`: of a varchar they change nothing that an index
+    holds, of a number they do. `value` is a constant's text.
     """
     found: dict[Predicate, None] = {}
     for one in comparisons(plan):
         column = one.column
-        expression = column if column is not None else _bare(one.side_text, one.scan.alias)
+        bare = column is not None and (_column(one.side) is not None or not one.side_text)
+        expression = column if bare and column is not None else _bare(one.side_text, one.scan.alias)
         constant = one.other is not None and one.kind != "join" and not _mentions_anything(one.other)
         found.setdefault(
             Predicate(

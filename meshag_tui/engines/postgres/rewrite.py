@@ -177,7 +177,12 @@ def _rewritten(words: Sequence[Token], gaps: Sequence[str]) -> Iterator[str]:
         elif lower == "extract" and _matches(words, at + 1, "(", "$", "from"):
             yield f"date_part({words[at + 2].text}, "
             at += 4
-        elif lower in _TYPES and (end := _type_end(words, at)) and words[end].kind == "parameter":
+        elif (
+            lower in _TYPES
+            and words[at - 1].text.lower() != "at"  # AT TIME ZONE $1 names no type
+            and (end := _type_end(words, at))
+            and words[end].kind == "parameter"
+        ):
             parts = [part.text for part in words[at:end]]
             at = end + 1
             while lower == "interval" and at < len(words) and words[at].text.lower() in (*_FIELDS, "to"):
