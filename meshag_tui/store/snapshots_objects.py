@@ -21,6 +21,7 @@ OBSERVED_GAP_MS = 26 * 3_600_000
 SEQUENCES_KEPT = 500
 """Sequences remembered of a connection: those nearest to their limit."""
 
+_SECOND_MS = 1000
 _FROZEN_STEP = 1_000_000  # transactions; the age of every table grows all the time, which is no change of the table
 _TABLE = ("connection_id", "key", "schema_name", "name", "stats", "first_seen_at", "last_seen_at")
 _INDEX = (
@@ -106,11 +107,12 @@ def prepare(connection_id: str, snapshot: Snapshot, last: Reading | None, now: R
     # What is locked may be left out of a reading: it is not gone.
     may_be_gone = not any(warning.code == "relations-locked" for warning in snapshot.warnings)
     parts = []
+    read_at = 0 if last is None else last.observed_at
     if snapshot.tables is not None:
-        parts.append(_tables(objects, snapshot.tables, tie, may_be_gone))
+        parts.append(_tables(objects, snapshot.tables, tie, may_be_gone, read_at))
     if snapshot.indexes is not None:
         derived = {f"{t.schema}.{t.name}" for t in snapshot.tables or () if t.kind == "partitioned"}
-        parts.append(_indexes(objects, snapshot.indexes, tie, may_be_gone, derived))
+        parts.append(_indexes(objects, snapshot.indexes, tie, may_be_gone, derived, read_at))
     if not parts or last is None:
         return objects
     span = readings.span(last, now, expected_ms)
@@ -138,7 +140,7 @@ def _unobserved(objects: Objects, last: Reading, now: Reading, span: Span) -> Ev
 
 
 def _tables(
-    objects: Objects, tables: Sequence[TableStats], tie: readings.Continuity, may_be_gone: bool
+    objects: Objects, tables: Sequence[TableStats], tie: readings.Continuity, may_be_gone: bool, read_at: int
 ) -> deltas_objects.ObjectDeltas:
     at = objects.at
     table = models.MonitoredTable
@@ -169,7 +171,7 @@ def _tables(
         {key: stats["counters"] for key, (_, stats, _) in stored.items()},
         {key: stats["counters"] for key, stats in now.items()},
         derived={each.key for each in tables if each.kind == "partitioned"},
-        renewed=_renewed({key: stats for key, (_, stats, _) in stored.items()}, now),
+        renewed=_renewed({key: stats for key, (_, stats, _) in stored.items()}, now, read_at),
     )
     for key, change in found.active.items():
         stats = now[key]
@@ -180,7 +182,12 @@ def _tables(
 
 
 def _indexes(
-    objects: Objects, indexes: Sequence[IndexStats], tie: readings.Continuity, may_be_gone: bool, derived: set[str]
+    objects: Objects,
+    indexes: Sequence[IndexStats],
+    tie: readings.Continuity,
+    may_be_gone: bool,
+    derived: set[str],
+    read_at: int,
 ) -> deltas_objects.ObjectDeltas:
     at = objects.at
     index = models.MonitoredIndex
@@ -199,14 +206,14 @@ def _indexes(
             known = stored[key][2] if key in stored and stored[key][5] is None else {}
             stats["hidden_since"] = known.get("hidden_since") or at
     stored_stats = {key: row[2] for key, row in stored.items()}
-    anew = _observed_anew(stored_stats, now)
+    anew = _observed_anew(stored_stats, now, read_at)
     found = deltas_objects.objects(
         tie,
         # An altered table may have given the counts of one index to another: they are a baseline, no more.
         {key: _index_counters(stats) for key, stats in stored_stats.items() if key not in anew},
         {key: _index_counters(stats) for key, stats in now.items()},
         derived={each.key for each in indexes if f"{each.schema}.{each.table}" in derived},
-        renewed=_renewed(stored_stats, now),
+        renewed=_renewed(stored_stats, now, read_at),
     )
     for key, stats in now.items():
         names = (stats["schema"], stats["table"], stats["name"])
@@ -235,36 +242,49 @@ def _indexes(
     return found
 
 
-def _renewed(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
-    """Keys that count from another moment than at the last reading, where each object's moment is known."""
-    moments = {key: stats.get("counted_since") for key, stats in before.items()}
+def _renewed(
+    before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]], read_at: int
+) -> frozenset[str]:
+    """Keys that count from another moment than at the last reading, where each object's moment is known.
+
+    It is told in whole seconds, and not at once with the counters: a table altered in the second in which we read it
+    (`read_at`, epoch ms of the server's clock), or while we did, has the same moment and yet lower counters.
+    """
+    known = {key: moment for key, stats in before.items() if (moment := stats.get("counted_since"))}
+    renewed = {key for key, stats in now.items() if stats["counted_since"] and key in known}
+    lately = {key for key in renewed if now[key]["counted_since"] == known[key] >= read_at - _SECOND_MS}
+    fell = {_table_of(now[key]) for key in lately if _fell(before[key], now[key])}
     return frozenset(
         key
-        for key, stats in now.items()
-        if stats["counted_since"] and moments.get(key) and stats["counted_since"] != moments[key]
+        for key in renewed
+        if now[key]["counted_since"] != known[key] or (key in lately and _table_of(now[key]) in fell)
     )
 
 
-def _observed_anew(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]]) -> frozenset[str]:
+def _fell(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a counter of a table or an index is lower than it was."""
+    old, new = (stats.get("counters") or {name: stats.get(name) for name in INDEX_COUNTERS} for stats in (before, now))
+    return any((new.get(name) or 0) < (value or 0) for name, value in old.items())
+
+
+def _observed_anew(
+    before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Mapping[str, Any]], read_at: int
+) -> frozenset[str]:
     """Indexes whose use before their table was altered is lost.
 
     Hiding and showing an index alters the table, too: that must not end the observation it is part of. Then the other
     indexes of the table go on as well, unless a counter that fell shows that all of them were lost.
     """
-    renewed = _renewed(before, now)
+    renewed = _renewed(before, now, read_at)
     toggled = {key for key in renewed if before[key].get("hidden", False) != now[key]["hidden"]}
     tables = {_table_of(now[key]) for key in toggled}
-    fell = {
-        _table_of(now[key])
-        for key in renewed
-        if any((now[key][name] or 0) < (before[key][name] or 0) for name in INDEX_COUNTERS)
-    }
+    fell = {_table_of(now[key]) for key in renewed if _fell(before[key], now[key])}
     kept = tables - fell
     return frozenset(key for key in renewed if key not in toggled and _table_of(now[key]) not in kept)
 
 
 def _table_of(stats: Mapping[str, Any]) -> tuple[str, str]:
-    return stats["schema"], stats["table"]
+    return stats["schema"], stats.get("table", stats["name"])
 
 
 def _table_document(table: TableStats) -> dict[str, Any]:

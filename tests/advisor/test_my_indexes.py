@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import replace
 
 import pymysql
@@ -134,6 +136,42 @@ async def test_copies_are_those_innodb_cannot_tell_apart(watch: Watch, my: Schem
         one.change.name for one in index_hygiene(catalog, 30, ordered_by=by_key) if isinstance(one.change, HideIndex)
     }
     assert "d_alone" in hidden - kept, "statements that sort by id may lean on the key InnoDB adds to (d)"
+
+
+async def test_alterations_in_the_second_of_a_sync_cost_no_other_table_its_observation(
+    watch: Watch, my: Schema
+) -> None:
+    for table in ("altered", "other"):
+        my.execute(
+            f"CREATE TABLE {table} (id int PRIMARY KEY, a int, b int, KEY used (a), KEY idle (b))",
+            f"INSERT INTO {table} VALUES (1, 1, 1)",
+        )
+    shop = watch(my)
+    moment = (
+        "SELECT CREATE_TIME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'altered'"
+    )
+    await shop.sync()
+    for attempt in range(20):  # until a sync fits between two alterations of one second
+        before = since(shop.catalog())
+        await asyncio.sleep(1.02 - time.time() % 1)  # to the beginning of a second
+        my.execute(f"ALTER TABLE altered ADD KEY one{attempt} (a, id)", *["SELECT id FROM altered WHERE a = 1"] * 5)
+        altered = my.fetch(moment)
+        await shop.sync()
+        between = since(shop.catalog())
+        my.execute(f"ALTER TABLE altered ADD KEY two{attempt} (b, id)", "SELECT id FROM altered WHERE a = 1")
+        await shop.sync()
+        after = since(shop.catalog())
+        assert after["other", "idle"] == between["other", "idle"] == before["other", "idle"]
+        assert after["altered", "idle"] > between["altered", "idle"] > before["altered", "idle"]
+        if my.fetch(moment) == altered:
+            break
+    else:
+        raise AssertionError("no two alterations fell into one second")
+    assert not [event for event in shop.catalog().events if event.kind == "decrease"]
+
+
+def since(catalog: Catalog) -> dict[tuple[str, str], int]:
+    return {(row.stats.table, row.stats.name): row.observed_since for row in catalog.indexes}
 
 
 async def test_an_order_that_a_fast_statement_leans_on_is_kept(watch: Watch, my: Schema) -> None:
