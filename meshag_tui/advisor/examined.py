@@ -26,7 +26,7 @@ _ENOUGH = 5
 """Statements from which on their median says what a unit of cost takes."""
 _TEXTS = ("text", "character varying", "varchar")
 """Types that are texts as they are: a cast to text changes nothing of their values."""
-_PLANNED_KINDS = ("select", "update", "delete", "insert")
+PLANNED_KINDS = ("select", "update", "delete", "insert")
 _DOTS = re.compile(r" ?\. ?(?=[A-Za-z_*])")
 _NOISE = re.compile(r"/\*.*?\*/|--[^\n]*|'(?:[^']|'')*'", re.DOTALL)
 
@@ -115,7 +115,7 @@ async def examine(
     found: list[Examined] = []
     all_explained = True
     for query, share in important:
-        if query.text_state != "ok" or not query.text or query.kind not in _PLANNED_KINDS:
+        if query.text_state != "ok" or not query.text or query.kind not in PLANNED_KINDS:
             found.append(Examined(query, share))
             all_explained = all_explained and query.text_state == "ok"
             continue

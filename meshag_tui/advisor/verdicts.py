@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.budget import Budget, OutOfBudget
 from meshag_tui.advisor.candidates import describe, relations_of, there_already
 from meshag_tui.advisor.configurations import Known
-from meshag_tui.advisor.examined import Examined, examine, important, statistics_of, typed
+from meshag_tui.advisor.examined import PLANNED_KINDS, Examined, examine, important, statistics_of, typed
 from meshag_tui.advisor.pricing import Statement
 from meshag_tui.advisor.seek import BROAD, Sought, seek
 from meshag_tui.advisor.selection import Selection
@@ -110,10 +110,22 @@ async def why(
     return Why(query.uid, plan.cost, method, priced_by, tuple(said), tuple(verdicts), budget.spent)
 
 
+def unseen(query: QueryRow) -> Why:
+    """The answer for a statement that is not among those that are looked at: it did not run, or is no application's."""
+    if query.internal or query.kind not in PLANNED_KINDS:
+        said = (
+            f"It reads the server's own catalogue, or is of a kind ({query.kind}) that no index serves: indexes are "
+            "looked for only for what applications read and write."
+        )
+    else:
+        said = "It did not run in the window, so there is no time that an index could save; look at a longer one."
+    return Why(query.uid, None, "none", "nothing", (said,), (), 0)
+
+
 def _not_planned(query: QueryRow) -> str:
     if query.text_state != "ok":
         return f"Its text is {query.text_state}, so it cannot be planned."
-    return f"A statement of this kind ({query.kind}) is not planned."
+    return f"A statement of this kind ({query.kind}) is not planned: no index serves it."
 
 
 def _of_tables(one: Examined, tables: Tables, sought: Sought) -> list[str]:
@@ -137,7 +149,9 @@ def _of_tables(one: Examined, tables: Tables, sought: Sought) -> list[str]:
     if not any(each.query.id == one.query.id for each in sought.statements):
         statement = Statement(one.query, plan, one.predicates, (), one.query.total_time_ms)
         broad = statement.least_share(tables)
-        if broad > BROAD:
+        if not relations_of(plan, one.predicates):
+            said.append("Its plan reads no table, so no index could serve it; what functions do inside is not in it.")
+        elif broad > BROAD:
             said.append(
                 f"Its calls return {percent(broad)} of the table: no index reads so much faster than the table."
             )

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.engines import engine_for
 from meshag_tui.store import connections
-from meshag_tui.store.ids import query_uid
-from meshag_tui.types import MeshagError
 from meshag_tui.workflows.suggest import look
 from meshag_tui.workflows.sync import limits
 
@@ -26,7 +24,7 @@ async def why(bench: Workbench, query_id: int, *, budget_bytes: int | None = Non
         budget_bytes, window_ms: as for `Workbench.suggest`.
 
     Raises:
-        MeshagError: it is not known, or did not run in the window.
+        MeshagError: it is not known.
         EngineError: the server could not be asked.
     """
     from meshag_tui.advisor import verdicts
@@ -37,7 +35,7 @@ async def why(bench: Workbench, query_id: int, *, budget_bytes: int | None = Non
     detail = await bench.store.read(history.query, query_id, seen.window)
     row = next((one for one in seen.workload if one.id == query_id or one.id in detail.members), None)
     if row is None:
-        raise MeshagError(f"{query_uid(query_id)} did not run lately, or is internal: there is nothing to judge by")
+        return verdicts.unseen(detail.row)
     target = await bench.store(connections.target, statement.connection_id, bench.vault)
     async with engine_for(target.db_type).connect(target, "advice", limits(bench.settings.collect)) as session:
         found = await verdicts.why(row, seen.workload, seen.catalog, session, bench.settings, budget_bytes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshag_tui.advisor.verdicts import Verdict, Why, why
+from meshag_tui.advisor.verdicts import Verdict, Why, unseen, why
 from meshag_tui.screens.query_why import pieces
 from tests.advisor.conftest import Connect, Watch, Watchable, Watched, filled
 from tests.rig.mysql import Schema
@@ -83,3 +83,30 @@ async def test_without_a_planner_to_ask_it_is_reckoned_and_says_so(watch: Watch,
     (one,) = found.verdicts
     assert found.method == "reckoned" and one.chosen and one.keys == "customer_id"
     assert "priced by planner formulas and column statistics" in "".join(text for _, text in pieces(found))
+
+
+async def test_what_has_no_index_to_wait_for_gets_an_answer_too(
+    watch: Watch, pg15: Database, my: Schema, connect: Connect
+) -> None:
+    pg15.execute(
+        "CREATE TABLE gone (x int); INSERT INTO gone SELECT g FROM generate_series(1, 3000) g",
+        "CREATE FUNCTION counted(x int) RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM pg_class'",
+    )
+    shop = watch(pg15)
+    await shop.work("SELECT counted(4)", "SELECT 1", "DO $$ BEGIN PERFORM 1; END $$", "SELECT x FROM gone WHERE x = 4")
+    pg15.execute("DROP TABLE gone")
+    answers = {text: (await asked(shop, connect, pg15, text)).said[-1] for text in ("counted", "DO ", "gone")}
+    assert "reads no table" in answers["counted"] and "functions do inside" in answers["counted"]
+    assert "(utility) is not planned" in answers["DO "]
+    assert "could not be explained" in answers["gone"] and '"gone" does not exist' in answers["gone"]
+
+    my.execute("CREATE TABLE gone (x int)")
+    other = watch(my)
+    await other.work("SELECT SLEEP(0.001)", "SELECT x FROM gone WHERE x = 4", times=3)
+    my.execute("DROP TABLE gone")
+    assert "which EXPLAIN could run" in " ".join((await asked(other, connect, my, "SLEEP")).said)
+    assert "There is no table" in " ".join((await asked(other, connect, my, "gone")).said)
+
+    (row,) = (one for one in shop.workload() if "gone" in (one.text or ""))
+    assert "did not run in the window" in unseen(row).said[0]
+    assert "catalogue" in unseen(row._replace(internal=True)).said[0]
