@@ -1,0 +1,203 @@
+"""kill -9 of MeshAG and of the server at each of twenty moments of a change: run once at most, judged by the catalogue,
+nothing of ours left half made, and the next change goes through.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from meshag_tui.servers.mysqld import MARIADB, MYSQL
+from meshag_tui.servers.place import ServerUnavailable
+from meshag_tui.settings import Settings
+from meshag_tui.types import Change, ChangeState, CreateIndex, IndexColumn, IndexSpec, MeshagError
+from meshag_tui.workflows import change as workflow
+from tests.changes.conftest import BY_CUSTOMER, ROOT, SHOP, Desk, catalogue, invalid
+from tests.changes.points import POINTS, at
+from tests.rig.mysql import Schema
+from tests.rig.postgres import Database
+
+SOME = ("after planned", "after gated", "after attempt", "after run", "before done", "after status")
+"""The points of every run of the tests, those at which most could go wrong; the others are among the long cases."""
+
+APPLIES = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from meshag_tui.settings import Settings
+from meshag_tui.workflows.workbench import Workbench
+from tests.changes.points import at
+
+async def main():
+    home, store, suggestion, point = sys.argv[1:]
+    async with await Workbench.open(Settings(home=Path(home), store_url=store)) as bench:
+        review = await bench.review(suggestion)
+        at(point, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        await bench.apply(suggestion, review.plan_hash)
+
+asyncio.run(main())
+"""
+
+
+def some_of(points: tuple[str, ...], always: tuple[str, ...]) -> list[Any]:
+    return [each if each in always else pytest.param(each, marks=pytest.mark.soak) for each in points]
+
+
+class Place:
+    """A database of either kind: what it looks like, and how often an index was made in it."""
+
+    def __init__(self, database: Database | Schema) -> None:
+        self.database = database
+        self.change: Change = BY_CUSTOMER
+        if isinstance(database, Schema):
+            database.execute(
+                "CREATE TABLE orders (id INT PRIMARY KEY, customer_id INT)", "INSERT INTO orders VALUES (1, 1), (2, 2)"
+            )
+            spec = IndexSpec(database.name, "orders", (IndexColumn("customer_id"),), name="orders_by_customer")
+            self.change = CreateIndex(spec)
+        else:
+            database.execute(SHOP)
+
+    def look(self) -> Any:
+        """All that must be as before when nothing was done."""
+        if isinstance(self.database, Database):
+            return catalogue(self.database)
+        return self.database.fetch("SHOW CREATE TABLE orders")
+
+    @property
+    def half_made(self) -> list[str]:
+        return invalid(self.database) if isinstance(self.database, Database) else []
+
+    @property
+    def made(self) -> bool:
+        return "orders_by_customer" in str(self.look())
+
+
+async def recovered(desk: Desk, place: Place, suggestion_id: str, before: Any) -> ChangeState | None:
+    """MeshAG is started again: the change has an end that the catalogue bears out, and nothing was left by it.
+
+    Then the same is applied, if it is not, and undone: nothing stands in the way of what comes next.
+    """
+    for _ in range(3):  # the session of the dead may be at its statement still
+        await desk.bench.scheduler().once()
+        rows = [row for row in await desk.journal() if row.suggestion_id == suggestion_id]
+        if all(row.state in (ChangeState.DONE, ChangeState.FAILED) for row in rows):
+            break
+    assert len(rows) <= 1 and all(row.attempts <= 1 for row in rows)
+    state = rows[0].state if rows else None
+    assert state in (None, ChangeState.DONE, ChangeState.FAILED), rows
+    assert place.half_made == []
+    assert place.made is (state is ChangeState.DONE)
+    if state is not ChangeState.DONE:
+        assert place.look() == before
+        review = await desk.bench.review(suggestion_id)
+        assert (await desk.bench.apply(suggestion_id, review.plan_hash)).state is ChangeState.DONE
+    await desk.bench.undo(suggestion_id)
+    assert place.look() == before
+    return state
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was agreed to and not begun is not waited for."""
+    monkeypatch.setattr(workflow, "_ON_ITS_WAY_MS", 0)
+
+
+async def killed_at(desk: Desk, settings: Settings, place: Place, point: str) -> ChangeState | None:
+    before = place.look()
+    advice = await desk.suggest(place.database, place.change)
+    command = [sys.executable, "-c", APPLIES, str(settings.home), settings.store_url, advice.id, point]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return await recovered(desk, place, advice.id, before)
+
+
+@pytest.mark.parametrize("point", some_of(POINTS, SOME))
+async def test_meshag_killed(desk: Desk, settings: Settings, pg18: Database, point: str) -> None:
+    state = await killed_at(desk, settings, Place(pg18), point)
+    begun = POINTS.index(point) >= POINTS.index("after run")
+    assert state is (ChangeState.DONE if begun else state)
+    assert (state is None) is (point == "before planned")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("point", POINTS)
+async def test_meshag_killed_on_version_15(desk: Desk, settings: Settings, pg15: Database, point: str) -> None:
+    await killed_at(desk, settings, Place(pg15), point)
+
+
+@pytest.mark.parametrize("point", some_of(POINTS, ("after attempt", "after run")))
+async def test_meshag_killed_on_mariadb(desk: Desk, settings: Settings, mariadb: Schema, point: str) -> None:
+    await killed_at(desk, settings, Place(mariadb), point)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("point", POINTS)
+async def test_meshag_killed_on_mysql(desk: Desk, settings: Settings, mysql: Schema, point: str) -> None:
+    await killed_at(desk, settings, Place(mysql), point)
+
+
+# ---------------------------------------------------------------------------------------------- the server
+
+
+@contextlib.contextmanager
+def dying_at(point: str, server: Any) -> Iterator[None]:
+    """kill -9 of the server's first process at a point."""
+    back = at(point, lambda: os.kill(server.pid, signal.SIGKILL))
+    try:
+        yield
+    finally:
+        back()
+
+
+def started_again(server: Any) -> None:
+    """The server after a crash. PostgreSQL's other processes need a moment to see that the first is gone."""
+    server.stop()
+    for attempt in range(30):
+        try:
+            server.start()
+            return
+        except ServerUnavailable:
+            if attempt == 29:
+                raise
+            server.stop()
+            time.sleep(0.2)
+
+
+async def server_killed_at(desk: Desk, place: Place, point: str) -> None:
+    before = place.look()
+    advice = await desk.suggest(place.database, place.change)
+    review = await desk.bench.review(advice.id)
+    with dying_at(point, place.database.server), contextlib.suppress(MeshagError):
+        await desk.bench.apply(advice.id, review.plan_hash)
+    started_again(place.database.server)
+    await recovered(desk, place, advice.id, before)
+
+
+async def test_the_server_killed(desk: Desk, private_pg: Callable[..., Database]) -> None:
+    place = Place(private_pg(18, settings={"synchronous_commit": "on"}))
+    for point in ("after gated", "before run", "after run"):
+        await server_killed_at(desk, place, point)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("major", [18, 15])
+async def test_the_server_killed_at_each_point(desk: Desk, private_pg: Callable[..., Database], major: int) -> None:
+    place = Place(private_pg(major, settings={"synchronous_commit": "on"}))
+    for point in POINTS:
+        await server_killed_at(desk, place, point)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("flavour", [MARIADB, MYSQL])
+async def test_a_mysql_server_killed_at_each_point(desk: Desk, private_my: Callable[..., Schema], flavour: str) -> None:
+    place = Place(private_my(flavour))
+    for point in POINTS:
+        await server_killed_at(desk, place, point)
