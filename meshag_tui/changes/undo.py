@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,19 +84,29 @@ def inverse_of(change: Change, catalogue: Mapping[str, Any]) -> Change | None:
 def check_same(row: ChangeRow, reviewed: Review) -> None:
     """Raises ChangeRefused if what would be put back is no longer what `row` made or set.
 
-    Of an index its definition is what counts: rebuilding it gives it another oid.
+    Of an index its definition is what counts, and what is said of it beside that: rebuilding it gives it another oid.
+    A dropped index is only put back on the table that it was dropped from.
     """
-    made = row.target.get("made") or {}
-    for name in ("definition", "before"):
-        then, now = made.get(name), reviewed.catalogue.get(name)
-        if name in made and name in reviewed.catalogue and then != now:
+    made, now = row.target.get("made") or {}, reviewed.catalogue
+    for name in ("definition", "described", "before"):
+        if name in made and name in now and made[name] != now[name]:
             if name == "before":
-                raise ChangeRefused(f"It is not as {row.id} set it any more, but {_said(now)}: decide by hand")
-            what, be = ("index", "is") if isinstance(reviewed.change, DropIndex) else ("statistics", "are")
-            raise ChangeRefused(f"The {what} {be} not the one that {row.id} made any more but {now}: drop by hand")
+                raise ChangeRefused(f"It is not as {row.id} set it any more, but {_said(now[name])}: decide by hand")
+            statistics = isinstance(reviewed.change, DropStatistics | RestoreStatistics)
+            what, be = ("statistics", "are") if statistics else ("index", "is")
+            said = f"not the one that {row.id} made any more but {_said(now[name])}"
+            raise ChangeRefused(f"The {what} {be} {said}: change it by hand")
+    change, dropped_from = reviewed.change, row.target["catalogue"].get("table_oid")
+    if isinstance(change, RestoreIndex) and dropped_from is not None and dropped_from != now.get("table_oid"):
+        raise ChangeRefused(
+            f"{change.schema}.{change.table} is another table than the one {row.id} dropped the index from: "
+            f"if it is wanted there, make it by hand: {row.undo_sql}"
+        )
 
 
 def _said(now: Any) -> str:
     if isinstance(now, Mapping):
         return ", ".join(f"{name} = {_said(value)}" for name, value in now.items())
+    if isinstance(now, Sequence) and not isinstance(now, str):
+        return "; ".join(map(str, now)) or "without what was said of it"
     return "the default" if now is None else str(now)

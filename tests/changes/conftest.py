@@ -31,7 +31,7 @@ from meshag_tui.types import (
 )
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.mysql import Schema
-from tests.rig.postgres import Database
+from tests.rig.postgres import Database, bindir
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,6 +60,13 @@ WHERE n.nspname NOT LIKE 'pg_%' AND n.nspname <> 'information_schema' ORDER BY 1
 def catalogue(database: Database) -> list[tuple[Any, ...]]:
     """What the catalogue says of every relation of the users': equal before and after means nothing was left."""
     return database.fetch(CATALOGUE)
+
+
+def dump(database: Database) -> str:
+    """What `pg_dump -s` of the server's own version says, but for the key it makes up anew each time."""
+    command = [str(bindir(database.major) / "pg_dump"), "-s", database.socket_url]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return "\n".join(line for line in done.stdout.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
 
 
 def invalid(database: Database) -> list[str]:

@@ -21,7 +21,7 @@ from meshag_tui.types import (
     Vacuum,
 )
 from meshag_tui.workflows.workbench import Workbench
-from tests.changes.conftest import BY_CUSTOMER, Desk, catalogue, invalid
+from tests.changes.conftest import BY_CUSTOMER, Desk, catalogue, dump, invalid
 from tests.rig.postgres import Database
 
 Reopened = Callable[[], Awaitable[Workbench]]
@@ -36,7 +36,7 @@ SPECS = [
 
 
 async def test_made_indexes_are_undone_after_a_restart(desk: Desk, shop: Database, reopened: Reopened) -> None:
-    before = catalogue(shop)
+    before, dumped = catalogue(shop), dump(shop)
     rows = []
     for number, spec in enumerate(SPECS, start=1):
         row = await desk.apply(shop, CreateIndex(spec))
@@ -53,7 +53,7 @@ async def test_made_indexes_are_undone_after_a_restart(desk: Desk, shop: Databas
         put_back = await later.undo(row.id, review.plan_hash, actor="bob")
         assert put_back.undoes == row.id and put_back.state is ChangeState.DONE
         assert (await later.store(suggestions.get, row.suggestion_id)).status is SuggestionStatus.REVIEWED
-    assert catalogue(shop) == before
+    assert catalogue(shop) == before and dump(shop) == dumped
     states = {each.state for each in await desk.journal() if each.undoes is None}
     assert states == {ChangeState.UNDONE}
 
@@ -76,14 +76,14 @@ CREATE INDEX words ON public.orders USING gin (to_tsvector('english', note)) WIT
 
 async def test_dropped_indexes_are_put_back_exactly(desk: Desk, shop: Database, reopened: Reopened) -> None:
     shop.execute(DROPPED)
-    before = catalogue(shop)
+    before, dumped = catalogue(shop), dump(shop)
     names = ("plain", "everything", "clustered", "words")
     rows = [await desk.apply(shop, DropIndex("public", "orders", name)) for name in names]
     assert not {each[0] for each in catalogue(shop)} & set(names)
     later = await reopened()
     for row in reversed(rows):
         await later.undo(row.id)
-    assert catalogue(shop) == before
+    assert catalogue(shop) == before and dump(shop) == dumped
 
 
 async def test_a_tablespace_is_kept(desk: Desk, shop18: Database) -> None:

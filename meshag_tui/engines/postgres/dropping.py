@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from meshag_tui.engines.base import Refused, RenderedChange
-from meshag_tui.engines.postgres import permitted
+from meshag_tui.engines.postgres import parse, permitted
 from meshag_tui.engines.postgres.catalogue import SYSTEM, Reader, find_table, quote
 from meshag_tui.engines.postgres.lexer import in_one_line
 from meshag_tui.engines.postgres.rewrite import literal
@@ -60,6 +60,7 @@ async def drop(session: Reader, change: DropIndex) -> RenderedChange:
             "table": table,
             "index": change.name,
             "definition": definition,
+            "described": undo[1:],
             "valid": valid,
         },
     )
@@ -103,6 +104,9 @@ async def restore(session: Reader, change: RestoreIndex) -> RenderedChange:
     table = await find_table(session, change.schema, change.table)
     quoted = await quote(session, [change.schema, change.name])
     permitted.check_restore(change)
+    missing = [name for name in _columns(change.statements[0]) if name not in table.columns]
+    if missing:
+        raise Refused(f"There is no column {missing[0]} in {table.schema}.{table.name} any more")
     if await session.fetch(
         "SELECT 1 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = %s AND c.relname = %s",
@@ -114,3 +118,11 @@ async def restore(session: Reader, change: RestoreIndex) -> RenderedChange:
         undo_sql=f"DROP INDEX CONCURRENTLY {quoted[change.schema]}.{quoted[change.name]}",
         target={"table_oid": table.oid, "schema": change.schema, "table": change.table, "index": change.name},
     )
+
+
+def _columns(create: str) -> list[str]:
+    """The columns that a CREATE INDEX names as keys or carries along; those in expressions are the server's to find."""
+    tree = parse.parse_one(create).tree
+    elements = [*tree.get("indexParams", ()), *tree.get("indexIncludingParams", ())]
+    names = ((element.get("IndexElem") or {}).get("name") for element in elements)
+    return [str(name) for name in names if name]
