@@ -151,6 +151,16 @@ def calibration_lines(found: Sequence[Track]) -> list[str]:
     return table(columns, found)
 
 
+def track_line(track: Track) -> str:
+    """A line of the calibration table in words."""
+    from meshag_tui.advisor.calibration import said
+
+    open_ = track.measured - track.held - track.refuted
+    counts = f"{track.held} held, {track.refuted} did not" + (f", {open_} could not be told" if open_ else "")
+    of = f"{track.rule}, {track.method}, confidence {track.low:.0%} to {track.high:.0%}"
+    return f"{of}: of {track.measured} measured {counts}; {said(track)}"
+
+
 def _worth(outcome: ChangeOutcome | None, rates: MoneySettings) -> str:
     from meshag_tui.changes.money import amount, worth
 

@@ -99,6 +99,9 @@ _SUGGESTIONS = tuple(
         ("dismiss", "d", "Dismiss", "Put aside for good, with a reason", 15, False),
         ("reviewed", "v", "Reviewed", "Mark as looked at; a dismissed one comes back", 20, False),
         ("suggestions-show", "f", "Show", "Show others: by status, priority, type", 30, False),
+        ("applied", "o", "Outcomes", "See what was applied, and what each change bought", 0, False),
+        ("verify", "M", "Measure", "Of what was applied: compare it with the time before it now", 0, False),
+        ("calibration", "K", "Calibration", "Of what was applied: see how often forecasts held", 0, False),
         ("ask-model", "N", "Ask model", "See what a language model would be sent, and ask it", 0, False),
     )
 )

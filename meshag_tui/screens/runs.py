@@ -25,6 +25,7 @@ KINDS = {
     "generate_suggestions": "advice",
     "change_database": "change",
     "rehearse_suggestion": "rehearsal",
+    "verify_change": "verify",
     "keep_store": "upkeep",
 }
 _LISTED = 500

@@ -6,7 +6,7 @@ that are marked.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -16,6 +16,7 @@ from textual.containers import Container, Vertical
 
 from meshag_tui.cli.advice import describe
 from meshag_tui.screens import export, suggestions_model
+from meshag_tui.screens.applied import AppliedView, outcome_line
 from meshag_tui.screens.apply import ApplyDialog
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.look import look_of
@@ -30,7 +31,7 @@ from meshag_tui.screens.suggestions_facts import (
     status_word,
 )
 from meshag_tui.screens.suggestions_filter import OPEN, wanted_from
-from meshag_tui.store import changes, history, rehearsals, suggestions
+from meshag_tui.store import changes, history, outcomes, rehearsals, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.text import glyphs, one_line
@@ -88,18 +89,22 @@ class Whole:
     found: StoredSuggestion
     history: tuple[ChangeRow, ...]
     queries: tuple[RelatedQuery, ...]
+    outcomes: Mapping[str, str]
+    """What each change was measured to do, in a line, by its id."""
 
 
 def read_whole(suggestion_id: str) -> Whole:
     """Read a suggestion, in the store's thread. MeshagError: there is none of this id."""
-    found = suggestions.get(suggestion_id)
+    suggestion = suggestions.get(suggestion_id)
     queries = []
-    for query_id in found.query_ids[:_SHOWN_QUERIES]:
+    for query_id in suggestion.query_ids[:_SHOWN_QUERIES]:
         try:
             queries.append(RelatedQuery(query_id, history.statement(query_id).text))
         except MeshagError:  # forgotten with its history
             continue
-    return Whole(found, changes.listing(suggestion_id=suggestion_id), tuple(queries))
+    past = changes.listing(suggestion_id=suggestion_id)
+    measured = {row.id: outcome_line(found) for row in past if (found := outcomes.get(row.id)) and found.looks}
+    return Whole(suggestion, past, tuple(queries), measured)
 
 
 class SuggestionsPane(ListPane):
@@ -136,6 +141,7 @@ class SuggestionsPane(ListPane):
                 id="suggestion-queries",
                 markable=False,
             )
+        yield AppliedView(id="applied", classes="view")
 
     @property
     def _list(self) -> Table:
@@ -146,6 +152,9 @@ class SuggestionsPane(ListPane):
     async def load(self) -> None:
         info = self.connection
         if info is None:
+            return
+        if self.view == "applied":
+            await self.query_one(AppliedView).load()
             return
         self._all = await self.bench.store.read(suggestions.listing, info.id, resolved=True)
         self._wholes.clear()
@@ -203,7 +212,15 @@ class SuggestionsPane(ListPane):
                 return
             self._wholes[wanted] = whole
         key = self._key_if_writing
-        parts = in_full(whole.found, whole.history, self.shell.now_ms(), key("apply"), key("undo"), self.words.dialect)
+        parts = in_full(
+            whole.found,
+            whole.history,
+            whole.outcomes,
+            self.shell.now_ms(),
+            key("apply"),
+            key("undo"),
+            self.words.dialect,
+        )
         if self.view == "whole":
             self.query_one("#suggestion-page", Page).set_parts(parts, keep_place=True)
             related = self.query_one("#suggestion-queries", Table)
@@ -304,6 +321,8 @@ class SuggestionsPane(ListPane):
             return suggestions_model.why_not(self.bench.settings)
         if action_id in ("filter", "sort", "sort-reverse", "suggestions-show", "export") and self.view == "whole":
             return "esc goes back to the list first"
+        if action_id in ("verify", "calibration") and self.view != "applied":
+            return f"{self.shell.actions['applied'].shown_key} shows what was applied first"
         if action_id == "export" and not (self.is_mounted and self._list.rows):
             return "there is nothing to write"
         if action_id in _ON_ONE:
@@ -352,6 +371,8 @@ class SuggestionsPane(ListPane):
         return any(row.state is ChangeState.DONE and row.undoes is None for row in whole.history)
 
     def copy_text(self) -> tuple[str, str] | None:
+        if self.view == "applied":
+            return self.query_one(AppliedView).copy_text()
         found = self._by_id(self._current_id)
         if found is None:
             return None
@@ -376,6 +397,10 @@ class SuggestionsPane(ListPane):
                 self.refresh_soon()
 
         self.shell.push_screen(Chooser("Show", self.wanted.choices(self._all)), chosen)
+
+    def do_applied(self) -> None:
+        """See what was applied, and what it bought."""
+        self.open_view("applied")
 
     def do_export(self) -> None:
         """Write the listed suggestions to a file."""

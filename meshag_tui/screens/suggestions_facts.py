@@ -85,6 +85,7 @@ def on_table(found: StoredSuggestion) -> str:
 def in_full(
     found: StoredSuggestion,
     history: Sequence[ChangeRow],
+    outcomes: Mapping[str, str],
     now_ms: float,
     apply_key: str | None,
     undo_key: str | None,
@@ -92,7 +93,8 @@ def in_full(
 ) -> list[Piece]:
     """All of a suggestion: what and why, the evidence with its figures, what would run, what puts it back, its past.
 
-    The keys are None where nothing may be changed.
+    `outcomes` are what changes were measured to do, in a line, by their ids. The keys are None where nothing may be
+    changed.
     """
     between = glyphs().separator
     said: list[Piece] = [
@@ -104,7 +106,7 @@ def in_full(
     said += _evidence(found)
     said += _statement(found, apply_key, dialect)
     said += _judgement(found, now_ms)
-    return said + _history(history, now_ms, undo_key)
+    return said + _history(history, outcomes, now_ms, undo_key)
 
 
 def _evidence(found: StoredSuggestion) -> list[Piece]:
@@ -202,7 +204,9 @@ def affected(found: StoredSuggestion) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _history(history: Sequence[ChangeRow], now_ms: float, undo_key: str | None) -> list[Piece]:
+def _history(
+    history: Sequence[ChangeRow], outcomes: Mapping[str, str], now_ms: float, undo_key: str | None
+) -> list[Piece]:
     if not history:
         return []
     undoable = undo_key and any(row.state is ChangeState.DONE and row.undoes is None for row in history)
@@ -217,6 +221,8 @@ def _history(history: Sequence[ChangeRow], now_ms: float, undo_key: str | None) 
         ]
         if row.error:
             said.append(("warning", f"    {one_line(row.error)}\n"))
+        if row.id in outcomes:
+            said.append(("", f"    measured since: {outcomes[row.id]}\n"))
     return said
 
 

@@ -11,7 +11,6 @@ from tests.changes.test_mysql import definitions
 from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
 
-
 CHANGED_SINCE = {
     "another definition": (
         BY_CUSTOMER,
