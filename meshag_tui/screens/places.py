@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """One pane: its number key, its name in `Action.screens`, its title, and `module:Class` under `screens`."""
+    """One pane: its number key, its name in `Action.screens`, its title, `module:Class` under `screens`, and a title of
+    one short word for where there is little room."""
 
     number: int
     name: str
     title: str
     made_by: str
+    short: str
 
     def load(self) -> type[Pane]:
         """The pane's class; imports its module, which takes a while the first time."""
@@ -29,14 +31,14 @@ class Place(NamedTuple):
 
 
 PLACES: tuple[Place, ...] = (
-    Place(1, "connections", "Connections", "connections:ConnectionsPane"),
-    Place(2, "queries", "Queries", "queries:QueriesPane"),
-    Place(3, "indexes", "Indexes", "indexes:IndexesPane"),
-    Place(4, "suggestions", "Suggestions", "suggestions:SuggestionsPane"),
-    Place(5, "runs", "Runs", "runs:RunsPane"),
-    Place(6, "doctor", "Doctor", "doctor:DoctorPane"),
-    Place(7, "activity", "Activity", "activity:ActivityPane"),
-    Place(8, "compare", "Compare", "compare:ComparePane"),
+    Place(1, "connections", "Connections", "connections:ConnectionsPane", "Conn"),
+    Place(2, "queries", "Queries", "queries:QueriesPane", "Queries"),
+    Place(3, "indexes", "Indexes", "indexes:IndexesPane", "Indexes"),
+    Place(4, "suggestions", "Suggestions", "suggestions:SuggestionsPane", "Advice"),
+    Place(5, "runs", "Runs", "runs:RunsPane", "Runs"),
+    Place(6, "doctor", "Doctor", "doctor:DoctorPane", "Doctor"),
+    Place(7, "activity", "Activity", "activity:ActivityPane", "Log"),
+    Place(8, "compare", "Compare", "compare:ComparePane", "Diff"),
 )
 START = ("queries", "connections")
 """Where to begin, the first that there is; without any connection it is the last of them."""

@@ -13,7 +13,7 @@ from meshag_tui.widgets.line import Line
 
 
 class Tabs(Line):
-    """`1 Connections  2 Queries …`; what does not fit is cut to the number."""
+    """`1 Connections  2 Queries …`; where that does not fit, some have shorter titles, or only their numbers."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"tabs--front", "tabs--number"}
@@ -43,14 +43,14 @@ class Tabs(Line):
             self.refresh()
 
     def _titles(self, width: int) -> list[tuple[Place, str]]:
-        """Each place with its title, shortened until all fit, with what is said at the right end where that can be."""
-        room = width - 2 * len(self._places) - (len(self._right) + 2 if self._right else 0)
+        """Each place with its title, shortened until all fit: what saves most first, the one in front last."""
         titles = {place.name: f"{place.number} {place.title}" for place in self._places}
-        for place in sorted(self._places, key=lambda each: -len(each.title)):
-            if sum(map(len, titles.values())) <= room:
+        order = sorted(self._places, key=lambda each: (each.name == self._front, len(each.short) - len(each.title)))
+        shorter = [(place, f"{place.number} {place.short}") for place in order]
+        for place, title in [*shorter, *((place, str(place.number)) for place in order)]:
+            if sum(map(len, titles.values())) + 2 * len(titles) <= width:
                 break
-            if place.name != self._front:
-                titles[place.name] = f"{place.number} {place.title[:4]}."
+            titles[place.name] = title
         return [(place, titles[place.name]) for place in self._places]
 
     def segments(self, width: int) -> list[Segment]:
@@ -63,7 +63,7 @@ class Tabs(Line):
                 continue
             number, _, name = title.partition(" ")
             segments.append(Segment(f" {number}", self.get_component_rich_style("tabs--number")))
-            segments.append(Segment(f" {name} ", self.rich_style))
+            segments.append(Segment(f" {name} " if name else " ", self.rich_style))
         room = width - used - 1
         if self._right and room >= len(self._right) + 1:
             segments.append(Segment(f"{self._right:>{room}} ", self.rich_style))

@@ -1,0 +1,23 @@
+"""The line of places: whole words as long as there is room for them."""
+
+from __future__ import annotations
+
+import pytest
+
+from meshag_tui.screens.places import PLACES
+from meshag_tui.screens.tabs import Tabs
+
+
+@pytest.mark.parametrize("front", [place.name for place in PLACES])
+@pytest.mark.parametrize("width", [200, 120, 80, 50, 30])
+def test_all_places_are_there_and_fit(front: str, width: int) -> None:
+    tabs = Tabs(PLACES)
+    tabs._front = front
+    said = tabs._titles(width)
+    assert [title.split()[0] for _, title in said] == [str(place.number) for place in PLACES]
+    assert sum(len(title) + 2 for _, title in said) <= width
+    words = [title.partition(" ")[2] for _, title in said]
+    if width >= 80:
+        assert all(word in (place.title, place.short) for (place, _), word in zip(said, words, strict=True))
+    if width >= 120:
+        assert words == [place.title for place in PLACES]
