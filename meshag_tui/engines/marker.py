@@ -6,7 +6,7 @@ import re
 
 MARKER = "/* meshag */"
 
-_FIRST_WORD = re.compile(rb"\s*(?:--[^\n]*\n\s*)*[A-Za-z]+")
+_FIRST_WORD = re.compile(rb"\s*(?:--[^\n]*\n\s*)*[(\s]*[A-Za-z]+")
 
 
 def marked(text: bytes) -> bytes:

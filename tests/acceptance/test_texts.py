@@ -15,6 +15,7 @@ from meshag_tui.types import Target
 from meshag_tui.workflows.workbench import Workbench
 from tests.acceptance.conftest import Must, said_by
 from tests.cli.conftest import Meshag
+from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
 from tests.rig.pty import Terminal
 
@@ -130,3 +131,31 @@ def test_names_beyond_ascii_are_printed_in_any_locale(
         os.write(terminal.master, b"q")
         assert terminal.wait(20) == 0
     assert drawn.isascii(), "only ASCII is drawn where the locale knows no more"
+
+
+async def test_monsters_from_mysql_are_read_stored_and_planned_or_refused(bench: Workbench, my: Schema) -> None:
+    my.execute("CREATE TABLE t (a int, b text)")
+    monsters = {
+        "long": "SELECT '" + "x" * 1_000_000 + "' AS is_long, a FROM t",
+        "names": "SELECT " + ", ".join(f"a AS names_{number:06}" for number in range(1_600)) + " FROM t",
+        "ors": "SELECT a AS ors FROM t WHERE " + " OR ".join(f"a = {number}" for number in range(3_000)),
+        "deep": "SELECT a AS deep FROM t WHERE " + "(" * 300 + "a = 1" + ")" * 300,
+    }
+    added = await bench.add_connection("shop", Target.from_url(my.monitor_url))
+    await bench.sync(added.id)
+    with my.connect() as connection, connection.cursor() as cursor:
+        for text in (*monsters.values(), b"SELECT a AS nul FROM t WHERE b = 'x\x00y\xff\xfe'"):
+            cursor.execute(text)
+    report = await bench.sync(added.id)
+    assert report.complete
+    window = await bench.store(history.latest_window, added.id, 3_600_000)
+    for name in ("is_long", "names", "ors", "deep", "nul"):
+        page = await bench.store(history.queries, added.id, window, text=name)
+        (row,) = page.rows
+        assert row.calls == 1 and row.text is not None and len(row.text) <= 65_536, name
+        assert row.text_state in ("ok", "cut") and "\0" not in row.text
+        try:
+            await bench.explain(row.id)
+        except Exception as refused:  # a text that was cut cannot be planned, and must say so
+            assert type(refused).__module__.startswith("meshag_tui"), (name, refused)
+    assert await bench.suggest(added.id) is not None
