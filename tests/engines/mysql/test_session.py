@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -326,3 +327,16 @@ async def test_a_failed_connect_says_nothing_secret(my: Schema, open_session: Op
     with pytest.raises(EngineError) as caught:
         await open_session(my.monitor_url, port=1)
     assert PASSWORD not in str(caught.value)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=str.lower)
+async def test_over_ipv6(private_my: Callable[..., Schema], open_session: Open, flavour: str) -> None:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:  # containers often have none
+        return
+    schema = private_my(flavour, {"bind-address": "::1"})
+    session = await open_session(schema.monitor_url.replace("127.0.0.1", "[::1]"))
+    assert session.wire.target.host == "::1"
+    assert (await session.collect()).schema is not None
