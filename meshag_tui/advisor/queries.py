@@ -66,13 +66,15 @@ def query_advice(
         yield from _random(one, remedies)
         yield from rewrites(one, catalog, tables, helped, remedies)
         yield from computed(one, tables, helped, remedies)
-        yield from computed_in_text(one, tables, remedies)
+        in_text = list(computed_in_text(one, tables, remedies))
+        yield from in_text
         yield from unusable(one, tables)
         yield from index_not_used(one, catalog, tables)
         yield from pattern(one, catalog, tables, helped, remedies)
         yield from _correlated(one, remedies)
         yield from _wide(one, tables)
-        yield from _without_index(one, helped, remedies)
+        if not in_text:  # that says why none is used
+            yield from _without_index(one, helped, remedies)
     yield from correlated_columns(examined, catalog, tables)
     yield from _one_by_one(examined, catalog, remedies)
 

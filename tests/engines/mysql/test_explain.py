@@ -95,6 +95,7 @@ TEXTS = [
     ("SELECT * FROM EVENT WHERE SYSTEM_USER = ? AND SQL_TSI_DAY > ?", "custom"),
     ("SELECT COUNT ( * ) , `round` ( AVG ( `total` ) , ? ) FROM `orders` GROUP BY STATUS WITH ROLLUP", "generic"),
     ("SELECT @? , NOW ( ) - INTERVAL ? SQL_TSI_DAY , CHARACTER ( ? ) FROM `victim`", "generic"),
+    ("SELECT `id` FROM `orders` WHERE SQL_TSI_MONTH ( `created_at` ) = ?", "generic"),
     ("SELECT count(*) FROM orders", "literal"),
     ("SELECT count(*) FROM orders WHERE status = 'a;b--c' -- comment\n;", "literal"),
     ("SELECT 5--1, id FROM victim # comment", "literal"),
