@@ -16,7 +16,6 @@ from meshag_tui.types import UsageError, Window
 
 _OF_STATISTICS = {
     "calls": "SUM(calls)",
-    "total_time": "SUM(time_ms)",
     "rows": "SUM(rows)",
     "shared_read": "SUM(shared_read)",
     "temp": "SUM(COALESCE(temp_read, temp_written) + COALESCE(temp_written, temp_read))",
@@ -33,6 +32,7 @@ _OF_STATISTICS = {
 }
 _A_CALL = "SUM(s.amount) * 1.0 / NULLIF(SUM(s.calls), 0)"
 _OF_STATEMENT = {
+    "total_time": "SUM(s.time_ms)",
     "mean": "SUM(s.time_ms) / NULLIF(SUM(s.calls), 0)",
     "max": "MAX(q.max_time_ms)",
     "last_seen": "MAX(q.last_seen_at)",
@@ -113,20 +113,25 @@ def page(
             SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM ({before}) b GROUP BY query_id
         ),"""  # noqa: S608
         join = "LEFT JOIN earlier e ON e.query_id = s.query_id"
+    per_statement = _OF_STATEMENT.get(sort, "SUM(s.amount)")
+    summed = ["SUM(time_ms) AS time_ms"]
+    if "s.calls" in per_statement:
+        summed.append("SUM(calls) AS calls")
+    if sort in _OF_STATISTICS:
+        summed.append(f"{_OF_STATISTICS[sort]} AS amount")
+    merged = f"""
+        SELECT MIN(q.id) AS id, MIN(CASE WHEN q.internal THEN 1 ELSE 0 END) AS internal,
+            SUM(s.time_ms) AS time_ms, {per_statement} AS amount
+        FROM sums s JOIN query q ON q.id = s.query_id {join} GROUP BY {MERGED_BY}
+    """  # noqa: S608
     passes = matches(connection_id, text, mark, arguments)
     shown, hidden = ("1 = 1", "1 = 0") if internal else ("internal = 0", "internal = 1")
     statement = f"""
         WITH sums AS (
-            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms, {_OF_STATISTICS.get(sort, "NULL")} AS amount
-            FROM ({rows}) r GROUP BY query_id
+            SELECT query_id, {", ".join(summed)} FROM ({rows}) r GROUP BY query_id
         ),
         {earlier}
-        merged AS (
-            SELECT MIN(q.id) AS id, MIN(CASE WHEN q.internal THEN 1 ELSE 0 END) AS internal,
-                SUM(s.time_ms) AS time_ms, {_OF_STATEMENT.get(sort, "SUM(s.amount)")} AS amount
-            FROM sums s JOIN query q ON q.id = s.query_id {join} GROUP BY {MERGED_BY}
-        ),
-        matching AS MATERIALIZED (SELECT id, internal, time_ms, amount FROM merged WHERE {passes}),
+        matching AS MATERIALIZED (SELECT * FROM ({merged}) merged WHERE {passes}),
         page AS (
             SELECT id, amount FROM matching WHERE {shown}
             ORDER BY amount {"DESC" if descending else "ASC"} NULLS LAST, id LIMIT {int(limit)} OFFSET {int(offset)}
