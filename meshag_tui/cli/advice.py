@@ -7,17 +7,21 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.cli.naming import expect
 from meshag_tui.cli.output import Column, Output, table
 from meshag_tui.types import MeshagError, SuggestionPriority, SuggestionStatus
 
 if TYPE_CHECKING:
+    from meshag_tui.changes.basket import Basket
     from meshag_tui.changes.review import Review
+    from meshag_tui.engines.base import Gate
     from meshag_tui.store.changes import ChangeRow
     from meshag_tui.store.suggestions import StoredSuggestion
     from meshag_tui.workflows.workbench import Workbench
+
+_T = TypeVar("_T")
 
 
 async def suggest(args: argparse.Namespace, output: Output) -> None:
@@ -109,21 +113,28 @@ async def apply(args: argparse.Namespace, output: Output) -> None:
     """Show, ask, run. `--yes` is a yes to the statement and to every warning shown with it; what blocks, blocks."""
     from meshag_tui.workflows.workbench import Workbench
 
-    expect(args.id, "sug", "apply")
+    for each in args.ids:
+        expect(each, "sug", "apply")
+    if len(args.ids) > 1:
+        from meshag_tui.cli import basket
+
+        await basket.apply(args, output)
+        return
+    args.id = args.ids[0]
     async with await Workbench.open(args.settings) as bench:
         review = await bench.review(args.id)
         for line in _review_lines(review):
             output.line(line)
         if args.dry_run:
             if output.as_json:
-                output.document(_review(review))
+                output.document(review_document(review))
             return
-        _refuse_blocked(review)
+        refuse_blocked(review)
         if not args.yes:
-            _ask(review, output)
-        row = await _carried_out(bench, output, bench.apply(args.id, review.plan_hash))
+            ask(review, output)
+        row = await carried_out(bench, output, bench.apply(args.id, review.plan_hash))
         undo = "" if row.undo_sql is None else f"; meshag undo {row.id} puts it back"
-        output.answer(_change(row), lambda: [f"Done ({row.id}){undo}"])
+        output.answer(change_document(row), lambda: [f"Done ({row.id}){undo}"])
 
 
 async def undo(args: argparse.Namespace, output: Output) -> None:
@@ -135,11 +146,11 @@ async def undo(args: argparse.Namespace, output: Output) -> None:
         undone, review = await bench.review_undo(args.id)
         for line in _review_lines(review):
             output.line(line)
-        _refuse_blocked(review)
+        refuse_blocked(review)
         if not args.yes:
-            _ask(review, output)
-        row = await _carried_out(bench, output, bench.undo(undone.id, review.plan_hash))
-        output.answer(_change(row), lambda: [f"Undone: {undone.id} ({row.id})"])
+            ask(review, output)
+        row = await carried_out(bench, output, bench.undo(undone.id, review.plan_hash))
+        output.answer(change_document(row), lambda: [f"Undone: {undone.id} ({row.id})"])
 
 
 async def dismiss(args: argparse.Namespace, output: Output) -> None:
@@ -162,20 +173,32 @@ async def review(args: argparse.Namespace, output: Output) -> None:
 
 def _review_lines(review: Review) -> Iterator[str]:
     yield f"on     {review.target_label}"
+    yield from statement_lines(review)
+
+
+def statement_lines(review: Review) -> Iterator[str]:
+    """Statement, undo and gates of a review."""
     yield f"run    {review.sql}"
     yield f"undo   {review.undo_sql or 'nothing to undo'}"
     for gate in review.gates:
-        limit = f" (limit {gate.limit})" if gate.limit else ""
-        yield f"{gate.state:<6} {gate.name}: {gate.value}{limit}{'; ' + gate.detail if gate.detail else ''}"
+        yield gate_line(gate)
 
 
-def _refuse_blocked(review: Review) -> None:
+def gate_line(gate: Gate) -> str:
+    """A gate with its value and limit."""
+    limit = f" (limit {gate.limit})" if gate.limit else ""
+    return f"{gate.state:<6} {gate.name}: {gate.value}{limit}{'; ' + gate.detail if gate.detail else ''}"
+
+
+def refuse_blocked(review: Review | Basket) -> None:
+    """Raises MeshagError where a gate blocks."""
     if review.blocked_by:
         gate = review.blocked_by[0]
         raise MeshagError(f"Not run: {gate.name} is {gate.value}, must be {gate.limit}. {gate.detail}".rstrip())
 
 
-def _ask(review: Review, output: Output) -> None:
+def ask(review: Review | Basket, output: Output) -> None:
+    """Ask for a yes, or for the name of what is dropped. Raises as `asking.confirm` does."""
     from meshag_tui.cli.asking import confirm, confirm_name
 
     warned = ", ".join(gate.name for gate in review.warned_by)
@@ -186,7 +209,7 @@ def _ask(review: Review, output: Output) -> None:
         confirm(f"Run it{despite}?", output)
 
 
-async def _carried_out(bench: Workbench, output: Output, work: Coroutine[Any, Any, ChangeRow]) -> ChangeRow:
+async def carried_out(bench: Workbench, output: Output, work: Coroutine[Any, Any, _T]) -> _T:
     """Wait for a change and say where the server is with it; ctrl+c cancels it there, instead of leaving it alone."""
     from meshag_tui.workflows import change
     from meshag_tui.workflows.notices import Notice, Progress
@@ -212,7 +235,7 @@ async def _carried_out(bench: Workbench, output: Output, work: Coroutine[Any, An
         await asyncio.gather(*cancelling, return_exceptions=True)
 
 
-def _review(review: Review) -> dict[str, Any]:
+def review_document(review: Review) -> dict[str, Any]:
     return {
         "connection_id": review.connection_id,
         "target": review.target_label,
@@ -225,7 +248,7 @@ def _review(review: Review) -> dict[str, Any]:
     }
 
 
-def _change(row: ChangeRow) -> dict[str, Any]:
+def change_document(row: ChangeRow) -> dict[str, Any]:
     return {
         "id": row.id,
         "connection_id": row.connection_id,

@@ -298,9 +298,15 @@ def _advice(commands: Any) -> None:
     benchmark.add_argument("--samples", action="store_true", help="with reh_… and --json: every single run too")
 
     apply = _add(commands, "apply", "advice:apply", "show a suggestion's statement, gates and undo, then run it")
-    apply.add_argument("id", metavar="ID", help="sug_…")
+    apply.add_argument("ids", metavar="ID", nargs="+", help="sug_…; several run one after the other, in a safe order")
     apply.add_argument("--dry-run", action="store_true", help="show, and run nothing")
     apply.add_argument("--yes", action="store_true", help="run it without asking, whatever the gates warn of")
+
+    migration = _add(
+        commands, "migration", "migration:migration", "write suggestions as an up and a down file for psql or mysql"
+    )
+    migration.add_argument("ids", metavar="ID", nargs="+", help="sug_…")
+    migration.add_argument("--out", metavar="NAME", help="write NAME.up.sql and NAME.down.sql instead of printing them")
 
     dismiss = _add(commands, "dismiss", "advice:dismiss", "put a suggestion aside, with the reason")
     dismiss.add_argument("id", metavar="ID", help="sug_…")

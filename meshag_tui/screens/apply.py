@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -65,6 +65,24 @@ def review_pieces(review: Review) -> list[Piece]:
     return [*said, ("", "\n")]
 
 
+class Agreeable(Protocol):
+    """What can be agreed to: a review, or several of them together."""
+
+    @property
+    def sql(self) -> str: ...
+    @property
+    def plan_hash(self) -> str: ...
+    @property
+    def needs_name(self) -> str | None: ...
+    @property
+    def blocked_by(self) -> tuple[Gate, ...]: ...
+    @property
+    def warned_by(self) -> tuple[Gate, ...]: ...
+
+
+_Shown = TypeVar("_Shown", bound=Agreeable)
+
+
 class ApplyDialog(Dialog[str | None]):
     """Asks for a review and for a deliberate yes to it. Returns the plan hash, None when it was left.
 
@@ -85,11 +103,22 @@ class ApplyDialog(Dialog[str | None]):
         Binding("pageup", "page(-1)", "Read back", show=False),
     ]
 
-    def __init__(self, title: str, ask: Callable[[], Awaitable[Review]], verb: str = "Run it") -> None:
+    def __init__(
+        self,
+        title: str,
+        ask: Callable[[], Awaitable[_Shown]],
+        verb: str = "Run it",
+        pieces: Callable[[_Shown], list[Piece]] = review_pieces,  # type: ignore[assignment]
+    ) -> None:
         super().__init__()
-        self.review: Review | None = None
+        self.review: Agreeable | None = None
         self._title = title
-        self._ask = ask
+
+        async def look() -> tuple[Agreeable, list[Piece]]:
+            found = await ask()
+            return found, pieces(found)
+
+        self._ask = look
         self._verb = verb
         self._accepted = False
         self._until = 0.0
@@ -117,14 +146,14 @@ class ApplyDialog(Dialog[str | None]):
 
     async def _look(self) -> None:
         try:
-            review = await self._ask()
+            review, pieces = await self._ask()
         except MeshagError as error:
             fix = getattr(error, "fix", None) or ""
             self.query_one("#plan", Page).set_state(State(Condition.ERROR, one_line(str(error)), remedy=fix))
             self._tell(f"{glyphs().bad} Nothing was run")
             return
         self.review, self._until = review, time.monotonic() + VALID_S
-        self.query_one("#plan", Page).set_parts(review_pieces(review))
+        self.query_one("#plan", Page).set_parts(pieces)
         self._show_next()
 
     def _show_next(self) -> None:
@@ -141,8 +170,8 @@ class ApplyDialog(Dialog[str | None]):
             self._tell(f"{glyphs().bad} Not possible now: {one_line(gate.name)} is {one_line(gate.value)}{limit}")
             return
         if accept.display:
-            many = "a warning" if len(warned) == 1 else f"{len(warned)} warnings"
-            self._tell(f"{glyphs().warning} There is {many}: w accepts, esc leaves")
+            many = "is a warning" if len(warned) == 1 else f"are {len(warned)} warnings"
+            self._tell(f"{glyphs().warning} There {many}: w accepts, esc leaves")
             return
         self._tell("")
         if review.needs_name is None:

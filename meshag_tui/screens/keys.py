@@ -85,7 +85,7 @@ _COMPARE = tuple(
 _SUGGESTIONS = tuple(
     Action(name, key, title, said, screens=("suggestions",), group="Suggestions", footer=footer, writes=writes)
     for name, key, title, said, footer, writes in (
-        ("apply", "a", "Apply", "Show exactly what would run; a second key runs it", 10, True),
+        ("apply", "a", "Apply", "Show exactly what would run, of one or of all marked; a second key runs it", 10, True),
         ("undo", "u", "Undo", "Show what puts the change back; a second key runs it", 25, True),
         (
             "benchmark",
@@ -98,6 +98,7 @@ _SUGGESTIONS = tuple(
         ("measured", "B", "Measured", "Show what was measured of it last", 0, False),
         ("dismiss", "d", "Dismiss", "Put aside for good, with a reason", 15, False),
         ("reviewed", "v", "Reviewed", "Mark as looked at; a dismissed one comes back", 20, False),
+        ("migration", "E", "Migration", "Write what is marked as an up and a down file for psql or mysql", 0, False),
         ("suggestions-show", "f", "Show", "Show others: by status, priority, type", 30, False),
         ("applied", "o", "Outcomes", "See what was applied, and what each change bought", 0, False),
         ("verify", "M", "Measure", "Of what was applied: compare it with the time before it now", 0, False),

@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
 from meshag_tui.cli.advice import describe
-from meshag_tui.screens import export, suggestions_model
+from meshag_tui.screens import basket, export, suggestions_model
 from meshag_tui.screens.applied import AppliedView, outcome_line
 from meshag_tui.screens.apply import ApplyDialog
 from meshag_tui.screens.list_pane import ListPane
@@ -66,8 +66,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("status", "Status", 11, value=status_word, keep=80),
 )  # fmt: skip
 _SHOWN_QUERIES = 50
-_ON_ONE = ("apply", "undo", "dismiss", "reviewed", "benchmark", "measured")
-_ALONE = ("apply", "undo", "benchmark", "measured")
+_ON_ONE = ("apply", "undo", "dismiss", "reviewed", "benchmark", "measured", "migration")
+_ALONE = ("undo", "benchmark", "measured")
 
 
 @dataclass(frozen=True)
@@ -332,13 +332,15 @@ class SuggestionsPane(ListPane):
 
     def _why_not_on(self, action_id: str, targets: Sequence[StoredSuggestion]) -> str | None:
         found = targets[0]
-        if action_id in _ALONE:
-            if len(targets) > 1:
-                return f"{len(targets)} are marked, and each change is looked at by itself: esc takes the marks away"
-            if what := self._busy.get(found.id):
-                return f"{what} already"
+        if action_id in _ALONE and len(targets) > 1:
+            return f"{len(targets)} are marked, and each is looked at by itself: esc takes the marks away"
+        if action_id in ("apply", *_ALONE) and (what := self._busy.get(found.id)):
+            return f"{what} already"
+        if action_id in ("apply", "migration") and len(targets) > 1:
+            reasons = {each.title: self._why_not_on(action_id, [each]) for each in targets}
+            return next((f"{one_line(title, 40)}: {why}" for title, why in reasons.items() if why), None)
         match action_id:
-            case "apply":
+            case "apply" | "migration":
                 if found.change is None and found.sql is not None and found.risk is not Risk.HIGH:
                     return "MeshAG does not run statements of this kind: it is shown to be run by hand"
                 if found.change is None and found.sql is not None:
@@ -447,14 +449,35 @@ class SuggestionsPane(ListPane):
     # --- changing the database --------------------------------------------------------------------------------------
 
     def do_apply(self) -> None:
-        """Show what would run, and run it after a second key."""
+        """Show what would run, of all that are marked together, and run it after a second key."""
         found = self._targets[0]
+        if len(self._targets) > 1:
+            basket.ask(self, self._targets)
+            return
         dialog = ApplyDialog(f"Apply: {one_line(found.title)}", partial(self.bench.review, found.id))
         self.shell.push_screen(dialog, lambda agreed: self._begin_apply(found, agreed))
 
     def _begin_apply(self, found: StoredSuggestion, agreed: str | None) -> None:
         if agreed is not None:
             self.shell.do(self._change(found, "applying", "Applied", self.bench.apply(found.id, agreed)))
+
+    def do_migration(self) -> None:
+        """Write what is marked as two files, to be run by psql or mysql."""
+        basket.ask_files(self, self._targets)
+
+    def begun(self, suggestion_id: str, doing: str) -> None:
+        """Something is being done with this one; a run of several goes on to it."""
+        self._busy = {each: said for each, said in self._busy.items() if not said.startswith(basket.ONE_OF)}
+        self._busy[suggestion_id] = doing
+        self._decided.add(suggestion_id)
+        self._summarise()
+
+    def ended(self, suggestion_ids: Sequence[str]) -> None:
+        """What was being done with these has ended."""
+        for suggestion_id in suggestion_ids:
+            self._busy.pop(suggestion_id, None)
+        self._list.clear_marks()
+        self.refresh_soon()
 
     def do_undo(self) -> None:
         """Show what would put the last change back, and run it after a second key."""
@@ -474,22 +497,18 @@ class SuggestionsPane(ListPane):
 
     async def _change(self, found: StoredSuggestion, doing: str, done: str, work: Awaitable[ChangeRow]) -> None:
         """Carry out what was agreed to, and say what came of it."""
-        self._busy[found.id] = doing
-        self._decided.add(found.id)
-        self._summarise()
+        self.begun(found.id, doing)
         try:
             row = await work
         except MeshagError as error:
-            self._failed(f"Not {done.lower()}: {one_line(found.title)}", error)
+            self.failed(f"Not {done.lower()}: {one_line(found.title)}", error)
             return
         finally:
-            self._busy.pop(found.id, None)
-            self._list.clear_marks()
-            self.refresh_soon()
+            self.ended([found.id])
         undo = f" ({self.shell.actions['undo'].shown_key} undoes it)" if done == "Applied" and row.undo_sql else ""
         self.shell.say(f"{glyphs().ok} {done}{undo}: {one_line(row.sql)}")
 
-    def _failed(self, title: str, error: MeshagError) -> None:
+    def failed(self, title: str, error: MeshagError) -> None:
         """Say it in full where somebody looks, in a line where a dialog would take the keys of another."""
         alone = len(self.shell.screen_stack) == 1 and self.in_front
         if alone:

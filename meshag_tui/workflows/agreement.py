@@ -18,7 +18,7 @@ from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.database import Store, now_ms
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import Change, ChangeState, ExecutionState, MeshagError, RestoreIndex, SuggestionStatus
+from meshag_tui.types import Change, ChangeState, ExecutionState, MeshagError, RestoreIndex, SuggestionStatus, Target
 from meshag_tui.workflows import change
 from meshag_tui.workflows.durable import Runner
 from meshag_tui.workflows.notices import Changed, Notices
@@ -26,6 +26,7 @@ from meshag_tui.workflows.sync import limits
 
 if TYPE_CHECKING:
     from meshag_tui.changes.review import Review
+    from meshag_tui.engines.base import Limits
 
 
 _PATIENCE_S = 10.0
@@ -43,18 +44,30 @@ class Agreements:
         self._shown: dict[tuple[str, str], tuple[Review, float]] = {}
 
     async def review(self, suggestion_id: str) -> Review:
-        found, wanted = await self._applicable(suggestion_id)
+        found, wanted = await self.applicable(suggestion_id)
         if (undoes := _undoes(found)) is not None:
             return (await self._reviewed_undo(undoes, suggestion_id))[1]
-        return await self._review(found.connection_id, wanted, suggestion_id, _estimated_bytes(found))
+        return await self._review(found.connection_id, wanted, suggestion_id, estimated_bytes(found))
 
     async def apply(self, suggestion_id: str, plan_hash: str, actor: str) -> ChangeRow:
-        reviewed = self._agreed(suggestion_id, plan_hash)
-        found, wanted = await self._applicable(suggestion_id)
+        return await self.carry_out(suggestion_id, self._agreed(suggestion_id, plan_hash), actor)
+
+    async def carry_out(self, suggestion_id: str, reviewed: Review, actor: str) -> ChangeRow:
+        """Apply a suggestion by a review of it that was agreed to, of several perhaps some time ago."""
+        found, wanted = await self.applicable(suggestion_id)
         if reviewed.change != wanted:
             raise MeshagError("The suggestion says something else by now: look at it again")
         size = reviewed.estimated_bytes
         return await self._carry_out(reviewed, actor, suggestion_id, estimated_bytes=size, undoes=_undoes(found))
+
+    async def target_of(self, suggestion_id: str) -> Target:
+        """The server that a suggestion is about."""
+        found = await self._store(suggestions.get, suggestion_id)
+        return await self._store(connections.target, found.connection_id, self._vault)
+
+    @property
+    def limits(self) -> Limits:
+        return limits(self._settings.collect)
 
     async def review_undo(self, change_or_suggestion_id: str) -> tuple[ChangeRow, Review]:
         row = await self._change_of(change_or_suggestion_id)
@@ -83,7 +96,8 @@ class Agreements:
         size = reviewed.estimated_bytes
         return await self._carry_out(reviewed, actor, row.suggestion_id, estimated_bytes=size, undoes=row.id)
 
-    async def _applicable(self, suggestion_id: str) -> tuple[StoredSuggestion, Change]:
+    async def applicable(self, suggestion_id: str) -> tuple[StoredSuggestion, Change]:
+        """A suggestion with what it asks for. Raises MeshagError where that is nothing, or is done."""
         found = await self._store(suggestions.get, suggestion_id)
         if found.change is None and found.sql is not None:
             raise MeshagError("MeshAG does not run this statement itself: it is shown to be run by hand")
@@ -185,6 +199,6 @@ def _undoes(found: StoredSuggestion) -> str | None:
     return undoes if isinstance(undoes, str) else None
 
 
-def _estimated_bytes(found: StoredSuggestion) -> int | None:
+def estimated_bytes(found: StoredSuggestion) -> int | None:
     size = found.evidence.get("size_bytes")
     return int(size) if isinstance(size, (int, float)) else None

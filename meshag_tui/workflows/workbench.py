@@ -11,7 +11,7 @@ import functools
 import getpass
 import importlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +26,8 @@ from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from meshag_tui.changes.basket import Basket, Wanted
+    from meshag_tui.changes.migration import Migration
     from meshag_tui.changes.review import Review
     from meshag_tui.engines.base import Engine, Session
     from meshag_tui.snapshot import ServerFacts
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from meshag_tui.store.rehearsals import RehearsalRow
     from meshag_tui.store.suggestions import StoredSuggestion
     from meshag_tui.workflows.agreement import Agreements
+    from meshag_tui.workflows.baskets import Baskets, Ran
     from meshag_tui.workflows.durable import Outcome, Runner
     from meshag_tui.workflows.rehearsal import RehearsalReview
     from meshag_tui.workflows.scheduler import Scheduler
@@ -135,6 +138,12 @@ class Workbench:
         from meshag_tui.workflows.agreement import Agreements
 
         return Agreements(self.store, self.vault, self.settings, self.runner, self.notices)
+
+    @functools.cached_property
+    def _baskets(self) -> Baskets:
+        from meshag_tui.workflows.baskets import Baskets
+
+        return Baskets(self._agreements)
 
     async def close(self) -> None:
         """Interrupt what runs here, and close the store."""
@@ -434,6 +443,28 @@ class Workbench:
             RunFailed: a gate blocks, or the server failed it; nothing half-made is left, or the text says what is.
         """
         return await self._agreements.apply(suggestion_id, plan_hash, actor or self.actor)
+
+    async def review_basket(self, suggestion_ids: Sequence[str]) -> Basket:
+        """What applying several suggestions of one connection would run, in order, and what speaks against it.
+
+        Raises:
+            MeshagError: one of them has nothing to run or cannot be looked at; the text names it.
+        """
+        return await self._baskets.review(suggestion_ids)
+
+    async def apply_basket(
+        self, plan_hash: str, actor: str | None = None, tell: Callable[[int, Wanted], None] | None = None
+    ) -> Ran:
+        """Run what `review_basket` showed, by its hash, one after the other; the first that fails ends it.
+
+        Args:
+            tell: is called with number and change before each begins.
+        """
+        return await self._baskets.apply(plan_hash, actor or self.actor, tell)
+
+    async def migration(self, suggestion_ids: Sequence[str], up_name: str, down_name: str) -> Migration:
+        """The statements of several suggestions, and what puts them back, as the texts of two files; nothing is run."""
+        return await self._baskets.migration(suggestion_ids, up_name, down_name)
 
     async def review_undo(self, change_or_suggestion_id: str) -> tuple[ChangeRow, Review]:
         """What undoing would run: the change that would be put back, and its review."""

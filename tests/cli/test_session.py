@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.changes.conftest import catalogue
 from tests.cli.conftest import Meshag
 from tests.rig.llm import FakeLlm, Reply
 from tests.rig.postgres import MONITOR_PASSWORD, Database
@@ -104,6 +105,33 @@ def test_from_nothing_to_applied_and_undone(watched: Database, must: Must, mesha
     must("dismiss", twin["id"], "--reason", "kept for the nightly report")
     must("review", missing["id"])
     assert twin["id"] not in {row["id"] for row in must("suggest", "shop", "--no-llm")}
+
+
+def test_several_are_applied_in_one_run_or_written_as_files(
+    watched: Database, must: Must, meshag: Meshag, tmp_path: Path
+) -> None:
+    found = {row["rule"]: row["id"] for row in must("suggest", "shop", "--no-llm")}
+    ids = [found["duplicate-index"], found["missing-index"]]
+    before = catalogue(watched)
+    shown = must("apply", *ids, "--dry-run")
+    assert [step["suggestion_id"] for step in shown["steps"]] == ids and not shown["blocked"]
+    assert shown["needs_name"] == "country_two" and catalogue(watched) == before
+    printed = must("migration", *ids)
+    assert printed["files"] == [] and "CREATE INDEX CONCURRENTLY" in printed["up"]
+    must("connections", "edit", "shop", "--protect")
+    written = must("migration", *ids, "--out", str(tmp_path / "first"))
+    must("connections", "edit", "shop", "--writable")
+    assert written["files"] == [str(tmp_path / f"first.{way}.sql") for way in ("up", "down")]
+    assert meshag("migration", *ids, "--out", str(tmp_path / "first")).code == 1, "no file is written over"
+    watched.execute("COMMENT ON INDEX country_two IS 'changed between'")
+    ran = must("apply", *ids, "--yes")
+    assert [row["state"] for row in ran["done"]] == ["done", "done"] and ran["failed"] is None
+    for row in reversed(ran["done"]):
+        must("undo", row["id"], "--yes")
+    watched.execute("COMMENT ON INDEX country_two IS NULL")
+    assert catalogue(watched) == before
+    again = meshag("apply", ids[0], "sug_nothing", "--yes")
+    assert again.code == 1 and catalogue(watched) == before
 
 
 def test_read_only_is_a_wall(watched: Database, must: Must, meshag: Meshag) -> None:

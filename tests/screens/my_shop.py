@@ -11,9 +11,9 @@ from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import (
     CreateIndex,
+    DropIndex,
     EvidenceKind,
     Finding,
-    HideIndex,
     IndexColumn,
     IndexSpec,
     Risk,
@@ -157,12 +157,13 @@ def _advise(shop: str) -> None:
         ),
         Suggestion(
             rule="duplicate-index", identity="b", priority=SuggestionPriority.MEDIUM,
-            title="Hide status_copy: the same index as status",
-            text="They are the same. Step 1 of 2: hide it. Dropping it is proposed when it was hidden for 7 days.",
+            title="Drop status_copy: the same index as status",
+            text="status_copy and status on orders are the same in every respect. Dropping it frees 1.8 MB and "
+            "spares each write one index.",
             evidence_kind=EvidenceKind.COUNTED, evidence={"kind": "counted", "facts": ["keep: status"]},
-            confidence=0.95, risk=Risk.MEDIUM, change=HideIndex("shop", "orders", "status_copy"),
-            sql="ALTER TABLE `shop`.`orders` ALTER INDEX `status_copy` IGNORED, ALGORITHM=NOCOPY, LOCK=NONE",
-            undo_sql="ALTER TABLE `shop`.`orders` ALTER INDEX `status_copy` NOT IGNORED, ALGORITHM=NOCOPY, LOCK=NONE",
+            confidence=0.95, risk=Risk.HIGH, change=DropIndex("shop", "orders", "status_copy"),
+            sql="ALTER TABLE `shop`.`orders` DROP INDEX `status_copy`, ALGORITHM=NOCOPY, LOCK=NONE",
+            undo_sql="ALTER TABLE `shop`.`orders` ADD INDEX `status_copy` (`status`), ALGORITHM=NOCOPY, LOCK=NONE",
             **common,
         ),
     ])  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,40 @@ async def test_three_keys_apply_and_two_undo(bench: Workbench, at_desk: Open, pg
         await desk.press("G")
         said = await desk.until("undo: done")
         assert "apply: done, and undone since" in said
+
+
+async def test_what_is_marked_is_applied_together_and_written_as_files(
+    bench: Workbench, at_desk: Open, pg18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await prepared(bench, pg18)
+    monkeypatch.chdir(tmp_path)
+    async with at_desk(bench, size=(120, 40)) as desk:
+        await desk.press("4")
+        await desk.until("Drop orders_status_copy")
+        for title in ("Drop orders_status_copy", "Index orders (customer_id)"):
+            await choose(desk, title)
+            await desk.press("space")
+        await desk.until("2 marked")
+        await desk.press("E")
+        await desk.until("Export 2 as a migration")
+        await desk.press("enter")
+        await desk.until("Wrote meshag-shop.up.sql")
+        up, down = (tmp_path / f"meshag-shop.{way}.sql" for way in ("up", "down"))
+        assert "DROP INDEX CONCURRENTLY public.orders_status_copy;" in up.read_text()
+        assert down.read_text().index("orders_status_copy") < down.read_text().index(
+            f"DROP INDEX CONCURRENTLY public.{NEW_INDEX}"
+        )
+        await desk.press("a")
+        await desk.until("Apply 2 suggestions")
+        await desk.until("Together:")
+        assert desk.words.index("CREATE INDEX") < desk.words.index("DROP INDEX"), "made before the other goes"
+        if "w accepts" in desk.screen:
+            await desk.press("w")
+        await desk.until("Type orders_status_copy")
+        await desk.type("orders_status_copy")
+        await desk.press("enter")
+        await desk.until("✓ Applied 2", 30)
+        assert NEW_INDEX in indexes(pg18) and "orders_status_copy" not in indexes(pg18)
 
 
 async def test_what_is_dropped_must_be_named_and_comes_back(bench: Workbench, at_desk: Open, pg18: Database) -> None:

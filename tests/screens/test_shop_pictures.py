@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from meshag_tui.changes.basket import Basket, Item, Wanted, between
 from meshag_tui.changes.rehearse import Asked
 from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, KeyCopy, TableCopy
 from meshag_tui.screens.apply import ApplyDialog
+from meshag_tui.screens.basket import basket_pieces
 from meshag_tui.screens.rehearsal import question
 from meshag_tui.store.database import Store
 from meshag_tui.types import Finding
@@ -112,6 +114,29 @@ def test_what_would_be_read(snap_compare: Any, tmp_path: Path, size: tuple[int, 
     async def open_it(pilot: Any) -> None:
         await picture.press(pilot, "4")
         app.push_screen(ConfirmDialog(question(REVIEWED)))
+        await pilot.pause(0.1)
+
+    assert snap_compare(app, terminal_size=size, run_before=open_it)
+
+
+BASKETS = {"basket": ("create", "blocked"), "basket-drop": ("warned", "drop")}
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", BASKETS)
+def test_review_of_several(snap_compare: Any, tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    settings = picture.settings_in(tmp_path / "home")
+    shop.fill(settings)
+    app = picture.application(settings)
+    wanted = [Wanted(kind, REVIEW[kind].sql[:30], REVIEW[kind].change, 5_000_000) for kind in BASKETS[name]]
+    basket = Basket(tuple(Item(one, REVIEW[one.suggestion_id]) for one in wanted), between(wanted))
+
+    async def ask() -> Basket:
+        return basket
+
+    async def open_it(pilot: Any) -> None:
+        await picture.press(pilot, "4")
+        app.push_screen(ApplyDialog("Apply 2 suggestions", ask, pieces=basket_pieces))
         await pilot.pause(0.1)
 
     assert snap_compare(app, terminal_size=size, run_before=open_it)
