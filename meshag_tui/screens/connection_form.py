@@ -31,6 +31,7 @@ class Wanted:
     interval_s: int | None
     slow_ms: float | None
     read_only: bool
+    undo_worse: bool
 
 
 def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[Field, ...]:
@@ -64,6 +65,11 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
         ),
         Field("slow_ms", "Slow from (ms)", _number(slow_ms), check=_positive),
         Field("read_only", "Never change it", _YES_NO[bool(info and info.read_only)], choices=_YES_NO),
+        *(
+            []
+            if info is None
+            else [Field("undo_worse", "Undo what is worse", _YES_NO[info.undo_worse], choices=_YES_NO)]
+        ),
     )
 
 
@@ -107,6 +113,7 @@ def wanted(values: Mapping[str, str]) -> Wanted:
         interval_s=int(given["interval_s"]) if given["interval_s"] else None,
         slow_ms=float(given["slow_ms"]) if given["slow_ms"] else None,
         read_only=given["read_only"] == "yes",
+        undo_worse=given.get("undo_worse") == "yes",
     )
 
 

@@ -346,6 +346,7 @@ class ConnectionWizard(Dialog[str | None]):
                 target=wanted.target,
                 interval_s=wanted.interval_s,
                 read_only=wanted.read_only,
+                undo_worse=wanted.undo_worse,
                 slow_ms=wanted.slow_ms,
             )
         self.dismiss(info.id)

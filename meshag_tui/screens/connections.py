@@ -271,7 +271,7 @@ def about(info: ConnectionInfo) -> list[Piece]:
         ("TLS", info.tls + (f", CA {info.tls_ca}" if info.tls_ca else "")),
         ("Server", f"{info.engine or info.db_type.label} {info.version or '(not read yet)'}"),
         ("Synced", f"{moment(info.last_sync_at)}, {interval}" if info.last_sync_at else f"never yet, {interval}"),
-        ("Changes", "never: it is marked read-only" if info.read_only else "may be applied, after a review"),
+        ("Changes", _changes(info)),
     ]
     said: list[Piece] = []
     if info.last_error:
@@ -282,3 +282,9 @@ def about(info: ConnectionInfo) -> list[Piece]:
     for label, value in facts:
         said += [("dim", f"{label:<9}"), ("", f"{value}\n")]
     return said + findings_pieces(info.warnings)
+
+
+def _changes(info: ConnectionInfo) -> str:
+    if info.read_only:
+        return "never: it is marked read-only"
+    return "may be applied, after a review" + ("; undone by itself when measured worse" if info.undo_worse else "")

@@ -9,10 +9,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from meshag_tui.changes import record
+from meshag_tui.changes import record, verification
 from meshag_tui.engines.mysql.ddl import MysqlDdlSession
 from meshag_tui.engines.postgres.ddl import PostgresDdlSession
-from meshag_tui.store import executions, suggestions
+from meshag_tui.store import executions, outcomes, suggestions
 
 SESSIONS = (PostgresDdlSession, MysqlDdlSession)
 _WHERE: tuple[tuple[str, tuple[Any, ...], str], ...] = (
@@ -32,10 +32,18 @@ POINTS = tuple(f"{when} {name}" for name, _, _ in _WHERE for when in ("before", 
 assert len(POINTS) == 20
 
 
+LOOKING = (
+    ("look", (verification,), "look"),
+    ("found", (outcomes,), "save"),
+    ("checkpoint", (executions,), "commit_step"),
+)
+"""What a look at a change does before it may be undone."""
+
+
 def at(point: str, happen: Callable[[], None]) -> Callable[[], None]:
     """Let something happen once, at a point of whatever change comes there first; the result takes that back."""
     when, _, name = point.partition(" ")
-    _, owners, attribute = next(each for each in _WHERE if each[0] == name)
+    _, owners, attribute = next(each for each in (*_WHERE, *LOOKING) if each[0] == name)
     happened: list[bool] = []
     originals = [(owner, getattr(owner, attribute)) for owner in owners]
 

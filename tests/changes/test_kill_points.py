@@ -18,12 +18,17 @@ import pytest
 from meshag_tui.servers.mysqld import MARIADB, MYSQL
 from meshag_tui.servers.place import ServerUnavailable
 from meshag_tui.settings import Settings
+from meshag_tui.store import outcomes
+from meshag_tui.store.outcomes import OutcomeState
 from meshag_tui.types import Change, ChangeState, CreateIndex, IndexColumn, IndexSpec, MeshagError
 from meshag_tui.workflows import change as workflow
 from tests.changes.conftest import BY_CUSTOMER, ROOT, SHOP, Desk, catalogue, invalid
 from tests.changes.points import POINTS, at
+from tests.changes.test_verify import counted, one_clock
 from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
+
+__all__ = ["one_clock"]
 
 SOME = ("after planned", "after gated", "after attempt", "after run", "before done", "after status")
 """The points of every run of the tests, those at which most could go wrong; the others are among the long cases."""
@@ -144,6 +149,41 @@ async def test_meshag_killed_on_mysql(desk: Desk, settings: Settings, mysql: Sch
     await killed_at(desk, settings, Place(mysql), point)
 
 
+# ---------------------------------------------------------------------------------------------- undone by itself
+
+VERIFIES = APPLIES.replace("        review = await bench.review(suggestion)\n", "").replace(
+    "await bench.apply(suggestion, review.plan_hash)", "await bench.verify(suggestion)"
+)
+LOOKS = ("after look", "before found", "after found", "before checkpoint", "after checkpoint", *POINTS)
+
+
+@pytest.mark.parametrize("point", some_of(LOOKS, ("after found", "after checkpoint", "after run")))
+async def test_killed_while_it_undoes_what_made_things_worse(
+    desk: Desk, settings: Settings, pg18: Database, point: str
+) -> None:
+    """Whoever comes next finds the same and undoes it, once."""
+    place = Place(pg18)
+    before = place.look()
+    row = await desk.apply(pg18, place.change)
+    await desk.bench.edit_connection(row.connection_id, undo_worse=True)
+    await counted(desk, row, after=30.0)
+    command = [sys.executable, "-c", VERIFIES, str(settings.home), settings.store_url, row.id, point]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    for _ in range(3):
+        await desk.bench.scheduler().once()
+        if place.look() == before:
+            break
+    if place.made:  # what was agreed to and not begun is not begun by another
+        await desk.bench.verify(row.id)
+    assert place.look() == before and place.half_made == []
+    undos = [each for each in await desk.journal() if each.undoes == row.id]
+    assert [each.state for each in undos].count(ChangeState.DONE) == 1
+    assert {each.state for each in undos} <= {ChangeState.DONE, ChangeState.FAILED}
+    found = await desk.bench.store(outcomes.get, row.id)
+    assert found is not None and found.state is OutcomeState.WORSE and found.next_look_at is None
+
+
 # ---------------------------------------------------------------------------------------------- the server
 
 
@@ -188,6 +228,7 @@ async def test_the_server_killed(desk: Desk, private_pg: Callable[..., Database]
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("major", [18, 15])
 async def test_the_server_killed_at_each_point(desk: Desk, private_pg: Callable[..., Database], major: int) -> None:
     place = Place(private_pg(major, settings={"synchronous_commit": "on"}))
@@ -196,6 +237,7 @@ async def test_the_server_killed_at_each_point(desk: Desk, private_pg: Callable[
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("flavour", [MARIADB, MYSQL])
 async def test_a_mysql_server_killed_at_each_point(desk: Desk, private_my: Callable[..., Schema], flavour: str) -> None:
     place = Place(private_my(flavour))
