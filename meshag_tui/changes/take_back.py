@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from meshag_tui.changes.undo import inverse
+from meshag_tui.changes.verdicts import LEVEL
 from meshag_tui.changes.verification import Look, table_of
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.outcomes import ChangeOutcome
@@ -17,7 +18,6 @@ from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority,
 
 REGRESSION = "rollback-regression"
 UNUSED = "rollback-unused"
-RULES = frozenset({REGRESSION, UNUSED})
 Rule = Literal["rollback-regression", "rollback-unused"]
 DAY_MS = 86_400_000
 
@@ -31,17 +31,30 @@ def advice(rule: Rule, row: ChangeRow, outcome: ChangeOutcome, look: Look) -> Su
     """The suggestion. ChangeRefused: the change cannot be taken back."""
     undoing = inverse(row)
     about = table_of(row.change)
-    title, text, facts = (_regression if rule == REGRESSION else _unused)(row, outcome, look)
+    worse = rule == REGRESSION
+    title, text, facts = (_regression if worse else _unused)(row, outcome, look)
+    kind = EvidenceKind.MEASURED if worse else EvidenceKind.COUNTED
+    points, why = (
+        (round(LEVEL * 100), f"it is outside of what chance does in {LEVEL:.0%} of cases, by calls of both sides")
+        if worse
+        else (80, "no use was counted, though rare work may still want it")
+    )
     return Suggestion(
         rule=rule,
         identity=identity(rule, row),
-        type=SuggestionType.INDEX_OPTIMIZATION,
-        priority=SuggestionPriority.HIGH if rule == REGRESSION else SuggestionPriority.LOW,
+        type=SuggestionType(outcome.forecast.get("type") or SuggestionType.INDEX_OPTIMIZATION),
+        priority=SuggestionPriority.HIGH if worse else SuggestionPriority.LOW,
         title=title,
         text=text,
-        evidence_kind=EvidenceKind.MEASURED if rule == REGRESSION else EvidenceKind.COUNTED,
-        evidence={"kind": "measured", "undoes": row.id, "facts": facts, "outcome": dict(look.document)},
-        confidence=0.95 if rule == REGRESSION else 0.8,
+        evidence_kind=kind,
+        evidence={
+            "kind": str(kind),
+            "undoes": row.id,
+            "facts": facts,
+            "confidence": [{"points": points, "why": why}],
+            "outcome": dict(look.document),
+        },
+        confidence=points / 100,
         risk=Risk.MEDIUM,
         schema=None if about is None else about[0],
         table=None if about is None else about[1],
@@ -49,7 +62,7 @@ def advice(rule: Rule, row: ChangeRow, outcome: ChangeOutcome, look: Look) -> Su
         sql=row.undo_sql,
         undo_sql=row.sql,
         query_ids=tuple(int(each) for each in outcome.forecast.get("query_ids", ())),
-        gain_ms_per_day=_loss(look) if rule == REGRESSION else None,
+        gain_ms_per_day=_loss(look) if worse else None,
     )
 
 
@@ -63,8 +76,8 @@ def _regression(row: ChangeRow, outcome: ChangeOutcome, look: Look) -> tuple[str
     lost = f"{duration(-saved.high)} to {duration(-saved.low)}" if saved is not None and saved.high < 0 else "time"
     text = (
         f"Since {row.id} was applied ({outcome.forecast.get('title', row.sql)}) the statements it is about take {lost} "
-        "more of the server's time a day, at the calls there are now. What it put in place is as it was: taking it "
-        "back is safe, and is checked before it runs."
+        "more of the server's time a day, at the calls there are now. Taking it back is reviewed like any change, and "
+        "refused if what it made is another by now."
     )
     facts = [look.verdict.said]
     if outcome.gain_ms_per_day is not None:

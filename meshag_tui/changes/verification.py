@@ -26,6 +26,7 @@ from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.history import Observed
 from meshag_tui.store.ids import query_uid
 from meshag_tui.store.outcomes import ChangeOutcome, OutcomeState
+from meshag_tui.store.readings import LOSSLESS
 from meshag_tui.text import duration
 from meshag_tui.types import Change, ChangeState, CreateIndex, MeshagError, RestoreIndex, Window
 
@@ -201,10 +202,10 @@ def _inside(each: Observed, window: Window) -> bool:
 
 
 def _lost(found: Sequence[Observed], window: Window) -> Iterable[Any]:
-    """What happened to intervals that were left out for it."""
+    """What was lost in intervals of the window that were left out for it."""
     for each in found:
-        if window.start < each.end_at <= window.end and not (each.complete and each.timed):
-            yield from each.events
+        if window.start < each.end_at <= window.end and not each.complete:
+            yield from (event for event in each.events if event.kind not in LOSSLESS)
 
 
 def _watched(row: ChangeRow, outcome: ChangeOutcome, window: Window) -> Watched:

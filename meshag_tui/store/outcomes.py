@@ -37,7 +37,7 @@ class OutcomeState(StrEnum):
 class ChangeOutcome:
     """One row. Times are epoch ms, gains ms of the server's time a day (negative: it costs).
 
-    `forecast`: "query_ids", "affected_ms_per_day", "size_bytes", "title", "shown_confidence". `result`: see
+    `forecast`: "query_ids", "affected_ms_per_day", "size_bytes", "title", "type", "shown_confidence". `result`: see
     `changes.verification`; {} before the first look. `settled`: it is the last word. `held`: whether it did what was
     forecast, None where that cannot be said.
     """
@@ -94,6 +94,7 @@ def expect(row: ChangeRow, advice: StoredSuggestion | None) -> None:
     raw = evidence.get("uncalibrated")
     forecast = {
         "title": row.sql if advice is None else advice.title,
+        "type": None if advice is None else advice.type,
         "query_ids": [] if advice is None else list(advice.query_ids),
         "affected_ms_per_day": evidence.get("affected_ms_per_day"),
         "size_bytes": evidence.get("size_bytes"),
@@ -125,11 +126,13 @@ def begin(change_id: str, at: int) -> None:
 
 
 def end(change_id: str) -> None:
-    """The change was undone: what was found so far is the last word."""
+    """The change was undone. That it made things worse is the last word then; anything else was not looked at to the
+    end, and counts for nothing."""
     row = models.Outcome
     _update(change_id, next_look_at=None)
-    unknown = row.state.in_([OutcomeState.PENDING, OutcomeState.WAITING])
-    row.update(state=OutcomeState.UNDONE).where((row.change == change_id) & unknown).execute()
+    mine, unknown = row.change == change_id, row.state.in_([OutcomeState.PENDING, OutcomeState.WAITING])
+    row.update(state=OutcomeState.UNDONE).where(mine & unknown).execute()
+    row.update(settled=True, held=False).where(mine & (row.state == OutcomeState.WORSE)).execute()
 
 
 def save(change_id: str, **columns: Any) -> None:

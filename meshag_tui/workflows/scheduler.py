@@ -246,7 +246,9 @@ class Scheduler:
         self._notices.publish(Changed("suggestions", connection_id))
 
     async def _verify(self, due: outcomes.Due) -> None:
-        await self._runner.submit(verify.KIND, due.change_id, slot=due.due_at, connection_id=due.connection_id)
+        looked = await self._runner.submit(verify.KIND, due.change_id, slot=due.due_at, connection_id=due.connection_id)
+        if looked.state is not ExecutionState.DONE:  # its occasion is over: there must be another
+            await self._store(verify.postpone, due.change_id)
         self._notices.publish(Changed("changes", due.connection_id))
         self._notices.publish(Changed("suggestions", due.connection_id))
 

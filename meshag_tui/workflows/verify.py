@@ -39,11 +39,7 @@ def workflow(store: Store, settings: Settings, agreements: Callable[[], Agreemen
         found = dict(run.done.get("outcome", {}))
         if not found:
             async with run.phase("compare"):
-                try:
-                    look = await store.read(verification.look, run.key, settings.verify)
-                except MeshagError:
-                    await store(_postpone, run.key)
-                    raise
+                look = await store.read(verification.look, run.key, settings.verify)
             found = dict(await run.commit("outcome", lambda: _write(run.key, look)))
         if found["state"] == OutcomeState.WORSE and await store(_asked_for, run.key, settings):
             async with run.phase("undo"):
@@ -61,20 +57,22 @@ def _write(change_id: str, look: Look) -> dict[str, Any]:
     row, outcome, verdict = changes.get(change_id), outcomes.get(change_id), look.verdict
     if outcome is None or row.state is not ChangeState.DONE:  # undone while it was looked at
         return {"change": change_id, "state": str(row.state)}
-    outcomes.save(
-        change_id,
-        state=verdict.state,
-        settled=look.settled,
-        held=verdict.held if look.settled else None,
-        saved_ms_per_day=None if verdict.saved is None else verdict.saved.value,
-        result=look.document,
-        next_look_at=look.next_look_at,
-    )
     advised: dict[str, str] = {}
-    wanted: dict[take_back.Rule, bool] = {
-        "rollback-regression": verdict.state is OutcomeState.WORSE,
-        "rollback-unused": look.unused,
-    }
+    wanted: dict[take_back.Rule, bool] = {"rollback-unused": look.unused}
+    if outcome.settled:  # that was the last word: only the use of a made index is still watched
+        result = {**outcome.result, "index": look.document["index"]}
+        outcomes.save(change_id, result=result, next_look_at=look.next_look_at)
+    else:
+        wanted["rollback-regression"] = verdict.state is OutcomeState.WORSE
+        outcomes.save(
+            change_id,
+            state=verdict.state,
+            settled=look.settled,
+            held=verdict.held if look.settled else None,
+            saved_ms_per_day=None if verdict.saved is None else verdict.saved.value,
+            result=look.document,
+            next_look_at=look.next_look_at,
+        )
     for rule, so in wanted.items():
         if not so:
             suggestions.withdraw(row.connection_id, take_back.identity(rule, row))
@@ -85,12 +83,13 @@ def _write(change_id: str, look: Look) -> dict[str, Any]:
             _log.info("%s: %s", change_id, error)
             continue
         (advised[rule],) = suggestions.save(row.connection_id, [made]).ids
+    kept = outcomes.get(change_id) or outcome
     return {
         "change": change_id,
-        "state": str(verdict.state),
-        "settled": look.settled,
-        "said": verdict.said,
-        "saved": look.document["saved"],
+        "state": str(kept.state),
+        "settled": kept.settled,
+        "said": kept.result.get("said"),
+        "saved": kept.result.get("saved"),
         "advised": advised,
         "next_look_at": look.next_look_at,
     }
@@ -121,9 +120,9 @@ async def _undo(store: Store, agreements: Agreements, run: Run) -> Mapping[str, 
     return {"undone": undone.id}
 
 
-def _postpone(change_id: str) -> None:
-    row = changes.get(change_id)
-    if row.state is ChangeState.DONE:
+def postpone(change_id: str) -> None:
+    """A look failed (in the store's thread): what is still done is looked at again in an hour."""
+    if changes.get(change_id).state is ChangeState.DONE:
         outcomes.postpone(change_id, database.now_ms() + _LATER_MS)
     else:
         outcomes.end(change_id)

@@ -67,6 +67,16 @@ def test_outcomes_are_counted_by_rule_method_and_confidence(store: Store, connec
     )
 
 
+def test_undone_because_it_was_worse_is_an_outcome_and_undone_before_the_end_is_none(
+    store: Store, connection: str
+) -> None:
+    for number, state in enumerate((OutcomeState.WORSE, OutcomeState.BETTER, OutcomeState.WAITING)):
+        change = _agreed(store, connection, number)
+        store.run(lambda change=change, state=state: outcomes.save(change, settled=False, state=state))
+        store.run(outcomes.end, change)
+    assert store.run(outcomes.tracks) == (Track("missing-index", "planned", 0.85, 1.0, 1, 0, 1),)
+
+
 def test_experience_moves_a_confidence_only_when_there_is_enough_of_it() -> None:
     few = Calibration([Track("missing-index", "hypopg", 0.85, 1.0, 4, 0, ENOUGH - 1)])
     told = few.weigh("missing-index", "hypopg", 0.9)
