@@ -11,6 +11,7 @@ import codecs
 import functools
 import logging
 import os
+import re
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -18,11 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from rich.segment import Segment
 from rich.text import Text
 from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
+from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter, Monochrome, NoColor
+from textual.message import Message
 
 from meshag_tui.text import mask_secrets, sanitise, size
 from meshag_tui.widgets.frame import Frame, Piece
@@ -49,6 +52,23 @@ def _forgiving_decoder(encoding: str) -> Callable[[], codecs.IncrementalDecoder]
 
 # Textual 8.2 decodes the keyboard strictly: one byte that is not UTF-8 (a Latin-1 terminal's é) would end the program.
 vars(linux_driver)["getincrementaldecoder"] = _forgiving_decoder
+
+_REPLIES = re.compile(
+    r"\x1b\[(?!1;[2-8]R)\d+;\d+R"  # where the cursor is; the exceptions are f3 with shift and the like
+    r"|\x1b\[[?>=][\d;]*[cn]|\x1b\[\d*n"  # what the terminal is, and how it does
+    r"|\x1b[\]P_^X][^\x07\x1b]*(?:\x07|\x1b\\)"  # colours, titles, versions: OSC, DCS, APC, PM, SOS
+)
+"""What a terminal answers to questions we did not ask (the program before us did, or somebody wrote it to us)."""
+
+
+class QuietParser(XTermParser):
+    """Textual 8.2 takes escape sequences it does not know apart, and does what their letters are bound to."""
+
+    def feed(self, data: str) -> Iterable[Message]:
+        return super().feed(_REPLIES.sub("", data) if "\x1b" in data else data)
+
+
+vars(linux_driver)["XTermParser"] = QuietParser
 
 
 class GuardedDriver(LinuxDriver):
@@ -208,6 +228,10 @@ class GuardedApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         # Textual's answer to NO_COLOR is grey truecolor; the frame leaves all colours out instead.
         return [entry for entry in super().get_line_filters() if not isinstance(entry, (Monochrome, NoColor))]
+
+    def on_driver_signal_resume(self) -> None:
+        """Somebody let us go on (fg): nothing of what we painted is there any more."""
+        self.action_redraw()
 
     def action_redraw(self) -> None:
         """Paint everything anew, after something else wrote on the terminal."""

@@ -12,7 +12,12 @@ import time
 
 import psutil
 import pytest
+from rich.segment import Segment
+from textual import events
+from textual._xterm_parser import XTermParser
+from textual.driver import Driver
 
+from meshag_tui.widgets.guarded import GuardedApp, QuietParser
 from meshag_tui.widgets.terminal import clipboard_sequence, why_not_interactive
 from meshag_tui.widgets.themes import choose_theme
 from tests.rig.pty import Terminal
@@ -57,6 +62,35 @@ def test_a_signal_ends_it_with_its_code_and_the_terminal_restored(number: int, c
         terminal.process.send_signal(number)
         assert terminal.wait(20) == code
         assert terminal.modes_left() == []
+
+
+async def test_suspended_and_taken_up_again_all_of_it_is_painted() -> None:
+    app = GuardedApp()
+    async with app.run_test() as pilot:
+        piece = [(0, 0, [Segment("ready")])]
+        assert app.frame.paint(piece, (5, 1), None) and not app.frame.paint(piece, (5, 1), None)
+        app.post_message(Driver.SignalResume())  # as the driver does when the shell lets us go on
+        await pilot.pause()
+        assert "ready" in app.frame.paint(piece, (5, 1), None)
+
+
+@pytest.mark.parametrize(
+    "reply", ["\x1b[5;5R", "\x1b[?1;2c", "\x1b[0n", "\x1b]11;rgb:0/0/0\x1b\\", "\x1b]0;q\x07", "\x1bP>|q\x1b\\"]
+)
+def test_what_a_terminal_replies_is_not_typed(reply: str) -> None:
+    assert list(QuietParser().feed(reply)) == []
+    keys = [event.key for event in QuietParser().feed(f"j{reply}q") if isinstance(event, events.Key)]
+    assert keys == ["j", "q"]
+
+
+@pytest.mark.parametrize(
+    "pressed", ["\x1b[1;2R", "\x1b[1;5R", "\x1bOR", "\x1b[A", "\x1b[<0;3;4M", "\x1b[200~a[5;5R\x1b[201~"]
+)
+def test_keys_that_look_like_replies_are_keys(pressed: str) -> None:
+    assert [str(event) for event in QuietParser().feed(pressed)] == [
+        str(event) for event in XTermParser().feed(pressed)
+    ]
+    assert list(XTermParser().feed(pressed))
 
 
 def test_a_stuck_application_is_ended_too() -> None:
