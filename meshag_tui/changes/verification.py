@@ -7,7 +7,8 @@ rows written to the table and the use of a made index. Runs in a thread of the s
 
 The window grows with the time since, up to `[verify] window_h`: as long before the change as after it (but a dozen
 syncs, if there were as many), without what ran while it was made, without intervals in which counts were lost, and no
-further than to another change of the same table.
+further than to another change of the same table. Changes of a table with next to no syncs between them are measured as
+one.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from meshag_tui.changes.effect import Between, Side, Span, saved_ms_per_day
+from meshag_tui.changes.effect import LEAST_BATCHES, Between, Side, Span, saved_ms_per_day
 from meshag_tui.changes.verdicts import LEVEL, MOST_STATEMENTS, Role, Verdict, Watched, judge
 from meshag_tui.settings import VerifySettings
 from meshag_tui.store import changes, database, history, history_queries, outcomes
@@ -71,9 +72,12 @@ def look(change_id: str, settings: VerifySettings) -> Look:
     if row.state is not ChangeState.DONE or row.finished_at is None or row.started_at is None:
         raise MeshagError(f"{change_id} is {row.state}: only what is done can be compared with the time before")
     now = max(database.now_ms(), row.finished_at + 1)
-    before, after, neighbour = _windows(row, settings, now)
-    found = history.intervals(row.connection_id, Window(before.start - round(_window_ms(settings)), after.end))
-    before = _a_dozen(found, row, before, settings)
+    longest = round(_window_ms(settings) * max(1, settings.patience_windows))
+    found = history.intervals(row.connection_id, Window(row.started_at - 2 * longest, row.finished_at + 2 * longest))
+    run = _run(row, found)
+    before, after = _windows(run, settings, now)
+    before = _a_dozen(found, run, before, settings)
+    neighbour = run.following
     sides = [_whole(found, window) for window in (before, after)]
     lost = [loss.kind for window in (before, after) for loss in _lost(found, window)]
     watched = _watched(row, outcome, Window(before.start, after.end))
@@ -89,9 +93,10 @@ def look(change_id: str, settings: VerifySettings) -> Look:
         gain=outcome.gain_ms_per_day,
         affected=outcome.forecast.get("affected_ms_per_day"),
     )
+    verdict = _shared(verdict, outcome, run)
     windows = (now - row.finished_at) / _window_ms(settings)
     if neighbour is not None and verdict.state in (OutcomeState.WAITING, OutcomeState.INCOMPARABLE):
-        after_it = duration(max(0, (neighbour.started_at or 0) - row.finished_at))
+        after_it = duration(max(0, (neighbour.started_at or 0) - run.done))
         said = f"{neighbour.id} changed the same table {after_it} later: what each of them did cannot be told apart"
         verdict = Verdict(OutcomeState.INCOMPARABLE, said, "neighbour")
     settled = _settled(verdict, windows, settings, neighbour is not None)
@@ -107,6 +112,7 @@ def look(change_id: str, settings: VerifySettings) -> Look:
         "intervals": {"before": len(first.spans), "after": len(second.spans), "left_out": len(lost)},
         "index": index,
         "writes": _writes(row, before, after),
+        "together": [each.id for each in run.others],
         "neighbour": None if neighbour is None else neighbour.id,
     }
     return Look(verdict, document, settled, following, unused)
@@ -139,28 +145,54 @@ def _settled(verdict: Verdict, windows: float, settings: VerifySettings, cut_sho
     return windows >= 1
 
 
-def _windows(row: ChangeRow, settings: VerifySettings, now: int) -> tuple[Window, Window, ChangeRow | None]:
-    """As long before it as after it, each cut at another change of the same table; and the change that cuts."""
-    begun, done = row.started_at or 0, row.finished_at or 0
+class _Run(NamedTuple):
+    """Changes of the same table with too few syncs between them to tell them apart: they are measured as one.
+
+    `others` are those beside the one that is looked at; `begun` and `done` are of all, epoch ms; `free_since` is when
+    the change before them was over; `following` is the next one after them.
+    """
+
+    others: tuple[ChangeRow, ...]
+    begun: int
+    done: int
+    free_since: int
+    following: ChangeRow | None
+
+
+def _run(row: ChangeRow, found: Sequence[Observed]) -> _Run:
+    same = [each for each in outcomes.neighbours(row) if _same_table(row.change, each.change)]
+    line = sorted([row, *same], key=lambda each: (each.started_at or 0, each.id))
+
+    def apart(one: ChangeRow, other: ChangeRow) -> bool:
+        return len(_whole(found, Window(one.finished_at or 0, other.started_at or 0))) >= LEAST_BATCHES
+
+    first = last = next(number for number, each in enumerate(line) if each.id == row.id)
+    while first > 0 and not apart(line[first - 1], line[first]):
+        first -= 1
+    while last + 1 < len(line) and not apart(line[last], line[last + 1]):
+        last += 1
+    members = line[first : last + 1]
+    return _Run(
+        others=tuple(each for each in members if each.id != row.id),
+        begun=min(each.started_at or 0 for each in members),
+        done=max(each.finished_at or 0 for each in members),
+        free_since=(line[first - 1].finished_at or 0) if first else 0,
+        following=line[last + 1] if last + 1 < len(line) else None,
+    )
+
+
+def _windows(run: _Run, settings: VerifySettings, now: int) -> tuple[Window, Window]:
+    """As long before the run as after it, each cut at another change of the same table."""
     longest = _window_ms(settings) * max(1, settings.patience_windows)
-    since = min(now - done, longest) if now - done > _window_ms(settings) else now - done
-    end, cutting = done + since, None
-    for other in outcomes.neighbours(row):
-        if not _same_table(row.change, other.change) or (other.finished_at or 0) <= begun:
-            continue
-        if other.started_at is not None and other.started_at < end:
-            end, cutting = min(end, max(done, other.started_at)), cutting or other
-    return Window(max(round(begun - since), _free_since(row)), begun), Window(done, round(end)), cutting
+    gone = max(1, now - run.done)
+    since = round(min(gone, longest))
+    end = run.done + since
+    if run.following is not None and run.following.started_at is not None:
+        end = max(run.done, min(end, run.following.started_at))
+    return Window(max(run.begun - since, run.free_since), run.begun), Window(run.done, end)
 
 
-def _free_since(row: ChangeRow) -> int:
-    """When the change before it of the same table was over."""
-    begun = row.started_at or 0
-    ended = [each.finished_at or 0 for each in outcomes.neighbours(row) if _same_table(row.change, each.change)]
-    return max((at for at in ended if at <= begun), default=0)
-
-
-def _a_dozen(found: Sequence[Observed], row: ChangeRow, before: Window, settings: VerifySettings) -> Window:
+def _a_dozen(found: Sequence[Observed], run: _Run, before: Window, settings: VerifySettings) -> Window:
     """The window before it, longer where fewer than a dozen syncs lie in it, but no longer than a whole window."""
     starts = [
         each.start_at
@@ -168,8 +200,21 @@ def _a_dozen(found: Sequence[Observed], row: ChangeRow, before: Window, settings
         if each.start_at is not None and each.complete and each.timed and each.end_at <= before.end - SKEW_MS
     ]
     dozen = sorted(starts)[-_DOZEN:]
-    earliest = max(_free_since(row), before.end - round(_window_ms(settings)))
-    return Window(max(earliest, min([before.start, *(start - SKEW_MS for start in dozen)])), before.end)
+    earliest = max(run.free_since, before.end - round(_window_ms(settings)))
+    return Window(min(before.end, max(earliest, min([before.start, *(at - SKEW_MS for at in dozen)]))), before.end)
+
+
+def _shared(verdict: Verdict, outcome: ChangeOutcome, run: _Run) -> Verdict:
+    """What is said of a change that is measured together with others. Whether its forecast held is only known where it
+    was made for statements that none of the others was made for."""
+    if not run.others or verdict.saved is None:
+        return verdict
+    own, theirs = set(outcome.forecast.get("query_ids", ())), set[int]()
+    for each in run.others:
+        other = outcomes.get(each.id)
+        theirs.update(() if other is None else other.forecast.get("query_ids", ()))
+    held = verdict.held if own and not own & theirs else None
+    return replace(verdict, held=held, said=f"{verdict.said}, with {', '.join(each.id for each in run.others)}")
 
 
 def table_of(change: Change) -> tuple[str, str] | None:

@@ -96,9 +96,12 @@ def _write(change_id: str, look: Look) -> dict[str, Any]:
 
 
 def _asked_for(change_id: str, settings: Settings) -> bool:
-    """Whether a change that makes things worse is to be undone without asking, and may be."""
-    row = changes.get(change_id)
+    """Whether a change that makes things worse is to be undone without asking, and may be: not one that was measured
+    together with others, as nobody knows which of them it is."""
+    row, outcome = changes.get(change_id), outcomes.get(change_id)
     info = connections.get(row.connection_id)
+    if outcome is None or outcome.result.get("together"):
+        return False
     return info.undo_worse and not info.read_only and not settings.read_only and row.state is ChangeState.DONE
 
 

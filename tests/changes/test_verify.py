@@ -231,9 +231,7 @@ async def counted(desk: Desk, row: ChangeRow, after: float, spans: int = 30, los
     def write() -> None:
         now = now_ms()
         applied_at = now - spans * MINUTE
-        models.Change.update(started_at=applied_at - 100, finished_at=applied_at).where(
-            models.Change.id == row.id
-        ).execute()
+        models.Change.update(started_at=applied_at - 100, finished_at=applied_at).execute()
         server = readings.Watched(at=applied_at - (spans + 1) * MINUTE - 200)
         texts = [readings.text("about", "SELECT note FROM orders WHERE customer_id = $1")]
         texts += [readings.text(f"other{each}") for each in range(4)]
@@ -339,13 +337,34 @@ async def test_a_made_index_nobody_uses_is_advised_to_be_taken_back(desk: Desk, 
     assert await desk.bench.store(lambda: suggestions.listing(rule="rollback-unused")) == ()
 
 
-async def test_two_changes_of_a_table_in_one_window_are_not_told_apart(desk: Desk, shop18: Database) -> None:
+async def test_changes_of_one_run_are_measured_as_one_and_none_is_undone_by_itself(
+    desk: Desk, shop18: Database
+) -> None:
     first = await desk.apply(shop18, BY_CUSTOMER)
     second = await desk.apply(shop18, Analyze("public", "orders"))
-    await desk.bench.sync(first.connection_id)
+    await counted(desk, first, after=30.0)  # applies to both: there was no sync between them
+    await desk.bench.edit_connection(first.connection_id, undo_worse=True)
+    found = await desk.bench.verify(first.id)
+    assert found.state is OutcomeState.WORSE and found.result["together"] == [second.id]
+    assert f"with {second.id}" in found.result["said"] and found.held is None
+    assert [each.state for each in await desk.journal()] == [ChangeState.DONE] * 2
+
+
+async def test_a_change_too_soon_after_another_is_not_told_apart_from_it(desk: Desk, shop18: Database) -> None:
+    first = await desk.apply(shop18, BY_CUSTOMER)
+    second = await desk.apply(shop18, Analyze("public", "orders"))
+    await counted(desk, first, after=2.0)
+
+    def minutes_later() -> None:
+        models.Change.update(
+            started_at=models.Change.started_at + 8 * MINUTE, finished_at=models.Change.finished_at + 8 * MINUTE
+        ).where(models.Change.id == second.id).execute()
+        models.QueryStatistics.update(calls=1).execute()  # too few in so short a time
+
+    await desk.bench.store(minutes_later)
     found = await desk.bench.verify(first.id)
     assert found.state is OutcomeState.INCOMPARABLE and found.settled and second.id in found.result["said"]
-    assert found.held is None
+    assert found.held is None and found.result["together"] == []
 
 
 async def test_what_was_never_forecast_is_refused_in_a_line(desk: Desk, shop18: Database) -> None:
