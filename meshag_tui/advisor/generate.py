@@ -29,6 +29,8 @@ from meshag_tui.advisor.missing_keys import missing_foreign_keys
 from meshag_tui.advisor.planner import Planner
 from meshag_tui.advisor.pricing import Pricer
 from meshag_tui.advisor.queries import query_advice
+from meshag_tui.advisor.rewrites import RULES as REWRITES
+from meshag_tui.advisor.rewrites import unproven
 from meshag_tui.advisor.running_out import running_out
 from meshag_tui.advisor.search import Choice
 from meshag_tui.advisor.seek import seek
@@ -136,6 +138,7 @@ async def suggestions(
     made += _foreign_keys(catalog, examined, made)
     helped = {query for one in made for query in one.query_ids}
     made += once_a_role(list(query_advice(examined, catalog, tables, helped, cured=_cured(examined, made))))
+    made = _said_unproven(made, examined, session)
     made += await compiling(examined, session, notes)
     shown = {
         (one.change.schema, one.change.table, one.change.name) for one in made if isinstance(one.change, ShowIndex)
@@ -195,6 +198,18 @@ async def _missing(
         why_unchecked=lambda choice: _why_unchecked(choice, sought.what_if, sought.pricer, session.words),
     )
     return made, sought.search.complete
+
+
+def _said_unproven(made: Sequence[Suggestion], examined: Sequence[Examined], session: Session) -> list[Suggestion]:
+    """The suggestions, those to write a statement otherwise with the other text, where we can write it."""
+    texts = {one.query.id: one.query.text for one in examined}
+    ready = []
+    for one in made:
+        if one.rule in REWRITES:
+            text = texts.get(one.query_ids[0]) if one.query_ids else None
+            one = unproven(one, session.rewritten(one.rule, text) if text is not None else None)
+        ready.append(one)
+    return ready
 
 
 def _cured(examined: Sequence[Examined], made: Sequence[Suggestion]) -> set[int]:

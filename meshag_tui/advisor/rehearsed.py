@@ -33,9 +33,15 @@ def with_rehearsals(
     ready = []
     for one in made:
         found = newest.get(one.identity)
-        fresh = found is not None and now_ms - found[1] <= VALID_MS
+        fresh = found is not None and now_ms - found[1] <= VALID_MS and _same_text(one, found[2])
         ready.append(rehearsed(one, *found) if found is not None and fresh else one)
     return ready
+
+
+def _same_text(made: Suggestion, document: Mapping[str, Any]) -> bool:
+    """Whether a rehearsal of a rewritten statement was of the one that is proposed now."""
+    rewrite = made.evidence.get("rewrite")
+    return document.get("proof") is None or (isinstance(rewrite, Mapping) and rewrite.get("text") == document["sql"])
 
 
 def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[str, Any]) -> Suggestion:
@@ -47,7 +53,7 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
     if not points:
         points = [(round(made.confidence * 100), "as it was before it was tried out")]
     evidence: dict[str, Any] = {**made.evidence, "facts": facts}
-    evidence["forecast"] = {**kept, "facts": list(made.evidence.get("facts", ())), "points": points}
+    evidence["forecast"] = {**kept, "evidence": dict(made.evidence)}
     evidence["rehearsal"] = {
         "id": rehearsal_id,
         "at": at,
@@ -55,11 +61,18 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
     }
     saved = document.get("saved_ms_per_day") or {}
     verdict = document.get("verdict")
+    proof = document.get("proof")
+    title = made.title.partition(":")[0] + ":"
+    if proof is not None:
+        evidence["rewrite"] = {**evidence.get("rewrite", {}), "proven": proof["proven"], "why": list(proof["doubts"])}
+        evidence["facts"] = [proof_said(proof), *(one for one in facts if not one.startswith("not proven"))]
+        title = f"{made.title} ({'proven' if proof['proven'] else 'not proven'}):"
+        made = replace(made, title=title.rstrip(":"))
+    doubted = [(-40, f"not proven to return the same: {proof['doubts'][0]}")] if proof and not proof["proven"] else []
     if verdict == "inconclusive":
         points.append((-10, f"a rehearsal could not tell it from noise: {said(_top(document))}"))
-        return _rated(replace(made, evidence=evidence), points)
+        return _rated(replace(made, evidence=evidence), [*points, *doubted])
     top = _top(document, str(verdict))
-    what = made.title.partition(":")[0]
     evidence["kind"] = EvidenceKind.MEASURED.value
     if verdict == "slower":
         points = [(LEAST, f"run in a sandbox and timed: {said(top)}")]
@@ -67,7 +80,7 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
         return _rated(
             replace(
                 made,
-                title=f"{what}: measured, it is slower ({said(top)})",
+                title=f"{title} measured, it is slower ({said(top)})",
                 priority=SuggestionPriority.LOW,
                 evidence_kind=EvidenceKind.MEASURED,
                 evidence=evidence,
@@ -75,7 +88,7 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
             ),
             points,
         )
-    points = [(85, f"run in a sandbox and timed: {said(top)}"), *_of_copy(document, top), *points[1:]]
+    points = [(85, f"run in a sandbox and timed: {said(top)}"), *_of_copy(document, top), *doubted, *points[1:]]
     share, change = evidence.get("affected_share"), (top or {}).get("change") or {}
     priority = made.priority
     if isinstance(share, float):
@@ -85,7 +98,7 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
     return _rated(
         replace(
             made,
-            title=f"{what}: {said(top)} measured",
+            title=f"{title} {said(top)} measured",
             priority=priority,
             evidence_kind=EvidenceKind.MEASURED,
             evidence=evidence,
@@ -100,10 +113,6 @@ def forecast(made: Suggestion) -> Suggestion:
     kept = made.evidence.get("forecast")
     if not isinstance(kept, Mapping):
         return made
-    evidence = {name: value for name, value in made.evidence.items() if name not in ("forecast", "rehearsal")}
-    evidence["facts"] = list(kept["facts"])
-    evidence["confidence"] = [{"points": number, "why": why} for number, why in kept["points"]]
-    evidence["kind"] = kept["evidence_kind"]
     return replace(
         made,
         title=kept["title"],
@@ -111,8 +120,16 @@ def forecast(made: Suggestion) -> Suggestion:
         evidence_kind=EvidenceKind(kept["evidence_kind"]),
         confidence=kept["confidence"],
         gain_ms_per_day=kept["gain_ms_per_day"],
-        evidence=evidence,
+        evidence=dict(kept["evidence"]),
     )
+
+
+def proof_said(proof: Mapping[str, Any]) -> str:
+    """What was found of two statements' meaning, in a line."""
+    tried = f"{count(proof['sets'])} sets of values, {count(proof['trials'])} altered copies"
+    if proof["proven"]:
+        return f"proven to return the same rows: {tried}, and nothing in their texts speaks against it"
+    return f"not proven to return the same rows: {'; '.join(proof['doubts'])} ({tried})"
 
 
 def said(statement: Mapping[str, Any] | None) -> str:

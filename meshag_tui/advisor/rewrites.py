@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.costs import Weighed, weigh
@@ -21,6 +22,7 @@ from meshag_tui.types import Suggestion
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
 
+RULES = frozenset({"not-in-subquery", "long-in-list", "or-across-tables"})
 LONG_LIST = 100
 OR_SHARE = 0.5
 """Share of the statement's cost from which joining by an OR is worth another way of writing it."""
@@ -35,6 +37,18 @@ _SHORTENED = re.compile(
 """A list as MySQL's digests and PostgreSQL 18 keep it: how long it was is not in the text."""
 _STRING = re.compile(r"'(?:[^']|'')*'")
 _COLUMN = re.compile(r'\b(\w+)\."?\w+"?')
+
+
+def unproven(made: Suggestion, text: str | None) -> Suggestion:
+    """Advice to write a statement otherwise, with that text where there is one, said to be not proven.
+
+    Only a rehearsal proves it (`rehearsed`).
+    """
+    why = "it was not compared yet on data" if text is not None else "there is no other text that could be compared"
+    evidence = {**made.evidence, "rewrite": {"text": text, "proven": False, "why": [why]}}
+    return replace(
+        made, evidence={**evidence, "facts": [*made.evidence["facts"], f"not proven to mean the same: {why}"]}
+    )
 
 
 def rewrites(

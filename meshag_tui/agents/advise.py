@@ -17,6 +17,7 @@ from meshag_tui.advisor.examined import Examined, examine, important, statistics
 from meshag_tui.advisor.planner import Planner
 from meshag_tui.advisor.pricing import Pricer, Statement
 from meshag_tui.advisor.reckoner import Reckoner
+from meshag_tui.advisor.rewrites import unproven
 from meshag_tui.advisor.search import search
 from meshag_tui.advisor.statistics import Tables, tables_of
 from meshag_tui.agents import answer as answers
@@ -309,7 +310,8 @@ class _Judge:
         if proposal.table:
             table_of(proposal, self.context)
         keys = ",".join(sorted(one.query.fingerprint or one.query.key for one in served))
-        return replace(self._stated(proposal, served, "llm-query", keys), title=words(proposal.title, 120))
+        made = replace(self._stated(proposal, served, "llm-query", keys), title=words(proposal.title, 120))
+        return unproven(made, None)  # no statement is taken from a model, so there is none to compare
 
     def _stated(self, proposal: answers.Proposal, served: Sequence[Examined], rule: str, about: str) -> Suggestion:
         """Advice nobody has checked: last in rank, whatever the model thinks of it."""

@@ -13,7 +13,7 @@ from typing import Any
 from meshag_tui.changes.benchmark import Effort, Measured, measure
 from meshag_tui.changes.interval import CONFIDENCE, Verdict
 from meshag_tui.engines.base import EngineError
-from meshag_tui.engines.rehearsal import Copied, Execution, Rehearsal, Runnable, Side
+from meshag_tui.engines.rehearsal import Copied, Execution, Proof, Rehearsal, Runnable, Side
 from meshag_tui.plan import Plan
 from meshag_tui.types import Change
 
@@ -70,6 +70,7 @@ class Rehearsed:
     copied: tuple[Copied, ...]
     notes: tuple[str, ...]
     tried: tuple[Tried, ...]
+    proof: Proof | None = None  # of a statement written otherwise
 
     @property
     def share(self) -> float:
@@ -117,6 +118,7 @@ class Rehearsed:
         return {
             "verdict": self.verdict,
             "sql": self.sql,
+            "proof": None if self.proof is None else {**asdict(self.proof), "proven": self.proof.proven},
             "sandbox": self.label,
             "prepared_s": round(self.prepared_s, 2),
             "copied": [{**asdict(one), "share": round(one.share, 4)} for one in self.copied],
@@ -225,6 +227,33 @@ async def rehearse(
         tell(f"measuring {one.id} ({at + 1} of {len(asked)})", 0, effort.most)
         tried.append(await _try(stage, one, found, replace(effort, seconds=seconds * part), tell))
     return Rehearsed(sql, stage.label, stage.prepared_s, tuple(stage.copied), tuple(stage.notes), tuple(tried))
+
+
+async def rehearse_rewrite(
+    stage: Rehearsal, text: str, one: Asked, seconds: float, tell: Tell, effort: Effort | None = None
+) -> Rehearsed:
+    """Compare a statement with another that should mean the same: first what they return, then how long they take.
+
+    Raises:
+        Refused: one of them cannot be run in the sandbox.
+        EngineError: the sandbox is lost.
+    """
+    tell("making statements ready", None, None)
+    mine = await stage.ready(one.text, SETS, SEED)
+    other = await stage.rewritten(mine, text)
+    tell("comparing what they return", None, None)
+    proof = await stage.compare(mine, other)
+
+    async def run(side: Side, number: int) -> Execution:
+        return await stage.run(side, mine if side == "before" else other, mine.sets[number])
+
+    def told(done: int, of: int) -> None:
+        tell(f"measuring {one.id}", done, of)
+
+    wanted = replace(effort or Effort(), seconds=seconds)
+    found = await measure(run, len(mine.sets), wanted, SEED, told, same_text=False)
+    tried = Tried(one, found, same_plan=_as_there(stage.source_plans, one.text, found.plan_before))
+    return Rehearsed(text, stage.label, stage.prepared_s, tuple(stage.copied), tuple(stage.notes), (tried,), proof)
 
 
 async def _ready(stage: Rehearsal, one: Asked) -> Runnable | str:

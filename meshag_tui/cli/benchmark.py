@@ -87,7 +87,7 @@ def review_lines(review: RehearsalReview) -> Iterator[str]:
 
 def lines(row: RehearsalRow) -> Iterator[str]:
     """What was measured, for people."""
-    from meshag_tui.advisor.rehearsed import said, saving
+    from meshag_tui.advisor.rehearsed import proof_said, said, saving
 
     found = row.document
     columns = (
@@ -100,6 +100,8 @@ def lines(row: RehearsalRow) -> Iterator[str]:
     )
     yield f"{row.id}: {row.verdict}; {found['sandbox']}"
     yield f"ran    {found['sql']}"
+    if found.get("proof"):
+        yield proof_said(found["proof"])
     yield from table(columns, list(found["statements"]))
     yield f"{found['confidence']:.0%} intervals; medians, 95th percentiles and blocks of a run; caches warm"
     saved = found.get("saved_ms_per_day")

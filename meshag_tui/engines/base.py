@@ -215,6 +215,12 @@ class Session(Protocol):
         Source: the jit columns of pg_stat_statements, PostgreSQL 15 and later.
         """
 
+    def rewritten(self, rule: str, statement: str) -> str | None:
+        """The statement as a rule's advice ("not-in-subquery") would have it written; None where we cannot write it.
+
+        Nothing is claimed of its meaning: see `rehearsal.Rehearsal.compare`.
+        """
+
     async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
         """What would be read so that these statements can be run in a sandbox with data. Reads the catalogue alone.
 

@@ -152,6 +152,23 @@ class Answer:
     digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether two statements were found to mean the same. `doubts` say why not, in a line each; none: proven.
+
+    `sets` sets of values were compared on the copy as it is, and each on `trials` altered copies: with NULLs, with rows
+    twice, with empty tables.
+    """
+
+    sets: int
+    trials: int
+    doubts: tuple[str, ...]
+
+    @property
+    def proven(self) -> bool:
+        return not self.doubts
+
+
 class Rehearsal(Protocol):
     """The copy, once it is filled. `notes` say what is not as on the source; every method may raise EngineError."""
 
@@ -174,3 +191,9 @@ class Rehearsal(Protocol):
 
     async def answer(self, runnable: Runnable, values: tuple[str, ...]) -> Answer:
         """The rows it returns on the side "before"."""
+
+    async def rewritten(self, runnable: Runnable, text: str) -> Runnable:
+        """Another statement made ready, with the values of the first; Refused when its parameters are others."""
+
+    async def compare(self, one: Runnable, other: Runnable) -> Proof:
+        """Look for anything in which they could differ: in their texts, and on data made to tell them apart."""

@@ -59,6 +59,7 @@ _QUERIES = tuple(
     Action(name, key, title, said, screens=("queries",), group="Queries", footer=footer)
     for name, key, title, said, footer in (
         ("explain", "P", "Plan", "Ask the planner how it would run the query now; nothing is run", 46),
+        ("measure-query", "b", "Measure", "Measure the advice about the query in a sandbox, after a second key", 0),
         ("why", "W", "Why", "See each index that could serve the query, and why it is suggested or not", 0),
         ("next-metric", "m", "Figure", "Show another figure in the trend", 0),
         ("older-plan", "o", "Older plan", "Show the plan before", 0),

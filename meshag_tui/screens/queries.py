@@ -333,7 +333,7 @@ class QueriesPane(ListPane):
         in_detail = self.is_mounted and self.view == "query"
         if action_id in ("next-metric", "older-plan") and not in_detail:
             return "enter opens a query first"
-        if action_id in ("explain", "why") and not in_detail:
+        if action_id in ("explain", "why", "measure-query") and not in_detail:
             chosen = self._chosen if self.is_mounted else None
             return None if chosen is not None else "there is no query here"
         if action_id == "older-plan" and (self.detail.shown is None or len(self.detail.shown.plans) < 2):
@@ -411,6 +411,14 @@ class QueriesPane(ListPane):
 
             self.shell.say("Pricing each index that could serve it")
             self.shell.do(query_why.ask(self, self.detail.query_id))
+
+    async def do_measure_query(self) -> None:
+        """Try the advice about the statement out, if there is some that can be."""
+        await self._to_detail()
+        if self.detail.query_id is not None and self.connection is not None:
+            from meshag_tui.screens import rehearsal
+
+            self.shell.do(rehearsal.begin_for(self, self.detail.query_id, self.connection.id))
 
     async def do_explain(self) -> None:
         """Ask the planner, without running the statement."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.advisor.rehearsed import proof_said, saving, signed
 from meshag_tui.advisor.rehearsed import said as change_said
-from meshag_tui.advisor.rehearsed import saving, signed
 from meshag_tui.text import ASCII, PLAIN, count, duration, glyphs, moment, one_line, percent, size, sparkline
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog, sql_parts
 from meshag_tui.widgets.page import Piece
@@ -62,8 +62,8 @@ def question(review: RehearsalReview) -> Copying:
         title=f"Measure: {one_line(review.title)}",
         object_name=plan.source,
         effect=f"Rows are read in one read-only transaction, at most {count(limits.rows)} rows, {size(limits.bytes)} "
-        f"and {limits.seconds:g} s, into {plan.place}, which is gone afterwards. There the change is made and "
-        f"{_statements(len(review.asked))} run with it and without. Nothing is changed on the watched server.",
+        f"and {limits.seconds:g} s, into {plan.place}, which is gone afterwards. There "
+        f"{_statements(len(review.asked))} run with the change and without. Nothing is changed on the watched server.",
         verb="Measure",
         review=review,
     )
@@ -85,6 +85,19 @@ async def begin(pane: Pane, found: StoredSuggestion) -> None:
             pane.shell.say("Nothing was read")
 
     pane.shell.push_screen(ConfirmDialog(question(review)), answered)
+
+
+async def begin_for(pane: Pane, query_id: int, connection_id: str) -> None:
+    """The same for the most urgent advice about a statement that can be tried out."""
+    from meshag_tui.store import suggestions
+    from meshag_tui.workflows.rehearsal import why_not
+
+    found = await pane.bench.store.read(suggestions.of_query, query_id, connection_id)
+    fitting = [one for one in found if why_not(one) is None]
+    if fitting:
+        await begin(pane, fitting[0])
+    else:
+        pane.shell.say("There is no advice about it that can be tried out in a sandbox", "warning")
 
 
 async def _measure(pane: Pane, review: RehearsalReview) -> None:
@@ -117,6 +130,10 @@ def result_pieces(row: RehearsalRow) -> list[Piece]:
     if saved:
         words = saving(saved)
         said.append(("", f"{words[0].upper()}{words[1:]}.\n"))
+    if found.get("proof"):
+        proven = found["proof"]["proven"]
+        drawn = glyphs().ok if proven else glyphs().warning
+        said.append(("good" if proven else "warning", f"{drawn} {one_line(proof_said(found['proof']))}\n"))
     scale = _scale(statements)
     for main, title in ((True, "\nWhat it is for\n"), (False, "\nOther statements on the table\n")):
         some = [one for one in statements if one["main"] is main]

@@ -145,7 +145,9 @@ def _figure(name: str, value: Any) -> str:
 
 def _statement(found: StoredSuggestion, apply_key: str | None, dialect: str) -> list[Piece]:
     if found.sql is None:
-        return [("accent", "\nNothing to run  "), ("", "This is for the application, or for a person to decide.\n")]
+        nothing: list[Piece] = [("accent", "\nNothing to run  ")]
+        nothing.append(("", "This is for the application, or for a person to decide.\n"))
+        return nothing + _rewrite(found, dialect)
     may = f"  ({apply_key} shows it again with its gates, before anything runs)" if apply_key else ""
     title = "\nThis would run"
     if found.change is None:
@@ -159,6 +161,15 @@ def _statement(found: StoredSuggestion, apply_key: str | None, dialect: str) -> 
     said += [("accent", "\n\nThis puts it back\n")]
     said += sql_parts(found.undo_sql.strip(), dialect) if found.undo_sql else [("dim", "nothing to put back")]
     return [*said, ("", "\n")]
+
+
+def _rewrite(found: StoredSuggestion, dialect: str) -> list[Piece]:
+    """The statement written otherwise, and whether that is proven to mean the same."""
+    said = found.evidence.get("rewrite")
+    if not isinstance(said, Mapping) or not isinstance(text := said.get("text"), str):
+        return []
+    word = ("good", f"{glyphs().ok} proven") if said.get("proven") else ("warning", f"{glyphs().warning} not proven")
+    return [("accent", "\nWritten otherwise  "), word, ("", "\n"), *sql_parts(text.strip(), dialect), ("", "\n")]
 
 
 def _judgement(found: StoredSuggestion, now_ms: float) -> list[Piece]:

@@ -53,9 +53,16 @@ class RehearsalReview:
 
 def why_not(found: StoredSuggestion) -> str | None:
     """Why a suggestion cannot be rehearsed, in a few words; None when it can."""
-    if not isinstance(found.change, CreateIndex | DropIndex):
-        return "only indexes that are made or dropped can be rehearsed"
-    return None
+    if isinstance(found.change, CreateIndex | DropIndex) or other_text(found) is not None:
+        return None
+    return "only indexes, and statements that we can write otherwise, can be tried out"
+
+
+def other_text(found: StoredSuggestion) -> str | None:
+    """The statement written otherwise that a suggestion is about."""
+    said = found.evidence.get("rewrite")
+    text = said.get("text") if isinstance(said, Mapping) else None
+    return text if isinstance(text, str) else None
 
 
 async def review(store: Store, vault: Vault, settings: Settings, suggestion_id: str) -> RehearsalReview:
@@ -69,6 +76,10 @@ async def review(store: Store, vault: Vault, settings: Settings, suggestion_id: 
     if (reason := why_not(found)) is not None:
         raise MeshagError(f"{suggestion_id} cannot be rehearsed: {reason}")
     asked = await _asked(store, settings, found)
+    if other_text(found) is not None:
+        asked = [one for one in asked if one.main][:1]
+        if not asked:
+            raise MeshagError("Its statement has not run lately: sync, and look again")
     target = await store(connections.target, found.connection_id, vault)
     async with engine_for(target.db_type).connect(target, "rehearsal", _limits(settings)) as session:
         plan = await session.copy_plan([one.text for one in asked], _copy_limits(settings))
@@ -97,11 +108,11 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
 
 
 async def _rehearse(run: Run, store: Store, vault: Vault, settings: Settings) -> Rehearsed:
-    from meshag_tui.changes.rehearse import Asked, rehearse
+    from meshag_tui.changes.rehearse import Asked, rehearse, rehearse_rewrite
 
     found = await store(suggestions.get, run.key)
-    if found.change is None:
-        raise MeshagError("The suggestion has no change any more: look at it again")
+    if why_not(found) is not None:
+        raise MeshagError("The suggestion says something else by now: look at it again")
     plan = CopyPlan.from_document(run.input["plan"])
     asked = [Asked(**one) for one in run.input["asked"]]
     target = await store(connections.target, found.connection_id, vault)
@@ -118,8 +129,12 @@ async def _rehearse(run: Run, store: Store, vault: Vault, settings: Settings) ->
         await session.close()  # the watched server is not needed any more
         for note in stage.notes:
             await run.log("info", note)
+        text, seconds = other_text(found), settings.rehearsal.measure_s
         async with run.phase("measure"):
-            return await rehearse(stage, found.change, asked, settings.rehearsal.measure_s, run.progress)
+            if found.change is None and text is not None:
+                return await rehearse_rewrite(stage, text, asked[0], seconds, run.progress)
+            assert found.change is not None  # noqa: S101 (see why_not)
+            return await rehearse(stage, found.change, asked, seconds, run.progress)
 
 
 def _save(suggestion_id: str, done: Rehearsed, actor: str) -> dict[str, Any]:
@@ -130,7 +145,7 @@ def _save(suggestion_id: str, done: Rehearsed, actor: str) -> dict[str, Any]:
     kept = rehearsals.save(
         found.connection_id,
         suggestion_id,
-        kind="change",
+        kind="change" if done.proof is None else "rewrite",
         actor=actor,
         verdict=done.verdict,
         found=document,

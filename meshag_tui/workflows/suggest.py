@@ -86,9 +86,7 @@ def resting_on_rehearsals(connection_id: str, made: Sequence[Suggestion]) -> lis
     from meshag_tui.store import database, rehearsals
 
     newest = {
-        identity: (row.id, row.created_at, row.document)
-        for identity, row in rehearsals.newest(connection_id).items()
-        if row.kind == "change"
+        identity: (row.id, row.created_at, row.document) for identity, row in rehearsals.newest(connection_id).items()
     }
     return with_rehearsals(made, newest, database.now_ms())
 

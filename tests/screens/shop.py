@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from meshag_tui.advisor.rehearsed import rehearsed
+from meshag_tui.advisor.rewrites import unproven
 from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import IndexKey, StatementText
@@ -245,7 +246,7 @@ def rehearse(connection: str, verdict: str = "faster") -> str:
         "verdict": "failed", "why": "no values are known for its parameters", "same_plan": None,
     }  # fmt: skip
     document = {
-        "verdict": verdict,
+        "verdict": verdict, "proof": None,
         "sql": "CREATE INDEX orders_customer_id_idx ON shop.orders USING btree (customer_id)",
         "sandbox": "PostgreSQL 18.6 on this machine", "prepared_s": 4.1, "share": 0.31, "confidence": 0.95,
         "copied": [
@@ -274,6 +275,35 @@ def rehearse(connection: str, verdict: str = "faster") -> str:
     bare = suggestions.bare(suggestions.get(found))
     suggestions.revise(found, rehearsed(bare, row, AT - HOUR, document))
     return row
+
+
+def rewritten(connection: str) -> None:
+    """Have the first suggestion be about a statement written otherwise, measured and found not to mean the same."""
+    found = f"sug_{1:016d}"
+    bare = unproven(
+        replace(
+            suggestions.bare(suggestions.get(found)),
+            rule="not-in-subquery", title="qry_0000000001: write NOT EXISTS instead of NOT IN (SELECT …)",
+            text="blocked.customer_id can be NULL, and NOT IN then gives no row at all.",
+        ),
+        "SELECT id FROM shop.orders o WHERE NOT EXISTS (SELECT 1 FROM shop.blocked b WHERE b.customer = o.customer_id)",
+    )  # fmt: skip
+    statement = _measured("qry_0000000001", -0.4, 0.04, main=True, ms=(34.0, 20.0))
+    proof = {
+        "sets": 5,
+        "trials": 9,
+        "proven": False,
+        "doubts": ["customer may be NULL, and NOT IN then gives no row"],
+    }
+    document = {
+        "verdict": "faster", "sql": "", "proof": proof, "sandbox": "PostgreSQL 18.6 on this machine", "share": 1.0,
+        "saved_ms_per_day": {"about": 1_040_000.0, "least": 936_000.0, "most": 1_144_000.0}, "statements": [statement],
+    }  # fmt: skip
+    said = rehearsed(bare, "reh_1", AT - HOUR, document)
+    suggestions.revise(found, said)
+    models.Suggestion.update(
+        rule=said.rule, text=said.text, change=None, sql=None, undo_sql=None, schema_name="shop", table_name="orders"
+    ).where(models.Suggestion.id == found).execute()
 
 
 def _plan(shop: str) -> None:

@@ -106,6 +106,17 @@ def test_measured(snap_compare: Any, tmp_path: Path, verdict: str, size: tuple[i
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def test_written_otherwise(snap_compare: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+    settings = picture.settings_in(tmp_path / "home")
+    connection = shop.fill(settings)
+    store = Store.open(settings.store_url)
+    store.run(shop.rewritten, connection)
+    store.close()
+    app = picture.application(settings)
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: picture.press(pilot, "4", "enter"))
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 def test_what_would_be_read(snap_compare: Any, tmp_path: Path, size: tuple[int, int]) -> None:
     settings = picture.settings_in(tmp_path / "home")
     shop.fill(settings)

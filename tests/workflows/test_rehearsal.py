@@ -172,6 +172,36 @@ async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg18:
     assert "noise" in now.evidence["confidence"][-1]["why"]
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["not-null", "nullable"])
+async def test_a_statement_written_otherwise_is_proven_or_said_not_to_be(
+    bench: Workbench, pg18: Database, known: bool
+) -> None:
+    shop(pg18)
+    pg18.execute("ALTER TABLE orders ALTER COLUMN customer DROP NOT NULL")
+    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    await bench.sync(info.id)
+    text = "SELECT count(*) FROM customers WHERE id NOT IN (SELECT customer FROM orders WHERE id > {})"
+    pg18.execute(*(text.format(number * 1_000) for number in range(6)))
+    await bench.sync(info.id)
+    (found,) = [one for one in await bench.suggest(info.id) if one.rule == "not-in-subquery"]
+    other = found.evidence["rewrite"]["text"]
+    assert "NOT EXISTS" in other and found.evidence["rewrite"]["proven"] is False
+    assert any(fact.startswith("not proven") for fact in found.evidence["facts"])
+
+    if known:
+        pg18.execute("ALTER TABLE orders ALTER COLUMN customer SET NOT NULL")
+    review = await bench.review_rehearsal(found.id)
+    row = await bench.rehearse(found.id, review.hash)
+    now = await bench.store(suggestions.get, found.id)
+    assert (row.kind, row.document["sql"], len(row.document["statements"])) == ("rewrite", other, 1)
+    assert row.document["proof"]["proven"] is now.evidence["rewrite"]["proven"] is known
+    assert f"({'proven' if known else 'not proven'})" in now.title
+    assert known or any("may be NULL" in fact for fact in now.evidence["facts"])
+    assert known or any(point["points"] == -40 for point in now.evidence["confidence"])
+    later = await bench.store(suggestions.get, (await bench.suggest(info.id), found.id)[1])
+    assert later.title == now.title and later.evidence["rewrite"] == now.evidence["rewrite"]
+
+
 async def test_what_was_not_shown_is_not_read(bench: Workbench, pg18: Database) -> None:
     found = await suggested(bench, pg18, INDEX)
     with pytest.raises(MeshagError, match="look at it again"):

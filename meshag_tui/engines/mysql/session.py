@@ -161,6 +161,10 @@ class MysqlSession:
         """None are: neither flavour compiles plans."""
         return {}
 
+    def rewritten(self, rule: str, statement: str) -> str | None:
+        """None: there is nothing here to prove it with."""
+        return None
+
     async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
         raise Refused(f"There is no sandbox with data for {self.facts.engine} yet: only PostgreSQL has one")
 

@@ -160,6 +160,11 @@ class PostgresSession:
         if ended is not None:
             await ended.close()
 
+    def rewritten(self, rule: str, statement: str) -> str | None:
+        from meshag_tui.engines.postgres import rewriting
+
+        return rewriting.not_exists(statement) if rule == "not-in-subquery" else None
+
     async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
         from meshag_tui.engines.postgres.sandbox import stage
 

@@ -185,3 +185,67 @@ async def test_nothing_reaches_out_of_it(pg18: Database) -> None:
         with pytest.raises(EngineError, match="dblink"):
             await stage.ready("SELECT * FROM dblink('host=x', 'SELECT 1') AS t(a int)", 1, 1)
         assert await rows(stage, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user") == [(False,)]
+
+
+ORIGINAL = "SELECT id, name FROM people WHERE city NOT IN (SELECT id FROM cities WHERE land = $1)"
+PAIRS = {
+    "as it is": (ORIGINAL, ORIGINAL, None),
+    "a NULL in what is asked for": (ORIGINAL, None, "city may be NULL"),
+    "other rows": (ORIGINAL, "SELECT id, name FROM people WHERE id > 0 OR $1 = 'x'", "differ on the copied data"),
+    "one row alone": ("SELECT name FROM people WHERE id = 3", "SELECT 'p3'", "no row in people"),
+    "rows twice": ("SELECT land FROM cities", "SELECT DISTINCT land FROM cities", "every row of cities twice"),
+    "NULL compared": (
+        "SELECT id FROM people WHERE name = name OR id < 0", "SELECT id FROM people", "NULL in people.name"
+    ),
+    "chance": ("SELECT id FROM cities", "SELECT id FROM cities WHERE random() >= 0", "random"),
+    "another order": ("SELECT id FROM cities ORDER BY id", "SELECT id FROM cities", "not ordered by the same"),
+    "a LIMIT": ("SELECT id FROM cities ORDER BY land LIMIT 1", "SELECT id FROM cities ORDER BY land LIMIT 1", "LIMIT"),
+    "another type": ("SELECT id FROM cities", "SELECT id::bigint FROM cities", "number, name or type"),
+    "OR as UNION": (
+        "SELECT id FROM people WHERE id = 4 OR city = 2",
+        "SELECT id FROM people WHERE id = 4 UNION SELECT id FROM people WHERE city = 2",
+        None,
+    ),
+}  # fmt: skip
+
+
+async def test_what_means_the_same_is_proven_and_nothing_else(pg18: Database, open_session: Open) -> None:
+    pg18.execute(
+        "CREATE TABLE cities (id int PRIMARY KEY, land text); "
+        "INSERT INTO cities SELECT g, CASE WHEN g = 1 THEN 'x' ELSE 'l' || g END FROM generate_series(1, 20) g; "
+        # No NULL in it: that one could be there is seen all the same.
+        "CREATE TABLE people (id int PRIMARY KEY, name text, city int); "
+        "INSERT INTO people SELECT g, 'p' || g, 1 + g % 20 FROM generate_series(1, 200) g",
+        "ALTER TABLE cities DROP CONSTRAINT cities_pkey; ANALYZE",
+    )
+    session = await open_session(pg18.monitor_url)
+    wanted = session.rewritten("not-in-subquery", ORIGINAL)
+    assert wanted is not None and "NOT EXISTS" in wanted and session.rewritten("select-star", ORIGINAL) is None
+    async with staged(pg18.monitor_url, ALL, *(one for one, _, _ in PAIRS.values())) as (stage, _):
+        for name, (one, other, doubt) in PAIRS.items():
+            mine = await stage.ready(one, 5, 1)
+            proof = await stage.compare(mine, await stage.rewritten(mine, other or wanted))
+            said = "; ".join(proof.doubts)
+            assert proof.proven == (doubt is None) and (doubt or "") in said, (name, said)
+            assert doubt is not None or proof.trials >= 3, name
+        assert (await rows(stage, "SELECT count(*), count(city), count(name) FROM public.people")) == [(200, 200, 200)]
+        with pytest.raises(Refused, match="parameters"):
+            mine = await stage.ready(ORIGINAL, 5, 1)
+            await stage.rewritten(mine, "SELECT id, name FROM people")
+
+
+async def test_with_nothing_to_be_null_not_in_is_not_exists(pg18: Database, open_session: Open) -> None:
+    pg18.execute(
+        "CREATE TABLE cities (id int PRIMARY KEY, land text); INSERT INTO cities SELECT g, 'l' || g % 3 "
+        "FROM generate_series(1, 20) g; CREATE TABLE people (id int PRIMARY KEY, name text, city int NOT NULL); "
+        "INSERT INTO people SELECT g, 'p' || g, 1 + g % 25 FROM generate_series(1, 200) g",
+        "ANALYZE",
+    )
+    session = await open_session(pg18.monitor_url)
+    wanted = session.rewritten("not-in-subquery", ORIGINAL)
+    assert wanted is not None
+    async with staged(pg18.monitor_url, ALL, ORIGINAL) as (stage, _):
+        mine = await stage.ready(ORIGINAL, 5, 1)
+        proof = await stage.compare(mine, await stage.rewritten(mine, wanted))
+        assert proof.proven, proof.doubts
+        assert proof.sets == len(mine.sets) > 1 and proof.trials >= 3

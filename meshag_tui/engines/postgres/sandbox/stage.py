@@ -21,11 +21,11 @@ from psycopg import sql
 
 from meshag_tui.engines.base import EngineError, Limits, Refused
 from meshag_tui.engines.here import free_bytes, megabytes
-from meshag_tui.engines.postgres import render, rewrite, samples
+from meshag_tui.engines.postgres import render, samples
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.explain import Planner, checked
 from meshag_tui.engines.postgres.plantree import read_plan
-from meshag_tui.engines.postgres.sandbox import filling
+from meshag_tui.engines.postgres.sandbox import filling, proving
 from meshag_tui.engines.postgres.sandbox import source as sources
 from meshag_tui.engines.postgres.sandbox.copying import plan as plan_of
 from meshag_tui.engines.postgres.sandbox.making import PLANNER, REACHING_OUT, Connection, Maker
@@ -39,6 +39,7 @@ from meshag_tui.engines.rehearsal import (
     CopyLimits,
     CopyPlan,
     Execution,
+    Proof,
     Rehearsal,
     Runnable,
     Say,
@@ -239,7 +240,7 @@ class Stage:
 
     async def run(self, side: Side, runnable: Runnable, values: tuple[str, ...]) -> Execution:
         """See `rehearsal.Rehearsal`."""
-        rows = await self._in_transaction(runnable, f"{_RUN} {_text(runnable, values)}", self._first.get(side))
+        rows = await self._in_transaction(runnable, f"{_RUN} {proving.filled(runnable, values)}", self._first.get(side))
         document = rows[0][0]
         plan: Plan = read_plan(document, "custom" if values else "literal", runnable.text, values)
         top = document[0]
@@ -253,12 +254,20 @@ class Stage:
 
     async def answer(self, runnable: Runnable, values: tuple[str, ...]) -> Answer:
         """See `rehearsal.Rehearsal`."""
-        rows = await self._in_transaction(
-            runnable,
-            "SELECT count(*), COALESCE(sum(hashtextextended(r::text, 0)), 0)::text || ':' || "  # noqa: S608
-            f"COALESCE(sum(hashtextextended(r::text, 1)), 0)::text FROM ({_text(runnable, values)}) r",
-        )
-        return Answer(int(rows[0][0]), str(rows[0][1]))
+        async with self.session.wire.transaction(read_only=False):
+            await self.session.fetch("SELECT pg_catalog.set_config('search_path', %s, true)", (runnable.path,))
+            return await proving.answer(self.session, runnable, values)
+
+    async def rewritten(self, runnable: Runnable, text: str) -> Runnable:
+        """See `rehearsal.Rehearsal`."""
+        planner = await Planner.prepare(self.session, text, None, runnable.path)
+        if planner.types != runnable.types:
+            raise Refused("the parameters of the other statement are not the same")
+        return replace(runnable, text=text, prepared=planner.text)
+
+    async def compare(self, one: Runnable, other: Runnable) -> Proof:
+        """See `rehearsal.Rehearsal`."""
+        return await proving.compare(self.session, one, other)
 
     async def _in_transaction(self, runnable: Runnable, text: str, first: str | None = None) -> list[Any]:
         """Run a text in a transaction that is rolled back, `first` before it."""
@@ -307,11 +316,6 @@ def refuse_source(plan: CopyPlan, identifier: str) -> None:
     """Raises Refused where the sandbox would be on the server that is watched."""
     if identifier == plan.source_id:
         raise Refused("The sandbox would be on the watched server itself: nothing is made or run there")
-
-
-def _text(runnable: Runnable, values: tuple[str, ...]) -> str:
-    text = rewrite.with_values(runnable.prepared, values, runnable.types) if values else runnable.prepared
-    return checked(text).text
 
 
 def _filled(variant: tuple[str, ...], rows: Sequence[dict[int, str]], at: int) -> tuple[str, ...]:
