@@ -10,6 +10,9 @@ import math
 FILL = 0.9
 """Share of a page that is filled when an index is made."""
 _LONGEST_LIST = 400.0  # rows that one shared entry holds at most
+_LIST_END = 4  # bytes lost, on average, where the list of a shared entry is rounded up
+_UPPER_PAGES = 1.01
+"""Pages above the leaves, and the root's."""
 
 
 def entry_bytes(width: float) -> int:
@@ -35,7 +38,7 @@ def index_bytes(
     repeats = rows / min(max(1.0, distinct), rows)
     entries = rows * size
     if shares_repeats and repeats >= 2:
-        entries = rows / min(repeats, _LONGEST_LIST) * size + rows * 6
+        entries = rows / min(repeats, _LONGEST_LIST) * (size + _LIST_END) + rows * 6
     if method == "gin":
         entries *= 1.5  # several entries a row, kept once each with a compressed list of rows
-    return int(max(2 * page, entries / FILL))
+    return int(max(2 * page, entries * _UPPER_PAGES / FILL))
