@@ -25,7 +25,7 @@ _HANDS_UP_ALL = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Statement:
-    """One statement of the workload with its present plan. `weight` is its total time in the window, ms."""
+    """One statement of the workload with its present plan. `weight` is the time it counts for, ms in the window."""
 
     query: QueryRow
     plan: Plan

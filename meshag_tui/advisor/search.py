@@ -58,7 +58,7 @@ class Serves:
     @property
     def saved_ms(self) -> float:
         """Estimated time saved in the window: the statement's measured time by the share of cost saved."""
-        return self.statement.weight * self.gain
+        return self.statement.query.total_time_ms * self.gain
 
 
 @dataclass
@@ -121,7 +121,13 @@ async def search(
         result.complete = False
         result.notes.append("Not every index could be priced: the planner was asked as often as we allow ourselves")
     room = None if budget_bytes is None else int(budget_bytes * _SURE)
-    selection = Selection(workload, _options(workload, measure.possible), upkeep(statements, tables), measure, room)
+    selection = Selection(
+        workload,
+        _options(workload, measure.possible),
+        upkeep(statements, tables, measure.expected_upkeep),
+        measure,
+        room,
+    )
     result.options = len(selection.options)
     taken = await _select(selection, lambda: asking is not None and asking.over)
     result.selection, result.taken = selection, taken

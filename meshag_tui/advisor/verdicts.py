@@ -213,7 +213,7 @@ def _said(selection: Selection, known: Known, mask: int, taken: int, gain: float
         if alone.cheap_gain >= alone.wanted:
             return f"it saves {percent(gain)}, of a statement that reads a handful of pages as it is"
         return f"it saves {percent(gain)}, less than the {percent(alone.wanted)} that is asked for"
-    upkeep = selection.upkeep_ms(mask)
+    upkeep = sum(selection.upkeep.seen_ms(selection.workload.specs[bit]) for bit in selection.workload.of(mask))
     if alone.saved_ms < alone.least_ms:
         if upkeep > 0 and alone.saved_ms + upkeep >= alone.least_ms:
             return f"keeping it up to date would take about {duration(upkeep)} in the window, most of what it saves"

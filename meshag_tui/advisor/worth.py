@@ -28,19 +28,24 @@ COVERING_COST = 1_000.0
 COVERING_COLUMNS = 3
 COVERING_WIDTH = 48
 MOST_INDEXES = 12
+EXPECTED_UPKEEP = 0.01
 COPY_SIZE = 0.5
 """Share of its table's size from which an index that is read from end to end is but a copy of it in another order."""
 
 
 @dataclass(frozen=True)
 class Worth:
-    """What an index must do. `share`: of the workload's time, estimated, that it must save to be worth its keep."""
+    """What an index must do. `share`: of the workload's time, estimated, that it must save to be worth its keep.
+
+    `expected_upkeep`: part of the workload's time that writes to an index on every row are reckoned to take at least.
+    """
 
     tables: Tables
     unit: float  # units of this server that make one of PostgreSQL's, in which the thresholds are
     minimum_gain: float
     by_budget: bool
     share: float
+    expected_upkeep: float
     most: int
 
     def wanted(self, specs: Sequence[IndexSpec], checked: bool) -> tuple[float, float]:
@@ -104,7 +109,8 @@ def worth(tables: Tables, settings: AdviceSettings, costs: CostModel, by_budget:
         _some_work(costs) / _some_work(CostModel()),
         settings.minimum_gain,
         by_budget,
-        share=0.001 if by_budget else 0.005,
+        share=0.001 if by_budget else 0.01,
+        expected_upkeep=EXPECTED_UPKEEP if by_budget else 3 * EXPECTED_UPKEEP,
         most=60 if by_budget else MOST_INDEXES,
     )
 

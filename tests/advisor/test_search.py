@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from meshag_tui.advisor.corrections import left_out
+from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.generate import Advice
+from meshag_tui.advisor.seek import weighed
 from meshag_tui.advisor.statistics import tables_of
+from meshag_tui.advisor.upkeep import upkeep
 from meshag_tui.advisor.verdicts import why
-from meshag_tui.types import CreateIndex, IndexSpec
+from meshag_tui.types import CreateIndex, IndexColumn, IndexSpec
 from tests.advisor.conftest import Connect, Watch, by_rule
 from tests.rig.postgres import Database
 
@@ -129,3 +133,64 @@ async def test_a_second_copy_of_a_table_is_made_only_for_a_budget(
     }
     (copy,) = specs(await shop.advice(budget_bytes=UNLIMITED))
     assert copy.table == "marks" and copy.columns[0].name == "grp"
+
+
+async def test_the_size_of_an_index_on_an_uneven_column(watch: Watch, pg15: Database, connect: Connect) -> None:
+    """Most of its values are rare, and a sample sees only some of these: an index has an entry for each."""
+    pg15.execute(
+        "SELECT setseed(0.5)",
+        "CREATE TABLE visits (id int PRIMARY KEY, visitor int NOT NULL, page int NOT NULL, kind char(1) NOT NULL, "
+        "paid numeric(9, 2) NOT NULL)",
+        "INSERT INTO visits SELECT g, 1 + power(random(), 3) * 200000, g::bigint * 7919 % 30000, chr(97 + g % 3), "
+        "g % 30000 FROM generate_series(1, 400000) g",
+        "VACUUM ANALYZE visits",
+    )
+    visits = watch(pg15)
+    await visits.sync()
+    async with connect(pg15) as session:
+        columns = await session.column_statistics("public", "visits")
+    view = tables_of(visits.catalog(), {("public", "visits"): columns}).view("public", "visits")
+    assert view is not None
+    off = {}
+    for keys, include in (("visitor", ()), ("page", ()), ("page, visitor", ()), ("page", ("kind", "paid"))):
+        spec = IndexSpec("public", "visits", tuple(map(IndexColumn, keys.split(", "))), include=include)
+        pg15.execute("DROP INDEX IF EXISTS v", f"CREATE INDEX v ON visits ({keys})" + _including(include))
+        off[keys, include] = view.index_bytes(spec) / int(pg15.fetch("SELECT pg_relation_size('v')")[0][0])
+    assert all(0.85 < ratio < 1.15 for ratio in off.values()), off
+
+
+def _including(columns: Sequence[str]) -> str:
+    return f" INCLUDE ({', '.join(columns)})" if columns else ""
+
+
+async def test_times_of_few_calls_are_drawn_towards_what_the_plan_costs(
+    watch: Watch, shop15: Database, connect: Connect
+) -> None:
+    shop = watch(shop15)
+    await shop.work(REPORTS[0], times=1)
+    (query,) = [one for one in shop.workload() if one.text and "shop = $" in one.text]
+    async with connect(shop15) as session:
+        plan = await session.explain(REPORTS[0])
+
+    def weight_beside_others(calls: int) -> float:
+        odd = query._replace(calls=calls, total_time_ms=90.0 * calls)
+        usual = query._replace(calls=100, total_time_ms=10.0 * 100)
+        return weighed([(Examined(one, 0.5), plan) for one in (odd, usual, usual)])[0] / calls
+
+    assert weight_beside_others(1) == pytest.approx(30)  # between 90 ms, which was measured, and 10, the usual pace
+    assert 85 < weight_beside_others(100) < 90
+
+
+async def test_an_index_on_a_large_table_costs_something_though_nothing_was_written(
+    watch: Watch, shop15: Database
+) -> None:
+    shop = watch(shop15)
+    await shop.work(*REPORTS, times=2)
+    tables = tables_of(shop.catalog(), {})
+    on_sales, on_buyers = [IndexSpec("public", table, (IndexColumn("id"),)) for table in ("sales", "buyers")]
+    kept = replace(upkeep((), tables, 0.0), expected_ms=64.0)
+    assert kept.seen_ms(on_sales) == kept.seen_ms(on_buyers) == 0
+    assert (kept.ms(on_sales), kept.ms(on_buyers)) == (pytest.approx(60, rel=0.1), pytest.approx(4, rel=0.1))
+    await shop.work("UPDATE sales SET shop = shop + 1 WHERE id <= 20000", times=1)
+    written = replace(upkeep((), tables_of(shop.catalog(), {}), 0.0), expected_ms=64.0)
+    assert written.ms(on_sales) == written.seen_ms(on_sales) > 60
