@@ -26,6 +26,7 @@ _UNKNOWN_WIDTH = 8
 _SAMPLED_ROWS = 30_000  # that ANALYZE looks at, unless told otherwise
 _RARE_VALUES = 2.0
 """How many times more values a large, uneven column has than a sample of it lets the server guess (1.6 to 3.2 seen)."""
+_UNEVEN = 5.0  # times the mean: a value as common as this
 _CUT_OFF = 0.5  # bytes: the server keeps mean widths without their fraction
 _WHERE = re.compile(r'^(?P<not>NOT )?"(?P<column>(?:[^"]|"")+)"(?P<null> IS NULL)?$')
 _WRITES = ("inserts", "updates", "deletes")
@@ -86,8 +87,9 @@ class TableView:
     def _distinct_kept(self, column: str) -> float:
         """The same for sizes, where many rare values count: of these a sample sees only some."""
         found, known = self.distinct(column), self.columns.get(column)
-        uneven = known is not None and bool(known.common_frequencies) and known.common_frequencies[0] > 2.0 / found
-        if not uneven or found < _SAMPLED_ROWS / 10 or self.rows < 2 * _SAMPLED_ROWS:
+        commonest = known.common_frequencies[0] if known is not None and known.common_frequencies else 0.0
+        even = commonest < max(_UNEVEN / found, _UNEVEN * 2 / _SAMPLED_ROWS)  # chance makes some of a sample commoner
+        if even or found < _SAMPLED_ROWS / 10 or self.rows < 2 * _SAMPLED_ROWS:
             return found
         return min(self.rows, found * _RARE_VALUES)
 

@@ -29,6 +29,7 @@ COVERING_COLUMNS = 3
 COVERING_WIDTH = 48
 MOST_INDEXES = 12
 EXPECTED_UPKEEP = 0.01
+"""With a budget; unasked three times as much, for who did not ask for many indexes would not be told of them."""
 COPY_SIZE = 0.5
 """Share of its table's size from which an index that is read from end to end is but a copy of it in another order."""
 

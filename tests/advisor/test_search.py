@@ -190,7 +190,7 @@ async def test_an_index_on_a_large_table_costs_something_though_nothing_was_writ
     on_sales, on_buyers = [IndexSpec("public", table, (IndexColumn("id"),)) for table in ("sales", "buyers")]
     kept = replace(upkeep((), tables, 0.0), expected_ms=64.0)
     assert kept.seen_ms(on_sales) == kept.seen_ms(on_buyers) == 0
-    assert (kept.ms(on_sales), kept.ms(on_buyers)) == (pytest.approx(60, rel=0.1), pytest.approx(4, rel=0.1))
+    assert kept.ms(on_sales) == pytest.approx(60, rel=0.1) and kept.ms(on_buyers) == pytest.approx(4, rel=0.1)
     await shop.work("UPDATE sales SET shop = shop + 1 WHERE id <= 20000", times=1)
     written = replace(upkeep((), tables_of(shop.catalog(), {}), 0.0), expected_ms=64.0)
     assert written.ms(on_sales) == written.seen_ms(on_sales) > 60
