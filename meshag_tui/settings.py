@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from meshag_tui.maintenance import MaintenanceWindow, maintenance_window
 from meshag_tui.types import Secret, UsageError, WhatIfChoice
 
 
@@ -87,6 +88,24 @@ class RehearsalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeSettings:
+    """When a change may begin, and who must have agreed to it. What undoes one is not held up by either."""
+
+    window: str = ""  # as "Sat,Sun 22:00-04:00; Wed 12:30-13:00", in this machine's time; empty: at any time
+    windows: Mapping[str, str] = field(default_factory=dict)  # the same by name of connection
+    approvers: str = ""  # users with commas between; one of them applies it, or marked it as reviewed; empty: anybody
+
+    @property
+    def approver_names(self) -> tuple[str, ...]:
+        return tuple(name.strip() for name in self.approvers.split(",") if name.strip())
+
+    def window_of(self, connection: str) -> MaintenanceWindow | None:
+        """The window of a connection by its name, None: at any time. UsageError: it cannot be read."""
+        text = self.windows.get(connection, self.window)
+        return maintenance_window(text) if text else None
+
+
+@dataclass(frozen=True, slots=True)
 class LlmSettings:
     """An OpenAI-compatible endpoint. The key comes from the environment variable named by `api_key_env`."""
 
@@ -123,6 +142,7 @@ class Settings:
     verify: VerifySettings = VerifySettings()
     money: MoneySettings = MoneySettings()
     rehearsal: RehearsalSettings = RehearsalSettings()
+    changes: ChangeSettings = ChangeSettings()
     llm: LlmSettings = LlmSettings()
     ui: UiSettings = UiSettings()
 
@@ -145,6 +165,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "advice": AdviceSettings,
     "verify": VerifySettings,
     "money": MoneySettings,
+    "changes": ChangeSettings,
     "rehearsal": RehearsalSettings,
     "llm": LlmSettings,
     "ui": UiSettings,
@@ -174,6 +195,8 @@ def load(
     sections: dict[str, Any] = {}
     for name, kind in _SECTIONS.items():
         sections[name] = _section(config, name, kind, document.pop(name, {}))
+    for name in ("", *sections["changes"].windows):
+        sections["changes"].window_of(name)  # a window that cannot be read is said now, not when a change waits
     store_url = store or environment.get("MESHAG_STORE") or document.pop("store", None)
     document.pop("store", None)
     level = str(environment.get("MESHAG_LOG") or document.get("log_level", "INFO")).upper()

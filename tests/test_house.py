@@ -30,6 +30,7 @@ FLOORS = {
     "engines": 2,
     "store": 2,
     "settings": 1,
+    "maintenance": 1,
     "types": 1,
     "proposed": 1,
     "text": 1,

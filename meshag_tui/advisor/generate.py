@@ -305,7 +305,8 @@ async def _rendered(
                 continue
             ready.append(_by_hand(one, error))
             continue
-        ready.append(replace(one, sql=rendered.sql, undo_sql=rendered.undo_sql))
+        known = {**one.evidence, "object": rendered.identity(makes=isinstance(one.change, CreateIndex))}
+        ready.append(replace(one, sql=rendered.sql, undo_sql=rendered.undo_sql, evidence=known))
     return ready
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from meshag_tui.changes import record
+from meshag_tui.changes.house_rules import NO_RULES, HouseRules
 from meshag_tui.changes.record import ChangeRefused
 from meshag_tui.changes.review import Review, review_with
 from meshag_tui.changes.undo import inverse_of
@@ -75,6 +76,7 @@ async def carry_out(
     change_id: str,
     say: Say,
     stop_wanted: Callable[[], Awaitable[bool]] = _no,
+    rules: HouseRules = NO_RULES,
 ) -> ChangeRow:
     """Bring a journalled change to its end and return its row; a row that has ended is returned as it is.
 
@@ -92,7 +94,7 @@ async def carry_out(
         return row
     try:
         async with engine.connect_for_change(target, limits) as hands:
-            work = _Work(store, engine, target, limits, hands, say, stop_wanted)
+            work = _Work(store, engine, target, limits, hands, say, stop_wanted, rules)
             try:
                 return await (work.reconcile(row) if row.state in record.BEGUN else work.run(row))
             except asyncio.CancelledError:
@@ -117,6 +119,7 @@ class _Work:
     hands: DdlSession
     say: Say
     stop_wanted: Callable[[], Awaitable[bool]]
+    rules: HouseRules
     detached: bool = False  # the server goes on without us
 
     # ------------------------------------------------------------------ running
@@ -146,7 +149,7 @@ class _Work:
         """Look once more, immediately before running: the world may have changed since the DBA looked."""
         estimated = row.target.get("estimated_bytes")
         now, rendered = await review_with(
-            self.hands, self.engine, self.target, self.limits, row.connection_id, row.change, estimated
+            self.hands, self.engine, self.target, self.limits, row.connection_id, row.change, estimated, self.rules
         )
         gates = _documents(now.gates)
         reason = refusal(now, row.plan_hash, record.warnings(row))

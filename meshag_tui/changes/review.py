@@ -10,8 +10,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
+from meshag_tui.changes.house_rules import NO_RULES, HouseRules
 from meshag_tui.engines.base import DdlSession, Engine, Gate, Limits, RenderedChange
 from meshag_tui.types import Change, DropIndex, DropStatistics, Target
 
@@ -68,6 +70,7 @@ async def review(
     *,
     made_at: int,
     estimated_bytes: int | None = None,
+    rules: HouseRules = NO_RULES,
 ) -> Review:
     """Render `change` against the catalogue as it is now and ask every gate; nothing is run.
 
@@ -75,7 +78,9 @@ async def review(
         EngineError: the server cannot be reached, or the object is not as the change says.
     """
     async with engine.connect_for_change(target, limits) as hands:
-        reviewed, _ = await review_with(hands, engine, target, limits, connection_id, change, estimated_bytes, made_at)
+        reviewed, _ = await review_with(
+            hands, engine, target, limits, connection_id, change, estimated_bytes, rules, made_at
+        )
     return reviewed
 
 
@@ -87,6 +92,7 @@ async def review_with(
     connection_id: str,
     change: Change,
     estimated_bytes: int | None,
+    rules: HouseRules,
     made_at: int = 0,
 ) -> tuple[Review, RenderedChange]:
     """The same over a session already open, so that `apply` can check and run over one conversation."""
@@ -94,6 +100,7 @@ async def review_with(
         rendered = await session.render(change)
         identifier = session.facts.epoch.system_identifier
     gates = await hands.gates(change, rendered, estimated_bytes)
+    gates += rules.gates(rendered.target, datetime.now())
     reviewed = Review(
         connection_id=connection_id,
         target_label=target.label,

@@ -252,6 +252,14 @@ class RenderedChange:
     undo_sql: str | None
     target: Mapping[str, Any]  # oid, definition, table oid, … re-checked immediately before running
 
+    def identity(self, *, makes: bool) -> dict[str, Any]:
+        """What tells later that the object is still the one that was looked at.
+
+        `makes`: of something new only its table counts, as its own definition has a name that may be taken by then.
+        """
+        names = ("table_oid", "columns") if makes else ("table_oid", "definition", "columns")
+        return {name: self.target[name] for name in names if name in self.target}
+
 
 @dataclass(frozen=True, slots=True)
 class Gate:

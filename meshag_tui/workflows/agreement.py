@@ -35,19 +35,23 @@ _PATIENCE_S = 10.0
 class Agreements:
     """Reviews made in this process, and the changes that come of them. See `Workbench` for what its methods promise."""
 
-    def __init__(self, store: Store, vault: Vault, settings: Settings, runner: Runner, notices: Notices) -> None:
+    def __init__(
+        self, store: Store, vault: Vault, settings: Settings, runner: Runner, notices: Notices, actor: str
+    ) -> None:
         self._store = store
         self._vault = vault
         self._settings = settings
         self._runner = runner
         self._notices = notices
+        self._actor = actor  # who looks at reviews here
         self._shown: dict[tuple[str, str], tuple[Review, float]] = {}
 
     async def review(self, suggestion_id: str) -> Review:
         found, wanted = await self.applicable(suggestion_id)
         if (undoes := _undoes(found)) is not None:
             return (await self._reviewed_undo(undoes, suggestion_id))[1]
-        return await self._review(found.connection_id, wanted, suggestion_id, estimated_bytes(found))
+        size = estimated_bytes(found)
+        return await self._review(found.connection_id, wanted, suggestion_id, size, suggestion_id=suggestion_id)
 
     async def apply(self, suggestion_id: str, plan_hash: str, actor: str) -> ChangeRow:
         return await self.carry_out(suggestion_id, self._agreed(suggestion_id, plan_hash), actor)
@@ -109,7 +113,17 @@ class Agreements:
             raise MeshagError(f"{suggestion_id} was dismissed: meshag review {suggestion_id} takes it up again")
         return found, found.change
 
-    async def _review(self, connection_id: str, wanted: Change, about: str, estimated_bytes: int | None) -> Review:
+    async def _review(
+        self,
+        connection_id: str,
+        wanted: Change,
+        about: str,
+        estimated_bytes: int | None,
+        *,
+        suggestion_id: str | None = None,
+    ) -> Review:
+        """`suggestion_id`: the one that is to be applied; None for what puts a change back."""
+        from meshag_tui.changes.house_rules import house_rules
         from meshag_tui.changes.review import REVIEW_VALID_MS, review
 
         await self._check_writable(connection_id)
@@ -124,6 +138,9 @@ class Agreements:
             wanted,
             made_at=made_at,
             estimated_bytes=estimated_bytes,
+            rules=await self._store(
+                house_rules, self._settings, connection_id, suggestion_id, self._actor, undoes=suggestion_id is None
+            ),
         )
         now = time.monotonic()
         self._shown = {key: kept for key, kept in self._shown.items() if now - kept[1] < REVIEW_VALID_MS / 1000}

@@ -38,13 +38,15 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
         if settings.read_only or protected:
             whose = "the connection is marked" if protected else "MeshAG runs"
             raise MeshagError(f"Nothing is done for {row.id}, which is {row.state}: {whose} read-only")
-        from meshag_tui.changes import apply, record
+        from meshag_tui.changes import apply, house_rules, record
 
         if row.state in _NOT_BEGUN and (run.attempt > 1 or run.input.get("left")):
             why = "MeshAG was stopped before it began: nothing was run, look at the statement again"
             await store(record.failed, row.id, why)
             raise MeshagError(why)
         target = await store(connections.target, row.connection_id, vault)
+        asked = (settings, row.connection_id, row.suggestion_id, row.actor)
+        rules = await store(house_rules.house_rules, *asked, undoes=row.undoes is not None)
 
         async def say(level: str, message: str) -> None:
             run.progress(message)
@@ -63,6 +65,7 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
                     row.id,
                     say,
                     stop_wanted,
+                    rules,
                 )
             except EngineError as error:
                 row = await store(changes.get, run.key)

@@ -137,7 +137,7 @@ class Workbench:
     def _agreements(self) -> Agreements:
         from meshag_tui.workflows.agreement import Agreements
 
-        return Agreements(self.store, self.vault, self.settings, self.runner, self.notices)
+        return Agreements(self.store, self.vault, self.settings, self.runner, self.notices, self.actor)
 
     @functools.cached_property
     def _baskets(self) -> Baskets:

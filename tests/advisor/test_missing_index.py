@@ -33,6 +33,7 @@ async def test_a_planner_checked_index_says_what_it_saves(watch: Watch, pg15: Da
     assert one.rule == "missing-index" and one.evidence_kind is EvidenceKind.PLANNED
     assert one.sql == "CREATE INDEX CONCURRENTLY orders_customer_id_idx ON public.orders USING btree (customer_id)"
     assert one.undo_sql == "DROP INDEX CONCURRENTLY public.orders_customer_id_idx"
+    assert set(one.evidence["object"]) == {"table_oid", "columns"}
     assert one.evidence["method"] == "hypopg" and one.evidence["cost_after"] < one.evidence["cost_before"] / 5
     assert one.evidence["size_bytes"] > 0 and one.gain_ms_per_day and one.gain_ms_per_day > 0
     assert len(one.query_ids) == 1 and "missing-index" in advice.complete_rules

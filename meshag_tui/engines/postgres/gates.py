@@ -14,6 +14,7 @@ from meshag_tui.engines.base import Gate, Refused, RenderedChange
 from meshag_tui.engines.here import free_bytes, is_local, megabytes
 from meshag_tui.engines.postgres import render, server_settings
 from meshag_tui.engines.postgres.errors import quoted
+from meshag_tui.engines.postgres.names import MAX_NAME_BYTES
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.types import (
     Analyze,
@@ -95,9 +96,23 @@ async def _object(session: PostgresDdlSession, change: Change, rendered: Rendere
     if owns and not allowed:
         detail = f"GRANT CREATE ON SCHEMA {quoted(schema)} TO {quoted(user)};"
     found.append(Gate("owner", owner, f"a role of {user}", "pass" if allowed else "block", detail))
+    found += _new_name(change, rendered)
     if not isinstance(change, Analyze | Vacuum):
         found.append(await _still_as_rendered(session, change, rendered))
     return found
+
+
+def _new_name(change: Change, rendered: RenderedChange) -> list[Gate]:
+    """Of what gets a name: the server would cut a longer one, and it might then be another's."""
+    if isinstance(change, RenameIndex):
+        name: str | None = change.new_name
+    elif isinstance(change, CreateIndex | RestoreIndex | CreateStatistics | RestoreStatistics):
+        name = rendered.target.get("index") or rendered.target.get("statistics")
+    else:
+        return []
+    taken = len(str(name).encode())
+    state: Any = "pass" if taken <= MAX_NAME_BYTES else "block"
+    return [Gate("length of the name", f"{taken} bytes", f"≤ {MAX_NAME_BYTES} bytes", state)]
 
 
 async def _may_maintain(session: PostgresDdlSession, oid: int) -> bool:
