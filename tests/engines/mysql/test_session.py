@@ -20,11 +20,13 @@ from meshag_tui.engines.base import (
     LockTimeout,
     NoSuchDatabase,
     PermissionDenied,
+    Refused,
     ServerFault,
 )
 from meshag_tui.engines.marker import MARKER
 from meshag_tui.engines.mysql.errors import number
 from meshag_tui.engines.mysql.wire import flavour_and_version
+from meshag_tui.engines.rehearsal import CopyLimits
 from meshag_tui.types import Secret, Target, TlsMode
 from tests.engines.mysql.conftest import Open
 from tests.rig.mysql import BINARY_LOG, FLAVOURS, PASSWORD, Schema
@@ -340,3 +342,10 @@ async def test_over_ipv6(private_my: Callable[..., Schema], open_session: Open, 
     session = await open_session(schema.monitor_url.replace("127.0.0.1", "[::1]"))
     assert session.wire.target.host == "::1"
     assert (await session.collect()).schema is not None
+
+
+async def test_there_is_no_sandbox_with_data_and_it_says_so(my: Schema, open_session: Open) -> None:
+    session = await open_session(my.monitor_url)
+    with pytest.raises(Refused, match=f"no sandbox with data for {session.facts.engine}"):
+        await session.copy_plan(["SELECT 1"], CopyLimits(1, 1, 1.0))
+    assert session.rewritten("not-in-subquery", "SELECT 1 FROM a WHERE b NOT IN (SELECT c FROM d)") is None
