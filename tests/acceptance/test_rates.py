@@ -73,9 +73,9 @@ async def test_fifty_a_second_are_shown_as_fifty_within_three_intervals(
         with Generator(database):
             await asyncio.sleep(0.3)
             for _ in range(INTERVALS + 1):
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(0.7)
                 await bench.sync(info.id)
-        window = await bench.store(history.latest_window, info.id, INTERVALS * 1_100)
+        window = await bench.store(history.latest_window, info.id, INTERVALS * 800)
         intervals = await bench.store(history.intervals, info.id, window)
         page = await bench.store(lambda: history.queries(info.id, window, text="steadily"))
         (row,) = page.rows

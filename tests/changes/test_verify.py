@@ -28,6 +28,7 @@ from meshag_tui.types import (
     IndexColumn,
     IndexSpec,
     Risk,
+    SetSetting,
     Suggestion,
     SuggestionPriority,
     SuggestionStatus,
@@ -378,3 +379,13 @@ async def test_what_was_never_forecast_is_refused_in_a_line(desk: Desk, shop18: 
         await desk.bench.verify(row.id)
     listed = await desk.bench.store(outcomes.applied)
     assert [(each.change.id, each.outcome) for each in listed] == [(row.id, None)]
+
+
+async def test_a_setting_is_compared_by_all_statements(desk: Desk, shop18: Database) -> None:
+    row = await desk.apply(shop18, SetSetting("work_mem", "8MB", database=shop18.name))
+    await counted(desk, row, after=30.0)
+    found = await desk.bench.verify(row.id)
+    assert found.state is OutcomeState.WORSE, found.result
+    assert {each["role"] for each in found.result["statements"]} == {"reader"}
+    assert found.result["index"] is None and found.result["writes"] is None
+    await desk.bench.undo(row.id)
