@@ -106,7 +106,7 @@ COLUMNS = (
     Column("found", "Found", 14, tone=found_tone, keep=95),
     Column("forecast", "Forecast", 11, align="right", render=gained, descending=True, keep=80),
     Column("measured", "Measured", 11, align="right", render=gained, descending=True, keep=90),
-    Column("what", "Change", 20, flex=1, keep=100, prose=True),
+    Column("what", "Change", 17, flex=1, keep=100, prose=True),
 )  # fmt: skip
 
 
