@@ -37,6 +37,7 @@ from meshag_tui.advisor.seek import seek
 from meshag_tui.advisor.spills import once_a_role
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.advisor.table_care import table_care
+from meshag_tui.advisor.written import written
 from meshag_tui.engines.base import EngineError, Refused, Session, WhatIf
 from meshag_tui.engines.words import Words
 from meshag_tui.settings import Settings
@@ -305,8 +306,7 @@ async def _rendered(
                 continue
             ready.append(_by_hand(one, error))
             continue
-        known = {**one.evidence, "object": rendered.identity(makes=isinstance(one.change, CreateIndex))}
-        ready.append(replace(one, sql=rendered.sql, undo_sql=rendered.undo_sql, evidence=known))
+        ready.append(written(one, rendered))
     return ready
 
 

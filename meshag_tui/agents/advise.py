@@ -20,6 +20,7 @@ from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.rewrites import unproven
 from meshag_tui.advisor.search import search
 from meshag_tui.advisor.statistics import Tables, tables_of
+from meshag_tui.advisor.written import written
 from meshag_tui.agents import answer as answers
 from meshag_tui.agents import provider
 from meshag_tui.agents.prompt import MOST_STATEMENTS, Prompt
@@ -220,15 +221,16 @@ class _Judge:
         if proposal.kind == "analyze":
             change = analyze(proposal, self.context)
             rendered = await self._session.render(change)
-            return replace(
-                self._stated(proposal, served, "llm-analyze", f"{change.schema}.{change.table}"),
-                type=SuggestionType.SCHEMA_OPTIMIZATION,
-                title=f"Analyze {change.table}",
-                schema=change.schema,
-                table=change.table,
-                change=change,
-                sql=rendered.sql,
-                undo_sql=rendered.undo_sql,
+            return written(
+                replace(
+                    self._stated(proposal, served, "llm-analyze", f"{change.schema}.{change.table}"),
+                    type=SuggestionType.SCHEMA_OPTIMIZATION,
+                    title=f"Analyze {change.table}",
+                    schema=change.schema,
+                    table=change.table,
+                    change=change,
+                ),
+                rendered,
             )
         return await self._index(proposal, served)
 
@@ -243,28 +245,30 @@ class _Judge:
         why = words(proposal.why)
         if priced is None:
             base = self._stated(proposal, reading, "llm-index", f"{spec.schema}.{spec.table}:{identity(spec)}")
-            return replace(
-                base,
-                type=SuggestionType.INDEX_OPTIMIZATION,
-                title=f"Index {spec.table} ({describe(spec)}), unchecked",
-                text=f"{base.text} Nobody has checked this: {self._session.words.no_what_if}.",
-                risk=Risk.MEDIUM,
-                schema=spec.schema,
-                table=spec.table,
-                change=CreateIndex(spec),
-                sql=rendered.sql,
-                undo_sql=rendered.undo_sql,
+            return written(
+                replace(
+                    base,
+                    type=SuggestionType.INDEX_OPTIMIZATION,
+                    title=f"Index {spec.table} ({describe(spec)}), unchecked",
+                    text=f"{base.text} Nobody has checked this: {self._session.words.no_what_if}.",
+                    risk=Risk.MEDIUM,
+                    schema=spec.schema,
+                    table=spec.table,
+                    change=CreateIndex(spec),
+                ),
+                rendered,
             )
-        return replace(
-            priced,
-            rule="llm-index",
-            identity=f"llm-index:{spec.schema}.{spec.table}:{identity(spec)}",
-            text=f"{priced.text} The model's reason: {why}",
-            evidence={**priced.evidence, "model": self._model},
-            origin="llm",
-            model=self._model,
-            sql=rendered.sql,
-            undo_sql=rendered.undo_sql,
+        return written(
+            replace(
+                priced,
+                rule="llm-index",
+                identity=f"llm-index:{spec.schema}.{spec.table}:{identity(spec)}",
+                text=f"{priced.text} The model's reason: {why}",
+                evidence={**priced.evidence, "model": self._model},
+                origin="llm",
+                model=self._model,
+            ),
+            rendered,
         )
 
     async def _priced(self, spec: IndexSpec, reading: Sequence[Examined]) -> Suggestion | None:
