@@ -40,6 +40,7 @@ class Question(NamedTuple):
     descending: bool
     text: str
     internal: bool
+    slow_ms: float
 
     def page(self, number: int) -> QueryPage:
         """Read page `number`, in the store's thread."""
@@ -55,6 +56,7 @@ class Question(NamedTuple):
             offset=offset,
             text=self.text or None,
             internal=self.internal,
+            slow_ms=self.slow_ms,
         )
 
 
@@ -137,7 +139,8 @@ class QueriesPane(ListPane):
         if info is None:
             return None
         sort, descending = self._list.sort or ("total_time", True)
-        return Question(info.id, await self.window(), sort, descending, self.filter_text.strip(), self.internal)
+        text = self.filter_text.strip()
+        return Question(info.id, await self.window(), sort, descending, text, self.internal, self.slow_ms(info))
 
     async def _read_list(self, info: ConnectionInfo) -> None:
         self._fit_columns()

@@ -146,8 +146,11 @@ def losses(events: Sequence[Loss], complete: bool) -> str:
 def summary(page: QueryPage, internal: bool, filter_text: str, internal_key: str) -> tuple[str, bool]:
     """The line below the list, and whether it warns: how many there are, how much they account for, what is lost."""
     said = [number_of(page.total_rows, "statement") + (f" matching {one_line(filter_text, 24)}" if filter_text else "")]
+    if page.slow:
+        said.append(f"{glyphs().warning} {count(page.slow)} slow")
     if page.total_time_ms:
-        said.append(f"{duration(page.total_time_ms)} in {number_of(page.calls, 'call')}")
+        mean = f", mean {duration(page.total_time_ms / page.calls)}" if page.calls else ""
+        said.append(f"{duration(page.total_time_ms)} in {number_of(page.calls, 'call')}{mean}")
     if page.covered_share is not None and page.covered_share < 0.9995:
         said.append(f"{percent(page.covered_share)} of it known by statement")
     if lost := losses(page.events, page.complete):

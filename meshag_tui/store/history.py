@@ -111,6 +111,7 @@ def queries(
     offset: int = 0,
     text: str | None = None,
     internal: bool = False,
+    slow_ms: float | None = None,
 ) -> QueryPage:
     """A page of the statements that ran in the window.
 
@@ -119,6 +120,7 @@ def queries(
         text: only statements whose text holds this, in any case, or matches the expression after `~`; `!` before it
             turns it round.
         internal: show catalogue, utility and own statements too; else they are only counted.
+        slow_ms: count those whose mean is this or more too.
 
     Raises:
         UsageError: an unknown sort, or a text that is no regular expression.
@@ -133,6 +135,7 @@ def queries(
         offset=offset,
         text=text,
         internal=internal,
+        slow_ms=slow_ms,
     )
     total_time = sum(each.time_ms for each in found)
     return QueryPage(
@@ -146,6 +149,7 @@ def queries(
         covered_share=min(1.0, page.known_time_ms / total_time) if total_time else None,
         complete=all(each.complete for each in found),
         events=history_windows.events(found),
+        slow=page.slow,
     )
 
 
@@ -157,11 +161,15 @@ def overview(connection_id: str, window: Window, slow_ms: float) -> Overview:
     sessions = history_windows.listed(row.select(row.sessions).where(known).order_by(row.end_at.desc()).limit(1))
     ran, slow = history_queries.counts(connection_id, window, slow_ms)
     calls, time = sum(each.calls for each in found), sum(each.time_ms for each in found)
+    timed = [each for each in found if each.timed and each.length_ms > 0]
+    seconds = sum(each.length_ms for each in timed) / 1000
     return Overview(
         window=window,
         calls=calls,
         total_time_ms=time,
         mean_time_ms=time / calls if calls else None,
+        calls_per_s=sum(each.calls for each in timed) / seconds if seconds else None,
+        ms_per_s=sum(each.time_ms for each in timed) / seconds if seconds else None,
         statements=ran,
         slow=slow,
         sessions=sessions[0][0] if sessions else None,

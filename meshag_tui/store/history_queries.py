@@ -81,6 +81,7 @@ class Page:
     hidden: int
     known_time_ms: float
     hidden_time_ms: float
+    slow: int | None = None  # of those that match and are shown; None: nobody asked
 
 
 def page(
@@ -93,10 +94,12 @@ def page(
     offset: int = 0,
     text: str | None = None,
     internal: bool = False,
+    slow_ms: float | None = None,
 ) -> Page:
     """Which statements are on a page, in one SQL statement that sums no more than what they are sorted by.
 
-    Statements that mean the same are one, known by the least of their ids.
+    Statements that mean the same are one, known by the least of their ids. With `slow_ms`, those whose mean is at or
+    above it are counted.
 
     Raises:
         UsageError: an unknown sort, or a filter that is no regular expression.
@@ -115,17 +118,22 @@ def page(
         join = "LEFT JOIN earlier e ON e.query_id = s.query_id"
     per_statement = _OF_STATEMENT.get(sort, "SUM(s.amount)")
     summed = ["SUM(time_ms) AS time_ms"]
-    if "s.calls" in per_statement:
+    mean = "NULL" if slow_ms is None else _OF_STATEMENT["mean"]
+    if "s.calls" in per_statement + mean:
         summed.append("SUM(calls) AS calls")
     if sort in _OF_STATISTICS:
         summed.append(f"{_OF_STATISTICS[sort]} AS amount")
     merged = f"""
         SELECT MIN(q.id) AS id, MIN(CASE WHEN q.internal THEN 1 ELSE 0 END) AS internal,
-            SUM(s.time_ms) AS time_ms, {per_statement} AS amount
+            SUM(s.time_ms) AS time_ms, {per_statement} AS amount, {mean} AS mean_ms
         FROM sums s JOIN query q ON q.id = s.query_id {join} GROUP BY {MERGED_BY}
     """  # noqa: S608
     passes = matches(connection_id, text, mark, arguments)
     shown, hidden = ("1 = 1", "1 = 0") if internal else ("internal = 0", "internal = 1")
+    slow = "NULL"
+    if slow_ms is not None:
+        slow = f"COUNT(CASE WHEN {shown} AND mean_ms >= {mark} THEN 1 END)"
+        arguments.append(slow_ms)
     statement = f"""
         WITH sums AS (
             SELECT query_id, {", ".join(summed)} FROM ({rows}) r GROUP BY query_id
@@ -137,10 +145,10 @@ def page(
             ORDER BY amount {"DESC" if descending else "ASC"} NULLS LAST, id LIMIT {int(limit)} OFFSET {int(offset)}
         )
         SELECT 0 AS part, ROW_NUMBER() OVER (ORDER BY amount {"DESC" if descending else "ASC"} NULLS LAST, id) AS place,
-            id, NULL, NULL, NULL FROM page
+            id, NULL, NULL, NULL, NULL FROM page
         UNION ALL
         SELECT 1, 0, COUNT(CASE WHEN {shown} THEN 1 END), COUNT(CASE WHEN {hidden} THEN 1 END),
-            SUM(CASE WHEN {hidden} THEN time_ms END), (SELECT SUM(time_ms) FROM sums) FROM matching
+            SUM(CASE WHEN {hidden} THEN time_ms END), (SELECT SUM(time_ms) FROM sums), {slow} FROM matching
         ORDER BY 1, 2
     """  # noqa: S608
     *places, figures = fetch(statement, arguments)
@@ -150,6 +158,7 @@ def page(
         hidden=int(figures[3]),
         hidden_time_ms=float(figures[4] or 0.0),
         known_time_ms=float(figures[5] or 0.0),
+        slow=None if figures[6] is None else int(figures[6]),
     )
 
 

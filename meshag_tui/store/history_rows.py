@@ -59,6 +59,7 @@ class QueryPage(NamedTuple):
     covered_share: float | None  # of that time, what is known by statement; None: no time was spent
     complete: bool
     events: tuple[Loss, ...]
+    slow: int | None = None  # of those that match, with a mean at or above what was asked for; None: nobody asked
 
 
 class Statement(NamedTuple):
@@ -99,6 +100,8 @@ class Overview(NamedTuple):
     calls: int
     total_time_ms: float
     mean_time_ms: float | None
+    calls_per_s: float | None  # over what was observed with a known length; None: nothing was
+    ms_per_s: float | None  # time spent by all, ms in each second of that
     statements: int  # that ran, without internal ones
     slow: int  # of them, with a mean of `slow_ms` or more
     sessions: Mapping[str, Any] | None  # SessionStats of the last sync in the window

@@ -13,6 +13,7 @@ from meshag_tui.screens.queries import QueriesPane
 from meshag_tui.screens.queries_rows import PAGE, QueryRows, columns_for
 from meshag_tui.store import connections, history, models, snapshots
 from meshag_tui.store.history import SORTS
+from meshag_tui.text import duration
 from meshag_tui.types import Window
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
@@ -62,6 +63,7 @@ async def test_the_dearest_come_first_with_the_store_s_own_figures(
         top = page.rows[0]
         assert f"{top.share * 100:.0f} %" in lines[0] and f"{top.calls:,}" in lines[0]
         assert f"{page.total_rows} statements" in desk.screen and f"{page.calls:,} calls" in desk.screen
+        assert f"{page.calls:,} calls, mean {duration(page.total_time_ms / page.calls)}" in desk.screen
 
 
 async def test_every_column_with_figures_is_sorted_by(bench: Workbench, at_desk: Open, shop_id: str) -> None:
@@ -94,10 +96,11 @@ async def test_a_mean_above_the_limit_is_slow_and_a_cheap_frequent_one_is_not(
 ) -> None:
     async with at_queries(at_desk, bench) as (desk, pane):
         assert [row.row.key for row in pane._rows if row.row and row.slow] == ["report"]
-        assert desk.screen.count("▲ slow") == 1
+        assert desk.screen.count("▲ slow") == 1 and "▲ 1 slow" in desk.screen
     bench.store.run(connections.edit, shop_id, vault=bench.vault, slow_ms=50.0)
     async with at_queries(at_desk, bench) as (desk, pane):
         assert {row.row.key for row in pane._rows if row.row and row.slow} == {"report", "events"}
+        assert "▲ 2 slow" in desk.screen
 
 
 async def test_the_filter_takes_part_of_a_text_and_turns_round(bench: Workbench, at_desk: Open, shop_id: str) -> None:

@@ -81,6 +81,18 @@ def test_totals_means_and_shares_are_those_computed_by_hand(
     assert fast.last_seen_at == START + 3 * MINUTE and fast.first_seen_at == START + MINUTE
 
 
+def test_slow_ones_are_counted_from_a_mean_on_among_those_that_match(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    def slow(slow_ms: float | None, **more: Any) -> int | None:
+        return store.run(lambda: history.queries(connection, window, slow_ms=slow_ms, limit=1, **more)).slow
+
+    # The means: slow 1000 / 2, fast with its twin 400 / 200, MeshAG's own 100 / 10.
+    assert [slow(each) for each in (500.1, 500.0, 2.0, None)] == [0, 1, 2, None]
+    assert slow(2.0, internal=True) == 3 and slow(10.0, internal=True) == 2
+    assert slow(2.0, text="orders") == 1 and slow(500.0, text="orders", sort="change") == 0
+
+
 def test_an_interval_belongs_to_the_window_it_ends_in(store: Store, connection: str, watched: Watched) -> None:
     second = Window(START + MINUTE, START + 2 * MINUTE)
     third = Window(START + 2 * MINUTE, START + 3 * MINUTE)
@@ -282,9 +294,12 @@ def test_the_overview_equals_the_pages(store: Store, connection: str, watched: W
     found = store.run(history.overview, connection, window, 100.0)
     assert (found.calls, found.total_time_ms, found.statements, found.slow) == (212, 1500.0, 2, 1)
     assert found.mean_time_ms == pytest.approx(1500 / 212)
+    assert found.calls_per_s == pytest.approx(212 / 120), "the baseline has no length: two minutes were observed"
+    assert found.ms_per_s == pytest.approx(1500 / 120)
     assert found.sessions is not None and found.sessions["by_state"] == {"active": 2, "idle": 5}
     empty = store.run(history.overview, connection, Window(0, 1), 100.0)
     assert (empty.calls, empty.mean_time_ms, empty.sessions) == (0, None, None)
+    assert (empty.calls_per_s, empty.ms_per_s, empty.slow) == (None, None, 0)
 
 
 def test_the_latest_window_ends_with_the_last_sync(store: Store, connection: str, watched: Watched) -> None:
