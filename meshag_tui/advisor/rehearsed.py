@@ -18,6 +18,8 @@ from meshag_tui.types import EvidenceKind, Suggestion, SuggestionPriority
 
 VALID_MS = 30 * 86_400_000
 """A rehearsal older than this says nothing any more: rows and statistics have moved on."""
+METHOD = "rehearsal"
+"""How it is known, for what is learnt of outcomes."""
 _KEPT = ("title", "priority", "evidence_kind", "confidence", "gain_ms_per_day")
 _LITTLE, _PART = 0.1, 0.999
 
@@ -73,7 +75,8 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
         points.append((-10, f"a rehearsal could not tell it from noise: {said(_top(document))}"))
         return _rated(replace(made, evidence=evidence), [*points, *doubted])
     top = _top(document, str(verdict))
-    evidence["kind"] = EvidenceKind.MEASURED.value
+    evidence |= {"kind": EvidenceKind.MEASURED.value, "method": METHOD}
+    points = _before_weighing(made, points)
     if verdict == "slower":
         points = [(LEAST, f"run in a sandbox and timed: {said(top)}")]
         evidence["priority"] = "low: measured, it makes statements slower"
@@ -211,7 +214,17 @@ def _of_copy(document: Mapping[str, Any], top: Mapping[str, Any] | None) -> list
     return points
 
 
+def _before_weighing(made: Suggestion, points: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """The points without what outcomes of the old method took or added, which says nothing of a measurement."""
+    raw = made.evidence.get("uncalibrated")
+    weighed = isinstance(raw, float) and min(MOST, max(LEAST, sum(one for one, _ in points))) != round(raw * 100)
+    return points[:-1] if weighed else points
+
+
 def _rated(made: Suggestion, points: Sequence[tuple[int, str]]) -> Suggestion:
     whole = min(MOST, max(LEAST, sum(number for number, _ in points)))
     shown = [{"points": number, "why": why} for number, why in points]
-    return replace(made, confidence=whole / 100, evidence={**made.evidence, "confidence": shown})
+    evidence = {**made.evidence, "confidence": shown}
+    if made.evidence_kind is EvidenceKind.MEASURED:
+        evidence["uncalibrated"] = whole / 100
+    return replace(made, confidence=whole / 100, evidence=evidence)

@@ -71,6 +71,18 @@ def test_what_is_faster_rests_on_the_measurement() -> None:
     assert one.evidence["rehearsal"]["id"] == "reh_1"
 
 
+def test_what_outcomes_said_of_the_planner_says_nothing_of_a_measurement() -> None:
+    points = [*PLANNED.evidence["confidence"], {"points": -30, "why": "of 9 such changes 2 did what was forecast"}]
+    weighed = replace(
+        PLANNED, confidence=0.45, evidence={**PLANNED.evidence, "confidence": points, "uncalibrated": 0.75}
+    )
+    one, plain = (rehearsed(each, "reh_1", 7, measured(-0.6)) for each in (weighed, PLANNED))
+    assert one.confidence == plain.confidence == one.evidence["uncalibrated"]
+    assert one.evidence["method"] == "rehearsal" and "such changes" not in str(one.evidence["confidence"])
+    assert forecast(one) == weighed
+    assert "such changes" in str(rehearsed(weighed, "reh_1", 7, measured(0.0)).evidence["confidence"])
+
+
 def test_what_is_slower_is_never_shown_as_a_gain() -> None:
     one = rehearsed(PLANNED, "reh_1", 7, measured(0.2))
     assert "slower" in one.title and "of all query time" not in one.title
