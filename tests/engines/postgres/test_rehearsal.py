@@ -200,6 +200,7 @@ PAIRS = {
     "chance": ("SELECT id FROM cities", "SELECT id FROM cities WHERE random() >= 0", "random"),
     "another order": ("SELECT id FROM cities ORDER BY id", "SELECT id FROM cities", "not ordered by the same"),
     "a LIMIT": ("SELECT id FROM cities ORDER BY land LIMIT 1", "SELECT id FROM cities ORDER BY land LIMIT 1", "LIMIT"),
+    "one name twice": ("SELECT id, id FROM cities", "SELECT id, id FROM cities", "cannot be compared"),
     "another type": ("SELECT id FROM cities", "SELECT id::bigint FROM cities", "number, name or type"),
     "OR as UNION": (
         "SELECT id FROM people WHERE id = 4 OR city = 2",

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import EngineError
+from meshag_tui.engines.base import EngineError, ServerFault
 from meshag_tui.engines.postgres import parse, rewrite
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.explain import checked
@@ -70,9 +70,12 @@ async def compare(session: PostgresSession, one: Runnable, other: Runnable) -> P
         doubts = await _of_texts(session, first, second, columns)
         if len({(schema, table) for schema, table, *_ in columns}) < len(names):
             doubts.append("one of the relations they name is no table, and what it hides is not looked at")
-        shapes = [await _shape(session, each) for each in (one, other)]
-        if shapes[0] != shapes[1]:
-            doubts.append("their columns differ in number, name or type")
+        try:
+            shapes = [await _shape(session, each) for each in (one, other)]
+            if shapes[0] != shapes[1]:
+                doubts.append("their columns differ in number, name or type")
+        except ServerFault as error:  # two columns of one name, one of no type
+            doubts.append(f"their columns cannot be compared: {error}")
     trials = 0
     if not await _same(session, one, other, None):
         doubts.append("their rows differ on the copied data")
