@@ -194,6 +194,12 @@ class MeshagApp(GeneralApp):
         """A pane by name, if it was shown before."""
         return self.panes.get(name)
 
+    async def show_suggestion(self, suggestion_id: str) -> None:
+        """Open a suggestion of the connection that is looked at."""
+        await self.go("suggestions")
+        if (pane := self.pane("suggestions")) is not None:
+            pane.open_suggestion(suggestion_id)  # type: ignore[attr-defined]
+
     def on_tabs_chosen(self, event: Tabs.Chosen) -> None:
         self._do(self.go(event.place.name))
 

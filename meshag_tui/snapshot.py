@@ -274,6 +274,10 @@ class SchemaSnapshot:
     constraints: Mapping[str, tuple[str, ...]]  # "schema.table" -> definitions
 
 
+UNSEEN = "not ours to see"
+"""The state of a session whose state the server does not tell us."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionStats:
     """Sessions by state now, for connection advice."""

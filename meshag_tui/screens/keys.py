@@ -50,6 +50,9 @@ _CONNECTIONS = tuple(
         ("connection-test", "T", "Test", "Test the connection under the cursor", 25),
         ("connection-pause", "P", "On/off", "Stop or start syncing it", 30),
         ("connection-remove", "D", "Remove", "Forget it, with all its history", 40),
+        ("worth-first", "m", "Worth doing", "See what is worth doing most there", 15),
+        ("worth-second", "o", "The second", "See the second of what is worth doing", 0),
+        ("worth-third", "v", "The third", "See the third of what is worth doing", 0),
     )
 )
 

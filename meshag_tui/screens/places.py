@@ -31,7 +31,7 @@ class Place(NamedTuple):
 
 
 PLACES: tuple[Place, ...] = (
-    Place(1, "connections", "Connections", "connections:ConnectionsPane", "Conn"),
+    Place(1, "connections", "Overview", "connections:ConnectionsPane", "Over"),
     Place(2, "queries", "Queries", "queries:QueriesPane", "Queries"),
     Place(3, "indexes", "Indexes", "indexes:IndexesPane", "Indexes"),
     Place(4, "suggestions", "Suggestions", "suggestions:SuggestionsPane", "Advice"),

@@ -314,10 +314,7 @@ class QueriesPane(ListPane):
 
     async def on_query_view_wanted(self, event: QueryView.Wanted) -> None:
         """Go to a suggestion."""
-        await self.shell.go("suggestions")
-        pane = self.shell.pane("suggestions")
-        if pane is not None:
-            pane.open_suggestion(event.suggestion.id)  # type: ignore[attr-defined]
+        await self.shell.show_suggestion(event.suggestion.id)
 
     def filtered(self) -> None:
         self._list.action_first()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from meshag_tui.store.history_windows import Loss
+from meshag_tui.store.history_windows import Loss, Series
 from meshag_tui.types import Window
 
 
@@ -105,6 +105,7 @@ class Overview(NamedTuple):
     statements: int  # that ran, without internal ones
     slow: int  # of them, with a mean of `slow_ms` or more
     sessions: Mapping[str, Any] | None  # SessionStats of the last sync in the window
+    load: Series  # over what was observed of the window
     syncs: int
     complete: bool
     events: tuple[Loss, ...]

@@ -182,7 +182,11 @@ def steps(found: Sequence[Observed], window: Window, points: int) -> Steps:
 
 def load_series(connection_id: str, window: Window, points: int = 120) -> Series:
     """What all statements of a connection did, those hidden from us too where the server counts them."""
-    found = intervals(connection_id, window)
+    return load_of(intervals(connection_id, window), window, points)
+
+
+def load_of(found: Sequence[Observed], window: Window, points: int = 120) -> Series:
+    """As `load_series`, of intervals that are read already."""
     return series(steps(found, window, points), {each.id: (each.calls, each.time_ms) for each in found})
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+import peewee
+
 from meshag_tui import types
 from meshag_tui.store import bulk, database, ids, models
 from meshag_tui.store.change_documents import change_document, change_from
@@ -157,6 +159,15 @@ def listing(
     if not resolved:
         query = query.where(row.resolved_at.is_null())
     return tuple(sorted(_stored(query), key=_urgency))
+
+
+def most_urgent(connection_id: str, n: int) -> tuple[StoredSuggestion, ...]:
+    """The first `n` open ones of a connection, in the order of `listing`."""
+    row = models.Suggestion
+    order = peewee.Case(row.priority, [(str(each), place) for place, each in enumerate(SuggestionPriority)])
+    query = row.select().where((row.connection == connection_id) & row.status.in_(_OPEN) & row.resolved_at.is_null())
+    gain = peewee.fn.COALESCE(row.gain_ms_per_day, 0)
+    return tuple(_stored(query.order_by(order, gain.desc(), row.confidence.desc(), row.identity).limit(n)))
 
 
 def get(suggestion_id: str) -> StoredSuggestion:

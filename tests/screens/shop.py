@@ -218,6 +218,7 @@ def _advise(shop: str) -> None:
         row.update(**known).where(row.id == made).execute()
     suggestions.set_status(f"sug_{3:016d}", SuggestionStatus.REVIEWED, "mira")
     row.update(updated_at=AT - HOUR, reviewed_at=AT - HOUR).execute()
+    models.Activity.update(at=AT - HOUR).execute()
 
 
 def _measured(name: str, change: float, wide: float, *, main: bool, ms: tuple[float, float]) -> dict[str, Any]:

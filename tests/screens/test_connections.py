@@ -317,11 +317,13 @@ async def test_the_list_shows_every_column_and_sorts(bench: Workbench, at_desk: 
     await bench.add_connection("stock", NOWHERE)
     first = (await bench.store(connections.listing))[0]
     await bench.store(connections.failed, first.id, "the server is on fire", None)
-    async with at_desk(bench, size=(160, 40)) as desk:
+    async with at_desk(bench, size=(200, 40)) as desk:
         await desk.press("1")
         said = await desk.until("the server is on fire")
         heading = said.splitlines()[2]
         for title in ("Name", "Status", "Type", "Address", "Database", "Synced", "Next", "Advice", "Last error"):
+            assert title in heading
+        for title in ("Load", "Trend", "Calls", "Active", "Slow"):
             assert title in heading
         assert "192.0.2.1:5432" in said and "✗ error" in said
         assert said.index("shop  ") < said.index("stock  ")

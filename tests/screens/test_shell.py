@@ -130,10 +130,10 @@ async def test_the_help_names_every_key_of_the_place_and_why_it_is_off(at_desk: 
     async with at_desk() as desk:
         await desk.press("question_mark")
         said = desk.screen
-        assert "Keys: Connections" in said and "Add a connection" in said
+        assert "Keys: Overview" in said and "Add a connection" in said
         assert "(not now: there is no connection yet)" in said
         await desk.press("escape")
-        assert "Keys: Connections" not in desk.screen
+        assert "Keys: Overview" not in desk.screen
 
 
 async def test_the_palette_does_what_is_chosen(at_desk: Open) -> None:

@@ -24,6 +24,7 @@ from tests.screens.test_pictures import SIZES, the_same_everywhere
 __all__ = ["the_same_everywhere"]
 
 SCREENS = {
+    "overview": ("1",),
     "queries": ("2",),
     "queries-second": ("2", "j", "S", "i"),
     "queries-filtered": ("2", "slash", "o", "r", "d", "e", "r", "enter"),

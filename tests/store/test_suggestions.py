@@ -92,6 +92,22 @@ def test_not_found_again_is_resolved_only_by_a_complete_look(store: Store, conne
     assert store.run(suggestions.get, found).is_open
 
 
+def test_the_most_urgent_are_the_first_open_ones_of_the_list(store: Store, connection: str) -> None:
+    low, high = SuggestionPriority.LOW, SuggestionPriority.HIGH
+    urgency = {"a": (low, 9e9), "b": (high, None), "c": (high, 5.0), "d": (high, 7.0), "e": (low, 1.0)}
+    given = [
+        replace(MISSING, identity=name, priority=priority, gain_ms_per_day=gain)
+        for name, (priority, gain) in urgency.items()
+    ]
+    found = store.run(suggestions.save, connection, given)
+    store.run(suggestions.set_status, found.ids[3], SuggestionStatus.DISMISSED, "mira")
+    open_ones = [each.id for each in store.run(suggestions.listing, connection) if each.is_open]
+    assert open_ones == [found.ids[place] for place in (2, 1, 0, 4)]
+    for n in (0, 1, 3, 9):
+        assert [each.id for each in store.run(suggestions.most_urgent, connection, n)] == open_ones[:n]
+    assert store.run(suggestions.most_urgent, "con_none", 3) == ()
+
+
 def test_applied_reopens_only_on_younger_data(store: Store, connection: str) -> None:
     (found,) = store.run(suggestions.save, connection, [MISSING]).ids
     store.run(suggestions.set_status, found, SuggestionStatus.APPLIED, "dba")

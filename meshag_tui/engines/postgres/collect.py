@@ -19,7 +19,7 @@ from meshag_tui.engines.postgres.capabilities import readable, statements_findin
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.unaltered import Objects
-from meshag_tui.snapshot import SessionStats, Snapshot
+from meshag_tui.snapshot import UNSEEN, SessionStats, Snapshot
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class _Collection:
         by_state: Counter[str] = Counter()
         idle: list[dict[str, Any]] = []
         for state, pid, user, application, began, changed, now in rows:
-            by_state[state or "not ours to see"] += 1
+            by_state[state or UNSEEN] += 1
             if user is not None and began is not None:
                 ages = {"age_ms": (now - began) / _MS, "state_age_ms": (now - changed) / _MS}
                 idle.append({"pid": pid, "user": user, "application": application, **ages})

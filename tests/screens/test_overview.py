@@ -1,0 +1,174 @@
+"""The overview: every figure is what SQL says of the store, and what is worth doing is a key away."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from meshag_tui.screens import overview
+from meshag_tui.screens.connections import ConnectionsPane
+from meshag_tui.store import connections, history, models, suggestions
+from meshag_tui.text import duration
+from meshag_tui.types import ConnectionStatus, DbType, Secret, Target, Window
+from meshag_tui.workflows.workbench import Workbench
+from tests.screens import shop
+from tests.screens.conftest import AT, Desk, Open
+from tests.screens.picture import HOUR
+
+NOWHERE = Target(DbType.POSTGRES, "192.0.2.1", 5432, "shop", "watcher", Secret("unseen"))
+DAY = Window(AT - 12_000 - 24 * HOUR, AT - 12_000)
+
+
+@pytest.fixture
+def shop_id(bench: Workbench) -> str:
+    return bench.store.run(shop.fill_open, bench.vault)
+
+
+def by_sql(bench: Workbench, statement: str, *values: Any) -> Any:
+    """The first row of what plain SQL says."""
+    return bench.store.run(lambda: models.database.execute_sql(statement, values).fetchone())
+
+
+async def read(desk: Desk) -> ConnectionsPane:
+    """Wait until the overview has read all it shows."""
+    pane = desk.app.pane("connections")
+    assert isinstance(pane, ConnectionsPane)
+    for _ in range(500):
+        await desk.pilot.pause(0.02)
+        if not pane.stale and not pane.loading_now and pane._around:
+            return pane
+    raise AssertionError(f"it never read to the end:\n{desk.screen}")
+
+
+async def test_every_figure_equals_sql_on_the_store(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    bench.store.run(connections.edit, shop_id, slow_ms=50.0)
+    calls, spent, seconds = by_sql(
+        bench,
+        "SELECT SUM(calls), SUM(time_ms), SUM(CASE WHEN start_at IS NOT NULL THEN end_at - start_at END) / 1000.0 "
+        'FROM "interval" WHERE connection_id = ? AND end_at > ? AND end_at <= ?',
+        *(shop_id, DAY.start, DAY.end),
+    )
+    statements, slow = by_sql(
+        bench,
+        "SELECT COUNT(*), SUM(mean >= 50.0) FROM (SELECT SUM(s.time_ms) / SUM(s.calls) AS mean "
+        "FROM query_statistics s JOIN query q ON q.id = s.query_id WHERE NOT q.internal GROUP BY q.fingerprint, q.key)",
+    )
+    (sessions,) = by_sql(bench, 'SELECT sessions FROM "interval" ORDER BY end_at DESC LIMIT 1')
+    (advice,) = by_sql(
+        bench, "SELECT COUNT(*) FROM suggestion WHERE status IN ('NEW', 'REVIEWED') AND resolved_at IS NULL"
+    )
+    state = json.loads(sessions)
+    async with at_desk(bench, size=(200, 50), clock=lambda: AT / 1000) as desk:
+        await desk.press("1")
+        pane = await read(desk)
+        (row,) = pane._table.rows
+        assert row.figures.ms_per_s == pytest.approx(spent / seconds)
+        assert row.figures.calls_per_s == pytest.approx(calls / seconds)
+        assert (row.figures.calls, row.figures.statements, row.figures.slow) == (calls, statements, slow)
+        assert row.figures.mean_time_ms == pytest.approx(spent / calls)
+        assert row.figures.load == bench.store.run(
+            history.load_series, shop_id, history.observed_part(bench.store.run(history.intervals, shop_id, DAY), DAY)
+        )
+        (line,) = [line for line in desk.screen.splitlines() if "db1.example.org:5432 " in line]
+        assert f"{duration(spent / seconds)}/s" in line
+        shown = {column.key: column.of(row) for column in pane._table.columns}
+        active = state["by_state"]["active"]
+        assert (shown["active"], shown["slow"], shown["open"]) == (active, slow, advice)
+        assert f"{active} {slow} {advice}" in " ".join(line.split())
+        words = desk.words
+        assert f"{calls:,} calls" in words and f"mean {duration(spent / calls)}" in words
+        assert f"{statements} statements, ▲ {slow} slow (from 50 ms)" in words
+        total = sum(state["by_state"].values())
+        assert f"{total} of {state['max_connections']}: {active} active" in words
+
+
+def test_active_sessions_are_not_told_from_some_of_them(bench: Workbench, shop_id: str) -> None:
+    found = bench.store.run(history.overview, shop_id, DAY, 100.0)
+    assert found.sessions is not None and overview.active(found) == 2
+    states = {"active": 1, "not ours to see": 6}
+    assert overview.active(found._replace(sessions={**found.sessions, "by_state": states})) is None
+    assert overview.active(found._replace(sessions=None)) is None
+
+
+async def test_the_chart_is_of_the_window_and_a_window_without_data_says_so(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_desk(bench, size=(80, 24), clock=lambda: AT / 1000) as desk:
+        await desk.press("1")
+        await desk.until("shop: time spent in each second")
+        await desk.press("left_square_bracket")
+        await desk.until("nothing was observed in this window")
+        assert "executions" not in desk.screen and "calls ·" not in desk.screen
+
+
+@pytest.mark.parametrize(("key", "place"), [("m", 0), ("o", 1), ("v", 2)])
+async def test_what_is_worth_doing_is_one_key_away(
+    bench: Workbench, at_desk: Open, shop_id: str, key: str, place: int
+) -> None:
+    wanted = [each for each in bench.store.run(suggestions.listing, shop_id) if each.is_open][place]
+    await bench.add_connection("another", NOWHERE)
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await desk.press("1")
+        await desk.until("Worth doing")
+        await desk.press(key)
+        await desk.until("Evidence")
+        assert desk.app.place == "suggestions" and wanted.title.split(":")[0] in desk.words
+        await desk.press("1", "g")
+        await desk.until("it was never read")
+        await read(desk)
+        await desk.press(key)
+        await desk.until("there is no such advice on this connection")
+        assert desk.app.place == "connections"
+
+
+async def test_never_read_switched_off_and_failed_are_told_apart(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    fresh = await bench.add_connection("a fresh one", NOWHERE)
+    async with at_desk(bench, size=(80, 24), clock=lambda: AT / 1000) as desk:
+        await desk.press("1", "g")
+        await desk.until("it was never read")
+        bench.store.run(connections.failed, fresh.id, "the server is on fire", None)
+        await desk.until("it could not be read yet")
+        assert "the server is on fire" in desk.screen
+        await desk.press("j")
+        await desk.until("shop: time spent")
+        bench.store.run(connections.failed, shop_id, "the cable is out", None)
+        await desk.until("Stale: it cannot be read")
+        assert "the cable is out" in desk.screen and "shop: time spent" in desk.screen, "what is known stays"
+        bench.store.run(connections.set_status, shop_id, ConnectionStatus.INACTIVE)
+        await desk.until("Stale: it is not synced any more")
+
+
+async def test_figures_are_read_again_only_after_a_sync(
+    bench: Workbench, at_desk: Open, shop_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = history.overview
+
+    def counted(connection_id: str, window: Window, slow_ms: float) -> history.Overview:
+        asked.append(connection_id)
+        return real(connection_id, window, slow_ms)
+
+    monkeypatch.setattr(history, "overview", counted)
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await desk.press("1")
+        await desk.until("shop: time spent")
+        assert asked == [shop_id]
+        await desk.pilot.pause(1.0)  # several ticks
+        assert asked == [shop_id]
+        newer = AT - 2_000
+        bench.store.run(
+            lambda: models.Connection.update(last_sync_at=newer).where(models.Connection.id == shop_id).execute()
+        )
+        await desk.until(lambda _: len(asked) == 2)
+
+
+def test_the_queries_do_not_pay_for_it() -> None:
+    checked = "import meshag_tui.app, meshag_tui.screens.queries, sys; print([*sys.modules])"
+    done = subprocess.run([sys.executable, "-c", checked], capture_output=True, text=True, check=True)
+    loaded = done.stdout
+    for room in ("screens.connections", "screens.overview", "widgets.chart"):
+        assert f"'meshag_tui.{room}'" not in loaded, room
