@@ -55,25 +55,21 @@ def table_health(catalog: Catalog) -> Iterator[Suggestion]:
             yield from _no_key(table, catalog, words)
 
 
-def _rows(stats: TableStats) -> int:
+def rows_of(stats: TableStats) -> int:
     """Rows as counted, or as estimated where the server does not count them."""
     return stats.live_rows if stats.live_rows is not None else max(0, round(stats.rows_estimate))
 
 
 def _stale(table: TableRow, facts: ServerFacts, words: Words) -> Iterator[Suggestion]:
     stats = table.stats
-    live, modified = _rows(stats), stats.modified_since_analyze
-    never = stats.rows_estimate < 0 and stats.last_analyze is None
-    if modified is None or max(live, modified) < FEW_ROWS:
+    found = out_of_date(stats, facts)
+    if found is None:
         return
-    if facts.traits.counts_late:
-        modified = min(modified, _not_seen(stats, live, facts.block_size))
-    share = 1.0 if never else modified / max(live, 1)
-    if share < STALE_SHARE:
-        return
+    modified, share = found
+    live = rows_of(stats)
     why = (
         f"{stats.name} holds {count(live)} rows and has never been analysed: the planner guesses."
-        if never
+        if never_analysed(stats)
         else f"{count(modified)} rows of {stats.name} were changed since its last ANALYZE, against {count(live)} it "
         "holds"
         + (f"; the planner still plans for {count(stats.rows_estimate)}." if live != stats.rows_estimate else ".")
@@ -91,6 +87,22 @@ def _stale(table: TableRow, facts: ServerFacts, words: Words) -> Iterator[Sugges
     )
 
 
+def never_analysed(stats: TableStats) -> bool:
+    """Whether the planner knows nothing of a table."""
+    return stats.rows_estimate < 0 and stats.last_analyze is None
+
+
+def out_of_date(stats: TableStats, facts: ServerFacts) -> tuple[int, float] | None:
+    """Rows changed since the last ANALYZE and their share of the table, where that is much; None where it is not."""
+    live, modified = rows_of(stats), stats.modified_since_analyze
+    if modified is None or max(live, modified) < FEW_ROWS:
+        return None
+    if facts.traits.counts_late:
+        modified = min(modified, _not_seen(stats, live, facts.block_size))
+    share = 1.0 if never_analysed(stats) else modified / max(live, 1)
+    return (modified, share) if share >= STALE_SHARE else None
+
+
 def _not_seen(stats: TableStats, live: int, page_bytes: int) -> int:
     """Most rows that the last ANALYZE can have missed.
 
@@ -106,13 +118,28 @@ def _not_seen(stats: TableStats, live: int, page_bytes: int) -> int:
     return int(churn + max(0.0, min(live - stats.rows_estimate, growth * stats.rows_estimate)))
 
 
+def much_dead(stats: TableStats) -> float | None:
+    """The share of dead rows, where they are many."""
+    dead = stats.dead_rows or 0
+    share = dead / max((stats.live_rows or 0) + dead, 1)
+    return share if dead >= FEW_ROWS and share >= DEAD_SHARE else None
+
+
+def much_free(stats: TableStats) -> float | None:
+    """The share of a table's own file that holds nothing, where that is much."""
+    free, used = stats.free_bytes, (stats.size_bytes or 0) + (stats.index_bytes or 0)
+    if free is None or free < FREE_BYTES or free / (free + used) < DEAD_SHARE:
+        return None
+    return free / (free + used)
+
+
 def _bloat(table: TableRow, words: Words) -> Iterator[Suggestion]:
     stats = table.stats
     live, dead = stats.live_rows or 0, stats.dead_rows or 0
-    share = dead / max(live + dead, 1)
-    if dead < FEW_ROWS or share < DEAD_SHARE:
+    share = much_dead(stats)
+    if share is None:
         return
-    off = _is_off(table)
+    off = vacuum_off(stats)
     yield _about(
         table,
         rule="table-bloat",
@@ -129,10 +156,10 @@ def _bloat(table: TableRow, words: Words) -> Iterator[Suggestion]:
 def _free_space(table: TableRow, words: Words) -> Iterator[Suggestion]:
     """Space inside a table's own file that only this table could use again, where the server says so."""
     stats = table.stats
-    free, used = stats.free_bytes, (stats.size_bytes or 0) + (stats.index_bytes or 0)
-    if free is None or free < FREE_BYTES or free / (free + used) < DEAD_SHARE:
+    free, used = stats.free_bytes or 0, (stats.size_bytes or 0) + (stats.index_bytes or 0)
+    share = much_free(stats)
+    if share is None:
         return
-    share = free / (free + used)
     yield _about(
         table,
         rule="table-bloat",
@@ -140,7 +167,7 @@ def _free_space(table: TableRow, words: Words) -> Iterator[Suggestion]:
         title=f"Rebuild {stats.name}: {percent(share)} of its file is free space",
         text=f"{size(free)} of the {size(free + used)} that {stats.name} takes on disk hold nothing. "
         f"{words.remedies['table-bloat']}",
-        facts=[f"free: {size(free)}", f"rows and indexes: {size(used)}", f"rows: {count(_rows(stats))}"],
+        facts=[f"free: {size(free)}", f"rows and indexes: {size(used)}", f"rows: {count(rows_of(stats))}"],
         change=Rebuild(stats.schema, stats.name),
         risk=Risk.MEDIUM,
     )
@@ -148,7 +175,7 @@ def _free_space(table: TableRow, words: Words) -> Iterator[Suggestion]:
 
 def _autovacuum_off(table: TableRow, words: Words) -> Iterator[Suggestion]:
     stats = table.stats
-    if not _is_off(table):
+    if not vacuum_off(stats):
         return
     written = sum(stats.counters.get(name) or 0 for name in ("inserts", "updates", "deletes"))
     if written < FEW_ROWS and (stats.dead_rows or 0) < FEW_ROWS:
@@ -168,7 +195,7 @@ def _autovacuum_off(table: TableRow, words: Words) -> Iterator[Suggestion]:
 
 def _no_key(table: TableRow, catalog: Catalog, words: Words) -> Iterator[Suggestion]:
     stats = table.stats
-    if stats.has_primary_key or stats.kind != "table" or _rows(stats) < FEW_ROWS:
+    if stats.has_primary_key or stats.kind != "table" or rows_of(stats) < FEW_ROWS:
         return
     changed = sum(stats.counters.get(name) or 0 for name in ("updates", "deletes"))
     unique = any(row.stats.unique for row in catalog.indexes if _on(row.stats, table))
@@ -181,7 +208,7 @@ def _no_key(table: TableRow, catalog: Catalog, words: Words) -> Iterator[Suggest
         title=f"{stats.name} has no primary key",
         text=f"{stats.name} is updated and has neither a primary key nor a unique index: "
         f"{words.remedies['no-primary-key']}",
-        facts=[f"rows: {count(_rows(stats))}", f"updates and deletes counted: {count(changed)}"],
+        facts=[f"rows: {count(rows_of(stats))}", f"updates and deletes counted: {count(changed)}"],
     )
 
 
@@ -189,8 +216,9 @@ def _on(index: Any, table: TableRow) -> bool:
     return (index.schema, index.table) == (table.stats.schema, table.stats.name)
 
 
-def _is_off(table: TableRow) -> bool:
-    return table.stats.options.get("autovacuum_enabled", "").lower() in ("false", "off", "no", "0")
+def vacuum_off(stats: TableStats) -> bool:
+    """Whether autovacuum is switched off for a table."""
+    return stats.options.get("autovacuum_enabled", "").lower() in ("false", "off", "no", "0")
 
 
 def sessions(catalog: Catalog) -> Iterator[Suggestion]:

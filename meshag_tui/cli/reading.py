@@ -183,7 +183,7 @@ async def tables(args: argparse.Namespace, output: Output) -> None:
         *(_SCANS if words_for(info.engine or info.db_type).index_uses == "scans" else _ROWS_READ),
     )
     nothing = caveats.instead_of_rows(info, caveats.TABLES, f"{info.name} has no table")
-    output.answer([_table(row) for row in rows], lambda: table(columns, rows) if rows else nothing)
+    output.answer([describe_table(row) for row in rows], lambda: table(columns, rows) if rows else nothing)
     caveats.tell(info, caveats.TABLES, output, now, bool(rows))
 
 
@@ -200,7 +200,8 @@ _ROWS_READ = (
 """What is shown of the reads of a table: scans, or where the server counts these not, rows."""
 
 
-def _table(row: TableRow) -> dict[str, Any]:
+def describe_table(row: TableRow) -> dict[str, Any]:
+    """A table as the contract has it."""
     stats = row.stats
     return {
         "schema": stats.schema,

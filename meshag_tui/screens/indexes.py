@@ -163,8 +163,15 @@ class IndexesPane(ListPane):
         self.shell.refresh_keys()
 
     def on_table_row_selected(self, event: Table.RowSelected) -> None:
-        self.detail.open(event.row)
-        self.open_view("index")
+        self.open_index(event.row)
+
+    def open_index(self, index: Index) -> None:
+        """Look at one index alone."""
+        self.detail.open(index)
+        if self.view == "index":
+            self.refresh_soon()
+        else:
+            self.open_view("index")
 
     def filtered(self) -> None:
         if self.connection is not None:

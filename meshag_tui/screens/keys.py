@@ -78,6 +78,14 @@ _INDEXES = tuple(
     )
 )
 
+_TABLES = tuple(
+    Action(name, key, title, said, screens=("tables",), group="Tables", footer=footer)
+    for name, key, title, said, footer in (
+        ("tables-show", "f", "Show", "Show all, or only those with something wrong, read whole, written, idle", 10),
+        ("table-metric", "m", "Figure", "Show another figure in the trend", 0),
+    )
+)
+
 _COMPARE = tuple(
     Action(name, key, title, said, screens=("compare",), group="What changed", footer=footer)
     for name, key, title, said, footer in (
@@ -116,6 +124,7 @@ ACTIONS: tuple[Action, ...] = (
     *_CONNECTIONS,
     *_QUERIES,
     *_INDEXES,
+    *_TABLES,
     *_SUGGESTIONS,
     *_DOCTOR,
     *_COMPARE,

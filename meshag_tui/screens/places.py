@@ -32,13 +32,14 @@ class Place(NamedTuple):
 
 PLACES: tuple[Place, ...] = (
     Place(1, "connections", "Overview", "connections:ConnectionsPane", "Over"),
-    Place(2, "queries", "Queries", "queries:QueriesPane", "Queries"),
+    Place(2, "queries", "Queries", "queries:QueriesPane", "SQL"),
     Place(3, "indexes", "Indexes", "indexes:IndexesPane", "Indexes"),
     Place(4, "suggestions", "Suggestions", "suggestions:SuggestionsPane", "Advice"),
     Place(5, "runs", "Runs", "runs:RunsPane", "Runs"),
     Place(6, "doctor", "Doctor", "doctor:DoctorPane", "Doctor"),
     Place(7, "activity", "Activity", "activity:ActivityPane", "Log"),
     Place(8, "compare", "Compare", "compare:ComparePane", "Diff"),
+    Place(9, "tables", "Tables", "tables:TablesPane", "Tables"),
 )
 START = ("queries", "connections")
 """Where to begin, the first that there is; without any connection it is the last of them."""

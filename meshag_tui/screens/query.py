@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.message import Message
-from textual.widget import Widget
 
 from meshag_tui.plan import Bottleneck
 from meshag_tui.screens import query_facts, query_plan
 from meshag_tui.screens.look import look_of
+from meshag_tui.screens.parts import Part, TrendChart
 from meshag_tui.screens.queries_rows import BLOCK
 from meshag_tui.screens.suggestions_facts import priority_tone, priority_word, status_word
 from meshag_tui.store import history, suggestions
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.text import count, glyphs, one_line, sparkline
 from meshag_tui.types import MeshagError, Window
-from meshag_tui.widgets.chart import Chart
 from meshag_tui.widgets.columns import Column
-from meshag_tui.widgets.page import Page, PlainLine
+from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.plan import PlanTree
 from meshag_tui.widgets.sql import SqlView
 from meshag_tui.widgets.states import READY, Condition, State
@@ -82,44 +81,6 @@ def read(query_id: int, window: Window) -> Shown:
         found=tuple(bottlenecks(stored.plan, catalog) for stored in kept),
         advice=tuple(one for one in suggestions.listing(connection_id) if set(one.query_ids) & set(detail.members)),
     )
-
-
-class TrendChart(Chart, can_focus=True):
-    """A chart that can be gone to, so that it opens where parts share the room."""
-
-
-class Part(Vertical):
-    """A part of a detail: its title line, and what it is of. Where parts share the room it is closed without focus."""
-
-    def __init__(self, title: str, *inside: Widget, id: str) -> None:
-        super().__init__(PlainLine(title, classes="part--title"), *inside, id=id, classes="part")
-        self._open_title = self._shut_title = title
-
-    def set_title(self, title: str, closed: str | None = None) -> None:
-        """Name it; `closed` also says what is in it, for where that is not shown."""
-        self._open_title, self._shut_title = title, title if closed is None else closed
-        self._say()
-
-    def _say(self) -> None:
-        said = self._open_title
-        if self.screen.has_class("-short") or self.screen.has_class("-narrow"):
-            drawn = glyphs()
-            opened = self.has_focus_within
-            said = f"{drawn.unfolded} {said}" if opened else f"{drawn.folded} {self._shut_title}"
-        self.query_one(".part--title", PlainLine).set_text(said)
-
-    def on_descendant_focus(self) -> None:
-        self._say()
-
-    def on_descendant_blur(self) -> None:
-        self._say()
-
-    def on_resize(self) -> None:
-        self._say()
-
-    def on_click(self) -> None:
-        if not self.has_focus_within:
-            next(widget for widget in self.query(Widget) if widget.focusable).focus()
 
 
 class QueryView(Vertical):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from meshag_tui.screens.queries_rows import (
@@ -184,9 +184,14 @@ def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:
 
 def rate(what: str, per_s: Sequence[float | None]) -> tuple[str, tuple[float | None, ...]]:
     """Counts per second with their title, of what is rare per minute or hour: no figure is lost in rounding."""
-    most = max((value for value in per_s if value is not None), default=0.0)
-    word, factor = ("second", 1) if most >= 1 or not most else ("minute", 60) if most * 60 >= 1 else ("hour", 3_600)
+    word, factor = pace(per_s)
     return f"{what} per {word}", tuple(None if value is None else value * factor for value in per_s)
+
+
+def pace(per_s: Iterable[float | None]) -> tuple[str, int]:
+    """The unit of time in which the greatest of some rates is at least one, and how many seconds it has."""
+    most = max((value for value in per_s if value is not None), default=0.0)
+    return ("second", 1) if most >= 1 or not most else ("minute", 60) if most * 60 >= 1 else ("hour", 3_600)
 
 
 def shows_texts(words: Words, user: str) -> str:

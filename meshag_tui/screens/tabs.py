@@ -43,7 +43,11 @@ class Tabs(Line):
             self.refresh()
 
     def _titles(self, width: int) -> list[tuple[Place, str]]:
-        """Each place with its title, shortened until all fit: what saves most first, the one in front last."""
+        """Each place with its title, shortened until all fit beside what is said at the right end.
+
+        What saves most goes first, the one in front last.
+        """
+        width -= len(self._right) + 2 if self._right else 0
         titles = {place.name: f"{place.number} {place.title}" for place in self._places}
         order = sorted(self._places, key=lambda each: (each.name == self._front, len(each.short) - len(each.title)))
         shorter = [(place, f"{place.number} {place.short}") for place in order]

@@ -15,6 +15,7 @@ from meshag_tui.widgets.states import READY, Condition, State
 if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
 
+TABLES = ("section-tables",)
 INDEXES = ("section-indexes", "index-use")
 _REFUSED = ("privilege", "denied")
 

@@ -180,10 +180,10 @@ def catalog(connection_id: str, window: Window | None = None) -> Catalog:
         facts=server_facts(facts),
         tables=tables(connection_id, within),
         indexes=indexes(connection_id, within),
-        foreign_keys=None if structure is None else tuple(_foreign_key(each) for each in structure["foreign_keys"]),
+        foreign_keys=None if structure is None else tuple(foreign_key(each) for each in structure["foreign_keys"]),
         sequences=None if kept is None else tuple(_made(Sequence, each) for each in kept.value),
         sessions=_sessions(connection_id),
-        schema=None if structure is None else _schema(structure),
+        schema=None if structure is None else schema_of(structure),
         window=within,
         events=history_windows.events(history_windows.intervals(connection_id, within)),
         standbys=_standbys(connection_id, within),
@@ -218,7 +218,8 @@ def _made(kind: type[T], document: Mapping[str, Any]) -> T:
     return kind(**{name: value for name, value in document.items() if name in known})
 
 
-def _foreign_key(document: Mapping[str, Any]) -> ForeignKey:
+def foreign_key(document: Mapping[str, Any]) -> ForeignKey:
+    """A stored foreign key."""
     columns = {name: tuple(document[name]) for name in ("columns", "ref_columns")}
     return _made(ForeignKey, {**document, **columns})
 
@@ -230,7 +231,8 @@ def _structure(connection_id: str) -> Mapping[str, Any] | None:
     return found[0][0] if found else None
 
 
-def _schema(structure: Mapping[str, Any]) -> SchemaSnapshot:
+def schema_of(structure: Mapping[str, Any]) -> SchemaSnapshot:
+    """The schema in the document of a version."""
     columns = {name: tuple(_made(Column, each) for each in found) for name, found in structure["columns"].items()}
     constraints = {name: tuple(found) for name, found in structure["constraints"].items()}
     return SchemaSnapshot(columns, structure["views"], constraints)

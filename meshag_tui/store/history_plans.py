@@ -103,15 +103,20 @@ def schema_diff(a: int, b: int) -> tuple[SchemaChange, ...]:
     Raises:
         MeshagError: one of them is not in the store.
     """
-    before, after = _parts(_document(a)), _parts(_document(b))
+    return differences(_document(a), _document(b))
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[SchemaChange, ...]:
+    """The same of two documents of versions, or of parts of them."""
+    before, after = _parts(old), _parts(new)
     changes = []
     for key in sorted(before.keys() | after.keys(), key=lambda key: (key[1], key[0])):
-        old, new = before.get(key), after.get(key)
-        if old != new:
+        was, is_now = before.get(key), after.get(key)
+        if was != is_now:
             kind: Literal["added", "removed", "changed"] = (
-                "added" if old is None else "removed" if new is None else "changed"
+                "added" if was is None else "removed" if is_now is None else "changed"
             )
-            changes.append(SchemaChange(kind, key[0], key[1], old, new))
+            changes.append(SchemaChange(kind, key[0], key[1], was, is_now))
     return tuple(changes)
 
 

@@ -37,6 +37,8 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "doctor": ("6",),
     "activity": ("7",),
     "compare": ("w", "1", "5", "enter", "8"),
+    "tables": ("9",),
+    "table": ("9", "enter"),
     "help": ("2", "question_mark"),
     "palette": ("2", "ctrl+p"),
     "mariadb-apply": ("4", "j", "j", "a"),

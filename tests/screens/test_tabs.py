@@ -21,3 +21,12 @@ def test_all_places_are_there_and_fit(front: str, width: int) -> None:
         assert all(word in (place.title, place.short) for (place, _), word in zip(said, words, strict=True))
     if width >= 120:
         assert words == [place.title for place in PLACES]
+
+
+@pytest.mark.parametrize("width", [100, 120, 160])
+def test_titles_make_room_for_what_is_said_at_the_right(width: int) -> None:
+    tabs = Tabs(PLACES)
+    tabs._front, tabs._right = "queries", "window 7 d to 2026-09-21 14:13"
+    said = tabs._titles(width)
+    assert sum(len(title) + 2 for _, title in said) + len(tabs._right) + 2 <= width
+    assert all(title.startswith(f"{place.number}") for place, title in said)
