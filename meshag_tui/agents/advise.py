@@ -115,13 +115,19 @@ async def prepare(
     return Question(text, tuple(examined), tables, catalog, tuple(known), tuple(notes))
 
 
-async def ask(question: Question, settings: Settings, key: Secret | None) -> provider.Answer:
+async def ask(question: Question, settings: Settings, key: Secret | None, *, local_only: bool) -> provider.Answer:
     """Send the question and return the answer as text that holds a list of proposals.
 
+    Args:
+        local_only: send nothing to a model that is not on this machine.
+
     Raises:
+        NotAllowed: with `local_only`, the model is elsewhere.
         LlmError: no usable answer, in one line for the user.
     """
-    return await provider.ask(settings.llm, key, question.prompt.messages, answers.schema(), accept=answers.read)
+    return await provider.ask(
+        settings.llm, key, question.prompt.messages, answers.schema(), accept=answers.read, local_only=local_only
+    )
 
 
 async def judge(
@@ -169,9 +175,10 @@ async def suggestions(
     key: Secret | None,
     *,
     window: Window | None = None,
+    local_only: bool = False,
 ) -> LlmAdvice:
     """Ask and judge in one go; see both."""
-    reply = await ask(question, settings, key)
+    reply = await ask(question, settings, key, local_only=local_only)
     judged = await judge(question, reply.text, session, settings, model=reply.usage.model, window=window)
     return replace(judged, usage=reply.usage)
 

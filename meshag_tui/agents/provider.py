@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import ipaddress
 import json
 import math
 import os
@@ -18,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from meshag_tui.settings import LlmSettings
 from meshag_tui.types import MeshagError, Secret
@@ -27,6 +29,7 @@ ANSWER_LIMIT = 256 * 1024
 RETRIES = 2
 LONGEST_WAIT_S = 60.0
 
+NO_CLOUD = "its project allows only models on this machine"
 Shape = Literal["json_schema", "json_object", "text"]
 LADDER: tuple[Shape, ...] = ("json_schema", "json_object", "text")
 
@@ -39,6 +42,10 @@ class LlmError(MeshagError):
 
 class NoKey(LlmError):
     """No key is set for an endpoint that is not on this machine."""
+
+
+class NotAllowed(LlmError):
+    """The endpoint is elsewhere, and nothing may be sent there."""
 
 
 class AnswerTooLong(LlmError):
@@ -73,6 +80,8 @@ async def ask(
     messages: Sequence[Mapping[str, str]],
     schema: Mapping[str, Any],
     accept: Callable[[str], object] | None = None,
+    *,
+    local_only: bool = False,
 ) -> Answer:
     """Ask once for an answer that fits `schema`, going down from json_schema to json_object to plain text.
 
@@ -82,11 +91,15 @@ async def ask(
         messages: chat messages, `role` and `content`, sent as they are in every form; they say the schema themselves.
         schema: strict JSON schema of the answer.
         accept: raises ValueError for a text that does not fit; the next form is then tried.
+        local_only: send nothing to an endpoint that is not on this machine.
 
     Raises:
+        NotAllowed: with `local_only`, the endpoint is elsewhere.
         NoKey: there is no key and the endpoint is elsewhere.
         LlmError: refused, unreachable, too slow, too long, or no answer that fits.
     """
+    if local_only and not on_this_machine(settings.base_url):
+        raise NotAllowed(f"nothing was sent: {NO_CLOUD}, and {settings.base_url} is elsewhere")
     if key is None and not on_this_machine(settings.base_url):
         raise NoKey(f"No key for {settings.base_url}: set {settings.api_key_env}, or base_url to a model of your own")
     openai = await asyncio.to_thread(importlib.import_module, "openai")
@@ -131,9 +144,12 @@ class _ShapeRefused(Exception):
 
 
 def on_this_machine(base_url: str) -> bool:
-    """Whether an endpoint is one of our own, that asks for no key."""
-    host = base_url.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
-    return host.startswith(("localhost", "127.", "[::1]"))
+    """Whether an endpoint is one of our own: it asks for no key, and what is sent to it leaves nothing."""
+    try:
+        host = urlsplit(base_url if "://" in base_url else f"//{base_url}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _client(openai: Any, settings: LlmSettings, key: Secret | None) -> Any:
@@ -152,7 +168,9 @@ def _client(openai: Any, settings: LlmSettings, key: Secret | None) -> Any:
                     "Accept-Encoding": "identity",
                 },
                 http_client=openai.DefaultAsyncHttpxClient(
-                    follow_redirects=False, event_hooks={"response": [_cap_response]}
+                    follow_redirects=False,
+                    event_hooks={"response": [_cap_response]},
+                    trust_env=not on_this_machine(settings.base_url),  # or a proxy elsewhere reads what is sent here
                 ),
             )
         finally:

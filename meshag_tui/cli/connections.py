@@ -146,6 +146,7 @@ def describe(info: ConnectionInfo) -> dict[str, Any]:
         "status": info.status,
         "read_only": info.read_only,
         "undo_worse": info.undo_worse,
+        "no_cloud": info.no_cloud,
         "interval_s": info.interval_s,
         "slow_ms": info.slow_ms,
         "last_sync_at": info.last_sync_at,
@@ -209,6 +210,8 @@ def _edits(args: argparse.Namespace, output: Output) -> dict[str, Any]:
         changes["read_only"] = bool(args.protect)
     if args.undo_worse is not None:
         changes["undo_worse"] = args.undo_worse
+    if args.no_cloud is not None:
+        changes["no_cloud"] = args.no_cloud
     given = {"name": args.new_name, "interval_s": args.interval, "slow_ms": args.slow, "project": args.project}
     return changes | {key: value for key, value in given.items() if value is not None}
 

@@ -17,12 +17,19 @@ async def preview(bench: Workbench, connection_id: str, window_ms: int | None, o
     """Print the exact text a model would be sent; nothing is sent."""
     shown = await bench.model_preview(connection_id, window_ms)
     output.answer(shown, lambda: [shown.text])
-    output.note(f"meshag: {shown.bytes} bytes would go to {shown.model} at {shown.base_url}")
+    where = f"{shown.model} at {shown.base_url}"
+    if shown.refused:
+        output.note(f"meshag: nothing of this may go to {where}: {shown.refused}")
+    else:
+        output.note(f"meshag: {shown.bytes} bytes would go to {where}")
 
 
 async def agreed(bench: Workbench, connection_id: str, args: argparse.Namespace, output: Output) -> bool:
     """Whether the model may be asked now; if not, one line on stderr says why and what to do."""
     llm = bench.settings.llm
+    if refused := await bench.model_refusal(connection_id):
+        output.note(f"meshag: no model was asked: {refused} (meshag connections edit NAME --cloud)")
+        return False
     if bench.settings.llm_key() is None and not args.consent:
         output.note(f"meshag: no model was asked: set {llm.api_key_env}, or pass --no-llm")
         return False

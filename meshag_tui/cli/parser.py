@@ -192,6 +192,14 @@ def _connection_options(parser: argparse.ArgumentParser, editing: bool = False) 
             help="undo a change by itself when it is measured to make things worse (off unless given)",
         )
         worse.add_argument("--keep-worse", dest="undo_worse", action="store_false", help="only advise to take it back")
+        cloud = parser.add_mutually_exclusive_group()
+        cloud.add_argument(
+            "--no-cloud",
+            action="store_true",
+            default=None,
+            help="send nothing of its whole project to a model that is not on this machine",
+        )
+        cloud.add_argument("--cloud", dest="no_cloud", action="store_false", help="allow that again, after a preview")
     parser.add_argument("--protect", action="store_true", help="mark it read-only: no change can be applied to it")
 
 

@@ -32,6 +32,7 @@ class Wanted:
     slow_ms: float | None
     read_only: bool
     undo_worse: bool
+    no_cloud: bool  # of the whole project
 
 
 def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[Field, ...]:
@@ -68,7 +69,10 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
         *(
             []
             if info is None
-            else [Field("undo_worse", "Undo what is worse", _YES_NO[info.undo_worse], choices=_YES_NO)]
+            else [
+                Field("undo_worse", "Undo what is worse", _YES_NO[info.undo_worse], choices=_YES_NO),
+                Field("no_cloud", "Only local models", _YES_NO[info.no_cloud], choices=_YES_NO),
+            ]
         ),
     )
 
@@ -114,6 +118,7 @@ def wanted(values: Mapping[str, str]) -> Wanted:
         slow_ms=float(given["slow_ms"]) if given["slow_ms"] else None,
         read_only=given["read_only"] == "yes",
         undo_worse=given.get("undo_worse") == "yes",
+        no_cloud=given.get("no_cloud") == "yes",
     )
 
 

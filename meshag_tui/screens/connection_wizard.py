@@ -347,6 +347,7 @@ class ConnectionWizard(Dialog[str | None]):
                 interval_s=wanted.interval_s,
                 read_only=wanted.read_only,
                 undo_worse=wanted.undo_worse,
+                no_cloud=wanted.no_cloud,
                 slow_ms=wanted.slow_ms,
             )
         self.dismiss(info.id)

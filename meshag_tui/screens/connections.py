@@ -407,6 +407,7 @@ def about(info: ConnectionInfo, doing: Sequence[Piece] = ()) -> list[Piece]:
         ("Server", f"{info.engine or info.db_type.label} {info.version or '(not read yet)'}"),
         ("Synced", f"{moment(info.last_sync_at)}, {interval}" if info.last_sync_at else f"never yet, {interval}"),
         ("Changes", _changes(info)),
+        *([("Models", f"only on this machine, as all of {info.project_name}")] if info.no_cloud else []),
     ]
     said: list[Piece] = []
     if info.last_error:

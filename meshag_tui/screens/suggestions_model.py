@@ -50,10 +50,20 @@ def question(preview: Preview, connection: str) -> Sending:
     )
 
 
+def withheld(preview: Preview, info: ConnectionInfo) -> list[Piece]:
+    """What would be sent if the project allowed it."""
+    said = f"{glyphs().warning} Not sent: {preview.refused}, and {preview.model} at {preview.base_url} is elsewhere.\n"
+    allow = f"{info.project_name} is set to no cloud; meshag connections edit {info.name} --cloud allows it again.\n"
+    return [("warning", said), ("", allow), ("dim", "\nThis would be sent:\n"), ("", preview.text)]
+
+
 async def ask(pane: SuggestionsPane, info: ConnectionInfo) -> None:
     """Show the preview; on yes remember the consent and ask."""
     pane.shell.say("Preparing what a model would be sent")
     preview = await pane.bench.model_preview(info.id)
+    if preview.refused:
+        pane.shell.push_screen(TextDialog("Nothing of this may be sent", withheld(preview, info)))
+        return
 
     def answered(yes: bool | None) -> None:
         if yes:

@@ -58,6 +58,7 @@ class ConnectionInfo(NamedTuple):
     status: ConnectionStatus
     read_only: bool
     undo_worse: bool  # a change that is measured to make things worse is undone without asking
+    no_cloud: bool  # of its project: nothing is sent to a model that is not on this machine
     interval_s: int | None
     slow_ms: float | None
     last_sync_at: int | None
@@ -176,11 +177,15 @@ class Watched:
 def watched(connection_id: str) -> Watched:
     """What a sync needs of this connection. MeshagError if it is gone."""
     connection, project = models.Connection, models.Project
-    query = connection.select(connection, project.name.alias("project_name")).join(project)
+    query = connection.select(connection, *_of_project()).join(project)
     row: Any = query.where(connection.id == connection_id).objects().first()
     if row is None:
         raise MeshagError(f"The connection {connection_id} is gone")
-    return Watched(_info({**row.__data__, "project_name": row.project_name}, 0), row.reading or {}, row)
+    return Watched(
+        _info({**row.__data__, "project_name": row.project_name, "project_settings": row.project_settings}, 0),
+        row.reading or {},
+        row,
+    )
 
 
 def _revealed(row: Any, vault: Vault) -> Target:
@@ -199,7 +204,8 @@ def _password(row: Any, vault: Vault) -> Secret | None:
 
 def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> ConnectionInfo:
     """Change a connection: `target` (a whole Target), or any of host, port, database, user, password, tls, tls_ca,
-    proxy; name, project, interval_s, read_only, undo_worse, slow_ms. A `password` of None forgets it.
+    proxy; name, project, interval_s, read_only, undo_worse, slow_ms. A `password` of None forgets it. `no_cloud` is of
+    its whole project.
 
     `vault` is needed when how to reach it changes, for the password is sealed for exactly that: without a new one, the
     old one is sealed anew. A `target` without a password keeps the old one too.
@@ -207,7 +213,7 @@ def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> C
     Raises:
         UsageError: an unknown field, or a name that is taken.
     """
-    unknown = set(changes) - _TARGET_FIELDS - _OWN_FIELDS - {"target"}
+    unknown = set(changes) - _TARGET_FIELDS - _OWN_FIELDS - {"target", "no_cloud"}
     if unknown:
         raise UsageError(f"A connection has no {sorted(unknown)[0]!r} to change")
     columns: dict[str, Any] = {key: value for key, value in changes.items() if key in _OWN_FIELDS}
@@ -226,6 +232,11 @@ def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> C
                 raise MeshagError("Changing how a connection is reached needs the vault")
             columns.update(_target_columns(connection_id, _changed_target(row, vault, changes), vault))
         models.Connection.update(updated_at=now, **columns).where(models.Connection.id == connection_id).execute()
+        if "no_cloud" in changes:
+            project = models.Project.get_by_id(columns.get("project") or row.project_id)
+            project.settings = {**project.settings, "no_cloud": bool(changes["no_cloud"])}
+            project.updated_at = now
+            project.save()
     return get(connection_id)
 
 
@@ -395,7 +406,7 @@ def _select(*where: Any) -> tuple[ConnectionInfo, ...]:
         .where(still_open & suggestion.resolved_at.is_null())
         .group_by(suggestion.connection)
     )
-    query = connection.select(connection, project.name.alias("project_name")).join(project).order_by(connection.name)
+    query = connection.select(connection, *_of_project()).join(project).order_by(connection.name)
     if where:
         query = query.where(*where)
     counts: Any = counted.tuples()
@@ -404,10 +415,15 @@ def _select(*where: Any) -> tuple[ConnectionInfo, ...]:
     return tuple(_info(row, open_counts.get(row["id"], 0)) for row in rows)
 
 
+def _of_project() -> tuple[Any, Any]:
+    return models.Project.name.alias("project_name"), models.Project.settings.alias("project_settings")
+
+
 def _info(row: Mapping[str, Any], open_suggestions: int) -> ConnectionInfo:
     values = {key: row[key] for key in ConnectionInfo._fields if key in row}
     values |= {
         "project_id": row["project"],
+        "no_cloud": bool(row["project_settings"].get("no_cloud")),
         "db_type": DbType(row["db_type"]),
         "has_password": row["secret"] is not None,
         "tls": TlsMode(row["tls"]),

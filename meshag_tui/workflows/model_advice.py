@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import Engine, Session
 from meshag_tui.settings import LlmSettings, Settings
-from meshag_tui.store import executions, remembered, suggestions
+from meshag_tui.store import connections, executions, remembered, suggestions
 from meshag_tui.store.database import Store
 from meshag_tui.types import MeshagError
 from meshag_tui.workflows.durable import Run
 
 if TYPE_CHECKING:
     from meshag_tui.agents.advise import Question
+    from meshag_tui.store.connections import ConnectionInfo
     from meshag_tui.workflows.suggest import Seen
 
 
@@ -38,6 +39,13 @@ def give_consent(connection_id: str, llm: LlmSettings, actor: str, at: int) -> N
     remembered.remember(
         _consent_key(connection_id), {"base_url": llm.base_url, "model": llm.model, "actor": actor, "at": at}
     )
+
+
+def refusal(info: ConnectionInfo, llm: LlmSettings) -> str:
+    """Why nothing of a connection may be sent to the endpoint of the settings; "" if it may."""
+    from meshag_tui.agents.provider import NO_CLOUD, on_this_machine
+
+    return NO_CLOUD if info.no_cloud and not on_this_machine(llm.base_url) else ""
 
 
 def withdraw_consent(connection_id: str) -> bool:
@@ -78,7 +86,7 @@ async def advice(
     if kept is None:
         try:
             async with run.phase("ask model"):
-                kept = await run.step(step, lambda: _ask(asked, settings))
+                kept = await run.step(step, lambda: _ask(asked, store, seen.connection.id, settings))
         except LlmError as error:
             await run.log("warning", f"the model gave no advice: {error}")
             return {"model_notes": [f"No advice from {settings.llm.model}: {error}"]}
@@ -97,10 +105,12 @@ async def advice(
     return await run.commit("model", save)
 
 
-async def _ask(asked: Question, settings: Settings) -> dict[str, Any]:
+async def _ask(asked: Question, store: Store, connection_id: str, settings: Settings) -> dict[str, Any]:
+    """Ask, unless the project forbids it by now."""
     from meshag_tui.agents import advise
 
-    answer = await advise.ask(asked, settings, settings.llm_key())
+    info = await store(connections.get, connection_id)
+    answer = await advise.ask(asked, settings, settings.llm_key(), local_only=info.no_cloud)
     return {"text": answer.text, "complete": answer.complete, "shape": answer.shape, "usage": asdict(answer.usage)}
 
 

@@ -75,6 +75,7 @@ class Preview(NamedTuple):
     cut: tuple[str, ...]
     base_url: str
     model: str
+    refused: str = ""  # why it may not be sent there
 
 
 class Workbench:
@@ -371,7 +372,14 @@ class Workbench:
         async with self._session(engine, target, "advice") as session:
             asked = await model_advice.question(self.store, seen, session, engine, self.settings)
         llm = self.settings.llm
-        return Preview(asked.prompt.text, asked.prompt.bytes, tuple(asked.prompt.cut), llm.base_url, llm.model)
+        refused = model_advice.refusal(seen.connection, llm)
+        return Preview(asked.prompt.text, asked.prompt.bytes, tuple(asked.prompt.cut), llm.base_url, llm.model, refused)
+
+    async def model_refusal(self, connection_id: str) -> str:
+        """Why nothing of this connection may be sent to the configured endpoint; "" if it may."""
+        from meshag_tui.workflows import model_advice
+
+        return model_advice.refusal(await self.store(connections.get, connection_id), self.settings.llm)
 
     async def model_consent(self, connection_id: str) -> bool:
         """Whether texts of this connection may be sent to the configured endpoint and model."""

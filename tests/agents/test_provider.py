@@ -130,3 +130,46 @@ async def test_a_dead_endpoint_is_one_line(fake_llm: FakeLlm) -> None:
     with pytest.raises(provider.LlmError, match="Cannot reach"):
         await ask(fake_llm)
     assert len(fake_llm.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://localhost:11434/v1", True),
+        ("localhost:11434/v1", True),
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("https://api.openai.com/v1", False),
+        ("http://localhost.example.org/v1", False),
+        ("http://127.0.0.1.example.org/v1", False),
+        ("http://localhost@example.org/v1", False),
+        ("http://localhost:11434@example.org/v1", False),
+        ("http://192.0.2.1/v1?host=127.0.0.1", False),
+        ("http://0.0.0.0:8000/v1", False),
+        ("http://[::1", False),
+        ("", False),
+    ],
+)
+def test_only_loopback_is_this_machine(url: str, here: bool) -> None:
+    assert provider.on_this_machine(url) is here
+
+
+async def test_nothing_leaves_for_a_model_elsewhere_where_only_local_ones_are_allowed(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply("{}")] * 2
+    here = settings_for(fake_llm)
+    elsewhere = replace(here, base_url=fake_llm.base_url.replace("127.0.0.1", "0.0.0.0"))  # answers, and is no loopback
+    with pytest.raises(provider.NotAllowed, match="is elsewhere"):
+        await provider.ask(elsewhere, KEY, MESSAGES, SCHEMA, local_only=True)
+    assert fake_llm.requests == []
+    assert (await provider.ask(here, KEY, MESSAGES, SCHEMA, local_only=True)).text == "{}"
+    assert (await provider.ask(elsewhere, KEY, MESSAGES, SCHEMA)).text == "{}"
+    assert len(fake_llm.requests) == 2
+
+
+async def test_no_proxy_reads_what_is_sent_to_this_machine(fake_llm: FakeLlm, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    fake_llm.script = [Reply("{}")]
+    assert (await provider.ask(settings_for(fake_llm), KEY, MESSAGES, SCHEMA, local_only=True)).text == "{}"

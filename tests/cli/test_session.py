@@ -349,6 +349,27 @@ def test_a_model_is_asked_only_with_consent_and_once(
     assert "No advice from m" in down.err
 
 
+def test_a_project_without_cloud_sends_nothing_elsewhere(
+    watched: Database, meshag: Meshag, must: Must, fake_llm: FakeLlm
+) -> None:
+    elsewhere = fake_llm.base_url.replace("127.0.0.1", "0.0.0.0")  # answers, and is no loopback address
+    (meshag.home / "config.toml").write_text(f'[llm]\nbase_url = "{elsewhere}"\nmodel = "m"\n')
+    key = {"OPENAI_API_KEY": "sk-not-a-real-key"}
+    assert must("connections", "edit", "shop", "--no-cloud")["no_cloud"] is True
+    preview = meshag("suggest", "shop", "--preview", "--json", environment=key)
+    assert preview.document["refused"] and "nothing of this may go to m" in preview.err
+    refused = meshag("suggest", "shop", "--consent", "--json", environment=key)
+    assert refused.code == 0 and "no model was asked: its project allows only models on this machine" in refused.err
+    must("connections", "add", "twin", watched.monitor_url)
+    assert {row["no_cloud"] for row in must("connections", "list")} == {True}, "it is of the whole project"
+    assert not fake_llm.requests
+
+    assert must("connections", "edit", "shop", "--cloud")["no_cloud"] is False
+    fake_llm.script = [Reply('{"proposals": []}')]
+    assert meshag("suggest", "shop", "--consent", "--json", environment=key).code == 0
+    assert len(fake_llm.requests) == 1
+
+
 @pytest.mark.slow
 def test_the_demo_finds_what_was_planted(must: Must, meshag: Meshag) -> None:
     found = must("demo", "--headless", "--seconds", "6", timeout_s=110)

@@ -254,3 +254,33 @@ async def test_a_model_is_asked_only_after_its_prompt_was_shown(
                 await desk.press("escape")
             await desk.until("Ask for [bold]less[/bold]")
             assert "sk-not-a-real-key" not in desk.screen
+
+
+async def test_a_project_without_cloud_shows_the_prompt_and_sends_none(
+    settings: Settings, at_desk: Open, pg18: Database, fake_llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-real-key")
+    elsewhere = fake_llm.base_url.replace("127.0.0.1", "0.0.0.0")  # answers, and is no loopback address
+    asked = replace(settings, llm=LlmSettings(base_url=elsewhere, model="tester"))
+    async with await Workbench.open(asked) as bench:
+        connection_id = await prepared(bench, pg18)
+        await bench.give_model_consent(connection_id)
+        async with at_desk(bench, size=(120, 40)) as desk:
+            await desk.press("1", "E")
+            await desk.until("Edit shop")
+            await desk.press(*["tab"] * 14)
+            await desk.until("Only local models ")
+            await desk.press("right", "enter")
+            await desk.until("enter Save")
+            await desk.press("enter")
+            await desk.until("only on this machine, as all of Default")
+            await desk.press("4")
+            await desk.until("Index orders (customer_id)")
+            await desk.press("N")
+            await desk.until("Nothing of this may be sent")
+            said = await desk.until("This would be sent:")
+            assert "its project allows only models on this machine" in said and elsewhere in said
+            await desk.press("s", "enter")
+        await bench.suggest(connection_id, llm=True)  # past every question, with the consent given before
+        assert any("nothing was sent: its project allows only models" in note for note in bench.advice_notes)
+        assert not fake_llm.requests

@@ -170,3 +170,21 @@ def test_remove_leaves_no_orphan_and_keeps_the_log(store: Store, vault: Vault) -
     log = store.run(activity.recent)
     assert [(entry.connection_name, entry.message) for entry in log] == [("other", "added"), (None, "added")]
     assert store.run(lambda: activity.recent(kind="connection", connection=kept.id)) == log[:1]
+
+
+def test_no_cloud_is_of_a_whole_project_and_of_no_other(store: Store, vault: Vault) -> None:
+    def add(name: str, project: str) -> str:
+        return store.run(lambda: connections.add(name, TARGET, vault, project=project)).id
+
+    one, two, other = add("one", "shop"), add("two", "shop"), add("other", "stock")
+    assert not any(info.no_cloud for info in store.run(connections.listing))
+    assert store.run(lambda: connections.edit(one, no_cloud=True)).no_cloud
+    read = {info.id: info.no_cloud for info in store.run(connections.listing)}
+    assert read == {one: True, two: True, other: False}
+    assert {each: store.run(connections.watched, each).info.no_cloud for each in read} == read
+    assert store.run(lambda: connections.edit(other, project="shop")).no_cloud, "it is of the project it moved to"
+    assert not store.run(lambda: connections.edit(two, project="stock")).no_cloud
+    store.run(lambda: connections.edit(other, project="stock", no_cloud=True))
+    store.run(lambda: connections.edit(one, no_cloud=False))
+    read = {info.id: info.no_cloud for info in store.run(connections.listing)}
+    assert read == {one: False, two: True, other: True}
