@@ -250,7 +250,7 @@ class LookingApp(ActionApp):
             Condition.EMPTY,
             "there is no connection yet",
             "MeshAG reads the statistics that PostgreSQL, MySQL and MariaDB keep of queries, tables and indexes.",
-            f"{self.actions['screen-1'].shown_key} goes to the connections, i adds one there.",
+            f"{self.actions['screen-1'].shown_key} goes to the overview, i adds one there.",
         )
 
     def failure_state(self, error: BaseException) -> State:
