@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
-from textual.containers import Vertical
 
-from meshag_tui.advisor import twins
 from meshag_tui.cli.reading import describe_index
-from meshag_tui.screens import export, indexes_facts, why_empty
+from meshag_tui.screens import indexes_facts, why_empty
 from meshag_tui.screens.index import IndexView
 from meshag_tui.screens.indexes_facts import SHOWN, Index
-from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.look import look_of
+from meshag_tui.screens.narrowed_pane import NarrowedPane
 from meshag_tui.screens.presets import Preset
 from meshag_tui.store import history
-from meshag_tui.store.connections import ConnectionInfo
-from meshag_tui.text import count, glyphs, moment, size
-from meshag_tui.widgets.chooser import Choice, Chooser
+from meshag_tui.text import count, glyphs, size
 from meshag_tui.widgets.columns import Column
-from meshag_tui.widgets.page import Page, PlainLine
-from meshag_tui.widgets.states import READY, Condition, State
-from meshag_tui.widgets.table import Table
-from meshag_tui.workflows.notices import Topic
+from meshag_tui.widgets.page import Page, Piece
+from meshag_tui.widgets.states import Condition, State
 
 if TYPE_CHECKING:
     from meshag_tui.engines.words import Words
@@ -59,41 +52,26 @@ def columns_for(words: Words) -> tuple[Column, ...]:
     )
 
 
-class IndexesPane(ListPane):
+class IndexesPane(NarrowedPane[Index]):
     """The list, where there is room with the index under the cursor below it; enter opens it with its trend."""
 
     DEFAULT_CSS = look_of(__file__)
     SCOPED_CSS = False
 
     place = "indexes"
+    one = "index"
+    shown = SHOWN
+    none = State(Condition.EMPTY, "this database has no index", "None that its own tables would have made.")
+    findings = why_empty.INDEXES
+    usual_sort = "size"
     all_presets = (Preset("largest"), Preset("least used", "scans", descending=False), Preset("unused", shown="unused"))
-    topics: ClassVar[frozenset[Topic]] = frozenset({"statistics", "changes"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.wanted = "all"
-        self._all: tuple[Index, ...] = ()
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="list", classes="view"):
-            yield Table(
-                columns_for(self.words),
-                key=lambda row: row.key,
-                sort=("size", True),
-                id="indexes-table",
-                markable=False,
-            )
-            yield PlainLine(id="indexes-summary")
-            yield Page(id="indexes-preview")
+        yield self.list_view()
         yield IndexView(id="index", classes="view")
 
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.query_one("#indexes-preview", Page).can_focus = False
-
-    @property
-    def _list(self) -> Table:
-        return self.query_one("#indexes-table", Table)
+    def columns(self) -> tuple[Column, ...]:
+        return columns_for(self.words)
 
     @property
     def detail(self) -> IndexView:
@@ -108,8 +86,6 @@ class IndexesPane(ListPane):
         rows = await self.bench.store.read(history.indexes, info.id, window)
         now = float(info.last_sync_at or self.shell.now_ms())
         self._all = indexes_facts.with_relations(rows, now, self.words, self.words.home_schema or info.database)
-        if self._list.columns != (columns := columns_for(self.words)):
-            self._list.set_columns(columns)
         self._show(info)
         if self.view == "index" and self.detail.index is not None:
             newest = next((each for each in self._all if each.key == self.detail.index.key), self.detail.index)
@@ -117,120 +93,36 @@ class IndexesPane(ListPane):
             whole = await self.bench.store.read(indexes_facts.read_whole, newest.row, info.id, window, days)
             self.detail.set_whole(newest, whole, days)
 
-    def _show(self, info: ConnectionInfo) -> None:
-        rows = [each for each in self._all if each.is_shown(self.wanted) and self.matches(each.text)]
-        state = why_empty.state_of(info, why_empty.INDEXES, any_rows=bool(self._all))
-        if state is READY and not rows:
-            state = self._nothing()
-        self._list.set_rows(rows, state)
-        text = summary(rows, self._all, self.wanted)
-        self.query_one("#indexes-summary", PlainLine).set_text(text)
-        self._preview()
+    def pieces(self, row: Index) -> list[Piece]:
+        return indexes_facts.about(row)
 
-    def _nothing(self) -> State:
-        if self._all:
-            what = self.filter_text.strip() or SHOWN[self.wanted]
-            return State(
-                Condition.EMPTY, f"no index of {len(self._all):,} is in this list", what, "esc clears a filter."
-            )
-        return State(Condition.EMPTY, "this database has no index", "None that its own tables would have made.")
+    def summary(self, rows: Sequence[Index]) -> str:
+        return summary(rows, self._all, self.wanted)
 
-    def show_state(self, state: State) -> None:
-        if self.view == "index":
-            self.detail.say(state)
-        else:
-            self._list.set_state(state)
+    def open_one(self, row: Index) -> None:
+        self.detail.open(row)
 
-    def connection_changed(self) -> None:
-        super().connection_changed()
-        self._all = ()
-        self.query_one("#indexes-summary", PlainLine).set_text("")
-        self._preview()
+    def say_in_detail(self, state: State) -> None:
+        self.detail.say(state)
 
-    @property
-    def _chosen(self) -> Index | None:
-        row: Index | None = self._list.row
-        return row
+    def described(self, row: Index) -> Mapping[str, Any]:
+        duplicate_of = {} if row.duplicate_of is None else {row.row.stats.key: row.duplicate_of}
+        redundant_with = {} if row.redundant_with is None else {row.row.stats.key: row.redundant_with}
+        return describe_index(row.row, duplicate_of, redundant_with)
 
-    def _preview(self) -> None:
-        chosen, preview = self._chosen, self.query_one("#indexes-preview", Page)
-        preview.set_class(chosen is None, "-empty")
-        if chosen is not None:
-            preview.set_parts(indexes_facts.about(chosen))
-
-    def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
-        self._preview()
-        self.shell.refresh_keys()
-
-    def on_table_row_selected(self, event: Table.RowSelected) -> None:
-        self.open_index(event.row)
-
-    def open_index(self, index: Index) -> None:
-        """Look at one index alone."""
-        self.detail.open(index)
-        if self.view == "index":
-            self.refresh_soon()
-        else:
-            self.open_view("index")
-
-    def filtered(self) -> None:
-        if self.connection is not None:
-            self._list.action_first()
-            self._show(self.connection)
+    # --- actions ----------------------------------------------------------------------------------------------------
 
     def on_page_copied(self, event: Page.Copied) -> None:
         """`y` is for the definition, wherever the focus is."""
         event.stop()
         self.do_copy()
 
-    # --- actions ----------------------------------------------------------------------------------------------------
-
-    def why_not(self, action_id: str) -> str | None:
-        in_detail = self.is_mounted and self.view == "index"
-        if action_id == "index-metric" and not in_detail:
-            return "enter opens an index first"
-        if action_id in ("filter", "sort", "sort-reverse", "indexes-show", "export") and in_detail:
-            return "esc goes back to the list first"
-        if action_id == "export" and not (self.is_mounted and self._list.rows):
-            return "there is nothing to write"
-        return super().why_not(action_id)
-
     def copy_text(self) -> tuple[str, str] | None:
         chosen = self.detail.index if self.view == "index" else self._chosen
         return None if chosen is None else (chosen.row.stats.definition, "definition")
 
-    @property
-    def narrowed(self) -> str:
-        return self.wanted
-
-    def narrow(self, shown: str) -> None:
-        self.wanted = shown if shown in SHOWN else "all"
-
     def do_indexes_show(self) -> None:
-        """Choose which are listed."""
-        counts = Counter(wanted for each in self._all for wanted in SHOWN if each.is_shown(wanted))
-        choices = [Choice(wanted, words, f"{counts[wanted]:,}") for wanted, words in SHOWN.items()]
-
-        def chosen(wanted: str | None) -> None:
-            if wanted is not None:
-                self.wanted = wanted
-                self.filtered()
-
-        self.shell.push_screen(Chooser("Show", choices, self.wanted), chosen)
-
-    def do_export(self) -> None:
-        """Write the listed indexes to a file."""
-        rows: Sequence[Index] = self._list.rows
-        export.ask(self, "indexes", lambda: self._report(rows))
-
-    async def _report(self, rows: Sequence[Index]) -> export.Report:
-        window = await self.window()
-        every = [each.row for each in self._all]
-        duplicate_of, redundant_with = twins.duplicates(every), twins.redundant(every)
-        about = export.facts(self, window=f"{moment(window.start)} to {moment(window.end)}", shown=self.wanted)
-        return export.Report(
-            "Indexes", about, [describe_index(each.row, duplicate_of, redundant_with) for each in rows]
-        )  # fmt: skip
+        self.choose_shown()
 
     def do_index_metric(self) -> None:
         self.shell.say(f"Trend: {self.detail.next_metric()}")
