@@ -108,14 +108,18 @@ def _not_seen(stats: TableStats, live: int, page_bytes: int) -> int:
 
     A session reports its rows up to seconds late, so that rows loaded and analysed at once are counted twice and as
     modified since. A file that has not grown since ANALYZE holds no more rows; a later VACUUM counts pages anew, and
-    then nothing is known.
+    then nothing is known. Of wide rows, whose TOAST is part of the size, the rows inserted
+    since the counters began tell.
     """
     churn = sum(stats.counters.get(name) or 0 for name in ("updates", "deletes"))
     recounted = stats.last_analyze is None or (stats.last_vacuum or 0) > stats.last_analyze + 60_000
     if recounted or stats.pages <= 0 or stats.rows_estimate <= 0 or stats.size_bytes is None:
         return live + churn
-    growth = stats.size_bytes / page_bytes / stats.pages - 1
-    return int(churn + max(0.0, min(live - stats.rows_estimate, growth * stats.rows_estimate)))
+    if stats.size_bytes > stats.rows_estimate * page_bytes / 4:
+        grown = (stats.counters.get("inserts") or 0) - stats.rows_estimate
+    else:
+        grown = (stats.size_bytes / page_bytes / stats.pages - 1) * stats.rows_estimate
+    return int(churn + max(0.0, min(live - stats.rows_estimate, grown)))
 
 
 def much_dead(stats: TableStats) -> float | None:

@@ -584,4 +584,13 @@ def _engine_for(target: Target) -> Engine:
 
 
 def _same_database(info: ConnectionInfo, facts: ServerFacts) -> bool:
-    return info.system_identifier == facts.epoch.system_identifier and info.database == facts.database
+    """Whether it is the same database of the same server, by what was known of it at the last sync.
+
+    A standby calls itself what its primary does. Two of them are one only if they began at the same moment.
+    """
+    if info.system_identifier != facts.epoch.system_identifier or info.database != facts.database:
+        return False
+    if bool(info.facts.get("in_recovery")) != facts.in_recovery:
+        return False
+    began = (info.facts.get("epoch") or {}).get("started_at")
+    return not facts.in_recovery or began == facts.epoch.started_at

@@ -56,7 +56,7 @@ def catalogue(database: Database) -> dict[str, list[tuple[str, ...]]]:
 
 def everything(meshag: Meshag, must: Must, database: Database, name: str = "shop") -> list[dict[str, Any]]:
     """All that looks at a server and changes nothing."""
-    must("connections", "add", name, database.monitor_url)
+    must("connections", "add", name, database.monitor_url, "--again")
     must("sync", name)
     work_seen = must("sync", name)
     assert work_seen["statements"] > 0

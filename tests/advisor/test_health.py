@@ -87,6 +87,24 @@ async def test_statistics_that_missed_a_load(watch: Watch, pg: Database) -> None
     assert one.sql == "ANALYZE public.samples" and one.undo_sql is None
 
 
+async def test_wide_rows_analysed_in_the_breath_they_were_loaded_in_are_not_out_of_date(
+    watch: Watch, pg: Database
+) -> None:
+    pg.execute(
+        "CREATE TABLE docs (id int PRIMARY KEY, big text NOT NULL) WITH (autovacuum_enabled = false)",
+        "ALTER TABLE docs ALTER big SET STORAGE EXTERNAL",
+        "INSERT INTO docs SELECT g, repeat(md5(g::text), 150) FROM generate_series(1, 2000) g",
+        "VACUUM ANALYZE docs",
+    )
+    shop = watch(pg)
+    await shop.sync()
+    assert by_rule(await shop.advice(), "stale-statistics") == []
+    pg.execute("INSERT INTO docs SELECT g, repeat(md5(g::text), 150) FROM generate_series(2001, 5000) g")
+    await shop.sync()
+    (one,) = by_rule(await shop.advice(), "stale-statistics")
+    assert one.table == "docs"
+
+
 async def test_dead_rows_that_stay_because_autovacuum_is_off(watch: Watch, pg: Database) -> None:
     pg.execute(
         "CREATE TABLE counters (id int PRIMARY KEY, hits int) WITH (autovacuum_enabled = false)",
@@ -97,7 +115,11 @@ async def test_dead_rows_that_stay_because_autovacuum_is_off(watch: Watch, pg: D
         "UPDATE counters SET hits = hits + 1",
         "UPDATE counters SET hits = hits + 1",
     )
-    pg.execute("ANALYZE counters")  # by a later session: the first has reported its updates
+    # Analysed by a later session, when the updates of the first are reported: that comes a moment after it ended.
+    updated = "SELECT n_tup_upd = 10000 FROM pg_stat_user_tables WHERE relname = 'counters'"
+    while pg.fetch(updated) != [(True,)]:
+        pg.execute("SELECT pg_sleep(0.05)")
+    pg.execute("ANALYZE counters")
     shop = watch(pg)
     await shop.sync()
     advice = await shop.advice()
