@@ -12,7 +12,7 @@ from meshag_tui.store import history, history_relations, suggestions
 from meshag_tui.store.history import IndexRow, TableRow
 from meshag_tui.store.history_relations import Past
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import ago, count, exact, glyphs, moment, one_line, percent, size
+from meshag_tui.text import ago, count, duration, exact, glyphs, moment, one_line, percent, size
 from meshag_tui.types import Window
 from meshag_tui.widgets.chart import Series, Trend
 from meshag_tui.widgets.columns import Column
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from meshag_tui.engines.words import Words
 
 _MONTH_MS = 30 * 86_400_000
+_FORESEEN_MS = 6 * 3_600_000
+"""How long a size must have been watched before its pace is told for a month."""
 METRICS = ("reads", "rows read", "rows written", "size")
 
 
@@ -78,7 +80,7 @@ def about(table: ListedTable, trend: history.Trend | None = None) -> list[Piece]
     if counts_scans(table.words) or stats.last_analyze is not None:
         facts.append(("Analyzed", _when(stats.last_analyze, table.now)))
     if stats.modified_since_analyze is not None:
-        facts.append(("", f"{exact(stats.modified_since_analyze)} rows changed since"))
+        facts.append(("Changed", f"{exact(stats.modified_since_analyze)} rows since the last ANALYZE"))
     if stats.frozen_age is not None:
         facts.append(("Frozen", f"its oldest rows are {exact(stats.frozen_age)} transactions old"))
     if stats.counted_since is not None:
@@ -99,7 +101,7 @@ def _expected(estimate: float) -> str:
 def _scans(table: ListedTable) -> list[tuple[str, str]]:
     row = table.row
     return [
-        ("Read whole", f"{exact(row.seq_scan)} scans of {exact(row.seq_rows)} rows{_part(table, 'scans')}"),
+        ("Read whole", f"{exact(row.seq_scan)} scans, {exact(row.seq_rows)} rows{_part(table, 'scans')}"),
         ("By index", f"{exact(row.index_scan)} scans, {exact(row.index_rows)} rows"),
     ]
 
@@ -136,9 +138,11 @@ def growth(trend: history.Trend) -> str:
     (began, before), (ended, now) = known[0], known[-1]
     if before == now:
         return f"none in the window, {size(now)} throughout"
-    sign = "+" if now > before else "-"
-    pace = abs(now - before) * _MONTH_MS / max(1, ended - began)
-    return f"{sign}{size(abs(now - before))} in the window: at this pace {sign}{size(pace)} in 30 days"
+    sign, span = "+" if now > before else "-", ended - began
+    said = f"{sign}{size(abs(now - before))} in {duration(span)}"
+    if span < _FORESEEN_MS:
+        return said
+    return f"{said}: at this pace {sign}{size(abs(now - before) * _MONTH_MS / span)} in 30 days"
 
 
 def head(table: ListedTable) -> list[Piece]:
@@ -210,6 +214,8 @@ def structure_pieces(past: Past) -> list[Piece]:
     for constraint in found.constraints:
         said.append(("", f"{one_line(constraint)}\n"))
     for key in found.refers:
+        if any(constraint.startswith(f"{key.name} ") for constraint in found.constraints):
+            continue  # it stands among them
         target = f"{key.ref_schema}.{key.ref_table} ({', '.join(key.ref_columns)})"
         said += [("dim", "refers to "), ("", one_line(f"{target} by {', '.join(key.columns)}, as {key.name}") + "\n")]
     for key in found.referred_by:

@@ -113,7 +113,7 @@ class ListedTable:
             said.append("could not be read")
         if self.read_often:
             times = (self.row.seq_rows or 0) / max(self.rows or 0, 1)
-            said.append(f"read whole, {count(times)} times over")
+            said.append(f"read whole, {times:,.0f} times over")
         if (dead := health.much_dead(stats)) is not None:
             said.append(f"{percent(dead)} dead rows")
         if (free := health.much_free(stats)) is not None:

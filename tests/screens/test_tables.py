@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from meshag_tui.screens.table_facts import growth
 from meshag_tui.screens.tables import TablesPane
 from meshag_tui.settings import Settings
 from meshag_tui.store import history, models
@@ -103,7 +104,7 @@ async def test_one_table_with_all_about_it(bench: Workbench, at_desk: Open) -> N
             "changed column customer_id: bigint NOT",
             "added column note: text",
             "Advice (2): enter opens it",
-            "Growth        +25 MB in the window",
+            "Growth        +25 MB in ",
         ):
             await desk.until(said)
         whole = pane(desk).detail.whole
@@ -222,6 +223,14 @@ async def test_what_is_not_known_is_not_zero(bench: Workbench, at_desk: Open) ->
         await desk.until("The schema was never read whole")
         await desk.until("no version of the schema is kept")
         await desk.until("not known in this window")
+
+
+def test_growth_is_foreseen_only_from_hours() -> None:
+    hour = 3_600_000
+    short, long = (history.Trend((0, span), span, {}, (10_000_000, 11_000_000)) for span in (hour, 24 * hour))
+    assert growth(short).startswith("+977 kB in ") and "pace" not in growth(short)
+    assert growth(long).endswith("at this pace +29 MB in 30 days")
+    assert growth(history.Trend((0, hour), hour, {}, (5, None))) == "not known: its size was read once in this window"
 
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
