@@ -345,7 +345,7 @@ async def test_fifty_thousand_indexes_are_not_compared_pair_by_pair(watch: Watch
 async def test_what_dropping_a_redundant_index_changes_is_planned(watch: Watch, pg15: Database) -> None:
     pg15.execute(
         "CREATE TABLE sales (id int PRIMARY KEY, shop int NOT NULL, day int NOT NULL, note text NOT NULL)",
-        "INSERT INTO sales SELECT g, g * 7919 % 900, g % 700, repeat(md5(g::text), 6) FROM generate_series(1, 40000) g",
+        "INSERT INTO sales SELECT g, g * 7919 % 900, g % 700, repeat(md5(g::text), 8) FROM generate_series(1, 40000) g",
         "CREATE INDEX sales_day ON sales (day)",
         "CREATE INDEX sales_day_note ON sales (day, note)",
         "CREATE INDEX sales_shop_day ON sales (shop, day, id)",

@@ -85,6 +85,14 @@ class Database:
             return connection.execute(query, parameters).fetchall()
 
 
+_SHARED = {
+    "max_connections": "80",
+    "track_io_timing": "on",
+    "autovacuum_naptime": "10min",
+    "pg_stat_statements.max": "20000",  # of all tests together: what one counts is not evicted by another
+}
+
+
 class Servers:
     """The session's servers, one a major version, started when first asked for."""
 
@@ -97,7 +105,7 @@ class Servers:
             server = EmbeddedPostgres(
                 bindir(major),
                 tcp=True,
-                settings={"max_connections": "80", "track_io_timing": "on", "autovacuum_naptime": "10min"},
+                settings=_SHARED,
             ).start()
             self._running[major] = (server, prepare(server))
         return self._running[major]

@@ -361,6 +361,6 @@ async def test_a_mysql_or_mariadb_connection_is_added_by_keys_alone(
         assert (info.db_type, info.engine, info.database) == (DbType.MYSQL, my.flavour, "")
         assert info.last_sync_at is not None and MY_PASSWORD not in desk.screen
         await desk.press("2")
-        await desk.until("Queries")
+        await desk.until("▼Total")
         await desk.press("i")
         await desk.until("internal ones shown")

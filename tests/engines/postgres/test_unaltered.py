@@ -11,7 +11,7 @@ import pytest
 from meshag_tui.engines.base import SYNC
 from meshag_tui.snapshot import Snapshot
 from tests.engines.postgres.conftest import Open
-from tests.rig.postgres import Database
+from tests.rig.postgres import MAJORS, Database
 
 TABLES = (
     "CREATE SCHEMA sales",
@@ -90,6 +90,11 @@ def objects(snapshot: Snapshot) -> tuple[object, ...]:
     return tables, indexes, snapshot.schema, snapshot.foreign_keys, snapshot.sequences
 
 
+@pytest.mark.parametrize(
+    "pg_all",
+    [pytest.param(major, marks=() if major in (15, 18) else pytest.mark.soak, id=f"pg{major}") for major in MAJORS],
+    indirect=True,
+)
 async def test_every_alteration_is_seen_by_the_next_reading(pg_all: Database, open_session: Open) -> None:
     """Under what is kept, and by a reading that keeps nothing, all is the same to the last figure."""
     pg_all.execute(*TABLES)
