@@ -32,7 +32,9 @@ def said(schema: Schema) -> list[str]:
     return [text for (text,) in schema.fetch(query)]
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS, ids=str.lower)
+@pytest.mark.parametrize(
+    "flavour", [pytest.param(each, marks=pytest.mark.soak if each == "MariaDB" else ()) for each in FLAVOURS]
+)
 async def test_looking_at_everything_changes_nothing(
     private_my: Callable[..., Schema], desk: Desk, settings: Settings, flavour: str
 ) -> None:

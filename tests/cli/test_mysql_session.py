@@ -19,7 +19,7 @@ from tests.rig.mysql import Schema, installation
 Must = Callable[..., Any]
 
 
-@pytest.fixture(params=["mariadb", "mysql", "later_mariadb"])
+@pytest.fixture(params=["mariadb", "mysql", pytest.param("later_mariadb", marks=pytest.mark.soak)])
 def shop(request: pytest.FixtureRequest) -> Schema:
     """Orders of customers, looked up by a column without an index, and an index twice."""
     my: Schema = request.getfixturevalue(request.param)

@@ -66,7 +66,7 @@ def _true(asked: Callable[[], psycopg.Cursor[Any]]) -> bool:
     return asked().fetchall() == [(True,)]
 
 
-@pytest.mark.parametrize("major", [13, 15, 18])
+@pytest.mark.parametrize("major", [pytest.param(13, marks=pytest.mark.soak), 15, 18])
 def test_the_shop_has_what_was_planted(major: int) -> None:
     assert {planted.rule for planted in postgres.PLANTED} == set(PROOFS)
     with EmbeddedPostgres(found(major), settings={"autovacuum_naptime": "1h"}) as server:

@@ -36,7 +36,6 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "runs": ("5",),
     "doctor": ("6",),
     "activity": ("7",),
-    "compare": ("w", "1", "5", "enter", "8"),
     "tables": ("9",),
     "table": ("9", "enter"),
     "help": ("2", "question_mark"),

@@ -103,7 +103,7 @@ async def test_each_field_says_beside_itself_what_is_wrong(bench: Workbench, at_
     ("wrong", "said"),
     [
         ({"password": "not it"}, f"does not accept this password for {MONITOR}"),
-        ({"user": "nobody"}, "does not accept this password for nobody"),
+        pytest.param({"user": "nobody"}, "does not accept this password for nobody", marks=pytest.mark.soak),
         ({"database": "nowhere"}, "There is no database nowhere"),
         ({"host": "host.invalid"}, "host.invalid"),
         ({"tls": "require"}, "offers no TLS"),
