@@ -26,10 +26,13 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.message import Message
 from textual.widgets import ContentSwitcher, Input
+from textual.worker import WorkerFailed
 
+from meshag_tui.screens import first
 from meshag_tui.screens.general import GeneralApp
 from meshag_tui.screens.places import PLACES, START, place_named
 from meshag_tui.screens.tabs import Tabs
+from meshag_tui.screens.trail import Step
 from meshag_tui.settings import Settings
 from meshag_tui.text import use_ascii
 from meshag_tui.types import MeshagError
@@ -51,6 +54,8 @@ _FIRST_PAINT_S = 0.25
 """How long the first paint waits for data; then it says that the store is being opened."""
 _FIRST_DATA_S = 3.0
 _FAILURE = "failure"
+_AT_ONCE = frozenset({"help", "palette", "theme"})
+"""What can be done without any data, besides leaving."""
 
 
 def run(settings: Settings, opening: Future[Workbench] | None = None) -> int:
@@ -92,6 +97,8 @@ class MeshagApp(GeneralApp):
         self._opened = opening
         self._collect = collect
         self._unsubscribe: Callable[[], None] | None = None
+        self._answers = False  # keys are done when they come
+        self._typed: list[events.Key] = []  # that came before
         self._failing: weakref.WeakSet[DOMNode] = weakref.WeakSet()  # panes and dialogs that are taken away
 
     def compose(self) -> ComposeResult:
@@ -104,21 +111,31 @@ class MeshagApp(GeneralApp):
     def on_mount(self) -> None:
         self.place = _OPENING
         self._opening(LOADING._replace(title="opening the store"))
-        self.refresh_keys()
         self._main.hold_back()
-        self.set_timer(_FIRST_PAINT_S, self._main.let_go)
-        self.run_worker(self._open(), group="shell", exit_on_error=False)
+        self.set_timer(_FIRST_PAINT_S, self._paint_at_last)
+        self.run_worker(self._open(), group="shell")
 
     @functools.cached_property
     def _main(self) -> MainScreen:
         return cast("MainScreen", self.screen_stack[0])
+
+    def _paint_at_last(self) -> None:
+        """Paint what was held back, if anything is."""
+        if self._main.held_back:
+            self._main.let_go()
+            self.refresh_keys()
+
+    def refresh_keys(self) -> None:
+        # What can be done changes with each step of the beginning, and nothing of it is seen before the first paint.
+        if not (self.screen_stack and self._main.held_back):
+            super().refresh_keys()
 
     # --- opening and closing ----------------------------------------------------------------------------------------
 
     async def _open(self) -> None:
         try:
             if self._given is None:
-                self.bench = await asyncio.wrap_future(self._opened or begin(self.settings))
+                self.bench = await asyncio.wrap_future(self._opened or begin(self.settings, first.ask))
             else:
                 self.bench = self._given
             assert self.bench is not None  # noqa: S101
@@ -129,14 +146,20 @@ class MeshagApp(GeneralApp):
             self.set_interval(self.settings.ui.refresh_s, self._tick)
             await self._settle(self.bench)
             if self._collect:
-                self._do(self.bench.scheduler().run())
+                self._do(self._schedule(self.bench))
         except MeshagError as error:
             self._opening(State(Condition.ERROR, str(error), remedy=getattr(error, "fix", None) or "q leaves"))
         except Exception as error:  # said on the screen, and the log has it all
             _LOG.exception("the store could not be opened")
             self._opening(self.failure_state(error))
         finally:
-            self._main.let_go()
+            self._paint_at_last()
+            self._answer_keys()
+
+    async def _schedule(self, bench: Workbench) -> None:
+        """Sync connections when they are due, as long as the screens are there; a viewer's do not."""
+        await bench.need("collect")
+        await bench.scheduler().run()
 
     async def _settle(self, bench: Workbench) -> None:
         """Load what reads servers, once the first data is on the screen or has taken too long."""
@@ -144,8 +167,11 @@ class MeshagApp(GeneralApp):
             async with asyncio.timeout(_FIRST_DATA_S):
                 if (pane := self.front_pane()) is not None:
                     await pane.shown_once()
-                    self._main.let_go()
+                    self._paint_at_last()
+                    self._answer_keys()
                     await pane.painted()
+        self._answer_keys()
+        bench.store.drop_ahead()
         await bench.load_rest()
         if not gc.isenabled():
             gc.freeze()  # modules and widgets are there to stay: no pass need look at them again
@@ -185,6 +211,7 @@ class MeshagApp(GeneralApp):
             self.place = name
             switcher.current = name
             self._sync_lines()
+        self.trail.went(Step(name, self.scope.connection_id))
         self.set_focus(None)
         pane.focus_view()
         if pane.stale:
@@ -200,26 +227,41 @@ class MeshagApp(GeneralApp):
         if (pane := self.pane("suggestions")) is not None:
             pane.open_suggestion(suggestion_id)  # type: ignore[attr-defined]
 
+    async def _jump(self, by: int) -> None:
+        step = self.trail.turn(by)
+        if step is None:
+            return
+        known = any(info.id == step.connection_id for info in self.connections)
+        if known and step.connection_id is not None and step.connection_id != self.scope.connection_id:
+            self.look_at_connection(step.connection_id)
+        await self.go(step.place)
+
+    do_jump_back = functools.partialmethod(_jump, -1)
+    do_jump_forward = functools.partialmethod(_jump, 1)
+
     def on_tabs_chosen(self, event: Tabs.Chosen) -> None:
         self._do(self.go(event.place.name))
 
-    async def _go_number(self, number: int) -> None:
-        place = next(place for place in PLACES if place.number == number)
+    async def _go_key(self, key: str) -> None:
+        place = next(place for place in PLACES if place.key == key)
         if place.name == self.place and (pane := self.front_pane()) is not None:
             while pane.depth and pane.back():
                 continue
             return
         await self.go(place.name)
 
-    do_screen_1 = functools.partialmethod(_go_number, 1)
-    do_screen_2 = functools.partialmethod(_go_number, 2)
-    do_screen_3 = functools.partialmethod(_go_number, 3)
-    do_screen_4 = functools.partialmethod(_go_number, 4)
-    do_screen_5 = functools.partialmethod(_go_number, 5)
-    do_screen_6 = functools.partialmethod(_go_number, 6)
-    do_screen_7 = functools.partialmethod(_go_number, 7)
-    do_screen_8 = functools.partialmethod(_go_number, 8)
-    do_screen_9 = functools.partialmethod(_go_number, 9)
+    do_screen_0 = functools.partialmethod(_go_key, "0")
+    do_screen_1 = functools.partialmethod(_go_key, "1")
+    do_screen_2 = functools.partialmethod(_go_key, "2")
+    do_screen_3 = functools.partialmethod(_go_key, "3")
+    do_screen_4 = functools.partialmethod(_go_key, "4")
+    do_screen_5 = functools.partialmethod(_go_key, "5")
+    do_screen_6 = functools.partialmethod(_go_key, "6")
+    do_screen_7 = functools.partialmethod(_go_key, "7")
+    do_screen_8 = functools.partialmethod(_go_key, "8")
+    do_screen_9 = functools.partialmethod(_go_key, "9")
+    do_screen_H = functools.partialmethod(_go_key, "H")
+    do_screen_A = functools.partialmethod(_go_key, "A")
 
     # --- keys ------------------------------------------------------------------------------------------------------
 
@@ -229,9 +271,35 @@ class MeshagApp(GeneralApp):
         Textual queues each key at the widget that has the focus when it arrives. Of keys that come in one breath (slow
         line, fast hand) the later ones would go to the widget the earlier ones just left, or be done to another.
         """
-        if isinstance(event, events.Key) and not event.is_forwarded and await self._done_at_once(event):
-            return
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            if self._is_early(event):
+                self._typed.append(event)
+                return
+            if self._answers:
+                await self._catch_up()
+            if await self._done_at_once(event):
+                return
         await super().on_event(event)
+
+    def _is_early(self, event: events.Key) -> bool:
+        """Whether a key is meant for data that is not there yet: it is done when it is, in its turn."""
+        if self._answers or len(self.screen_stack) > 1 or event.key.startswith("ctrl+"):
+            return False
+        action = self.actions.by_key(event.key, self.place, self.may_write)
+        at_once = action is not None and (action.id == "quit" or (action.id in _AT_ONCE and not self._typed))
+        return not at_once
+
+    def _answer_keys(self) -> None:
+        """There is something to do keys to now, or there will be nothing."""
+        if not self._answers:
+            self._answers = True
+            self.call_next(self._catch_up)
+
+    async def _catch_up(self) -> None:
+        while self._typed:
+            event = self._typed.pop(0)
+            if not await self._done_at_once(event):
+                await super().on_event(event)
 
     async def _dispatch_message(self, message: Message) -> None:
         # Textual ends the application's loop of messages when a handler of its own fails.
@@ -259,12 +327,18 @@ class MeshagApp(GeneralApp):
         The pane is made anew when it is asked for; of a dialog nothing is taken for an answer. What fails in the
         lines that are always there, or in the application's own work once a pane was shown, is said.
         """
+        beside = isinstance(error, WorkerFailed)
+        if isinstance(error, WorkerFailed) and isinstance(error.error, Exception):
+            error = error.error  # it has the traceback
         pump = active_message_pump.get(None)
         # Keys are done in the application's own pump, painting in the screen's: there the error says whose it is.
         node = pump if isinstance(pump, DOMNode) and not isinstance(pump, App | MainScreen) else failed_in(error)
         nodes: list[DOMNode] = [] if node is None else node.ancestors_with_self
         if any(each in self._failing for each in nodes):
             return  # it goes already
+        if beside and (self._exit or (node is not None and not node.is_attached)):
+            _LOG.warning("work for what is not shown any more failed\n%s", crash_report(error))
+            return
         dialog = next((each for each in nodes if isinstance(each, Dialog)), None)
         pane = next((pane for pane in self.panes.values() if pane in nodes), None)
         line = next((each for each in nodes if isinstance(each, Line)), None)
@@ -303,7 +377,7 @@ class MeshagApp(GeneralApp):
 
     async def _bury(self, pane: Pane, state: State) -> None:
         """Say what happened where the pane was."""
-        self._opening(state._replace(remedy=f"{state.remedy} Its number key opens it again."))
+        self._opening(state._replace(remedy=f"{state.remedy} Its key opens it again."))
         self.query_one("#panes", ContentSwitcher).current = _OPENING
         self.place = _OPENING
         self._sync_lines()

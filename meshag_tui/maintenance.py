@@ -1,4 +1,4 @@
-"""When changes may be made: a window of the week, as `config.toml` has it, in the local time of this machine.
+"""When changes may be made, and alerts are not told: windows of the week, as written in `config.toml`, in local time.
 
 "Sat,Sun 22:00-04:00; Wed 12:30-13:00": parts with semicolons between, each of days and hours. One that ends before it
 begins goes on into the next day; 00:00-24:00 is a whole day.
@@ -7,8 +7,8 @@ begins goes on into the next day; 00:00-24:00 is a whole day.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from meshag_tui.types import UsageError
 
@@ -17,8 +17,7 @@ _PART = re.compile(r"([A-Za-z,-]+)\s+(\d{1,2}):(\d{2})\s*-\s*(\d{1,2}):(\d{2})")
 _DAY_MINUTES = 24 * 60
 
 
-@dataclass(frozen=True, slots=True)
-class MaintenanceWindow:
+class MaintenanceWindow(NamedTuple):
     """`parts`: of each the days on which it begins (0 is Monday), and minutes of the day from and to."""
 
     text: str
@@ -49,6 +48,17 @@ def maintenance_window(text: str) -> MaintenanceWindow:
             raise UsageError(f"{part.strip()!r} is no maintenance window: hours go from 00:00 to 24:00")
         parts.append((days, begin, end))
     return MaintenanceWindow(text.strip(), tuple(parts))
+
+
+def quiet_hours(text: str) -> MaintenanceWindow | None:
+    """Read quiet hours: a window, or hours alone ("22:00-07:00"), which are of every day; None: there are none.
+
+    UsageError: they cannot be read.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    return maintenance_window(f"Mon-Sun {text}" if text[0].isdigit() else text)
 
 
 def _days(text: str) -> frozenset[int] | None:

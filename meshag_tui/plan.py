@@ -16,8 +16,9 @@ class Predicate:
     """One condition on one relation, names resolved by the planner.
 
     `kind`: eq (=, IN, IS NULL), range (<, >, BETWEEN), like-prefix, like, contains (@>, &&, ?, @@), join (= a column of
-    another relation), other. `operator` and `expression` are as the server prints them, `column` is None for an
-    expression. `alternatives` numbers the OR arm a condition belongs to (0: not under an OR).
+    another relation), row (columns of one row with each other), other. `operator` and `expression` are as the server
+    prints them (of a row as an index predicate has them), `column` is None for an expression. `alternatives` numbers
+    the OR arm a condition belongs to (0: not under an OR).
     """
 
     schema: str
@@ -25,10 +26,11 @@ class Predicate:
     alias: str
     column: str | None
     expression: str
-    kind: Literal["eq", "range", "like-prefix", "like", "contains", "join", "other"]
+    kind: Literal["eq", "range", "like-prefix", "like", "contains", "join", "row", "other"]
     operator: str
     alternatives: int = 0
     value: str | None = None  # the constant it is compared with, as printed; None: a parameter, another column, none
+    joined: tuple[str, str] | None = None  # of a join: alias and bare column that it is compared with
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,19 @@ class Plan:
     parameters: tuple[str, ...] = ()  # sample values used in custom mode
     seen_patterns: tuple[str, ...] = ()  # of these, patterns that begin as those of running statements do
     variants: tuple[Plan, ...] = ()  # in custom mode: with other sample values, this one among them, cheapest first
+    others: tuple[Plan, ...] = ()  # and with values that fit less well what was measured
 
     @property
     def cost(self) -> float:
         return self.root.total_cost
+
+
+def steps(plan: Plan) -> list[str]:
+    """Its nodes in words, from the top down: "Index Scan by orders_by_customer of orders"."""
+    return [
+        " ".join(filter(None, (node.kind, node.index and f"by {node.index}", node.table and f"of {node.table}")))
+        for node in plan.root.walk()
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,12 +225,26 @@ def table_of(change: Change) -> tuple[str, str] | None:
     return change.schema, change.table
 
 
+FOLLOWED_BY = ";\n"
+"""Between a change's statement and what follows it: line ends within a statement of ours are written as escapes."""
+
+
+def statement_of(sql: str) -> tuple[str, tuple[str, ...]]:
+    """A change's one statement, and what follows it of itself, without which it does nothing yet or lacks something.
+
+    New statistics are filled by ANALYZE, ALTER SYSTEM is taken up by a reload, a restored index gets its comment again.
+    """
+    first, *rest = sql.split(FOLLOWED_BY)
+    return first, tuple(rest)
+
+
 @dataclass(frozen=True, slots=True)
 class Suggestion:
     """A proposed improvement, before it has a row in the store.
 
     `identity` says what it is about (rule and object), so that the same advice is stored once.
-    `sql` and `undo_sql` are exactly what would run and what would put it back; both None for advice to the application.
+    `sql` and `undo_sql` are exactly what would run and what would put it back, see `statement_of`; both None for advice
+    to the application.
     `evidence` is a JSON document; its "kind" is an EvidenceKind, its "facts" a list of lines with figures.
     """
 

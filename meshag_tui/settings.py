@@ -1,7 +1,8 @@
 """Where things are and how the user wants them: flags > environment > config.toml > defaults.
 
 Reads files and the environment, knows nothing else. `config.toml` lives in MESHAG_HOME; unknown keys are refused with
-their name, so that a typing mistake is never silently a default.
+their name, so that a typing mistake is never silently a default. Settings are named tuples, whose classes are made in a
+sixth of the time that frozen dataclasses take: each start makes all of them.
 """
 
 from __future__ import annotations
@@ -9,41 +10,46 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from meshag_tui.maintenance import MaintenanceWindow, maintenance_window
 from meshag_tui.types import Secret, UsageError, WhatIfChoice
 
+if TYPE_CHECKING:
+    from meshag_tui.maintenance import MaintenanceWindow
 
-@dataclass(frozen=True, slots=True)
-class CollectSettings:
+_NONE: Mapping[str, str] = {}
+
+
+class CollectSettings(NamedTuple):
     """How MeshAG reads servers."""
 
     interval_s: int = 60  # a connection's own interval overrides it
     connect_timeout_s: float = 5.0
     statement_timeout_s: float = 15.0
     lock_timeout_ms: int = 500
+    keep_session_s: int = 120  # syncs at most this far apart keep their session for the next one; 0: none does
     objects_every_s: int = 300  # tables, indexes and schema at most this often, but for a sync asked for by hand
     texts_every_s: int = 600  # texts of unseen statements at most this often, but for a sync asked for by hand
     texts_per_sync: int = 5_000  # unseen texts read by one sync, the costliest statements first; the rest by the next
     text_limit_bytes: int = 65_536
     collectors: int = 8  # connections synced at the same time
+    statements_from: str = ""  # schema.name of a function or view in place of pg_stat_statements, where there is one
+    sample_s: float = 5.0  # how often is looked at what sessions do, more often while somebody looks; 0: never
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionSettings:
+class RetentionSettings(NamedTuple):
     """How long history is kept, in days; each level is rolled up into the next."""
 
     raw_days: float = 2
     ten_minute_days: float = 14
     hour_days: float = 90
     day_days: float = 400
+    sampled_days: float = 14  # what sessions did, by the minute
+    ledger_days: float = 800  # single calls of models, a year at least: budgets of a year count them
 
 
-@dataclass(frozen=True, slots=True)
-class AdviceSettings:
+class AdviceSettings(NamedTuple):
     """When something is worth a suggestion."""
 
     unused_index_days: float = 30  # continuous observed history without a scan
@@ -57,8 +63,18 @@ class AdviceSettings:
     every_s: int = 3_600  # how often rules look for improvements by themselves, no model asked; 0: only when asked to
 
 
-@dataclass(frozen=True, slots=True)
-class VerifySettings:
+class AlertSettings(NamedTuple):
+    """What is alerted of beside measures of health past their limits, and how this terminal tells it."""
+
+    blocked_s: float = 30.0  # a session that waits for another for so long
+    regression: float = 2.0  # a statement whose mean is so many times that of the day before, and adds to the load
+    drop: int = 20  # points that the score lies below its mean of the last day
+    quiet: str = ""  # as "22:00-07:00": no bell and no message here; webhooks have hours of their own
+    bell: bool = True  # the terminal's
+    osc9: bool = False  # a message of the desktop, by terminals that show them
+
+
+class VerifySettings(NamedTuple):
     """How an applied change is compared with the time before it."""
 
     window_h: float = 24.0  # this long after the change, beside as long before it
@@ -67,8 +83,7 @@ class VerifySettings:
     unused_index_days: float = 14  # a made index that nothing used for so long is proposed for taking back
 
 
-@dataclass(frozen=True, slots=True)
-class MoneySettings:
+class MoneySettings(NamedTuple):
     """What the server's time and disk cost. Without a rate, figures are of time only."""
 
     cpu_hour: float = 0.0  # price of one CPU for an hour
@@ -76,23 +91,23 @@ class MoneySettings:
     currency: str = ""  # written behind the figures
 
 
-@dataclass(frozen=True, slots=True)
-class RehearsalSettings:
+class RehearsalSettings(NamedTuple):
     """What a rehearsal may take: of the watched server, of this machine, of time."""
 
     rows: int = 1_000_000  # copied at most, of all tables together
     megabytes: int = 256  # copied at most; the sandbox takes up to three times as much on disk while it is there
     copy_s: float = 60.0  # reading the watched server ends after this
     measure_s: float = 60.0  # running statements ends after this
+    server: str = ""  # name of a connection on whose server the sandbox is to be; empty: a private one on this machine
+    template: bool = False  # the database of that connection is a copy of the watched one: the sandbox is one of it
     others: int = 10  # statements on the same table that are run beside those the advice is for, the dearest first
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSettings:
+class ChangeSettings(NamedTuple):
     """When a change may begin, and who must have agreed to it. What undoes one is not held up by either."""
 
     window: str = ""  # as "Sat,Sun 22:00-04:00; Wed 12:30-13:00", in this machine's time; empty: at any time
-    windows: Mapping[str, str] = field(default_factory=dict)  # the same by name of connection
+    windows: Mapping[str, str] = _NONE  # the same by name of connection
     approvers: str = ""  # users with commas between; one of them applies it, or marked it as reviewed; empty: anybody
 
     @property
@@ -102,12 +117,16 @@ class ChangeSettings:
     def window_of(self, connection: str) -> MaintenanceWindow | None:
         """The window of a connection by its name, None: at any time. UsageError: it cannot be read."""
         text = self.windows.get(connection, self.window)
-        return maintenance_window(text) if text else None
+        if not text:
+            return None
+        from meshag_tui.maintenance import maintenance_window
+
+        return maintenance_window(text)
 
 
-@dataclass(frozen=True, slots=True)
-class LlmSettings:
-    """An OpenAI-compatible endpoint. The key comes from the environment variable named by `api_key_env`."""
+class LlmSettings(NamedTuple):
+    """An OpenAI-compatible endpoint, the first that is asked; the key comes from the environment variable named by
+    `api_key_env`. Others are kept in the store. What is below `api_key_env` is of all of them."""
 
     base_url: str = "https://api.openai.com/v1"
     model: str = "gpt-4.1-mini"
@@ -116,10 +135,11 @@ class LlmSettings:
     max_tokens: int = 2_000
     temperature: float = 0.1
     prompt_limit_bytes: int = 60_000
+    cache_days: float = 7.0  # how long an answer is used again while nothing it rests on changed; 0: never
+    cache_mb: int = 20  # of all kept answers together
 
 
-@dataclass(frozen=True, slots=True)
-class UiSettings:
+class UiSettings(NamedTuple):
     """How the TUI looks and answers."""
 
     theme: str = "auto"  # auto, dark, light, high-contrast, ansi-dark, ansi-light
@@ -127,11 +147,10 @@ class UiSettings:
     mouse: bool = False
     ascii: bool = False
     plain: bool = False  # lines of words for a screen reader, written one below the other, instead of drawn screens
-    keys: Mapping[str, str] = field(default_factory=dict)  # action id -> key
+    keys: Mapping[str, str] = _NONE  # action id -> key
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     home: Path
     store_url: str
     read_only: bool = False
@@ -139,6 +158,7 @@ class Settings:
     collect: CollectSettings = CollectSettings()
     retention: RetentionSettings = RetentionSettings()
     advice: AdviceSettings = AdviceSettings()
+    alerts: AlertSettings = AlertSettings()
     verify: VerifySettings = VerifySettings()
     money: MoneySettings = MoneySettings()
     rehearsal: RehearsalSettings = RehearsalSettings()
@@ -154,15 +174,21 @@ class Settings:
     def key_file(self) -> Path:
         return self.home / "key"
 
+    def access_key(self, environment: Mapping[str, str] | None = None) -> Secret | None:
+        """The access key that a command without a person acts by (MESHAG_ACCESS_KEY)."""
+        text = (os.environ if environment is None else environment).get("MESHAG_ACCESS_KEY")
+        return Secret(text) if text else None
+
     def llm_key(self, environment: Mapping[str, str] | None = None) -> Secret | None:
         text = (os.environ if environment is None else environment).get(self.llm.api_key_env)
         return Secret(text) if text else None
 
 
-_SECTIONS: dict[str, type[Any]] = {
+_SECTIONS: Mapping[str, Any] = {
     "collect": CollectSettings,
     "retention": RetentionSettings,
     "advice": AdviceSettings,
+    "alerts": AlertSettings,
     "verify": VerifySettings,
     "money": MoneySettings,
     "changes": ChangeSettings,
@@ -197,6 +223,14 @@ def load(
         sections[name] = _section(config, name, kind, document.pop(name, {}))
     for name in ("", *sections["changes"].windows):
         sections["changes"].window_of(name)  # a window that cannot be read is said now, not when a change waits
+    if sections["alerts"].quiet:
+        from meshag_tui.maintenance import quiet_hours
+
+        quiet_hours(sections["alerts"].quiet)
+    if (named := sections["collect"].statements_from) and named.count(".") != 1:
+        raise UsageError(
+            f"{config}: statements_from in [collect] must be a schema and a name, as in monitoring.statements"
+        )
     store_url = store or environment.get("MESHAG_STORE") or document.pop("store", None)
     document.pop("store", None)
     level = str(environment.get("MESHAG_LOG") or document.get("log_level", "INFO")).upper()
@@ -205,7 +239,7 @@ def load(
     if document:
         raise UsageError(f"{config}: unknown key {sorted(document)[0]!r}")
     if plain or environment.get("MESHAG_PLAIN", "") not in ("", "0"):
-        sections["ui"] = replace(sections["ui"], plain=True)
+        sections["ui"] = sections["ui"]._replace(plain=True)
     return Settings(
         home=home,
         store_url=_store_url(store_url or str(home / "meshag.db")),
@@ -249,26 +283,34 @@ def _read(config: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{config} cannot be read: {error}") from None
     readable_by_others = stat.S_IMODE(config.stat().st_mode) & 0o077
-    if readable_by_others and "://" in str(document.get("store", "")) and "@" in str(document["store"]):
+    if readable_by_others and _holds_password(str(document.get("store", ""))):
         raise UsageError(f"{config} holds a password and others may read it: chmod 600 {config}")
     return document
 
 
-def _section(config: Path, name: str, kind: type[Any], given: Any) -> Any:
+def _holds_password(store: str) -> bool:
+    """Whether a store's URL says a password, in either of the ways libpq reads."""
+    head, _, options = store.partition("?")
+    return ("://" in head and "@" in head and ":" in head.partition("://")[2].rpartition("@")[0]) or (
+        "password=" in options.lower()
+    )
+
+
+def _section(config: Path, name: str, kind: Any, given: Any) -> Any:
     if not isinstance(given, dict):
         raise UsageError(f"{config}: [{name}] must be a table")
-    known = {entry.name: entry for entry in fields(kind)}
     values: dict[str, Any] = {}
     for key, value in given.items():
-        if key not in known:
+        if key not in kind._fields:
             raise UsageError(f"{config}: unknown key {key!r} in [{name}]")
-        default = getattr(kind(), key)
+        default = kind._field_defaults[key]
         if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         expected = type(default) if default is not None else int
         fits = isinstance(value, dict) if isinstance(default, Mapping) else isinstance(value, expected)
         if not fits or (isinstance(value, bool) and expected is not bool):
-            raise UsageError(f"{config}: {key} in [{name}] must be a {expected.__name__}")
+            wanted = "table" if isinstance(default, Mapping) else expected.__name__
+            raise UsageError(f"{config}: {key} in [{name}] must be a {wanted}")
         choices = _CHOICES.get((name, key))
         if choices is not None and value not in choices:
             raise UsageError(f"{config}: {key} in [{name}] must be one of {', '.join(choices)}")

@@ -80,6 +80,12 @@ class Traits:
     shares_repeats: bool = True  # an index keeps a value that repeats once (B-tree deduplication)
     counts_late: bool = True  # rows changed are reported up to seconds after they were, an ANALYZE between them
     foreign_keys_keep_index: bool = False  # each must have an index of its columns in their order, on both sides
+    vacuums: bool = True  # old versions of rows stay in tables and indexes until a VACUUM has been there
+    joint_statistics: bool = True  # the planner can be told of several columns together
+    checks_rows_later: bool = True  # a foreign key can be added before the rows that are there are checked
+    copies_identity: bool = True  # a standby has the identity of its primary
+    quote: str = '"'  # around a name that is no plain word
+    bare_names: bool = True  # plain words in lower case need none
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +232,11 @@ class IndexStats:
     counted_since: int | None = None  # as the table's
     suffix: tuple[str, ...] = ()  # columns the server adds to the keys by itself (InnoDB: those of the primary key)
 
+    @property
+    def in_table(self) -> bool:
+        """Whether it is the table: the rows are kept in it (InnoDB's primary key), and it takes nothing beside them."""
+        return self.clustered and self.size_bytes == 0
+
 
 INDEX_COUNTERS = ("scans", "rows_read", "rows_fetched")
 
@@ -236,6 +247,14 @@ class Column:
     type: str
     nullable: bool
     default: str | None = None
+    extra: str | None = None  # what else its definition says: "auto_increment", "VIRTUAL GENERATED (…)"
+
+    @property
+    def conditions(self) -> str:
+        """What its definition says after the type, as in CREATE TABLE; begins with a blank, or is empty."""
+        default = f"DEFAULT {self.default}" if self.default is not None else None
+        parts = (None if self.nullable else "NOT NULL", default, self.extra)
+        return "".join(f" {part}" for part in parts if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Literal, NamedTuple
 
@@ -160,6 +161,9 @@ def use_plain() -> None:
 
 # --- The sanitiser -------------------------------------------------------------------------------------------------
 
+# Expressions are compiled when they are first needed, by `re`, which keeps them: all of them take longer than the rest
+# of this room, and few starts need one.
+
 # Printable by Unicode's tables, yet nothing is seen: fillers, joiners and variation selectors.
 _INVISIBLE = frozenset(
     chain(
@@ -170,8 +174,8 @@ _INVISIBLE = frozenset(
     )
 )
 # "⚠️" is a symbol and an emoji selector; the selector alone carries nothing, and terminals disagree on its width.
-_EMOJI_SELECTOR = re.compile("(?<=[\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff])[\ufe0e\ufe0f]")
-_STACKED_MARKS = re.compile(
+_EMOJI_SELECTOR = "(?<=[\u2190-\u2bff\u3030\u303d\u3297\u3299\U0001f000-\U0001faff])[\ufe0e\ufe0f]"
+_STACKED_MARKS = (
     "([\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]{4})"
     "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]+"
 )
@@ -223,9 +227,9 @@ def sanitise(text: object, limit: int = MAX_TEXT) -> str:
             return given
     shown = given.replace("\r\n", "\n")
     if not shown.isascii():
-        shown = _EMOJI_SELECTOR.sub("", shown)
+        shown = re.sub(_EMOJI_SELECTOR, "", shown)
         shown = shown.translate(_VISIBLE_ASCII if glyphs() is ASCII else _VISIBLE)
-        shown = _STACKED_MARKS.sub("\\1…", shown)
+        shown = re.sub(_STACKED_MARKS, "\\1…", shown)
     else:
         shown = shown.translate(_VISIBLE_ASCII if glyphs() is ASCII else _VISIBLE)
     return _cut(shown, limit) if cut or len(shown) > limit else shown
@@ -300,14 +304,18 @@ def fit(text: str, width: int, align: Align = "left") -> str:
 
 # --- Secrets in messages -------------------------------------------------------------------------------------------
 
-_URL_PASSWORD = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s]*@(?=[^\s@]*)", re.IGNORECASE)
-_ENCODED_PASSWORD = re.compile(
-    r"(\b[a-z][a-z0-9+.-]*%3A%2F%2F(?:(?!%3A)[^\s&])*%3A)(?:(?!%40)[^\s&])*(?=%40)", re.IGNORECASE
+_MASKED = (
+    (r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s]*@(?=[^\s@]*)", r"\1:***@"),
+    # A URL within a URL, as a proxy is.
+    (r"(?i)(\b[a-z][a-z0-9+.-]*%3A%2F%2F(?:(?!%3A)[^\s&])*%3A)(?:(?!%40)[^\s&])*(?=%40)", r"\1***"),
+    (r"(?i)\b(bearer\s+|sk-)[\w.\-]{8,}", r"\1***"),
+    (
+        r"(?i)(?<![a-z0-9])(password|passwd|pwd|secret|token|api[_-]?key)"
+        r"(\s*[=:]\s*(?:'(?:[^']|'')*'|\"[^\"]*\"|\S+)|\s+'(?:[^']|'')*')",
+        r"\1 ***",
+    ),
 )
-_PASSWORD_SETTING = re.compile(
-    r"(?i)(?<![a-z0-9])(password|passwd|pwd|secret|token|api[_-]?key)(\s*[=:]\s*(?:'(?:[^']|'')*'|\"[^\"]*\"|\S+)|\s+'(?:[^']|'')*')"
-)
-_BEARER = re.compile(r"(?i)\b(bearer\s+|sk-)[\w.\-]{8,}")
+"""What a password stands in, and what is written instead, in this order."""
 
 
 def mask_secrets(text: str) -> str:
@@ -315,10 +323,9 @@ def mask_secrets(text: str) -> str:
 
     The last net under an error message or a crash report, not a reason to put secrets into either.
     """
-    masked = _URL_PASSWORD.sub(r"\1:***@", text)
-    masked = _ENCODED_PASSWORD.sub(r"\1***", masked)  # a URL within a URL, as a proxy is
-    masked = _BEARER.sub(r"\1***", masked)
-    return _PASSWORD_SETTING.sub(r"\1 ***", masked)
+    for found, instead in _MASKED:
+        text = re.sub(found, instead, text)
+    return text
 
 
 # --- Figures -------------------------------------------------------------------------------------------------------
@@ -401,9 +408,11 @@ def count(value: float | None) -> str:
 
 
 def number_of(value: float | None, noun: str) -> str:
-    """A count with what is counted, whose plural ends in s: "1 row", "12,345 rows"."""
+    """A count with what is counted, by the rule of its plural: "1 row", "12,345 rows", "2 entries"."""
     said = count(value)
-    return f"{said} {noun}" if said == "1" else f"{said} {noun}s"
+    if said == "1":
+        return f"1 {noun}"
+    return f"{said} {noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{said} {noun}s"
 
 
 def exact(value: int | None) -> str:
@@ -460,6 +469,24 @@ def moment(at_ms: float | None, form: str = "%Y-%m-%d %H:%M:%S") -> str:
 
 
 # --- Small drawings ------------------------------------------------------------------------------------------------
+
+
+def moment_from(text: str, now_ms: float) -> int | None:
+    """ "03:12", "03:12:30", "2026-09-21 03:12" in local time as epoch ms; without a day the last one before now.
+
+    None: it is no moment.
+    """
+    now = datetime.fromtimestamp(now_ms / 1000)
+    for form in ("%H:%M", "%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"):
+        try:
+            found = datetime.strptime(text.strip(), form)
+        except ValueError:
+            continue
+        if "%Y" not in form:
+            found = datetime.combine(now.date(), found.time())
+            found = found if found <= now else found - timedelta(days=1)
+        return round(found.timestamp() * 1000)
+    return None
 
 
 def bar(share: float | None, width: int) -> str:

@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "DEFAULT_PORTS",
     "Analyze",
     "Change",
     "ChangeState",
@@ -98,6 +97,16 @@ class UsageError(MeshagError):
     """The command or value itself is wrong. Exit code 2."""
 
 
+class Address(NamedTuple):
+    """How the address of a database of some kind is written."""
+
+    label: str  # as people write the kind
+    schemes: tuple[str, ...]  # of a URL, the usual one first
+    port: int
+    whole_server: bool  # the database may be left out: then all are watched; else it is called like the user
+    services: bool  # a file of libpq's may hold parts of it under a name
+
+
 class DbType(StrEnum):
     """Kind of monitored database; MariaDB is a flavour of MYSQL."""
 
@@ -105,9 +114,20 @@ class DbType(StrEnum):
     MYSQL = "MYSQL"
 
     @property
+    def address(self) -> Address:
+        """How such a database is addressed."""
+        return _ADDRESSES[self]
+
+    @property
     def label(self) -> str:
         """As people write it."""
-        return {DbType.POSTGRES: "PostgreSQL", DbType.MYSQL: "MySQL"}[self]
+        return self.address.label
+
+
+_ADDRESSES: Mapping[DbType, Address] = {
+    DbType.POSTGRES: Address("PostgreSQL", ("postgresql", "postgres"), 5432, whole_server=False, services=True),
+    DbType.MYSQL: Address("MySQL or MariaDB", ("mysql", "mariadb"), 3306, whole_server=True, services=False),
+}
 
 
 class ConnectionStatus(StrEnum):
@@ -228,19 +248,15 @@ def _options(query: str) -> dict[str, str]:
 def _service(name: str, db_type: DbType) -> dict[str, str]:
     from meshag_tui import services
 
-    if db_type is not DbType.POSTGRES:
+    if not db_type.address.services:
         raise UsageError("Services are PostgreSQL's: write mysql://user@host:3306/database")
     return services.read(name)
 
 
-DEFAULT_PORTS: Mapping[DbType, int] = {DbType.POSTGRES: 5432, DbType.MYSQL: 3306}
+KEY_MARK = "mk_"
+"""What the name of who acts by an access key begins with."""
 _EXAMPLES = "postgresql://user@host:5432/database or mysql://user@host:3306/database"
-_SCHEMES: Mapping[str, DbType] = {
-    "postgresql": DbType.POSTGRES,
-    "postgres": DbType.POSTGRES,
-    "mysql": DbType.MYSQL,
-    "mariadb": DbType.MYSQL,
-}
+_SCHEMES: Mapping[str, DbType] = {scheme: kind for kind in DbType for scheme in kind.address.schemes}
 
 
 def is_loopback(host: str) -> bool:
@@ -303,9 +319,7 @@ class Target:
             port = int(given["port"])
         user = options.pop("user", None) or unquote(parts.username or "") or given.get("user", "")
         if not user:
-            raise UsageError(
-                f"The URL names no user: write {parts.scheme}://user@host:{DEFAULT_PORTS[db_type]}/database"
-            )
+            raise UsageError(f"The URL names no user: write {parts.scheme}://user@host:{db_type.address.port}/database")
         database = unquote(parts.path.lstrip("/")) or options.pop("dbname", "") or given.get("dbname", "")
         password = options.pop("password", None)
         if password is None:
@@ -324,8 +338,8 @@ class Target:
         return cls(
             db_type=db_type,
             host=host,
-            port=DEFAULT_PORTS[db_type] if port is None else port,
-            database=database or (user if db_type is DbType.POSTGRES else ""),
+            port=db_type.address.port if port is None else port,
+            database=database or ("" if db_type.address.whole_server else user),
             user=user,
             password=None if password is None else Secret(password),
             tls=tls,
@@ -334,8 +348,7 @@ class Target:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """A span of time, epoch ms UTC: start < t <= end."""
 
     start: int
@@ -346,8 +359,10 @@ class Window:
         return self.end - self.start
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+_NO_FACTS: Mapping[str, Any] = {}
+
+
+class Finding(NamedTuple):
     """Something that is missing or wrong with our access, and what mends it: a doctor's row, a sync's warning."""
 
     code: str  # stable, e.g. "pgss-missing"
@@ -355,7 +370,7 @@ class Finding:
     title: str
     detail: str
     fix: str | None = None  # exact SQL or step
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = _NO_FACTS
 
 
 WhatIfChoice = Literal["auto", "hypopg", "sandbox", "off"]

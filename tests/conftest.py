@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 pytest_plugins = [
     "tests.rig.places",
     "tests.rig.postgres",
+    "tests.rig.stores",
     "tests.rig.mysql",
     "tests.rig.small_disk",
     "tests.rig.llm",
@@ -18,10 +20,17 @@ pytest_plugins = [
 ]
 
 
+def pytest_collection_finish() -> None:
+    """What was loaded until now stays: to look at it again and again for garbage is a quarter of the suite's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+) -> Generator[None, pytest.Tested, pytest.Tested]:
     """In CI nothing is skipped: there a skip is a failure that names its reason."""
     report = yield
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":

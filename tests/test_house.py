@@ -21,6 +21,7 @@ FLOORS = {
     "__main__": 5,
     "app": 5,
     "plain_app": 5,
+    "replay_app": 5,
     "screens": 5,
     "widgets": 5,
     "workflows": 4,
@@ -36,6 +37,7 @@ FLOORS = {
     "text": 1,
     "services": 1,
     "snapshot": 1,
+    "live": 1,
     "plan": 1,
     "logs": 1,
     "servers": 1,
@@ -45,7 +47,7 @@ FLOORS = {
 DEMO = "demo"
 MAY_USE_DEMO = {"cli"}
 # Rooms that can do the whole work without a screen.
-GROUND = ("types", "proposed", "settings", "services", "snapshot", "plan", "text", "servers")
+GROUND = ("types", "proposed", "settings", "services", "snapshot", "live", "plan", "text", "servers")
 HEADLESS = (*GROUND, "store", "engines", "advisor", "agents", "changes", "workflows")
 SCREEN = {"textual", "rich"}
 HEAVY = SCREEN | {"peewee", "playhouse", "psycopg", "asyncmy", "openai", "plotext", "postgast", "cryptography"}

@@ -40,6 +40,7 @@ def test_flags_beat_the_environment_and_that_beats_the_file(tmp_path: Path) -> N
         ("[collect]\ninterval_s = true", "interval_s in [collect] must be a int"),
         ("collect = 7", "[collect] must be a table"),
         ("[advice]\nwhat_if = 'magic'", "what_if in [advice] must be one of auto, hypopg, sandbox, off"),
+        ("[collect]\nstatements_from = 'statements'", "must be a schema and a name"),
         ("[collect", "cannot be read"),
     ],
 )
@@ -47,6 +48,24 @@ def test_what_is_mistyped_is_named(tmp_path: Path, text: str, said: str) -> None
     with pytest.raises(UsageError) as error:
         load(environment=written(tmp_path, text))
     assert said in str(error.value)
+
+
+def test_what_holds_a_password_is_private(tmp_path: Path) -> None:
+    for store, private in (
+        ("postgresql://u:c4nary@h/d", True),
+        ("postgresql://h/d?user=u&password=c4nary", True),
+        ("postgresql://u@h/d", False),
+        ("/var/lib/a@b:c.db", False),
+    ):
+        environment = written(tmp_path, f'store = "{store}"')
+        config = tmp_path / "config.toml"
+        config.chmod(0o644)
+        if private:
+            with pytest.raises(UsageError, match=f"others may read it: chmod 600 {config}") as error:
+                load(environment=environment)
+            assert "c4nary" not in str(error.value)
+            config.chmod(0o600)
+        assert load(environment=environment).store_url.endswith(store)
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ async def bloat(
     Args:
         columns: statistics that were read already; those of other suspects are read now.
     """
-    if catalog.facts.engine != "PostgreSQL":
+    if not catalog.facts.traits.vacuums:
         return []
     whole = sum((row.stats.size_bytes or 0) + (row.stats.index_bytes or 0) for row in catalog.tables)
     least = max(LEAST_BYTES, min(LARGE_BYTES, LARGE_SHARE * whole))

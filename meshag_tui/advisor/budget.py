@@ -23,6 +23,10 @@ class Budget:
         """A smaller budget within this one."""
         return Budget(calls, seconds, self)
 
+    def give(self, seconds: float) -> None:
+        """Put its end off by time that went to something else than asking."""
+        self._until += seconds
+
     @property
     def over(self) -> bool:
         """Whether its time is up."""
@@ -32,6 +36,11 @@ class Budget:
     def used(self) -> float:
         """Share of its time that is over."""
         return (time.monotonic() - self._began) / max(self._until - self._began, 1e-9)
+
+    @property
+    def left(self) -> int:
+        """Calls that may still be made."""
+        return max(0, self._left if self._whole is None else min(self._left, self._whole.left))
 
     def spend(self) -> None:
         """Count one call; OutOfBudget when there is none left."""

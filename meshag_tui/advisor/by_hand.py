@@ -25,11 +25,10 @@ _RESERVED = frozenset(_KEYWORDS.split())
 
 def quoted(name: str, facts: ServerFacts) -> str:
     """A name of the catalogue as it is written in a statement."""
-    if facts.engine != "PostgreSQL":
-        return "`" + name.replace("`", "``") + "`"
-    if _PLAIN.fullmatch(name) and name not in _RESERVED:
+    quote = facts.traits.quote
+    if facts.traits.bare_names and _PLAIN.fullmatch(name) and name not in _RESERVED:
         return name
-    return '"' + name.replace('"', '""') + '"'
+    return quote + name.replace(quote, 2 * quote) + quote
 
 
 def qualified(schema: str, name: str, facts: ServerFacts) -> str:

@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from meshag_tui.advisor import rows_alike
 from meshag_tui.advisor.covering import covering
 from meshag_tui.advisor.indexes import plain, prefix_length, serves, shown
 from meshag_tui.advisor.key_lengths import with_prefixes
-from meshag_tui.advisor.skewed import FEW, condition_of, known
+from meshag_tui.advisor.partial import on_few_rows, on_rows_alike
+from meshag_tui.advisor.skewed import known
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.advisor.wanted import SortOrder, extreme, group_order, needed, sort_order
 from meshag_tui.plan import Plan, Predicate
@@ -104,8 +106,11 @@ def there_already(
 
 
 def standing_in(spec: IndexSpec, free: int, view: TableView) -> IndexStats | None:
-    """The existing index that does what `spec` would."""
-    return next((index for index in view.indexes if serves(index, spec, free)), None)
+    """The existing index that does what `spec` would; one on all rows is larger and asks for the condition again."""
+    indexes = view.indexes
+    if rows_alike.conditions(spec.where):
+        indexes = tuple(index for index in indexes if index.predicate is not None)
+    return next((index for index in indexes if serves(index, spec, free)), None)
 
 
 def _considered(
@@ -121,11 +126,19 @@ def _considered(
         grouped = group_order(plan, alias, view)
         wanted = dict.fromkeys(_for_relation(view, mine, order, grouped, usage))
         certain = [one for one in mine if not one.alternatives and known(one, plan, mine, seen, view)]
-        wanted |= dict.fromkeys(_partial(view, mine, certain, order, usage))
+        equal, ranges = compared(view, mine, usage)
+        few = on_few_rows(view, equal, ranges, certain, order, MOST_KEYS)
+        wanted |= dict.fromkeys(Candidate((spec,), free, "few rows") for spec, free in few)
+        simple = [one for one in wanted if len(one.specs) == 1]
+        alike = on_rows_alike(view, mine, [one.specs[0] for one in simple])
+        free = {one.specs[0].columns: one.free for one in simple}
+        wanted |= dict.fromkeys(Candidate((spec,), free[spec.columns], "rows alike") for spec in alike)
         made = [one for one in wanted if _possible(one, view.traits)]
         alone = [candidate for candidate in made if len(candidate.specs) == 1]
-        wider = covering(view, [candidate.specs[0] for candidate in alone], needed(plan, alias))
-        made += [Candidate((spec,), alone[place].free, "index only") for place, spec in wider]
+        for where in dict.fromkeys(candidate.specs[0].where for candidate in alone):
+            here = [candidate for candidate in alone if candidate.specs[0].where == where]
+            wider = covering(view, [candidate.specs[0] for candidate in here], needed(plan, alias, where))
+            made += [Candidate((spec,), here[place].free, "index only") for place, spec in wider]
         for candidate in made[:MOST_OF_RELATION]:
             specs = tuple(spec for spec in (with_prefixes(one, view) for one in candidate.specs) if spec is not None)
             yield replace(candidate, specs=specs), view
@@ -163,8 +176,7 @@ def _for_relation(
     usage: Usage,
 ) -> Iterable[Candidate]:
     plain_ones = [one for one in predicates if one.alternatives == 0]
-    equal = usage.order(view, (one.column for one in plain_ones if one.kind == "eq" and one.column))[:MOST_KEYS]
-    ranges = [name for name in _unique(one.column for one in plain_ones if one.kind == "range") if name not in equal]
+    equal, ranges = compared(view, predicates, usage)
     joins = [name for name in _unique(one.column for one in plain_ones if one.kind == "join") if name not in equal]
     prefix = [IndexColumn(name) for name in equal]
     computed = [
@@ -187,6 +199,11 @@ def _for_relation(
         keys = [key for key in order.columns if key.name not in equal]
         if keys and (prefix or order.limited):
             yield _candidate(view, [*prefix, *keys], free=len(prefix), purpose="order")
+        # PostgreSQL knows no order behind a key that IS NULL: it walks an index without it, and looks at each row.
+        unordered = {one.column for one in plain_ones if one.operator.upper() == "IS NULL"}
+        before = [key for key in prefix if key.name not in unordered]
+        if keys and len(before) < len(prefix) and order.limited:
+            yield _candidate(view, [*before, *keys], free=len(before), purpose="order")
     for name in ranges[:3]:
         yield _candidate(view, [*prefix, IndexColumn(name)], free=len(prefix))
         ordered = view.pages >= BRIN_PAGES and abs(view.correlation(name)) >= IN_ORDER
@@ -198,6 +215,15 @@ def _for_relation(
     for one in plain_ones:
         yield from _pattern(view, one, prefix)
     yield from _arms(view, predicates, usage)
+
+
+def compared(view: TableView, predicates: Sequence[Predicate], usage: Usage) -> tuple[list[str], list[str]]:
+    """Columns that a statement compares by equality, in key order, and those it bounds; not under an OR."""
+    plain_ones = [one for one in predicates if one.alternatives == 0]
+    equal = usage.order(view, (one.column for one in plain_ones if one.kind == "eq" and one.column))[:MOST_KEYS]
+    return equal, [
+        name for name in _unique(one.column for one in plain_ones if one.kind == "range") if name not in equal
+    ]
 
 
 def _joined(
@@ -219,31 +245,6 @@ def _joined(
             yield _candidate(view, [key, *order.columns], free=1, purpose="join")
     for one, other in itertools.permutations(joins[:MOST_JOINS], 2):
         yield _candidate(view, [IndexColumn(one), IndexColumn(other)], free=2, purpose="join")
-
-
-def _partial(
-    view: TableView,
-    predicates: Sequence[Predicate],
-    certain: Sequence[Predicate],
-    order: SortOrder | None,
-    usage: Usage,
-) -> Iterable[Candidate]:
-    """Conditions on a constant that is `certain`: an index on those rows only, when they are few."""
-    schema, table = view.relation
-    plain_ones = [one for one in predicates if not one.alternatives]
-    equal = usage.order(view, (one.column for one in plain_ones if one.kind == "eq" and one.column))[:MOST_KEYS]
-    ranges = _unique(one.column for one in plain_ones if one.kind == "range" and one.column not in equal)
-    for one in certain:
-        where = condition_of(one) if one.kind == "eq" else None
-        if where is None or one.column is None or view.where_share(where) > FEW:
-            continue
-        names = [name for name in equal if name != one.column]
-        sorted_by = [key for key in order.columns if key.name not in equal] if order is not None else []
-        keys = [IndexColumn(name) for name in names]
-        more = sorted_by or [IndexColumn(name) for name in ranges[:1] if name != one.column]
-        whole = [*keys, *more] or [IndexColumn(one.column)]
-        spec = IndexSpec(schema, table, tuple(whole[:MOST_KEYS]), where=where)
-        yield Candidate((spec,), len(names), "few rows")
 
 
 def _indexable(expression: str) -> bool:

@@ -8,17 +8,22 @@ chosen has gone, and nothing new has come. Only indexes that a statement could u
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from meshag_tui.advisor.candidates import Candidate
+from meshag_tui.advisor.candidates import Candidate, relations_of
 from meshag_tui.advisor.indexes import covered_by_spec
 from meshag_tui.advisor.pricing import Pricer, Statement
 from meshag_tui.advisor.statistics import Relation, Tables
+from meshag_tui.advisor.wanted import needed
 from meshag_tui.engines.base import EngineError
 from meshag_tui.plan import Plan
 from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
 
+SLOWER = 1.1
+"""Times its cost without new indexes: a statement that takes more is slowed by them."""
+DREADED = 10.0
+"""How often what it is slowed by counts."""
 BLOCK = 8192
 """Bytes of a page, near enough for a comparison."""
 
@@ -30,36 +35,38 @@ def _bits(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-def _cost(answer: Answer) -> float:
-    return answer.cost
+def _chosen_by(answer: Answer) -> float:
+    return answer.chosen_by
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A cost that was asked for: with which indexes, and which of them the plan used."""
+    """A cost that was asked for: with which indexes, which of them the plan used, and what the plan was chosen by."""
 
     given: int
     used: int
     cost: float
     evidence: EvidenceKind
+    chosen_by: float
 
 
 class _Catalogue:
     """Indexes by number, and which could take another's place: keys that begin the same, and all its columns."""
 
     def __init__(self) -> None:
-        self._specs: list[IndexSpec] = []
+        self._alike: dict[Hashable, list[tuple[int, IndexSpec]]] = {}  # those that begin with the same key
         self._sizes: list[int] = []
         self._stands_for: list[int] = []
 
     def add(self, spec: IndexSpec, size: int) -> None:
-        bit, mine = len(self._specs), 0
-        for other, known in enumerate(self._specs):
+        bit, mine = len(self._sizes), 0
+        alike = self._alike.setdefault((spec.schema, spec.table, spec.where, spec.columns[0]), [])
+        for other, known in alike:
             if covered_by_spec(known, spec):
                 mine |= 1 << other
             elif covered_by_spec(spec, known):
                 self._stands_for[other] |= 1 << bit
-        self._specs.append(spec)
+        alike.append((bit, spec))
         self._sizes.append(size)
         self._stands_for.append(mine)
 
@@ -87,14 +94,15 @@ class Known:
         self.relevant = 0
         self.left = 0
         self.base = 0.0
-        self.answers: list[Answer] = []  # the cheapest first
+        self.answers: list[Answer] = []  # what the planner would choose first
         self.failed = False
         self.plan: Plan | None = None  # the last one asked for
         self._same: dict[int, Answer] = {}
         self._best: dict[int, Answer | None] = {}
+        self._felt: dict[int, float] = {}
         self.leads: set[tuple[Relation, IndexColumn]] = set()  # what keys of an index it could use begin with
         self.wheres: set[tuple[Relation, str]] = set()
-
+        self.needs: list[tuple[Relation, frozenset[str]]] = []  # columns: an index that has all may be read whole
         self.could_use(spec for candidate in statement.candidates for spec in candidate.specs)
 
     def could_use(self, specs: Iterable[IndexSpec]) -> None:
@@ -106,9 +114,10 @@ class Known:
                 self.wheres.add((home, spec.where))
 
     def note(self, answer: Answer) -> None:
-        bisect.insort(self.answers, answer, key=_cost)
+        bisect.insort(self.answers, answer, key=_chosen_by)
         self._same[answer.given] = answer
         self._best.clear()
+        self._felt.clear()
 
     def leave(self, mask: int) -> None:
         """Think of these indexes no more for this statement, and forget plans with them."""
@@ -117,6 +126,7 @@ class Known:
         self.answers = [one for one in self.answers if not one.used & mask]
         self._same.clear()
         self._best.clear()
+        self._felt.clear()
 
     def find(self, mask: int) -> Answer | None:
         """The exact answer for a set, where an earlier one says it."""
@@ -138,7 +148,7 @@ class Known:
         if found is None:
             there = self._catalogue.with_stood_for(mask)
             for one in self.answers:
-                if found is not None and one.cost >= found.cost:
+                if found is not None and one.chosen_by >= found.chosen_by:
                     break
                 if not one.used & ~there:
                     missing = one.used & ~mask
@@ -150,17 +160,26 @@ class Known:
         """The answer with longer indexes in the place of some: the more of them a plan reads, the more that costs."""
         pages = sum(self._catalogue.longer_by(bit, mask) for bit in _bits(missing)) / BLOCK
         part = min(1.0, answer.cost / self.base) if self.base > 0 else 1.0
-        return replace(answer, cost=answer.cost + pages * part)
+        return replace(answer, cost=answer.cost + pages * part, chosen_by=answer.chosen_by + pages * part)
 
     def upper(self, mask: int) -> float:
         """What the true cost is hardly higher than."""
         best = self.best(mask)
         return 0.0 if best is None else best.cost
 
+    def felt(self, mask: int) -> float:
+        """The same, and more than that where the statement gets slower: what is new must not harm what is there."""
+        mask &= self.relevant
+        found = self._felt.get(mask)
+        if found is None:
+            cost = self.upper(mask)
+            found = self._felt[mask] = cost + max(0.0, cost - SLOWER * self.base) * DREADED
+        return found
+
     def lower(self, mask: int) -> float:
         """What the true cost cannot be below: the cost with all of these indexes and more."""
         mask &= self.relevant
-        return max((one.cost for one in self.answers if mask & ~one.given == 0), default=0.0)
+        return max((one.chosen_by for one in self.answers if mask & ~one.given == 0), default=0.0)
 
 
 class Configurations:
@@ -177,6 +196,11 @@ class Configurations:
         self._lists: dict[int, list[Known]] = {}
         self._catalogue = _Catalogue()
         self.known = [Known(one, number, self._catalogue) for number, one in enumerate(statements)]
+        for known in self.known:
+            plan = known.statement.plan
+            for relation, alias in relations_of(plan, known.statement.predicates):
+                if columns := needed(plan, alias):
+                    known.needs.append((tables.home(*relation), columns))
         self.notes: list[str] = []
 
     def bit(self, spec: IndexSpec) -> int:
@@ -210,7 +234,7 @@ class Configurations:
         """Bytes of the indexes in a set."""
         found = self._together.get(mask)
         if found is None:
-            found = self._together[mask] = sum(self._sizes[bit] for bit in self.of(mask))
+            found = self._together[mask] = sum(self._sizes[bit] for bit in _bits(mask))
         return found
 
     def readers(self, mask: int) -> list[Known]:
@@ -252,7 +276,8 @@ class Configurations:
                 raise
             known.plan = price.plan
             used = mask if price.used is None else self.mask(price.used) & mask
-            found = Answer(mask, used, price.cost, price.evidence)
+            chosen_by = price.cost if price.chosen_by is None else price.chosen_by
+            found = Answer(mask, used, price.cost, price.evidence, chosen_by)
             known.note(found)
         return found
 
@@ -271,6 +296,9 @@ class Configurations:
             self._reading[bit] |= 1 << known.number
 
     def _could_use(self, known: Known, spec: IndexSpec) -> bool:
-        """Whether a plan of the statement could use it: it reads the table, and by something the keys begin with."""
+        """Whether a plan of the statement could use it: by something the keys begin with, or in its table's place."""
         home = (spec.schema, spec.table)
-        return (home, spec.columns[0]) in known.leads or (spec.where is not None and (home, spec.where) in known.wheres)
+        if (home, spec.columns[0]) in known.leads or (spec.where is not None and (home, spec.where) in known.wheres):
+            return True
+        held = {key.name for key in spec.columns} | set(spec.include)
+        return spec.method == "btree" and any(home == one and columns <= held for one, columns in known.needs)

@@ -33,8 +33,8 @@ _SCANS = frozenset({"Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Heap Sc
 
 
 def correlated_columns(examined: Sequence[Examined], catalog: Catalog, tables: Tables) -> Iterator[Suggestion]:
-    """CREATE STATISTICS for columns that statements compare, or group by, together. PostgreSQL only."""
-    if catalog.facts.engine != "PostgreSQL":
+    """CREATE STATISTICS for columns that statements compare, or group by, together, where there are such."""
+    if not catalog.facts.traits.joint_statistics:
         return
     by_columns: dict[tuple[Relation, tuple[str, ...]], list[tuple[Examined, _Found]]] = {}
     for one in examined:

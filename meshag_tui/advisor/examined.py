@@ -24,6 +24,8 @@ MOST_STATEMENTS = 60
 COVERED_SHARE = 0.99
 _ENOUGH = 5
 """Statements from which on their median says what a unit of cost takes."""
+_AS_NEAR = 0.25
+"""Natural logarithm of how much worse than the best values may fit and yet do as well: measured times are not exact."""
 _TEXTS = ("text", "character varying", "varchar")
 """Types that are texts as they are: a cast to text changes nothing of their values."""
 PLANNED_KINDS = ("select", "update", "delete", "insert")
@@ -137,7 +139,8 @@ async def examine(
 def _fitted(found: Sequence[Examined], session: Session) -> list[Examined]:
     """Each with that of its plans whose sample values come nearest to what calls really returned and really took.
 
-    What a unit of cost takes here is the median of all statements, as far as the middle plan of each is right.
+    Its variants are from now on those that come about as near. What a unit of cost takes here is the median of all
+    statements, as far as the middle plan of each is right.
     """
     paces = sorted(
         one.query.total_time_ms / one.query.calls / one.plan.cost
@@ -160,10 +163,16 @@ def _nearest(one: Examined, pace: float | None, session: Session) -> Examined:
             apart += abs(math.log(plan.cost * pace / max(one.query.total_time_ms / calls, 1e-6)))
         return apart, abs(place - middle)
 
-    best = variants[min(range(len(variants)), key=distance)]
+    places = sorted(range(len(variants)), key=distance)
+    best, nearest = variants[places[0]], distance(places[0])[0]
+    fitting = tuple(variants[place] for place in sorted(places) if distance(place)[0] <= nearest + _AS_NEAR)
+    chosen = replace(
+        best,
+        variants=fitting,
+        others=tuple(variants[place] for place in sorted(places) if variants[place] not in fitting),
+    )
     if one.plan is None or best.parameters == one.plan.parameters:
-        return one
-    chosen = replace(best, variants=variants)
+        return replace(one, plan=chosen)
     return replace(one, plan=chosen, predicates=session.predicates(chosen))
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.bloat import bloat
 from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.calibration import Calibration
+from meshag_tui.advisor.combinations import combined
 from meshag_tui.advisor.compiling import compiling
 from meshag_tui.advisor.correlated import without_idle_keys
 from meshag_tui.advisor.dropping import with_plans
@@ -37,11 +38,13 @@ from meshag_tui.advisor.seek import seek
 from meshag_tui.advisor.spills import once_a_role
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.advisor.table_care import table_care
+from meshag_tui.advisor.upkeep import Upkeep, kept_document, upkeep, writers_pay
 from meshag_tui.advisor.written import written
 from meshag_tui.engines.base import EngineError, Refused, Session, WhatIf
 from meshag_tui.engines.words import Words
 from meshag_tui.settings import Settings
-from meshag_tui.types import CreateIndex, Risk, SetSetting, ShowIndex, Suggestion, Window
+from meshag_tui.text import size
+from meshag_tui.types import CreateIndex, IndexSpec, Risk, SetSetting, ShowIndex, Suggestion, Window
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, QueryRow
@@ -61,7 +64,9 @@ STATEMENT_RULES = frozenset(
         "sort-spill",
         "no-index-used",
         "correlated-columns",
+        "missing-histogram",
         "or-across-tables",
+        "array-membership",
         "heap-fetches",
         "fillfactor",
         "offset-pagination",
@@ -133,10 +138,11 @@ async def suggestions(
     columns = await statistics_of(examined, session, notes)
     tables = tables_of(catalog, columns)
     examined = [replace(one, predicates=typed(one.predicates, tables)) for one in examined]
+    tables = combined(tables, catalog.foreign_keys or (), (one.predicates for one in examined))
 
     made, search_complete = await _missing(examined, catalog, tables, session, settings, room, window, budget, notes)
     made = without_idle_keys(made, examined, tables)
-    made += _foreign_keys(catalog, examined, made)
+    made += _foreign_keys(catalog, examined, made, tables)
     helped = {query for one in made for query in one.query_ids}
     made += once_a_role(list(query_advice(examined, catalog, tables, helped, cured=_cured(examined, made))))
     made = _said_unproven(made, examined, session)
@@ -206,9 +212,10 @@ def _said_unproven(made: Sequence[Suggestion], examined: Sequence[Examined], ses
     texts = {one.query.id: one.query.text for one in examined}
     ready = []
     for one in made:
-        if one.rule in REWRITES:
-            text = texts.get(one.query_ids[0]) if one.query_ids else None
-            one = unproven(one, session.rewritten(one.rule, text) if text is not None else None)
+        text = texts.get(one.query_ids[0]) if one.query_ids else None
+        otherwise = session.rewritten(one.rule, text) if text is not None else None
+        if one.rule in REWRITES or otherwise is not None:
+            one = unproven(one, otherwise)
         ready.append(one)
     return ready
 
@@ -257,7 +264,9 @@ def _why_unchecked(choice: Choice, what_if: WhatIf | None, pricer: Pricer, words
     return "its sample values find more rows than calls really do, so this rests on the rows they returned."
 
 
-def _foreign_keys(catalog: Catalog, examined: Sequence[Examined], made: Sequence[Suggestion]) -> list[Suggestion]:
+def _foreign_keys(
+    catalog: Catalog, examined: Sequence[Examined], made: Sequence[Suggestion], tables: Tables
+) -> list[Suggestion]:
     deletes: dict[Relation, tuple[int, ...]] = {}
     for one in examined:
         root = one.plan.root if one.plan is not None else None
@@ -266,8 +275,9 @@ def _foreign_keys(catalog: Catalog, examined: Sequence[Examined], made: Sequence
             deletes[key] = (*deletes.get(key, ()), one.query.id)
     known = already_suggested(made)
     queries = [one.query for one in examined]
+    paid = upkeep(((one.query, one.plan) for one in examined if one.plan is not None), tables, 0.0)
     return [
-        one
+        _with_cost(one, one.change.spec, paid)
         for one in unindexed_foreign_keys(catalog, queries, deletes)
         if isinstance(one.change, CreateIndex)
         and not any(
@@ -275,6 +285,17 @@ def _foreign_keys(catalog: Catalog, examined: Sequence[Examined], made: Sequence
             for spec in known.get((one.change.spec.schema, one.change.spec.table), ())
         )
     ]
+
+
+def _with_cost(one: Suggestion, spec: IndexSpec, paid: Upkeep) -> Suggestion:
+    """An index's suggestion with how large it gets, and what those who write would pay."""
+    view = paid.tables.view(spec.schema, spec.table)
+    if view is None:
+        return one
+    bytes_, kept = view.index_bytes(spec), paid.keep(spec)
+    evidence = {**one.evidence, "facts": [*one.evidence["facts"], f"estimated size {size(bytes_)}"]}
+    evidence |= {"size_bytes": bytes_, "upkeep": kept_document(kept)}
+    return replace(one, text=" ".join([one.text, *writers_pay(spec, kept)]), evidence=evidence)
 
 
 async def _rendered(

@@ -117,13 +117,17 @@ def _duplicate(row: IndexRow, kept: IndexRow, around: Around) -> Suggestion:
         priority=SuggestionPriority.MEDIUM,
         title=f"Drop {row.stats.name}: the same index as {kept.stats.name}",
         text=f"{row.stats.name} and {kept.stats.name} on {row.stats.table} {alike}. "
-        f"Dropping {row.stats.name} frees {size(row.stats.size_bytes)} and spares each write one index"
+        f"Dropping {row.stats.name} frees {_room(row)} and spares each write one index"
         + (f"; {kept.stats.name} serves its {count(row.stats.scans)} {uses} as well." if row.stats.scans else "."),
         facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
         confidence=0.95,
         kept=kept,
         known={"exact_copy": exact},
     )
+
+
+def _room(row: IndexRow) -> str:
+    return "its space" if row.stats.size_bytes is None else size(row.stats.size_bytes)
 
 
 def _redundant(row: IndexRow, kept: IndexRow) -> Suggestion:
@@ -133,7 +137,7 @@ def _redundant(row: IndexRow, kept: IndexRow) -> Suggestion:
         priority=SuggestionPriority.MEDIUM,
         title=f"Drop {row.stats.name}: {kept.stats.name} begins with the same columns",
         text=f"Whatever {row.stats.name} on {row.stats.table} is used for, {kept.stats.name} can do: its keys begin "
-        f"with the same columns in the same order. Dropping the shorter one frees {size(row.stats.size_bytes)} and "
+        f"with the same columns in the same order. Dropping the shorter one frees {_room(row)} and "
         "spares each write one index.",
         facts=[f"drop: {row.stats.definition}", f"keep: {kept.stats.definition}"],
         confidence=0.85,

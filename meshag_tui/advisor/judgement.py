@@ -45,8 +45,10 @@ _RULE_GROUNDS = {
     "leading-wildcard": "the operator is read from the plan, the pattern from a text or from what calls read",
     "like-pattern": "the operator is read from the plan; the pattern is a parameter",
     "long-in-list": "the list is read from the text, or follows from the rows returned",
+    "array-membership": "the condition is read from the plan, the type from the catalogue",
     "select-star": "the text says *, the sizes are counted; what is shown of it is not known",
     "n-plus-one": "follows from counts of calls and rows, not from the application's code",
+    "missing-histogram": "rows read were counted, the values sampled; another plan is not certain",
     "jit-overhead": "the server counted what compiling took",
     "work-mem-spill": "temporary blocks were counted; the memory wanted is reckoned from them",
 }

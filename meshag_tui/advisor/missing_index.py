@@ -6,12 +6,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from meshag_tui.advisor import rows_alike
 from meshag_tui.advisor.candidates import describe, identity
 from meshag_tui.advisor.indexes import serves
 from meshag_tui.advisor.pricing import Pricer
 from meshag_tui.advisor.search import Choice, Search, Serves
 from meshag_tui.advisor.skewed import assumed, value_of
 from meshag_tui.advisor.statistics import Tables
+from meshag_tui.advisor.upkeep import Keep, kept_document, writers_pay
 from meshag_tui.engines.base import WhatIf
 from meshag_tui.snapshot import IndexStats
 from meshag_tui.text import count, duration, percent, size
@@ -52,7 +54,8 @@ def suggestions(
     made = []
     for choice in found.choices:
         for spec in choice.candidate.specs:
-            one = _suggestion(choice, spec, pricer, tables, total_ms, span_ms, what_if, why_unchecked)
+            kept = found.selection.upkeep.keep(spec) if found.selection is not None else None
+            one = _suggestion(choice, spec, pricer, tables, total_ms, span_ms, what_if, why_unchecked, kept)
             facts = [*one.evidence["facts"], _how_found(found)]
             made.append(replace(one, evidence={**one.evidence, "facts": facts, "search": _search(found)}))
     return made
@@ -90,6 +93,7 @@ def _suggestion(
     span_ms: float | None,
     what_if: WhatIf | None,
     why_unchecked: Callable[[Choice], str],
+    kept: Keep | None,
 ) -> Suggestion:
     served = sorted(choice.serves, key=lambda one: (-one.saved_ms, one.statement.query.id))
     saved = sum(one.saved_ms for one in served)
@@ -123,16 +127,16 @@ def _suggestion(
     superfluous = _superfluous(spec, tables)
     if superfluous:
         text.append(f"Once it is there, {', '.join(superfluous)} is no longer needed.")
-    writes = choice.upkeep_rows
-    if writes:
-        text.append(f"{count(writes)} rows were written to {spec.table} in the window; each would keep it up to date.")
+    text += writers_pay(spec, kept)
     if not planned:
         text.append(f"Not checked by the planner: {why_unchecked(choice)}")
     facts = [_fact(one, planned) for one in served[:8]]
-    facts.append(f"estimated size {size(bytes_)}")
+    facts += [str(choice.checked), f"estimated size {size(bytes_)}"]
     asked = what_if if planned else None
     if asked is not None:
         facts.append(f"planned by {asked.label}" + "".join(f"; {one}" for one in asked.differs))
+        if any(not asked.sees(one.statement.plan.statement, spec) for one in served):
+            facts.append("priced by an index on all rows, less the part of its scan for those that are not in it")
     evidence: dict[str, Any] = {
         "kind": choice.evidence.value,
         "method": asked.method if asked is not None else None,
@@ -143,6 +147,8 @@ def _suggestion(
         "size_bytes": bytes_,
         "cost_before": round(top.before, 2),
         "cost_after": round(top.after, 2),
+        "workload": vars(choice.checked),
+        "upkeep": None if kept is None else kept_document(kept),
         "statements": [
             {
                 "query_id": one.statement.query.uid,
@@ -203,7 +209,10 @@ def _assumed(spec: IndexSpec, choice: Choice) -> bool:
 
 
 def _of_few(spec: IndexSpec, choice: Choice) -> str | None:
-    """What to know of a partial index on one value."""
+    """What to know of an index on some rows: for whom it is, and how far that is known."""
+    if alike := rows_alike.conditions(spec.where):
+        rows = " and ".join(f"{one} {how} {other}" for one, how, other in alike)
+        return f"Only rows with {rows} are in it, which these statements always ask for."
     found = value_of(spec.where)
     if found is None:
         return None

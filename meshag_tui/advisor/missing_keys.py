@@ -115,7 +115,7 @@ def _suggestion(
     how = (
         f"{adding} NOT VALID, which checks new rows only and takes a short lock; then ALTER TABLE {table} VALIDATE "
         f"CONSTRAINT {constraint}, which lets work go on."
-        if facts.engine == "PostgreSQL"
+        if facts.traits.checks_rows_later
         else f"{adding}, which checks every row and blocks writers meanwhile."
     )
     calls = sum(one.query.calls for one in joining)

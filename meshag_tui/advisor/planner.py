@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.corrections import left_out
+from meshag_tui.advisor.corrections import left_out, unshared
 from meshag_tui.advisor.pricing import Price, Statement
 from meshag_tui.advisor.reckoner import Reckoner
+from meshag_tui.advisor.stand_ins import spared, stand_in
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines.base import EngineError, WhatIf
 from meshag_tui.snapshot import CostModel
@@ -23,7 +25,7 @@ class Planner:
         self._budget = budget
         self._reckoner = reckoner
         self._costs = costs
-        self._known: dict[tuple[int, frozenset[IndexSpec]], Price] = {}
+        self._known: dict[tuple[int, tuple[str, ...], frozenset[IndexSpec]], Price] = {}
         self.refused: dict[IndexSpec, str] = {}
         self.unplanned: dict[int, str] = {}  # statements that cannot be planned at all, by id, and why
         self.calls = 0
@@ -56,24 +58,48 @@ class Planner:
         return reckoned if reckoned.cost < planned.cost else planned
 
     async def _ask(self, statement: Statement, specs: frozenset[IndexSpec]) -> Price:
-        key = (statement.query.id, specs)
+        unseen = {spec for spec in specs if not self._what_if.sees(statement.plan.statement, spec)}
+        if not unseen:
+            return await self._asked(statement, specs, {})
+        plain = await self._asked(statement, specs - unseen, {})
+        instead = {made: spec for spec in unseen if (made := stand_in(spec)) is not None}
+        # Between an index on all rows and what stands for one on some with the same keys, a plan would take either.
+        keys = {spec.columns for spec in unseen}
+        others = frozenset(spec for spec in specs - unseen if spec.columns not in keys)
+        price = await self._asked(statement, others, instead) if instead else plain
+        return min(plain, price, key=lambda one: one.cost)
+
+    async def _asked(
+        self, statement: Statement, specs: frozenset[IndexSpec], instead: Mapping[IndexSpec, IndexSpec]
+    ) -> Price:
+        """The price with these, and with others `instead` of those that no plan can use here."""
+        key = (statement.query.id, statement.plan.parameters, specs | frozenset(instead.values()))
         if key not in self._known:
             self._budget.spend()
             self.calls += 1
-            leaves = self._leaves(specs)
+            leaves = self._leaves(specs | instead.keys())
             try:
                 plan = statement.plan
                 answer = await self._what_if.plan(plan.statement, list(leaves), plan.mode, plan.parameters)
             except EngineError as error:
-                if error.transient or not specs:
+                if error.transient or not leaves:
                     raise
+                if instead:
+                    return await self._asked(statement, specs, {})
                 if len(specs) == 1:
                     self.refused[next(iter(specs))] = str(error)
                     return await self._ask(statement, frozenset())
                 return await self._without_refused(statement, specs, error)
-            used = frozenset(leaves[leaf] for leaf in answer.used)
+            used = frozenset(instead.get(leaves[leaf], leaves[leaf]) for leaf in answer.used)
             cost = answer.plan.cost + left_out(answer.plan, self._tables, self._costs)
-            self._known[key] = Price(cost, self._what_if.evidence, used, answer.plan)
+            if instead:
+                names = {name: instead[leaves[leaf]] for leaf, name in answer.names.items() if leaves[leaf] in instead}
+                less = spared(answer.plan, names, self._tables)
+                if less is None:
+                    return await self._asked(statement, specs, {})
+                cost -= less
+            likely = cost + unshared(answer.plan, self._tables, self._costs)
+            self._known[key] = Price(likely, self._what_if.evidence, used, answer.plan, chosen_by=cost)
         return self._known[key]
 
     async def _without_refused(self, statement: Statement, specs: frozenset[IndexSpec], error: EngineError) -> Price:

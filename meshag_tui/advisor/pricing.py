@@ -69,13 +69,15 @@ class Statement:
 class Price:
     """A cost in planner units and how it is known.
 
-    `used`: the indexes without which it would be another; None where that is not known. `plan` is the planner's.
+    `used`: the indexes without which it would be another; None where that is not known. `plan` is the planner's, and
+    `chosen_by` what it chose it by, where the cost is likely to be another.
     """
 
     cost: float
     evidence: EvidenceKind
     used: frozenset[IndexSpec] | None = None
     plan: Plan | None = None
+    chosen_by: float | None = None
 
 
 class Pricer(Protocol):

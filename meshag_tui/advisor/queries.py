@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.conditions import computed, computed_in_text, index_not_used, unusable
 from meshag_tui.advisor.correlated import correlated_columns
 from meshag_tui.advisor.examined import Examined
+from meshag_tui.advisor.misjudged import misjudged_columns
 from meshag_tui.advisor.patterns import pattern
 from meshag_tui.advisor.rewrites import rewrites
 from meshag_tui.advisor.spills import spills
@@ -76,6 +77,7 @@ def query_advice(
         if not in_text:  # that says why none is used
             yield from _without_index(one, helped, remedies)
     yield from correlated_columns(examined, catalog, tables)
+    yield from misjudged_columns([one for one in examined if one.query.id not in helped], tables)
     yield from _one_by_one(examined, catalog, remedies)
 
 

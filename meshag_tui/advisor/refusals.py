@@ -131,7 +131,7 @@ def _usage_refusals(index: IndexRow, around: Around, days: float) -> Iterator[st
         unknown = f"unknown replicas: {around.facts.replicas} in {around.words.replicas}"
         yield f"{unknown}, {len(around.standbys)} monitored"
     for standby in around.standbys:
-        yield from _used_on(standby, index, now, days)
+        yield from _used_on(standby, index, now, days, around.words.index_uses)
     if stats.scans is None:
         yield "its use is not counted"
     if index.last_used_at is not None:
@@ -139,14 +139,14 @@ def _usage_refusals(index: IndexRow, around: Around, days: float) -> Iterator[st
     elif stats.last_scan is not None and now - stats.last_scan < days * DAY_MS:
         yield "the server says it was used lately"
     elif stats.scans and stats.last_scan is None and observed_days(index, now) < 2 * days:
-        yield f"it was used {count(stats.scans)} times before we watched"
+        yield f"{count(stats.scans)} {around.words.index_uses} were counted before we watched"
     if not _table_worked(index, around):
         yield "its table has hardly been used while we watched"
     if observed_days(index, now) < days:
         yield f"{TOO_YOUNG} for {observed_days(index, now):.0f} of {days:.0f} days"
 
 
-def _used_on(standby: Standby, index: IndexRow, now: int, days: float) -> Iterator[str]:
+def _used_on(standby: Standby, index: IndexRow, now: int, days: float, uses: str) -> Iterator[str]:
     """What is known, and not known, of the use of an index on one standby."""
     found = standby.indexes.get(index.stats.key)
     if found is None:
@@ -154,7 +154,7 @@ def _used_on(standby: Standby, index: IndexRow, now: int, days: float) -> Iterat
     elif found.last_used_at is not None:
         yield f"we have seen it used on the standby {standby.name}"
     elif found.stats.scans and observed_days(found, standby.observed_at) < 2 * days:
-        yield f"it was used {count(found.stats.scans)} times on the standby {standby.name} before we watched"
+        yield f"{count(found.stats.scans)} {uses} were counted on the standby {standby.name} before we watched"
     elif now - standby.observed_at > DAY_MS:
         yield f"the standby {standby.name} was last seen {(now - standby.observed_at) / DAY_MS:.0f} days ago"
     elif observed_days(found, standby.observed_at) < days:

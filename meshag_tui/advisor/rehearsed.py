@@ -61,6 +61,8 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
         "at": at,
         **{name: document.get(name) for name in ("verdict", "share", "sandbox", "saved_ms_per_day")},
     }
+    if not document.get("statements"):  # only taking it back was tried
+        return replace(made, evidence=evidence)
     saved = document.get("saved_ms_per_day") or {}
     verdict = document.get("verdict")
     proof = document.get("proof")
@@ -135,6 +137,13 @@ def proof_said(proof: Mapping[str, Any]) -> str:
     return f"not proven to return the same rows: {'; '.join(proof['doubts'])} ({tried})"
 
 
+def undone_said(undone: Mapping[str, Any]) -> str:
+    """Whether what puts a change back was seen to do so, in a line."""
+    if undone["proven"]:
+        return "undoing it was tried in the sandbox: the catalogue is as before"
+    return f"undoing it is not proven: {undone['doubt']}"
+
+
 def said(statement: Mapping[str, Any] | None) -> str:
     """ "−43 % (−48 to −37 %)": the change of a statement's time with its interval."""
     change = (statement or {}).get("change")
@@ -156,8 +165,10 @@ def saving(saved: Mapping[str, float]) -> str:
 
 
 def signed(share: float) -> str:
-    """ "−20 %", "+3 %": a change as people read it."""
+    """ "−20 %", "+3 %", "−99.8 %": a change as people read it; −100 % would be that it takes no time any more."""
     shown = f"{abs(share) * 100:.0f}" if abs(share) >= 0.1 else f"{abs(share) * 100:.1f}"
+    if shown == "100" and -1 < share < 0:
+        shown = f"{min(99.9, -share * 100):.1f}"
     if shown == "0.0":
         return "0 %"
     return f"{'−' if share < 0 else '+'}{shown} %"
@@ -189,6 +200,10 @@ def _facts(document: Mapping[str, Any]) -> list[str]:
         counts = {words[each]: sum(one["verdict"] == each for one in others) for each in words}
         said_so = ", ".join(f"{many} {word}" for word, many in counts.items() if many)
         facts.append(f"other statements on the table: {said_so}")
+    if document.get("undone"):
+        facts.append(undone_said(document["undone"]))
+    if not document.get("statements"):
+        return [*facts, f"in a sandbox ({document.get('sandbox')}) with its table's schema and no rows"]
     whole = document.get("share", 0) >= _PART
     rows = "all rows" if whole else f"{percent(document.get('share'))} of the rows at least"
     facts.append(f"in a sandbox ({document.get('sandbox')}) with {rows} of its tables")

@@ -1,4 +1,4 @@
-"""Statements that mean the same written otherwise, and then run better: NOT IN, OR across tables, endless IN lists.
+"""Statements that mean the same written otherwise and run better: NOT IN, OR across tables, long lists, = ANY (array).
 
 Each rests on what the plan or the catalogue says beside the text: whether a column can be NULL, what a join filter
 compares, how many rows came back by a unique key.
@@ -16,17 +16,22 @@ from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.plan import PlanNode
+from meshag_tui.snapshot import IndexStats
 from meshag_tui.text import count, duration, percent
 from meshag_tui.types import Suggestion
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
 
-RULES = frozenset({"not-in-subquery", "long-in-list", "or-across-tables"})
+RULES = frozenset({"not-in-subquery", "long-in-list", "or-across-tables", "array-membership"})
 LONG_LIST = 100
 OR_SHARE = 0.5
 """Share of the statement's cost from which joining by an OR is worth another way of writing it."""
 OR_ROWS = 2_000.0
+ARRAY_SHARE = 0.5
+"""The same for reading a table to look into an array of each row."""
+FEW = 0.05
+"""Share of the rows read that an index finds better than reading them all does."""
 _NAME = r'(?:[`"]?\w+[`"]?\.)*[`"]?(\w+)[`"]?'
 _IS_NOT_IN = re.compile(r"\bNOT\s+IN\s*\(\s*SELECT\b", re.IGNORECASE)
 _ASKED = re.compile(rf"\bNOT\s+IN\s*\(\s*SELECT\s+(?:DISTINCT\s+)?{_NAME}\s+FROM\s+{_NAME}", re.IGNORECASE)
@@ -39,13 +44,22 @@ _STRING = re.compile(r"'(?:[^']|'')*'")
 _COLUMN = re.compile(r'\b(\w+)\."?\w+"?')
 
 
+_NEVER_SAME = {
+    "offset-pagination": "a page begins where the last one ended: it is given that, and rows that come meanwhile move "
+    "no page; rows whose order is equal are left out unless the order ends with a unique key"
+}
+"""Rules whose other text asks something else, and in what."""
+
+
 def unproven(made: Suggestion, text: str | None) -> Suggestion:
     """Advice to write a statement otherwise, with that text where there is one, said to be not proven.
 
-    Only a rehearsal proves it (`rehearsed`).
+    Only a rehearsal proves it (`rehearsed`), of what can mean the same at all.
     """
     why = "it was not compared yet on data" if text is not None else "there is no other text that could be compared"
-    evidence = {**made.evidence, "rewrite": {"text": text, "proven": False, "why": [why]}}
+    why = _NEVER_SAME.get(made.rule, why)
+    rewrite = {"text": text, "proven": False, "why": [why], "comparable": made.rule not in _NEVER_SAME}
+    evidence = {**made.evidence, "rewrite": rewrite}
     return replace(
         made, evidence={**evidence, "facts": [*made.evidence["facts"], f"not proven to mean the same: {why}"]}
     )
@@ -59,6 +73,46 @@ def rewrites(
     yield from _long_list(one, tables, remedies)
     if one.query.id not in helped:
         yield from _or_across_tables(one)
+        yield from _in_array(one, tables)
+
+
+def _in_array(one: Examined, tables: Tables) -> Iterator[Suggestion]:
+    """A value looked for in an array of each row: only containment can be looked up, in a GIN index."""
+    for scan in weigh(one.plan) if one.plan is not None else ():
+        node = scan.node
+        view = tables.view(node.schema or "", node.table or "")
+        if node.kind != "Seq Scan" or view is None or view.small or scan.share < ARRAY_SHARE:
+            continue
+        found = next((each for each in one.predicates if each.alias == node.alias and each.operator == "= ANY"), None)
+        kind = view.types.get((found.column if found is not None else None) or "", "")
+        if found is None or not kind.endswith("[]") or node.rows > FEW * view.rows:
+            continue
+        there = [each.name for each in view.indexes if each.method == "gin" and found.column in _keys(each)]
+        column = found.column
+        cure = (
+            f"the index {there[0]} serves it then"
+            if there
+            else f"CREATE INDEX ON {node.schema}.{node.table} USING gin ({column}) serves it then"
+        )
+        yield advice(
+            "array-membership",
+            one,
+            f"{one.query.uid} looks for a value in {found.column} of every row: containment can be looked up",
+            f"value = ANY ({column}) is compared row by row. Written as {column} @> ARRAY[value]::{kind} "
+            f"it means the same, and {cure}. (A NULL value finds nothing either way.)",
+            [
+                f"Seq Scan at node {node.path}: {percent(scan.share)} of the plan's cost, {count(node.rows)} of "
+                f"{count(view.rows)} rows expected"
+            ],
+            0.8,
+            schema=node.schema,
+            name=node.table,
+        )
+        return
+
+
+def _keys(index: IndexStats) -> tuple[str | None, ...]:
+    return tuple(key.column for key in index.keys)
 
 
 def _not_in(one: Examined, catalog: Catalog, remedies: Mapping[str, str]) -> Iterator[Suggestion]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.budget import Budget, OutOfBudget
 from meshag_tui.advisor.candidates import Candidate, standing_in
 from meshag_tui.advisor.configurations import Configurations
+from meshag_tui.advisor.harmless import without_harm
 from meshag_tui.advisor.merging import merged, shorter
 from meshag_tui.advisor.pricing import Pricer, Statement
 from meshag_tui.advisor.selection import BY_SIZE, Option, Selection
@@ -25,6 +26,7 @@ from meshag_tui.advisor.upkeep import upkeep
 from meshag_tui.advisor.worth import worth
 from meshag_tui.plan import Plan
 from meshag_tui.snapshot import CostModel
+from meshag_tui.text import count
 from meshag_tui.types import EvidenceKind, IndexSpec
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ MOST_OPTIONS = 400
 _ROUNDS = 3
 _HARDLY = 1e-3
 _SURE = 0.95
-"""Part of a storage budget that is given out: sizes are reckoned, and came out up to a twentieth larger."""
+"""Part of a storage budget that is given out: sizes are reckoned, and come out up to a twentieth larger."""
 _STUDY = 0.7
 """Share of the time that may be over before the last statement is studied: the search needs some as well."""
 _AROUND = 60
@@ -62,13 +64,45 @@ class Serves:
 
 
 @dataclass
+class Checked:
+    """How many statements that could use one choice were priced with it, and with what outcome; `calls` of each."""
+
+    improved: int = 0
+    unchanged: int = 0
+    worse: int = 0
+    failed: int = 0  # those that could not be priced
+    improved_calls: int = 0
+    worse_calls: int = 0
+
+    def count(self, calls: int, old: float | None, new: float | None) -> None:
+        """Add one statement with its cost before and after; None where it could not be priced."""
+        if old is None or new is None:
+            self.failed += 1
+        elif new < old * 0.999:
+            self.improved, self.improved_calls = self.improved + 1, self.improved_calls + calls
+        elif new > old * 1.001:
+            self.worse, self.worse_calls = self.worse + 1, self.worse_calls + calls
+        else:
+            self.unchanged += 1
+
+    def __str__(self) -> str:
+        """In words for evidence."""
+        whole = self.improved + self.unchanged + self.worse + self.failed
+        return (
+            f"of {count(whole)} statements that could use it {count(self.improved)} improve "
+            f"({count(self.improved_calls)} calls), {count(self.worse)} get worse ({count(self.worse_calls)} calls), "
+            f"{count(self.unchanged)} stay as they are, {count(self.failed)} could not be priced"
+        )
+
+
+@dataclass
 class Choice:
-    """One candidate taken, and the statements it serves. `upkeep_rows`: index entries written in the window for it."""
+    """One candidate taken, and the statements it serves."""
 
     candidate: Candidate
     serves: list[Serves]
     evidence: EvidenceKind
-    upkeep_rows: float = 0.0
+    checked: Checked = field(default_factory=Checked)
 
 
 @dataclass
@@ -97,6 +131,7 @@ async def search(
     costs: CostModel,
     more: Callable[[Statement, Plan], Iterable[Candidate]] = lambda statement, plan: (),
     asking: Budget | None = None,
+    writing: Sequence[Statement] = (),
 ) -> Search:
     """Choose indexes for a workload.
 
@@ -107,6 +142,7 @@ async def search(
         costs: what the prices are in.
         more: candidates that a plan with indexes shows.
         asking: what the pricer may ask; its end is the end of the search.
+        writing: statements that no index serves, which say what is written and how long that takes.
     """
     began, calls = time.monotonic(), pricer.calls
     result = Search(budget_bytes=budget_bytes)
@@ -124,7 +160,11 @@ async def search(
     selection = Selection(
         workload,
         _options(workload, measure.possible),
-        upkeep(statements, tables, measure.expected_upkeep),
+        upkeep(
+            ((one.query, one.plan) for one in (*statements, *writing)),
+            tables,
+            measure.expected_upkeep * sum(one.weight for one in statements),
+        ),
         measure,
         room,
     )
@@ -184,7 +224,8 @@ async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
         if not selection.worth.by_budget:
             best = await asyncio.to_thread(selection.greedy, None)
             await selection.sharpen(best)
-            return await selection.prune(best)
+            best = await selection.prune(best)
+            return await without_harm(selection, best, stop)
         for again in reversed(range(_ROUNDS)):
             found = await asyncio.to_thread(_search_known, selection, best, stop)
             best = best or found  # something is better than nothing, should calls or time be over now
@@ -194,7 +235,8 @@ async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
             best = found
             if again and await selection.look_around(best, _AROUND) == 0:
                 break
-        return await selection.prune(best)
+        best = await selection.prune(best)
+        return await without_harm(selection, best, stop)
     except OutOfBudget:
         return selection.prune_known(best)
 
@@ -213,12 +255,14 @@ async def _choices(selection: Selection, taken: int) -> list[Choice]:
     while left:
         mask = min(left, key=lambda each: (selection.change(before, before | each), each))
         left.remove(mask)
-        served, kinds = [], set()
+        served, kinds, checked = [], set(), Checked()
         for known in workload.readers(mask):
             try:
                 old, new = await workload.ask(known, before), await workload.ask(known, before | mask)
             except OutOfBudget:
                 old, new = known.best(before), known.best(before | mask)
+            prices = [None if price is None or known.failed else price.cost for price in (old, new)]
+            checked.count(known.statement.query.calls, *prices)
             if old is not None and new is not None and new.cost < old.cost * 0.999:
                 served.append(Serves(known.statement, known.base, old.cost, new.cost))
                 kinds.add(new.evidence)
@@ -226,6 +270,5 @@ async def _choices(selection: Selection, taken: int) -> list[Choice]:
         if served:
             evidence = EvidenceKind.STATED if EvidenceKind.STATED in kinds else next(iter(kinds))
             candidate = by_mask.get(mask) or Candidate(tuple(workload.specs_of(mask)))
-            rows = sum(selection.upkeep.rows(spec) for spec in candidate.specs)
-            made.append(Choice(candidate, served, evidence, rows))
+            made.append(Choice(candidate, served, evidence, checked))
     return made

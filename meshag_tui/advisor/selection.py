@@ -64,6 +64,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         self.total = sum(one.statement.weight for one in self.workload.known) or 1.0
+        self._least_ms = self.worth.share * self.total
         self._upkeep: dict[int, float] = {}
         self._weak: tuple[int, list[int]] = (0, [])
 
@@ -80,7 +81,7 @@ class Selection:
         changed = self.upkeep_ms(new & ~old) - self.upkeep_ms(old & ~new)
         for one in self.workload.readers(old ^ new):
             if one.base > 0 and not one.failed:
-                changed += one.statement.weight * (one.upper(new) - one.upper(old)) / one.base
+                changed += one.statement.weight * (one.felt(new) - one.felt(old)) / one.base
         return changed
 
     def fits(self, mask: int) -> bool:
@@ -88,6 +89,9 @@ class Selection:
 
     def merits(self, mask: int, without: int) -> Merits:
         """What `mask` has beyond `without` does, and what it would have to do."""
+        return self._merits(mask, without, -self.change(without, mask))
+
+    def _merits(self, mask: int, without: int, saved_ms: float) -> Merits:
         new = mask & ~without
         served = []
         for one in self.workload.readers(new):
@@ -104,13 +108,19 @@ class Selection:
             gain=max((gain for gain, base in gains if base >= least), default=0.0),
             cheap_gain=max((gain for gain, _ in gains), default=0.0),
             wanted=wanted,
-            saved_ms=-self.change(without, mask),
-            least_ms=self.worth.share * self.total,
+            saved_ms=saved_ms,
+            least_ms=self._least_ms,
         )
+
+    def _merits_if_saving(self, mask: int, without: int) -> Merits | None:
+        """The same; None, far sooner, where the workload is not saved the least that counts."""
+        saved_ms = -self.change(without, mask)
+        return self._merits(mask, without, saved_ms) if saved_ms >= self._least_ms else None
 
     def worthwhile(self, mask: int, without: int) -> bool:
         """Whether what `mask` has beyond `without` saves some statement enough, and the workload something."""
-        return self.merits(mask, without).enough
+        merits = self._merits_if_saving(mask, without)
+        return merits is not None and merits.enough
 
     # ------------------------------------------------------------------ greedy
 
@@ -124,8 +134,8 @@ class Selection:
                 if not option.mask & ~taken or not self.fits(taken | option.mask):
                     continue
                 if number not in saved:
-                    worthwhile = self.worthwhile(taken | option.mask, taken)
-                    saved[number] = -self.change(taken, taken | option.mask) if worthwhile else None
+                    merits = self._merits_if_saving(taken | option.mask, taken)
+                    saved[number] = merits.saved_ms if merits is not None and merits.enough else None
                 if (gain := saved[number]) is not None:
                     offers.append((gain, option))
             if not offers:

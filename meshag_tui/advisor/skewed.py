@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FEW = 0.30
 """Share of a table below which an index on only these rows is worth naming."""
+MANY = 0.90
+"""The same where it also gives an order of which only the first rows are read, which no longer key would give."""
 KNOWN_SHARE = 0.99
 """Share of the rows that the common values must make up, so that no other value can be meant."""
 NEAR, FAR = 2.0, 3.0
@@ -28,6 +30,8 @@ _VALUE = re.compile(r'^"(?P<column>(?:[^"]|"")+)" = (?P<value>.+)$', re.DOTALL)
 
 def condition_of(predicate: Predicate) -> str | None:
     """The predicate of a partial index on the rows that meet this condition; None where its constant is not known."""
+    if predicate.kind == "row":
+        return predicate.expression
     name = '"' + (predicate.column or "").replace('"', '""') + '"'
     if predicate.operator == "=" and predicate.kind == "eq" and bare(predicate.value) is not None:
         return f"{name} = {predicate.value}"

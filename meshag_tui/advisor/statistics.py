@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from meshag_tui.advisor import rows_alike
 from meshag_tui.advisor.skewed import value_of
 from meshag_tui.engines.base import ColumnStatistics
 from meshag_tui.engines.index_size import index_bytes
@@ -56,6 +57,8 @@ class TableView:
     trigrams: bool = False  # pg_trgm is installed
     traits: Traits = field(default_factory=Traits)
     block_size: int = 8192
+    combinations: Mapping[frozenset[str], float] = field(default_factory=dict)  # at most so many of these together
+    _alike: dict[str, float] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def relation(self) -> Relation:
@@ -93,6 +96,15 @@ class TableView:
             return found
         return min(self.rows, found * _RARE_VALUES)
 
+    def _combined(self, columns: set[str]) -> float:
+        """Different combinations of columns: each with each, but no more than is known of some together."""
+        found, left = 1.0, set(columns)
+        for some, number in sorted(self.combinations.items(), key=lambda one: (-len(one[0]), sorted(one[0]))):
+            if some <= left and number < math.prod(map(self._distinct_kept, some)):
+                found *= number
+                left -= some
+        return found * math.prod(map(self._distinct_kept, left))
+
     def equal_share(self, column: str) -> float:
         """Share of the rows that equal an average value."""
         known = self.columns.get(column)
@@ -106,10 +118,14 @@ class TableView:
         return shares.get(value, self.equal_share(column) if not shares else 0.0)
 
     def where_share(self, where: str | None) -> float:
-        """Share of the rows in a partial index, where its predicate is an IS NULL, a boolean or one value; else 1."""
+        """Share of the rows in a partial index: on IS NULL, a boolean, one value, or columns compared; of others 1."""
         one_value = value_of(where)
         if one_value is not None:
             return max(self.value_share(*one_value), 1.0 / self.rows)
+        if where is not None and rows_alike.conditions(where):
+            if where not in self._alike:
+                self._alike[where] = max(rows_alike.share(where, self.columns), 1.0 / self.rows)
+            return self._alike[where]
         match = _WHERE.match(where or "")
         if match is None:
             return 1.0
@@ -150,9 +166,10 @@ class TableView:
     def index_bytes(self, spec: IndexSpec) -> int:
         """Size an index would have. B-tree deduplication (PostgreSQL 13+) is counted, which HypoPG leaves out."""
         rows = max(1.0, self.rows * self.where_share(spec.where))
-        distinct, dedup = 1.0, self.traits.shares_repeats and not spec.include
+        dedup = self.traits.shares_repeats and not spec.include
+        distinct = self._combined({key.name for key in spec.columns if not key.is_expression})
         for key in spec.columns:
-            distinct *= rows / 4 if key.is_expression else self._distinct_kept(key.name)
+            distinct *= rows / 4 if key.is_expression else 1.0
             dedup = dedup and not self.types.get(key.name, "").startswith(_NO_DEDUPLICATION)
         return index_bytes(
             rows, self._width(spec), distinct, method=spec.method, shares_repeats=dedup, page=self.block_size

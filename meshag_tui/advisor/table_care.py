@@ -48,8 +48,8 @@ _ENDS = re.compile(r"\b(?:WHERE|FROM|RETURNING)\b", re.IGNORECASE)
 
 
 def table_care(catalog: Catalog, examined: Sequence[Examined], tables: Tables) -> Iterator[Suggestion]:
-    """Settings of tables, and maintenance that is due. PostgreSQL; nothing where the server has no such things."""
-    if catalog.facts.engine != "PostgreSQL":
+    """Settings of tables, and maintenance that is due; nothing where the server has no such things."""
+    if not catalog.facts.traits.vacuums:
         return
     for table in catalog.tables:
         if table.stats.kind in ("table", "partition", "materialized view"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.budget import Budget, OutOfBudget
 from meshag_tui.advisor.candidates import describe, relations_of, there_already
+from meshag_tui.advisor.combinations import combined
 from meshag_tui.advisor.configurations import Known
 from meshag_tui.advisor.examined import PLANNED_KINDS, Examined, examine, important, statistics_of, typed
 from meshag_tui.advisor.pricing import Statement
@@ -95,9 +96,10 @@ async def why(
         return Why(query.uid, None, "none", "nothing", tuple(said), (), budget.spent)
     tables = tables_of(catalog, await statistics_of(examined, session, notes))
     examined = [replace(one, predicates=typed(one.predicates, tables)) for one in examined]
+    tables = combined(tables, catalog.foreign_keys or (), (one.predicates for one in examined))
     mine = next(one for one in examined if one.query.id == query.id)
     limit = room if room is not None else settings.advice.storage_budget_bytes
-    asked = replace(settings, advice=replace(settings.advice, planner_calls=CALLS // 2))
+    asked = settings._replace(advice=settings.advice._replace(planner_calls=CALLS // 2))
     sought = await seek(examined, catalog, tables, session, asked, limit, budget, notes)
     said += _of_tables(mine, tables, sought)
     statement = next((one for one in sought.statements if one.query.id == query.id), None)

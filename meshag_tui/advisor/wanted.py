@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from meshag_tui.advisor.rows_alike import without
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.types import IndexColumn
@@ -147,11 +148,15 @@ def _alias_of(match: re.Match[str]) -> str | None:
     return _unquoted(match["alias"]) if match["alias"] else None
 
 
-def needed(plan: Plan, alias: str) -> frozenset[str]:
-    """Columns of one relation that a plan really uses; a scan's own output is no guide, it may hand up all."""
+def needed(plan: Plan, alias: str, where: str | None = None) -> frozenset[str]:
+    """Columns of one relation that a plan really uses; a scan's own output is no guide, it may hand up all.
+
+    Args:
+        where: predicate of an index, which answers for what it says itself.
+    """
     reference = re.compile(rf'(?<![\w".]){re.escape(_quoted(alias))}\.("(?:[^"]|"")+"|\w+)')
     bare = re.compile(r"""'(?:[^']|'')*'|(?<![\w".$])("(?:[^"]|"")+"|[A-Za-z_]\w*)(?![\w".(])""")
-    conditions = [text for node in plan.root.walk() for text in node.conditions.values()]
+    conditions = [without(text, alias, where) for node in plan.root.walk() for text in node.conditions.values()]
     outputs = list(plan.root.output)
     for node in plan.root.walk():
         outputs += [*node.sort_keys, *node.group_keys]

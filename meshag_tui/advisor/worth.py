@@ -30,6 +30,8 @@ COVERING_WIDTH = 48
 MOST_INDEXES = 12
 EXPECTED_UPKEEP = 0.01
 """With a budget; unasked three times as much, for who did not ask for many indexes would not be told of them."""
+SHORT = 2
+"""Columns that an index may have whatever its size: of a narrow table every index is half as large."""
 COPY_SIZE = 0.5
 """Share of its table's size from which an index that is read from end to end is but a copy of it in another order."""
 
@@ -60,8 +62,12 @@ class Worth:
         return max(self.minimum_gain, CAREFUL_GAIN) if careful else self.minimum_gain, least * self.unit
 
     def possible(self, spec: IndexSpec) -> bool:
-        """Whether it may be thought of at all: unasked, no index carries half a table along."""
-        if self.by_budget or not spec.include:
+        """Whether it may be thought of at all: unasked, no index carries half a table along, or is half as large."""
+        if self.by_budget:
+            return True
+        if len(spec.columns) + len(spec.include) > SHORT and self._as_large(spec):
+            return False
+        if not spec.include:
             return True
         view = self.tables.view(spec.schema, spec.table)
         width = sum(view.width(name) for name in spec.include) if view is not None else 0

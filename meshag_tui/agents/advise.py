@@ -69,6 +69,7 @@ class Question:
     catalog: Catalog
     known: tuple[Suggestion, ...]
     notes: tuple[str, ...] = ()
+    guidance: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ async def prepare(
     *,
     normalise: Callable[[str], str],
     known: Sequence[Suggestion] = (),
+    guidance: str = "",
 ) -> Question:
     """Build the exact text to be sent; `question.prompt.text` is the preview. Nothing is sent.
 
@@ -95,6 +97,7 @@ async def prepare(
         workload: statements of the window.
         normalise: the engine's.
         known: what the rules suggest already.
+        guidance: what an agent tells the model besides, word for word.
 
     Raises:
         EngineError: the session is lost.
@@ -111,8 +114,9 @@ async def prepare(
         normalise=normalise,
         limit_bytes=settings.llm.prompt_limit_bytes,
         known=[one.title for one in known],
+        guidance=guidance,
     )
-    return Question(text, tuple(examined), tables, catalog, tuple(known), tuple(notes))
+    return Question(text, tuple(examined), tables, catalog, tuple(known), tuple(notes), guidance)
 
 
 async def ask(question: Question, settings: Settings, key: Secret | None, *, local_only: bool) -> provider.Answer:

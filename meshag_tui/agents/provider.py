@@ -21,6 +21,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from meshag_tui.agents import in_pieces
+from meshag_tui.agents.in_pieces import Hear
 from meshag_tui.settings import LlmSettings
 from meshag_tui.types import MeshagError, Secret
 
@@ -32,12 +34,27 @@ LONGEST_WAIT_S = 60.0
 NO_CLOUD = "its project allows only models on this machine"
 Shape = Literal["json_schema", "json_object", "text"]
 LADDER: tuple[Shape, ...] = ("json_schema", "json_object", "text")
+_NO_JSON = "{where} did not answer with JSON: is base_url an OpenAI-compatible address?"
 
 _constructing = threading.Lock()
 
 
 class LlmError(MeshagError):
-    """No usable answer. The text is one line for the user and never holds the key."""
+    """No usable answer. The text is one line for the user and never holds the key.
+
+    `usage`: what was used up before it failed, where something was sent. `wait_s`: how long the endpoint asks to wait.
+    """
+
+    usage: Usage | None = None
+    wait_s: float | None = None
+
+
+class Down(LlmError):
+    """The endpoint is busy, broken or cannot be reached: another one may do better."""
+
+
+class TooSlow(Down):
+    """No answer in time."""
 
 
 class NoKey(LlmError):
@@ -82,6 +99,10 @@ async def ask(
     accept: Callable[[str], object] | None = None,
     *,
     local_only: bool = False,
+    first_shape: Shape = "json_schema",
+    retries: int = RETRIES,
+    key_name: str | None = None,
+    hear: Hear | None = None,
 ) -> Answer:
     """Ask once for an answer that fits `schema`, going down from json_schema to json_object to plain text.
 
@@ -92,33 +113,37 @@ async def ask(
         schema: strict JSON schema of the answer.
         accept: raises ValueError for a text that does not fit; the next form is then tried.
         local_only: send nothing to an endpoint that is not on this machine.
+        first_shape: the best form the endpoint supports; better ones are not tried.
+        retries: how often one that is busy or broken is asked again.
+        key_name: where the key is, for the message that it is missing or wrong; `settings` says it otherwise.
+        hear: is called with the answer so far while it comes, if the endpoint sends it in pieces; `timeout_s` then
+            bounds the wait for each piece, and ten times as much the whole.
 
     Raises:
         NotAllowed: with `local_only`, the endpoint is elsewhere.
+        Down, TooSlow: it is busy, broken, unreachable or silent.
         NoKey: there is no key and the endpoint is elsewhere.
         LlmError: refused, unreachable, too slow, too long, or no answer that fits.
     """
     if local_only and not on_this_machine(settings.base_url):
         raise NotAllowed(f"nothing was sent: {NO_CLOUD}, and {settings.base_url} is elsewhere")
     if key is None and not on_this_machine(settings.base_url):
-        raise NoKey(f"No key for {settings.base_url}: set {settings.api_key_env}, or base_url to a model of your own")
+        where = key_name or settings.api_key_env
+        raise NoKey(f"No key for {settings.base_url}: set {where}, or base_url to a model of your own")
     openai = await asyncio.to_thread(importlib.import_module, "openai")
-    started = time.monotonic()
-    attempts = 0
+    spent = _Spent(settings.model)
     client = await asyncio.to_thread(_client, openai, settings, key)
     unfit: Exception | None = None
     try:
-        for shape in LADDER:
+        for shape in LADDER[LADDER.index(first_shape) :]:
             request = _request(settings, messages, schema, shape)
             try:
-                document, tries = await _send(openai, client, settings, request)
+                document = await _send(openai, client, settings, request, spent, retries, key_name, hear)
             except _ShapeRefused as refused:
-                attempts += refused.attempts
                 unfit = refused
                 continue
-            attempts += tries
+            spent.add(document)
             text, complete = _content(document)
-            usage = _usage(document, settings.model, (time.monotonic() - started) * 1000, attempts)
             try:
                 if accept is not None:
                     accept(text)
@@ -129,18 +154,49 @@ async def ask(
                         f"{settings.model} was cut off at {settings.max_tokens} tokens: raise max_tokens in [llm]"
                     ) from error
                 continue
-            return Answer(text, complete, shape, usage)
+            return Answer(text, complete, shape, spent.usage())
+        raise LlmError(f"{settings.model} gave no answer of the form asked for: try another model") from unfit
+    except LlmError as error:
+        error.usage = spent.usage()
+        raise
     finally:
         await client.close()
-    raise LlmError(f"{settings.model} gave no answer of the form asked for: try another model") from unfit
+
+
+class _Spent:
+    """What a question used up, all requests of it together. Unknown tokens of one make the sum unknown."""
+
+    def __init__(self, model: str) -> None:
+        self.attempts = 0
+        self._model = model
+        self._started = time.monotonic()
+        self._answers: list[Usage] = []
+
+    def add(self, document: Any) -> None:
+        """Count an answer."""
+        if isinstance(document, dict):
+            self._answers.append(_usage(document, self._model, 0.0, 0))
+
+    def usage(self) -> Usage:
+        """All of it up to now."""
+        answers = self._answers
+
+        def total(tokens: Sequence[int | None]) -> int | None:
+            return sum(known) if len(known := [one for one in tokens if one is not None]) == len(tokens) > 0 else None
+
+        cached = [one.tokens_cached for one in answers if one.tokens_cached is not None]
+        return Usage(
+            model=answers[-1].model if answers else self._model,
+            tokens_in=total([one.tokens_in for one in answers]),
+            tokens_out=total([one.tokens_out for one in answers]),
+            tokens_cached=sum(cached) if cached else None,
+            duration_ms=(time.monotonic() - self._started) * 1000,
+            attempts=self.attempts,
+        )
 
 
 class _ShapeRefused(Exception):
     """The endpoint does not know this response_format."""
-
-    def __init__(self, attempts: int) -> None:
-        super().__init__("response_format refused")
-        self.attempts = attempts
 
 
 def on_this_machine(base_url: str) -> bool:
@@ -223,44 +279,65 @@ def _request(
     return request
 
 
-async def _send(openai: Any, client: Any, settings: LlmSettings, request: Mapping[str, Any]) -> tuple[Any, int]:
-    """The endpoint's JSON document and how many requests it took."""
+async def _send(
+    openai: Any,
+    client: Any,
+    settings: LlmSettings,
+    request: Mapping[str, Any],
+    spent: _Spent,
+    retries: int,
+    key_name: str | None,
+    hear: Hear | None,
+) -> Any:
+    """The endpoint's JSON document."""
     where = f"{settings.model} at {settings.base_url}"
-    for attempt in range(1, RETRIES + 2):
-        last = attempt > RETRIES
+    for attempt in range(1, retries + 2):
+        last = attempt > retries
+        spent.attempts += 1
         try:
+            if hear is not None:
+                return await in_pieces.document(client, request, hear, settings.timeout_s)
             async with asyncio.timeout(settings.timeout_s):
                 raw = await client.chat.completions.with_raw_response.create(**request)
-                return _document(raw.content, where), attempt
+                return _document(raw.content, where)
         except AnswerTooLong:
             raise
+        except in_pieces.BrokenOff:
+            raise Down(f"The answer of {where} broke off: try again later") from None
+        except in_pieces.Garbled:
+            raise LlmError(_NO_JSON.format(where=where)) from None
         except (TimeoutError, openai.APITimeoutError):
-            raise LlmError(f"No answer from {where} within {settings.timeout_s:g} s") from None
+            raise TooSlow(f"No answer from {where} within {settings.timeout_s:g} s") from None
         except openai.APIConnectionError as error:
             if isinstance(error.__cause__, AnswerTooLong):
                 raise error.__cause__ from None
             if last:
-                raise LlmError(f"Cannot reach {where}: check base_url in [llm] and the network") from error
+                raise Down(f"Cannot reach {where}: check base_url and the network") from error
             await asyncio.sleep(0.5 * 2 ** (attempt - 1))
         except openai.APIStatusError as error:
             status = error.status_code
             if status in (400, 422) and "response_format" in request:
-                raise _ShapeRefused(attempt) from None
+                raise _ShapeRefused from None
+            if status in (400, 422) and hear is not None:  # it knows no pieces, or not how to say their tokens
+                return await _send(openai, client, settings, request, spent, retries, key_name, None)
             if status != 429 and status < 500:
-                raise LlmError(_refusal(status, where, settings)) from None
+                raise LlmError(_refusal(status, where, key_name or settings.api_key_env)) from None
             wait = _retry_after(error.response.headers.get("retry-after"))
             if last or (wait is not None and wait > LONGEST_WAIT_S):
                 again = f"; it asks to wait {wait:.0f} s" if wait is not None and wait > LONGEST_WAIT_S else ""
-                raise LlmError(f"{where} answered {status} {attempt} times{again}: try again later") from None
+                times = "" if attempt == 1 else f" {attempt} times"
+                down = Down(f"{where} answered {status}{times}{again}: try again later")
+                down.wait_s = wait
+                raise down from None
             await asyncio.sleep(0.5 * 2 ** (attempt - 1) if wait is None else wait)
     raise AssertionError("the last attempt returns or raises")
 
 
-def _refusal(status: int, where: str, settings: LlmSettings) -> str:
+def _refusal(status: int, where: str, key_name: str) -> str:
     if status in (401, 403):
-        return f"{where} refused the key: check {settings.api_key_env}"
+        return f"{where} refused the key: check {key_name}"
     if status == 404:
-        return f"{where} was not found: check base_url and model in [llm]"
+        return f"{where} was not found: check base_url and model"
     if 300 <= status < 400:
         return f"{where} points elsewhere ({status}), which is not followed: set base_url to the final address"
     return f"{where} refused the request ({status})"
@@ -284,7 +361,7 @@ def _document(content: bytes, where: str) -> Any:
     try:
         return json.loads(content.decode("utf-8-sig"))
     except ValueError:  # bad UTF-8 and bad JSON alike
-        raise LlmError(f"{where} did not answer with JSON: is base_url an OpenAI-compatible address?") from None
+        raise LlmError(_NO_JSON.format(where=where)) from None
 
 
 def _content(document: Any) -> tuple[str, bool]:

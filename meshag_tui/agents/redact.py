@@ -17,12 +17,18 @@ _NUMBER = re.compile(
     r"(?P<kept>`(?:[^`]|``)*`|"
     r"\"(?:[^\"]|\"\")*\"|\$\d+|[A-Za-z_][\w$]*(?:\(\d+(?:, ?\d+)?\))?)|(?<![\w.])-?\d+(?:\.\d+)?"
 )
+_QUOTED = re.compile(r"(?<![\w'])'(?:[^'\n]|'')*'(?!\w)")
 
 
 def without_values(expression: str) -> str:
     """An expression with string and number literals as `?`; quoted names, parameters and type lengths stay."""
     plain = _STRING.sub(lambda match: match.group("kept") or "?", expression)
     return _NUMBER.sub(lambda match: match.group("kept") or "?", plain)
+
+
+def without_strings(words: str) -> str:
+    """Sentences with quoted values as `?`; the figures in them stay, and so does an apostrophe."""
+    return _QUOTED.sub("?", words)
 
 
 def fenced(text: str, limit: int) -> tuple[str, bool]:

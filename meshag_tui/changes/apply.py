@@ -252,7 +252,7 @@ class _Work:
 
     async def reconcile(self, row: ChangeRow) -> ChangeRow:
         """A process died while this ran: adopt what the server is still doing, then judge. Nothing is issued again."""
-        found = f"Found {row.state} from an earlier session (backend {row.backend_pid}): asking the server"
+        found = f"Found {row.state} from an earlier session ({row.backend_pid} on the server): asking the server"
         await self.say("warning", found)
         row = await self.store(record.verifying, row.id, found)
         await self._adopt(row)

@@ -15,7 +15,7 @@ from typing import Any
 from meshag_tui.engines.base import Gate
 from meshag_tui.maintenance import MaintenanceWindow
 from meshag_tui.settings import Settings
-from meshag_tui.store import activity, connections, suggestions
+from meshag_tui.store import activity, connections, people, suggestions
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def house_rules(
 ) -> HouseRules:
     """The rules for a change of this connection that `actor` asks for (in the store's thread)."""
     name = connections.get(connection_id).name
-    approvers = settings.changes.approver_names
+    approvers = tuple(dict.fromkeys((*settings.changes.approver_names, *people.approvers())))
     agreed = [actor]
     advised = None
     if suggestion_id is not None:

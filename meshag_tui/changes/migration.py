@@ -7,31 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from meshag_tui.engines.base import RenderedChange
+from meshag_tui.engines.words import Words
 from meshag_tui.text import one_line
-
-_HEAD = {
-    "postgres": (
-        "\\set ON_ERROR_STOP on",
-        "SET client_encoding = 'UTF8';",
-        "SET standard_conforming_strings = on;",
-        "SET search_path = pg_catalog, pg_temp;",
-        "SET default_tablespace = '';",
-        "SET lock_timeout = '2s';",
-        "SET statement_timeout = 0;",
-    ),
-    "mysql": (
-        "SET NAMES utf8mb4;",
-        "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';",
-        "SET SESSION lock_wait_timeout = 2;",
-    ),
-}
-_RUN = {
-    "postgres": "psql -X -f {file} DATABASE   (not with -1: CONCURRENTLY cannot be in a transaction)",
-    "mysql": "mysql DATABASE < {file}",
-}
 
 
 class Step(NamedTuple):
@@ -50,12 +30,10 @@ class Migration:
     not_undone: tuple[str, ...]
 
 
-def migration(
-    steps: Sequence[Step], dialect: Literal["postgres", "mysql"], made_for: str, up_name: str, down_name: str
-) -> Migration:
+def migration(steps: Sequence[Step], words: Words, made_for: str, up_name: str, down_name: str) -> Migration:
     """Both files for `steps`, in their order. `made_for` names the server that the statements were written for."""
-    up = _head(f"What MeshAG suggests for {made_for}", dialect, up_name)
-    down = _head(f"What puts back {up_name} ({made_for})", dialect, down_name)
+    up = _head(f"What MeshAG suggests for {made_for}", words, up_name)
+    down = _head(f"What puts back {up_name} ({made_for})", words, down_name)
     lost = []
     for number, step in enumerate(steps, 1):
         up += [f"-- {number}. {_said(step.title)}", f"{step.rendered.sql};", ""]
@@ -69,8 +47,8 @@ def migration(
     return Migration("\n".join(up), "\n".join(down), tuple(lost))
 
 
-def _head(what: str, dialect: Literal["postgres", "mysql"], name: str) -> list[str]:
-    return [f"-- {_said(what)}", f"-- {_RUN[dialect].format(file=_said(name))}", *_HEAD[dialect], ""]
+def _head(what: str, words: Words, name: str) -> list[str]:
+    return [f"-- {_said(what)}", f"-- {words.script_run.format(file=_said(name))}", *words.script_head, ""]
 
 
 def _said(text: str) -> str:

@@ -82,7 +82,7 @@ def begun(change_id: str, backend_pid: int, backend_start: int) -> ChangeRow:
             backend_pid=backend_pid,
             backend_start=backend_start,
         )
-        _tell(row, f"Begun by backend {backend_pid}: {row.sql}")
+        _tell(row, f"Begun by session {backend_pid}: {row.sql}")
     return row
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from meshag_tui.changes.benchmark import Effort, Measured, measure
 from meshag_tui.changes.interval import CONFIDENCE, Verdict
-from meshag_tui.engines.base import EngineError
-from meshag_tui.engines.rehearsal import Copied, Execution, Proof, Rehearsal, Runnable, Side
-from meshag_tui.plan import Plan
+from meshag_tui.engines.base import EngineError, RenderedChange
+from meshag_tui.engines.rehearsal import Copied, Execution, Proof, Rehearsal, Runnable, Side, Undone
+from meshag_tui.plan import Plan, steps
 from meshag_tui.types import Change
 
 SETS = 5
@@ -71,6 +71,7 @@ class Rehearsed:
     notes: tuple[str, ...]
     tried: tuple[Tried, ...]
     proof: Proof | None = None  # of a statement written otherwise
+    undone: Undone | None = None  # None: nothing would put it back, or it is a rewrite
 
     @property
     def share(self) -> float:
@@ -112,13 +113,21 @@ class Rehearsed:
             return "slower"
         return "faster" if "faster" in mains else "inconclusive"
 
+    @property
+    def outcome(self) -> str:
+        """The verdict in a word; where nothing was to be measured, whether taking it back is proven."""
+        if self.tried or self.undone is None:
+            return self.verdict
+        return "proven" if self.undone.proven else "not proven"
+
     def document(self) -> dict[str, Any]:
         """All but the samples, as JSON."""
         saving = self.saving
         return {
-            "verdict": self.verdict,
+            "verdict": self.outcome,
             "sql": self.sql,
             "proof": None if self.proof is None else {**asdict(self.proof), "proven": self.proof.proven},
+            "undone": None if self.undone is None else {**asdict(self.undone), "proven": self.undone.proven},
             "sandbox": self.label,
             "prepared_s": round(self.prepared_s, 2),
             "copied": [{**asdict(one), "share": round(one.share, 4)} for one in self.copied],
@@ -190,19 +199,22 @@ def _rounds(found: Measured) -> list[list[float]]:
 
 
 def _plan(plan: Plan) -> dict[str, Any]:
-    nodes = [
-        " ".join(filter(None, (node.kind, node.index and f"by {node.index}", node.table and f"of {node.table}")))
-        for node in plan.root.walk()
-    ]
-    return {"hash": plan.hash, "nodes": nodes, "document": plan.document}
+    return {"hash": plan.hash, "nodes": steps(plan), "document": plan.document}
 
 
 async def rehearse(
-    stage: Rehearsal, change: Change, asked: Sequence[Asked], seconds: float, tell: Tell, effort: Effort | None = None
+    stage: Rehearsal,
+    change: Change,
+    asked: Sequence[Asked],
+    seconds: float,
+    tell: Tell,
+    effort: Effort | None = None,
+    rendered: RenderedChange | None = None,
 ) -> Rehearsed:
-    """Measure each statement before and after a change.
+    """Measure each statement before and after a change, then try out what puts it back; without statements only that.
 
     Args:
+        rendered: what would run on the watched server; None: undoing it is not tried.
         seconds: for all measuring together; most of it for the statements that the change is for.
 
     Raises:
@@ -214,8 +226,10 @@ async def rehearse(
     for one in asked:
         tell("making statements ready", None, None)
         ready[one.id] = await _ready(stage, one)
-    tell("making the change", None, None)
-    sql = await stage.change(change)
+    sql = rendered.sql if rendered is not None else ""
+    if asked:
+        tell("making the change", None, None)
+        sql = await stage.change(change)
     tried = []
     for at, one in enumerate(asked):
         found = ready[one.id]
@@ -226,7 +240,12 @@ async def rehearse(
         part = (1 - _FOR_OTHERS) / mains if one.main else _FOR_OTHERS / max(1, len(asked) - mains)
         tell(f"measuring {one.id} ({at + 1} of {len(asked)})", 0, effort.most)
         tried.append(await _try(stage, one, found, replace(effort, seconds=seconds * part), tell))
-    return Rehearsed(sql, stage.label, stage.prepared_s, tuple(stage.copied), tuple(stage.notes), tuple(tried))
+    undone = None
+    if rendered is not None and rendered.undo_sql is not None:
+        tell("undoing the change", None, None)
+        undone = await stage.undone(change, rendered.sql, rendered.undo_sql)
+    copied, notes = tuple(stage.copied), tuple(stage.notes)
+    return Rehearsed(sql, stage.label, stage.prepared_s, copied, notes, tuple(tried), undone=undone)
 
 
 async def rehearse_rewrite(

@@ -10,16 +10,17 @@ from typing import Any, Literal
 
 from meshag_tui.changes.undo import inverse
 from meshag_tui.changes.verdicts import LEVEL
-from meshag_tui.changes.verification import Look, table_of
+from meshag_tui.changes.verification import Look
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.outcomes import ChangeOutcome
-from meshag_tui.text import count, duration
-from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
+from meshag_tui.text import count, duration, glyphs
+from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType, table_of
 
 REGRESSION = "rollback-regression"
 UNUSED = "rollback-unused"
 Rule = Literal["rollback-regression", "rollback-unused"]
 DAY_MS = 86_400_000
+_MOST_NODES = 3
 
 
 def identity(rule: Rule, row: ChangeRow) -> str:
@@ -111,6 +112,25 @@ def statement_line(each: Any) -> str:
     if before is None or after is None:
         return f"{each['query_id']} ({each['role']}): {calls}"
     return f"{each['query_id']} ({each['role']}): {duration(before)} → {duration(after)} a call, {calls}"
+
+
+def plan_line(each: Any) -> str:
+    """How a statement was planned before and after, in a line: what its plans read, and what they cost."""
+    before, after = each["before"], each["after"]
+    if before is None or after is None:
+        only = _reads(after or before)
+        return f"{each['query_id']}: {only}, {'not planned before it' if before is None else 'not planned since'}"
+    cost = f"cost {count(before['cost'])} → {count(after['cost'])}"
+    if before["hash"] == after["hash"]:
+        return f"{each['query_id']}: the same plan as before it, {_reads(after)}"
+    return f"{each['query_id']}: {_reads(before)} → {_reads(after)}, {cost}"
+
+
+def _reads(plan: Any) -> str:
+    """The nodes of a plan that read a table or an index."""
+    found = [node for node in plan["nodes"] if " of " in node or " by " in node]
+    more = [glyphs().ellipsis] if len(found) > _MOST_NODES else []
+    return " + ".join([*found[:_MOST_NODES], *more])
 
 
 def _what(row: ChangeRow) -> str:

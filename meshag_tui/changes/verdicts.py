@@ -165,7 +165,8 @@ def _direction(
     whole, own = _time(before, after, everything), _time(before, after, about)
     if saved.beyond() < 0 and -saved.value >= MATERIAL * whole:
         return -1
-    if primary.beyond() and abs(primary.value) >= MATERIAL * own:
+    outweighed = primary.beyond() > 0 and saved.value < 0  # a gain of its own that the others seem to have lost
+    if primary.beyond() and abs(primary.value) >= MATERIAL * own and not outweighed:
         return primary.beyond()
     loss = sum(
         _time(before, after, [each]) * ((after.mean_ms(each) or 0) / (before.mean_ms(each) or 1) - 1)

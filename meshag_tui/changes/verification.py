@@ -3,33 +3,36 @@
 In: a change that is done, and the history of its connection. Out: a `Look`, which is written down by whoever asked.
 Compared are the statements the change was made for, and all others that name its table, so that what it costs them
 counts too; statements that have nothing to do with it show how the machine fared meanwhile. Beside them stand the
-rows written to the table and the use of a made index. Runs in a thread of the store and only reads.
+rows written to the table, the use of a made index, and the plans before and after. Runs in a thread of the store and
+only reads.
 
 The window grows with the time since, up to `[verify] window_h`: as long before the change as after it (but a dozen
 syncs, if there were as many), without what ran while it was made, without intervals in which counts were lost, and no
 further than to another change of the same table. Changes of a table with next to no syncs between them are measured as
-one.
+one. When the last word is spoken, somebody may still ask for a later window: what it says stands beside that word.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from meshag_tui.changes import concerned
+from meshag_tui.changes.concerned import same_table
 from meshag_tui.changes.effect import LEAST_BATCHES, Between, Side, Span, saved_ms_per_day
-from meshag_tui.changes.verdicts import LEVEL, MOST_STATEMENTS, Role, Verdict, Watched, judge
+from meshag_tui.changes.verdicts import LEVEL, MOST_STATEMENTS, Verdict, Watched, judge
+from meshag_tui.plan import steps
 from meshag_tui.settings import VerifySettings
-from meshag_tui.store import changes, database, history, history_queries, outcomes
+from meshag_tui.store import changes, database, history, history_plans, history_queries, outcomes
 from meshag_tui.store.changes import ChangeRow
-from meshag_tui.store.history import Observed
+from meshag_tui.store.history import Observed, StoredPlan
 from meshag_tui.store.ids import query_uid
 from meshag_tui.store.outcomes import ChangeOutcome, OutcomeState
 from meshag_tui.store.readings import LOSSLESS
 from meshag_tui.text import duration
-from meshag_tui.types import Change, ChangeState, CreateIndex, MeshagError, RestoreIndex, Window
+from meshag_tui.types import ChangeState, CreateIndex, MeshagError, RestoreIndex, Window, table_of
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 SKEW_MS = 1_000
@@ -37,10 +40,6 @@ SKEW_MS = 1_000
 EARLY = (1 / 288, 1 / 96, 1 / 48, 1 / 24, 1 / 12, 1 / 6, 1 / 3, 1.0)
 """When is looked, in windows since the change: with a day's window after 5 minutes, 15, 30, 1, 2, 4, 8, 24 hours."""
 _DOZEN = 12
-_MOST_NAMING = 200
-_MOST_CONTROLS = 20
-_WRITES = frozenset({"insert", "update", "delete", "merge", "replace"})
-_WRITTEN = r"\b(?:into|update|delete\s+from|merge\s+into)\s+(?:only\s+)?(?:[`\"\w$]+\s*\.\s*)?[`\"]?{}[`\"]?(?![\w$])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +59,11 @@ def looks_in_all(settings: VerifySettings) -> int:
     return len(EARLY) + max(0, settings.patience_windows - 1)
 
 
-def look(change_id: str, settings: VerifySettings) -> Look:
+def look(change_id: str, settings: VerifySettings, *, later: bool = False) -> Look:
     """Look at one change now.
+
+    Args:
+        later: its window is over: compare the last window there is with the one before the change.
 
     Raises:
         MeshagError: it is not done, or was made before outcomes were kept.
@@ -73,14 +75,17 @@ def look(change_id: str, settings: VerifySettings) -> Look:
         raise MeshagError(f"{change_id} is {row.state}: only what is done can be compared with the time before")
     now = max(database.now_ms(), row.finished_at + 1)
     longest = round(_window_ms(settings) * max(1, settings.patience_windows))
-    found = history.intervals(row.connection_id, Window(row.started_at - 2 * longest, row.finished_at + 2 * longest))
+    found = history.intervals(
+        row.connection_id, Window(row.started_at - 2 * longest, max(now, row.finished_at + 2 * longest))
+    )
     run = _run(row, found)
-    before, after = _windows(run, settings, now)
+    before, after = _last_window(run, settings, now) if later else _windows(run, settings, now)
     before = _a_dozen(found, run, before, settings)
     neighbour = run.following
     sides = [_whole(found, window) for window in (before, after)]
     lost = [loss.kind for window in (before, after) for loss in _lost(found, window)]
-    watched = _watched(row, outcome, Window(before.start, after.end))
+    targets = [int(each) for each in outcome.forecast.get("query_ids", ())]
+    watched = concerned.watched(row.connection_id, row.change, targets, Window(before.start, after.end))
     counted = _counted(row.connection_id, Window(before.start, after.end), [*watched.roles, *watched.controls])
     first, second = (Side(spans, counted) for spans in sides)
     verdict = judge(
@@ -99,8 +104,8 @@ def look(change_id: str, settings: VerifySettings) -> Look:
         after_it = duration(max(0, (neighbour.started_at or 0) - run.done))
         said = f"{neighbour.id} changed the same table {after_it} later: what each of them did cannot be told apart"
         verdict = Verdict(OutcomeState.INCOMPARABLE, said, "neighbour")
-    settled = _settled(verdict, windows, settings, neighbour is not None)
-    index = _index(row, after)
+    settled = later or _settled(verdict, windows, settings, neighbour is not None)
+    index = _index(row)
     due = (settings.unused_index_days * DAY_MS) + row.finished_at
     unused = index is not None and index["scans"] == 0 and now >= due
     following = _next(row, windows, settings, settled)
@@ -111,6 +116,7 @@ def look(change_id: str, settings: VerifySettings) -> Look:
         "window": {"before": [before.start, before.end], "after": [after.start, after.end]},
         "intervals": {"before": len(first.spans), "after": len(second.spans), "left_out": len(lost)},
         "index": index,
+        "plans": _plans(row, targets, now),
         "writes": _writes(row, before, after),
         "together": [each.id for each in run.others],
         "neighbour": None if neighbour is None else neighbour.id,
@@ -160,7 +166,7 @@ class _Run(NamedTuple):
 
 
 def _run(row: ChangeRow, found: Sequence[Observed]) -> _Run:
-    same = [each for each in outcomes.neighbours(row) if _same_table(row.change, each.change)]
+    same = [each for each in outcomes.neighbours(row) if same_table(row.change, each.change)]
     line = sorted([row, *same], key=lambda each: (each.started_at or 0, each.id))
 
     def apart(one: ChangeRow, other: ChangeRow) -> bool:
@@ -192,6 +198,14 @@ def _windows(run: _Run, settings: VerifySettings, now: int) -> tuple[Window, Win
     return Window(max(run.begun - since, run.free_since), run.begun), Window(run.done, end)
 
 
+def _last_window(run: _Run, settings: VerifySettings, now: int) -> tuple[Window, Window]:
+    """The window before the run, and the last whole one since, up to another change of the same table."""
+    length = round(_window_ms(settings))
+    end = now if run.following is None or run.following.started_at is None else min(now, run.following.started_at)
+    before = Window(max(run.begun - length, run.free_since), run.begun)
+    return before, Window(max(run.done, end - length), max(run.done, end))
+
+
 def _a_dozen(found: Sequence[Observed], run: _Run, before: Window, settings: VerifySettings) -> Window:
     """The window before it, longer where fewer than a dozen syncs lie in it, but no longer than a whole window."""
     starts = [
@@ -215,18 +229,6 @@ def _shared(verdict: Verdict, outcome: ChangeOutcome, run: _Run) -> Verdict:
         theirs.update(() if other is None else other.forecast.get("query_ids", ()))
     held = verdict.held if own and not own & theirs else None
     return replace(verdict, held=held, said=f"{verdict.said}, with {', '.join(each.id for each in run.others)}")
-
-
-def table_of(change: Change) -> tuple[str, str] | None:
-    """Schema and name of the table that a change is about; None: it is about the whole server."""
-    about: Any = change.spec if isinstance(change, CreateIndex) else change
-    schema, table = getattr(about, "schema", None), getattr(about, "table", None)
-    return None if schema is None or table is None else (schema, table)
-
-
-def _same_table(one: Change, other: Change) -> bool:
-    """Whether what they do cannot be told apart."""
-    return None in (table_of(one), table_of(other)) or table_of(one) == table_of(other)
 
 
 # ---------------------------------------------------------------------------------------------- what was counted
@@ -253,38 +255,6 @@ def _lost(found: Sequence[Observed], window: Window) -> Iterable[Any]:
             yield from (event for event in each.events if event.kind not in LOSSLESS)
 
 
-def _watched(row: ChangeRow, outcome: ChangeOutcome, window: Window) -> Watched:
-    """What the change is for, what else names its table, and some that have nothing to do with it."""
-    targets = [int(each) for each in outcome.forecast.get("query_ids", ())]
-    roles: dict[int, Role] = dict.fromkeys(targets, "target")
-    about = table_of(row.change)
-    if about is None:
-        roles |= {query_id: "reader" for query_id, *_ in _statements(row.connection_id, window, _MOST_NAMING, None)}
-        return Watched(roles | dict.fromkeys(targets, "target"), ())
-    table = about[1]
-    named = re.compile(rf"(?<![\w$]){re.escape(table)}(?![\w$])", re.IGNORECASE)
-    written = re.compile(_WRITTEN.format(re.escape(table)), re.IGNORECASE)
-    plain = table if table[:1] not in ("~", "!") else table[1:]
-    shown = history_queries.shown_as(row.connection_id, targets)
-    for query_id, kind, text in _statements(row.connection_id, window, _MOST_NAMING, plain):
-        if query_id in shown or not named.search(text):
-            continue
-        roles[query_id] = "writer" if kind in _WRITES and written.search(text) else "reader"
-    controls = []
-    for query_id, kind, text in _statements(row.connection_id, window, _MOST_CONTROLS * 3, None):
-        if query_id not in roles and query_id not in shown and not named.search(text) and kind != "other":
-            controls.append(query_id)
-    return Watched(roles, controls[:_MOST_CONTROLS])
-
-
-def _statements(connection_id: str, window: Window, limit: int, text: str | None) -> Iterable[tuple[int, str, str]]:
-    """Id, kind and text of the statements that took most time in the window."""
-    page = history_queries.page(connection_id, window, limit=limit, text=text)
-    kinds = history_queries.figures(connection_id, window, {each: each for each in page.ids})
-    texts = history_queries.texts(page.ids)
-    return [(each, kinds[each]["kind"], texts.get(each) or "") for each in page.ids if each in kinds]
-
-
 def _counted(
     connection_id: str, window: Window, ids: Collection[int]
 ) -> Mapping[int, Mapping[int, tuple[float, float]]]:
@@ -292,16 +262,34 @@ def _counted(
     return history_queries.amounts(connection_id, window, history_queries.shown_as(connection_id, list(ids)))
 
 
-def _index(row: ChangeRow, after: Window) -> dict[str, Any] | None:
-    """Use and size of an index that the change made; `scans` None: not read yet since."""
+def _index(row: ChangeRow) -> dict[str, Any] | None:
+    """Use since then, and size, of an index that the change made; `scans` None: not read yet since."""
     if not isinstance(row.change, CreateIndex | RestoreIndex):
         return None
     name = str(row.target.get("catalogue", {}).get("index", ""))
-    everything = Window(after.start, database.now_ms())
+    everything = Window(row.finished_at or 0, database.now_ms())
     for found in history.indexes(row.connection_id, everything):
         if (found.stats.schema, found.stats.table) == table_of(row.change) and found.stats.name == name:
             return {"name": name, "scans": found.scans, "size_bytes": found.stats.size_bytes}
     return None
+
+
+def _plans(row: ChangeRow, targets: Sequence[int], now: int) -> list[dict[str, Any]]:
+    """The plans of the statements it was made for: the last one kept before it, and the last one since."""
+    before = history_plans.planned(targets, 0, row.started_at or 0)
+    after = history_plans.planned(targets, row.finished_at or 0, now)
+    return [
+        {"query_id": query_uid(each), "before": _plan(before.get(each)), "after": _plan(after.get(each))}
+        for each in targets
+        if each in before or each in after
+    ]
+
+
+def _plan(stored: StoredPlan | None) -> dict[str, Any] | None:
+    if stored is None:
+        return None
+    plan = stored.plan
+    return {"id": stored.id, "hash": plan.hash, "cost": plan.cost, "mode": plan.mode, "nodes": steps(plan)}
 
 
 def _writes(row: ChangeRow, before: Window, after: Window) -> dict[str, Any] | None:

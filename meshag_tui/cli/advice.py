@@ -6,12 +6,12 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Coroutine, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.cli.naming import expect
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.types import MeshagError, SuggestionPriority, SuggestionStatus
+from meshag_tui.proposed import statement_of
+from meshag_tui.types import MeshagError, SuggestionPriority, SuggestionStatus, UsageError
 
 if TYPE_CHECKING:
     from meshag_tui.changes.basket import Basket
@@ -31,15 +31,17 @@ async def suggest(args: argparse.Namespace, output: Output) -> None:
 
     settings = args.settings
     if args.time_limit is not None:
-        settings = replace(settings, advice=replace(settings.advice, time_limit_s=float(args.time_limit)))
+        settings = settings._replace(advice=settings.advice._replace(time_limit_s=float(args.time_limit)))
     async with await Workbench.open(settings) as bench:
         info = await bench.store(connections.find, args.name)
         if args.preview:
-            await model_consent.preview(bench, info.id, args.window, output)
+            await model_consent.preview(bench, info.id, args, output)
             return
         llm = False if args.no_llm else await model_consent.agreed(bench, info.id, args, output)
-        found = await bench.suggest(info.id, llm=llm, budget_bytes=args.budget, window_ms=args.window)
-        for note in bench.advice_notes:
+        found = await bench.advice.suggest(
+            info.id, llm=llm, budget_bytes=args.budget, window_ms=args.window, model=args.model, fresh=args.fresh
+        )
+        for note in bench.advice.notes:
             output.note(f"meshag: {note}")
         _print(found, output, f"Nothing to suggest for {info.name}")
 
@@ -78,6 +80,12 @@ def _print(found: Sequence[StoredSuggestion], output: Output, nothing: str) -> N
     output.answer([describe(row) for row in found], lambda: table(columns, found) if found else [nothing])
 
 
+def statement_fields(sql: str | None) -> dict[str, Any]:
+    """`sql`, one statement, and `then_sql`, what follows it of itself."""
+    first, rest = (None, ()) if sql is None else statement_of(sql)
+    return {"sql": first, "then_sql": list(rest)}
+
+
 def describe(row: StoredSuggestion) -> dict[str, Any]:
     """A suggestion as the contract has it, and what else is known."""
     from meshag_tui.store.ids import query_uid
@@ -91,7 +99,7 @@ def describe(row: StoredSuggestion) -> dict[str, Any]:
         "status": row.status,
         "title": row.title,
         "text": row.text,
-        "sql": row.sql,
+        **statement_fields(row.sql),
         "undo_sql": row.undo_sql,
         "schema": row.schema,
         "table": row.table,
@@ -115,14 +123,16 @@ async def apply(args: argparse.Namespace, output: Output) -> None:
 
     for each in args.ids:
         expect(each, "sug", "apply")
-    if len(args.ids) > 1:
+    if bool(args.ids) is (args.rest is not None):
+        raise UsageError("Name what to apply: meshag apply sug_… (or --rest NAME, what a run of several left)")
+    if args.rest is not None or len(args.ids) > 1:
         from meshag_tui.cli import basket
 
         await basket.apply(args, output)
         return
     args.id = args.ids[0]
     async with await Workbench.open(args.settings) as bench:
-        review = await bench.review(args.id)
+        review = await bench.hands.review(args.id)
         for line in _review_lines(review):
             output.line(line)
         if args.dry_run:
@@ -132,7 +142,7 @@ async def apply(args: argparse.Namespace, output: Output) -> None:
         refuse_blocked(review)
         if not args.yes:
             ask(review, output)
-        row = await carried_out(bench, output, bench.apply(args.id, review.plan_hash))
+        row = await carried_out(bench, output, bench.hands.apply(args.id, review.plan_hash))
         undo = "" if row.undo_sql is None else f"; meshag undo {row.id} puts it back"
         output.answer(change_document(row), lambda: [f"Done ({row.id}){undo}"])
 
@@ -143,13 +153,13 @@ async def undo(args: argparse.Namespace, output: Output) -> None:
 
     expect(args.id, "chg", "undo", "sug")
     async with await Workbench.open(args.settings) as bench:
-        undone, review = await bench.review_undo(args.id)
+        undone, review = await bench.hands.review_undo(args.id)
         for line in _review_lines(review):
             output.line(line)
         refuse_blocked(review)
         if not args.yes:
             ask(review, output)
-        row = await carried_out(bench, output, bench.undo(undone.id, review.plan_hash))
+        row = await carried_out(bench, output, bench.hands.undo(undone.id, review.plan_hash))
         output.answer(change_document(row), lambda: [f"Undone: {undone.id} ({row.id})"])
 
 
@@ -158,7 +168,7 @@ async def dismiss(args: argparse.Namespace, output: Output) -> None:
 
     expect(args.id, "sug", "dismiss")
     async with await Workbench.open(args.settings) as bench:
-        found = await bench.dismiss(args.id, args.reason)
+        found = await bench.advice.dismiss(args.id, args.reason)
         output.answer(describe(found), lambda: [f"Dismissed: {found.title}"])
 
 
@@ -167,7 +177,7 @@ async def review(args: argparse.Namespace, output: Output) -> None:
 
     expect(args.id, "sug", "review")
     async with await Workbench.open(args.settings) as bench:
-        found = await bench.mark_reviewed(args.id)
+        found = await bench.advice.mark_reviewed(args.id)
         output.answer(describe(found), lambda: [f"Reviewed: {found.title}"])
 
 
@@ -178,7 +188,9 @@ def _review_lines(review: Review) -> Iterator[str]:
 
 def statement_lines(review: Review) -> Iterator[str]:
     """Statement, undo and gates of a review."""
-    yield f"run    {review.sql}"
+    first, rest = statement_of(review.sql)
+    yield f"run    {first}"
+    yield from (f"then   {one}" for one in rest)
     yield f"undo   {review.undo_sql or 'nothing to undo'}"
     for gate in review.gates:
         yield gate_line(gate)
@@ -239,7 +251,7 @@ def review_document(review: Review) -> dict[str, Any]:
     return {
         "connection_id": review.connection_id,
         "target": review.target_label,
-        "sql": review.sql,
+        **statement_fields(review.sql),
         "undo_sql": review.undo_sql,
         "gates": review.gates,
         "blocked": bool(review.blocked_by),
@@ -255,7 +267,7 @@ def change_document(row: ChangeRow) -> dict[str, Any]:
         "suggestion_id": row.suggestion_id,
         "undoes": row.undoes,
         "state": row.state,
-        "sql": row.sql,
+        **statement_fields(row.sql),
         "undo_sql": row.undo_sql,
         "attempts": row.attempts,
         "started_at": row.started_at,

@@ -13,6 +13,7 @@ from meshag_tui.types import MeshagError
 if TYPE_CHECKING:
     from meshag_tui.changes.basket import Basket, Wanted
     from meshag_tui.workflows.baskets import Ran
+    from meshag_tui.workflows.workbench import Workbench
 
 
 async def apply(args: argparse.Namespace, output: Output) -> None:
@@ -20,7 +21,8 @@ async def apply(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
-        basket = await bench.review_basket(args.ids)
+        ids = args.ids or await _left(bench, args.rest)
+        basket = await bench.hands.review_basket(ids)
         for line in _lines(basket):
             output.line(line)
         if args.dry_run:
@@ -34,12 +36,24 @@ async def apply(args: argparse.Namespace, output: Output) -> None:
         def tell(number: int, one: Wanted) -> None:
             output.note(f"meshag: {number} of {len(basket.items)}: {one.title}")
 
-        ran = await advice.carried_out(bench, output, bench.apply_basket(basket.plan_hash, tell=tell))
+        ran = await advice.carried_out(bench, output, bench.hands.apply_basket(basket.plan_hash, tell=tell))
         done = [f"Done ({row.id}): {row.sql}" for row in ran.done]
         output.answer(_ran(ran), lambda: done or ["Nothing was done"])
         if ran.failed is not None:
             behind = f"; not begun: {', '.join(ran.not_begun)}" if ran.not_begun else ""
             raise MeshagError(f"{ran.failed} ended it: {ran.error}{behind}")
+
+
+async def _left(bench: Workbench, name: str) -> list[str]:
+    from meshag_tui.store import connections
+
+    info = await bench.store(connections.find, name)
+    left = await bench.hands.left_of_basket(info.id, asked=True)
+    if left is None:
+        raise MeshagError(
+            f"No run of several on {info.name} left anything: meshag suggestions {info.name} lists advice"
+        )
+    return [each.suggestion_id for each in left.items]
 
 
 def _lines(basket: Basket) -> Iterator[str]:

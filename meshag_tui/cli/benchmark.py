@@ -33,7 +33,7 @@ async def benchmark(args: argparse.Namespace, output: Output) -> None:
             extra = {"samples": await bench.store(rehearsals.samples, args.id)} if args.samples else {}
             output.answer({**describe(row), **extra}, lambda: lines(row))
             return
-        review = await bench.review_rehearsal(args.id)
+        review = await bench.hands.review_rehearsal(args.id)
         for line in review_lines(review):
             output.line(line)
         if args.dry_run:
@@ -63,7 +63,7 @@ async def _measured(bench: Workbench, review: RehearsalReview, output: Output) -
 
     loop.add_signal_handler(signal.SIGINT, cancel)
     try:
-        return await bench.rehearse(review.suggestion_id, review.hash, tell)
+        return await bench.hands.rehearse(review.suggestion_id, review.hash, tell)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
         await asyncio.gather(*cancelling, return_exceptions=True)
@@ -75,11 +75,15 @@ def review_lines(review: RehearsalReview) -> Iterator[str]:
     yield f"read   {plan.source}"
     yield f"into   {plan.place}, gone afterwards"
     for one in plan.tables:
-        part = "whole" if one.share == 1 else f"{percent(one.share)} of its pages" if one.share else "parents only"
+        part = "whole" if one.share == 1 else f"{percent(one.share)} of it" if one.share else "parents only"
         yield f"table  {one.name}: {part}, of {count(one.rows)} rows in {size(one.bytes)}"
     for statement in plan.statements:
         yield f"run    {statement}"
     limits = plan.limits
+    if not plan.statements:
+        where = "all rows are in the copy" if review.asked else "the change is only made and taken back"
+        yield f"read   nothing but the catalogue: {where}"
+        return
     yield f"limit  {count(limits.rows)} rows, {size(limits.bytes)}, {limits.seconds:g} s, read-only"
     for note in plan.notes:
         yield f"note   {note}"
@@ -87,7 +91,7 @@ def review_lines(review: RehearsalReview) -> Iterator[str]:
 
 def lines(row: RehearsalRow) -> Iterator[str]:
     """What was measured, for people."""
-    from meshag_tui.advisor.rehearsed import proof_said, said, saving
+    from meshag_tui.advisor.rehearsed import proof_said, said, saving, undone_said
 
     found = row.document
     columns = (
@@ -102,8 +106,11 @@ def lines(row: RehearsalRow) -> Iterator[str]:
     yield f"ran    {found['sql']}"
     if found.get("proof"):
         yield proof_said(found["proof"])
-    yield from table(columns, list(found["statements"]))
-    yield f"{found['confidence']:.0%} intervals; medians, 95th percentiles and blocks of a run; caches warm"
+    if found.get("undone"):
+        yield undone_said(found["undone"])
+    if found["statements"]:
+        yield from table(columns, list(found["statements"]))
+        yield f"{found['confidence']:.0%} intervals; medians, 95th percentiles and blocks of a run; caches warm"
     saved = found.get("saved_ms_per_day")
     if saved:
         yield saving(saved)

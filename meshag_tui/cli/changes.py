@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.cli.advice import statement_fields
 from meshag_tui.cli.naming import expect
 from meshag_tui.cli.output import Column, Output, table
 
 if TYPE_CHECKING:
     from meshag_tui.settings import MoneySettings
     from meshag_tui.store.outcomes import Applied, ChangeOutcome, Track
+
+_MOST_LATER = 6
 
 
 async def changes(args: argparse.Namespace, output: Output) -> None:
@@ -51,7 +54,7 @@ async def verify(args: argparse.Namespace, output: Output) -> None:
 
     expect(args.id, "chg", "verify")
     async with await Workbench.open(args.settings) as bench:
-        outcome = await bench.verify(args.id)
+        outcome = await bench.hands.verify(args.id)
         row = await bench.store(journal.get, args.id)
     output.answer(
         describe(Applied(row, outcome), args.settings.money), lambda: outcome_lines(outcome, args.settings.money)
@@ -82,7 +85,7 @@ def describe(row: Applied, rates: MoneySettings) -> dict[str, Any]:
         "actor": change.actor,
         "state": change.state,
         "kind": change.change.kind,
-        "sql": change.sql,
+        **statement_fields(change.sql),
         "undo_sql": change.undo_sql,
         "finished_at": change.finished_at,
         "outcome": None if outcome is None else outcome.state,
@@ -105,11 +108,12 @@ def describe(row: Applied, rates: MoneySettings) -> dict[str, Any]:
 def outcome_lines(outcome: ChangeOutcome, rates: MoneySettings) -> Iterator[str]:
     """An outcome for people."""
     from meshag_tui.changes.money import amount, span, worth
-    from meshag_tui.changes.take_back import statement_line
-    from meshag_tui.text import gained
+    from meshag_tui.changes.take_back import plan_line, statement_line
+    from meshag_tui.text import gained, moment
 
     result = outcome.result
-    yield f"found     {outcome.state}{'' if outcome.settled else ', so far'}: {result.get('said', '')}"
+    so_far = "" if outcome.settled or not outcome.looks else ", so far"
+    yield f"found     {outcome.state}{so_far}" + (f": {said}" if (said := result.get("said")) else "")
     yield f"forecast  {gained(outcome.gain_ms_per_day) or 'no time saved was forecast'}"
     if (expected := result.get("expected_ms_per_day")) is not None:
         yield f"          {gained(expected)} at the load there is now"
@@ -120,6 +124,15 @@ def outcome_lines(outcome: ChangeOutcome, rates: MoneySettings) -> Iterator[str]
         yield from (f"          {line}" for line in money.how)
     for each in result.get("statements", ()):
         yield f"          {statement_line(each)}"
+    if result.get("statements"):
+        yield "not seen  what functions run, where neither its text nor a plan that was kept names the table"
+    for number, each in enumerate(result.get("plans", ())):
+        yield f"{'' if number else 'plan':10}{plan_line(each)}"
+    if later := result.get("later"):
+        yield f"later     {later['state']}, looked at {moment(later['at'])}: {later.get('said', '')}"
+        if saved := later.get("saved"):
+            yield f"          {gained(saved['value'])}, between {span(saved['low'])} and {span(saved['high'])} (95 %)"
+        yield from (f"          {statement_line(each)}" for each in later.get("statements", ())[:_MOST_LATER])
 
 
 def describe_track(track: Track) -> dict[str, Any]:

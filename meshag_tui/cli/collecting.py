@@ -98,6 +98,7 @@ async def collect(args: argparse.Namespace, output: Output) -> None:
     async with await Workbench.open(args.settings) as bench:
         await _learn_names(bench, names)
         bench.subscribe(heard)
+        await bench.need("collect")
         scheduler = bench.scheduler()
         if args.once:
             await scheduler.once()
@@ -124,6 +125,11 @@ async def runs(args: argparse.Namespace, output: Output) -> None:
         if args.name is not None and args.name.startswith("exec_"):
             if args.cancel and not await bench.cancel(args.name):
                 raise MeshagError(f"{args.name} had ended already")
+            if args.approve or args.refuse or args.resume:
+                from meshag_tui.cli import agents
+
+                await agents.answer(bench, args, output)
+                return
             one = await bench.store(executions.get, args.name)
             output.answer(one, lambda: _run_lines(one))
             return

@@ -1,4 +1,5 @@
-"""Runs one command and turns its end into an exit code: 0 done, 1 failed with one line, 2 wrong usage.
+"""Runs one command and turns its end into an exit code: 0 done, 1 failed with one line, 2 wrong usage, 77 an access key
+that is refused.
 
 Expected errors (MeshagError) are one line on stderr; anything else is one line that names the log, where its traceback
 is. With --json a failure is a document too: {"error": {"code", "message", "fix"}}.
@@ -6,15 +7,19 @@ is. With --json a failure is a document too: {"error": {"code", "message", "fix"
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import importlib
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-from meshag_tui.cli import parser
+from meshag_tui.cli.alone import ALONE, WrongWords
+
+if TYPE_CHECKING:
+    import argparse
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -24,10 +29,14 @@ def run(arguments: list[str]) -> int:
     try:
         try:
             _check_streams()
-            args = parser.build(arguments).parse_args(arguments)
-        except SystemExit as end:  # --help, --version, wrong usage: argparse has printed
+            args = _parse(arguments)
+        except SystemExit as end:  # --help, --version: argparse has printed; or there is nowhere to print
             _flush()
             return end.code if isinstance(end.code, int) else FAILED
+        except WrongWords as wrong:
+            code = _wrong_words(wrong, "--json" in arguments)
+            _flush()
+            return code
         code = _run(args, arguments)
         _flush()
         return code
@@ -40,7 +49,27 @@ def run(arguments: list[str]) -> int:
         return FAILED
 
 
-def _run(args: argparse.Namespace, arguments: list[str]) -> int:
+def _parse(arguments: list[str]) -> argparse.Namespace | SimpleNamespace:
+    if not arguments:
+        return SimpleNamespace(**ALONE)
+    from meshag_tui.cli import parser
+
+    return parser.build(arguments).parse_args(arguments)
+
+
+def _wrong_words(wrong: WrongWords, as_json: bool) -> int:
+    if as_json:
+        from meshag_tui.cli.output import Output
+
+        Output(True).document({"error": {"code": "usage", "message": str(wrong), "fix": None}})
+    with contextlib.suppress(OSError):  # nobody is left to tell
+        if sys.stderr is not None:
+            sys.stderr.write(f"{wrong.usage}{wrong}\n")
+            sys.stderr.flush()
+    return WRONG_USAGE
+
+
+def _run(args: argparse.Namespace | SimpleNamespace, arguments: list[str]) -> int:
     import logging
 
     from meshag_tui import logs
@@ -68,7 +97,7 @@ def _run(args: argparse.Namespace, arguments: list[str]) -> int:
             fix = f"see {settings.log_file}"
         logging.getLogger("meshag").warning("%s failed: %s", args.command, error)
         _report(output, code, str(error), fix)
-        return FAILED
+        return int(getattr(error, "exit_code", FAILED))
     except _Stopped as stop:
         return 128 + stop.signal
     except KeyboardInterrupt:

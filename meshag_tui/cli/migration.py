@@ -39,7 +39,7 @@ async def migration(args: argparse.Namespace, output: Output) -> None:
         expect(each, "sug", "migration")
     up, down = files_of(args.out or "migration")
     async with await Workbench.open(args.settings) as bench:
-        made = await bench.migration(args.ids, up.name, down.name)
+        made = await bench.hands.migration(args.ids, up.name, down.name)
     for title in made.not_undone:
         output.note(f"meshag: nothing puts this back, it renews what is there: {title}")
     document: dict[str, Any] = {"up": made.up, "down": made.down, "files": [], "not_undone": made.not_undone}

@@ -11,8 +11,13 @@ _KINDS = {
     "chg": "a change",
     "reh": "a rehearsal",
     "exec": "an execution",
+    "alr": "an alert",
+    "chn": "a webhook",
     "prj": "a project",
     "usr": "a user",
+    "thrd": "a thread",
+    "agnt": "an agent",
+    "key": "an access key",
 }
 
 

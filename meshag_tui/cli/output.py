@@ -11,16 +11,16 @@ import math
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
+from decimal import Decimal
 from enum import Enum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from meshag_tui.text import fit, mask_secrets, one_line, sanitise, width_of
 from meshag_tui.types import Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a printed table: its title, the side it is aligned to, and how a row's value is written."""
 
     title: str
@@ -90,6 +90,8 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Secret):
         return None
+    if isinstance(value, Decimal):  # money: a float would lose digits
+        return f"{value:f}"
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if hasattr(value, "_asdict"):  # a NamedTuple

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from meshag_tui import __version__
-from meshag_tui.cli import values
+from meshag_tui.cli import agent_words, model_words, people_words, values, watch_words
+from meshag_tui.cli.alone import ALONE, WrongWords
 
 SORTS = (
     "total_time",
@@ -36,6 +38,9 @@ SORTS = (
 )
 """What `store.history` can sort statements by, written again because that module is not loaded for --help."""
 
+STAGES = ("production", "staging", "test", "development", "none")
+"""Those of `store.connections`, and none, written again for the same reason."""
+
 _ALONE = frozenset({"--version", "--plain", "--json", "--read-only"})
 """What may be said without a command."""
 
@@ -44,9 +49,10 @@ _DAY = 24 * _HOUR
 _MONTH = 30 * _DAY
 
 _EPILOG = """\
-exit codes: 0 done · 1 failed, with one line that says what to do · 2 wrong usage
+exit codes: 0 done · 1 failed, with one line that says what to do · 2 wrong usage · 77 the access key is refused
 environment: MESHAG_HOME (folder of configuration, key and log), MESHAG_STORE (file or postgresql:// URL),
-MESHAG_PASSWORD (password of a connection being added), MESHAG_LOG (level), MESHAG_PLAIN (as --plain), NO_COLOR
+MESHAG_PASSWORD (password of a connection being added), MESHAG_ACCESS_KEY (key to act by), MESHAG_LOG (level),
+MESHAG_PLAIN (as --plain), NO_COLOR
 """
 
 _ABOUT_SECRETS = """\
@@ -62,12 +68,12 @@ Rows of the tables that the statements read are copied to a private server on th
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse, but what was typed is never repeated with a password in it."""
+    """argparse, but what was typed is never repeated with a password in it, and whoever parses says what is wrong."""
 
     def error(self, message: str) -> NoReturn:
         from meshag_tui.text import mask_secrets, one_line
 
-        self.exit(2, f"{self.format_usage()}{self.prog}: {one_line(mask_secrets(message))}\n")
+        raise WrongWords(f"{self.prog}: {one_line(mask_secrets(message))}", self.format_usage())
 
 
 def build(arguments: Sequence[str]) -> argparse.ArgumentParser:
@@ -85,34 +91,34 @@ def build(arguments: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"meshag {__version__}")
     parser.add_argument("--plain", action="store_true", help="the screens as lines of words, for a screen reader")
-    _common(parser, top=True)
-    parser.set_defaults(command="tui:open_screens")
+    _common(parser)
+    parser.set_defaults(**ALONE)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     if not _ALONE.issuperset(arguments):
         _connections(commands)
         _collecting(commands)
         _reading(commands)
         _advice(commands)
+        model_words.add(commands, _add, _group)
+        watch_words.add(commands, _add, _group)
+        agent_words.add(commands, _add, _group)
+        people_words.add(commands, _add, _group)
         _upkeep(commands)
     return parser
 
 
-def _common(parser: argparse.ArgumentParser, top: bool = False) -> None:
+def _common(parser: argparse.ArgumentParser) -> None:
     """The options every command takes, before or after its name."""
-
-    def unless_given(value: Any) -> Any:
-        return value if top else argparse.SUPPRESS
-
     group = parser.add_argument_group("everywhere")
     group.add_argument(
         "--json",
         action="store_true",
-        default=unless_given(False),
+        default=argparse.SUPPRESS,
         help="one JSON document and nothing else on stdout",
     )
-    group.add_argument("--store", metavar="URL", default=unless_given(None), help="SQLite file or postgresql:// URL")
+    group.add_argument("--store", metavar="URL", default=argparse.SUPPRESS, help="SQLite file or postgresql:// URL")
     group.add_argument(
-        "--read-only", action="store_true", default=unless_given(False), help="nothing can change a monitored database"
+        "--read-only", action="store_true", default=argparse.SUPPRESS, help="nothing can change a monitored database"
     )
 
 
@@ -200,6 +206,7 @@ def _connection_options(parser: argparse.ArgumentParser, editing: bool = False) 
             help="send nothing of its whole project to a model that is not on this machine",
         )
         cloud.add_argument("--cloud", dest="no_cloud", action="store_false", help="allow that again, after a preview")
+        parser.add_argument("--stage", choices=STAGES, help="what it is for; nobody overlooks production")
     parser.add_argument("--protect", action="store_true", help="mark it read-only: no change can be applied to it")
 
 
@@ -215,6 +222,12 @@ def _collecting(commands: Any) -> None:
     runs.add_argument("name", metavar="NAME", nargs="?", help="a connection, or the id of one execution")
     runs.add_argument("--limit", type=values.count, default=20, metavar="N")
     runs.add_argument("--cancel", action="store_true", help="cancel the execution named")
+    runs.add_argument(
+        "--approve", action="store_true", help="agree to all that the run named waits for, after it is shown"
+    )
+    runs.add_argument("--yes", action="store_true", help="with --approve: do not ask")
+    runs.add_argument("--refuse", action="store_true", help="agree to nothing of it: the run goes on without")
+    runs.add_argument("--resume", action="store_true", help="of an agent: go on behind the last step")
 
 
 def _reading(commands: Any) -> None:
@@ -252,6 +265,11 @@ def _reading(commands: Any) -> None:
     indexes.add_argument("--window", type=values.span_ms, default=_MONTH, metavar="TIME", help="15m, 24h, 30d (30d)")
     indexes.add_argument("--unused", action="store_true", help="only those without a scan in the window")
 
+    sessions = _add(commands, "sessions", "sessions:sessions", "what sessions do now, or did at a moment")
+    sessions.add_argument("name", metavar="NAME")
+    sessions.add_argument("--at", metavar="TIME", help="03:12, or 2026-09-21 03:12: what was kept of that moment")
+    sessions.add_argument("--idle", action="store_true", help="sessions that do nothing too")
+
     tables = _add(commands, "tables", "reading:tables", "tables with their size, rows and access")
     tables.add_argument("name", metavar="NAME")
     tables.add_argument("--window", type=values.span_ms, default=_DAY, metavar="TIME", help="15m, 24h, 7d (24h)")
@@ -282,7 +300,9 @@ def _advice(commands: Any) -> None:
     suggest.add_argument(
         "--preview", action="store_true", help="print the exact text a model would be sent, and send nothing"
     )
-    suggest.add_argument("--consent", action="store_true", help="agree to sending such texts to the configured model")
+    suggest.add_argument("--consent", action="store_true", help="agree to sending such texts to the configured models")
+    suggest.add_argument("--model", metavar="NAME[/MODEL]", help="ask this provider alone, not all in their order")
+    suggest.add_argument("--fresh", action="store_true", help="ask a model although its answer to this is kept")
 
     suggestions = _add(
         commands, "suggestions", "advice:suggestions", "the stored suggestions; open ones unless asked otherwise"
@@ -306,7 +326,8 @@ def _advice(commands: Any) -> None:
     benchmark.add_argument("--samples", action="store_true", help="with reh_… and --json: every single run too")
 
     apply = _add(commands, "apply", "advice:apply", "show a suggestion's statement, gates and undo, then run it")
-    apply.add_argument("ids", metavar="ID", nargs="+", help="sug_…; several run one after the other, in a safe order")
+    apply.add_argument("ids", metavar="ID", nargs="*", help="sug_…; several run one after the other, in a safe order")
+    apply.add_argument("--rest", metavar="NAME", help="what was not begun of the last run of several on a connection")
     apply.add_argument("--dry-run", action="store_true", help="show, and run nothing")
     apply.add_argument("--yes", action="store_true", help="run it without asking, whatever the gates warn of")
 
@@ -337,6 +358,10 @@ def _advice(commands: Any) -> None:
 
 
 def _upkeep(commands: Any) -> None:
+    reset = _add(commands, "reset", "resetting:reset", "have a server count statements from nothing; history stays")
+    reset.add_argument("name", metavar="NAME")
+    reset.add_argument("--dry-run", action="store_true", help="show the statement and run nothing")
+    reset.add_argument("--yes", action="store_true", help="do not ask")
     doctor = _add(commands, "doctor", "doctor:doctor", "what is missing, and the exact SQL or step that mends it")
     doctor.add_argument("name", metavar="NAME", nargs="?")
 
@@ -362,5 +387,11 @@ def _upkeep(commands: Any) -> None:
     demo.add_argument("--headless", action="store_true", help="no screens: print what was found")
     demo.add_argument("--seconds", type=values.seconds, metavar="N", help="with --headless: end after this time (30)")
     demo.add_argument("--engine", choices=("postgresql", "mariadb", "mysql"), default="postgresql")
+    demo.add_argument(
+        "--server",
+        type=Path,
+        metavar="PROGRAM",
+        help="the server to start: postgres, mariadbd or mysqld",
+    )
 
     _add(commands, "paths", "upkeep:paths", "where configuration, store, key and log are")

@@ -147,6 +147,25 @@ async def forget_customer(shopper: Shopper) -> None:
     await shopper.run("DELETE FROM shop.customers WHERE id = %s", customer)
 
 
+async def correct_stock(shopper: Shopper) -> None:
+    """A clerk's correction; it waits while the shelf is being counted."""
+    await shopper.run(
+        "UPDATE shop.inventory SET quantity = quantity + 1, updated_at = now()"
+        " WHERE product_id = %s AND warehouse = %s",
+        shopper.one_of(PRODUCTS),
+        1,
+    )
+
+
+async def take_stock(shopper: Shopper) -> None:
+    """The shelf of the popular products is counted, in a transaction: who sells one of them waits until it is done."""
+    async with shopper.transaction():
+        await shopper.run(
+            "UPDATE shop.inventory SET updated_at = now() WHERE product_id <= %s AND warehouse = 1", PRODUCTS // 20
+        )
+        await asyncio.sleep(4)
+
+
 # ---------------------------------------------------------------- what the reports do
 
 
@@ -183,4 +202,6 @@ PROGRAMS: tuple[tuple[str, tuple[tuple[Job, int], ...], float], ...] = (
     ("shop-worker", ((work_off_orders, 1),), 0.1),
     ("shop-reports", ((revenue_report, 1), (countries_report, 4)), 0.03),
     ("shop-batch", ((forget_to_commit, 1),), 0.01),
+    ("shop-stock", ((take_stock, 1),), 0.002),
+    ("shop-clerk", ((correct_stock, 1),), 0.02),
 )

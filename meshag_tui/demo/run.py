@@ -12,22 +12,36 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 from meshag_tui.demo import shop
 from meshag_tui.demo.hosts import Host, MysqlHost, PostgresHost, Server
 from meshag_tui.demo.workload import Workload
+from meshag_tui.servers.place import ServerUnavailable
 
 ENGINES = ("postgresql", "mariadb", "mysql")
 
 
-def host(engine: str) -> Host:
-    """A host for the shop on one of `ENGINES`; ServerUnavailable, and what to do, if its programs are not here."""
-    if engine == "postgresql":
-        return PostgresHost()
-    from meshag_tui.servers.mysqld import MARIADB, MYSQL, find
+def host(engine: str, program: Path | None = None) -> Host:
+    """A host for the shop on one of `ENGINES`, of the server `program` where one is named.
 
-    return MysqlHost(find(MARIADB if engine == "mariadb" else MYSQL))
+    Raises ServerUnavailable, and says what to do, if its programs are not here or are those of another server.
+    """
+    if engine == "postgresql":
+        return PostgresHost(program and program.absolute().parent)
+    from meshag_tui.servers.mysqld import MARIADB, MYSQL, Installation, find
+
+    flavour = MARIADB if engine == "mariadb" else MYSQL
+    if program is None:
+        try:
+            return MysqlHost(find(flavour))
+        except ServerUnavailable as missing:
+            raise ServerUnavailable(f"{missing}, or name the server's program by --server") from None
+    installed = Installation.of(str(program.absolute()))
+    if installed.flavour != flavour:
+        raise ServerUnavailable(f"{program} is {installed.flavour} {installed.version}: --engine is for {flavour}")
+    return MysqlHost(installed)
 
 
 class Demo:

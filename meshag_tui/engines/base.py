@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from meshag_tui.engines.words import Words
+from meshag_tui.live import Ended, Ending, LiveReading
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, EvidenceKind, Finding, IndexSpec, MeshagError, Target, WhatIfChoice
 
 if TYPE_CHECKING:
-    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Rehearsal, Say
+    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Named, Rehearsal, Say
 
 
 class EngineError(MeshagError):
@@ -88,20 +89,27 @@ SYNC = "sync"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Deadlines of a session; the server-side ones are set as well and are shorter."""
+    """Deadlines of a session; the server-side ones are set as well and are shorter. And where it looks first."""
 
     connect_s: float = 5.0
     call_s: float = 15.0
     lock_ms: int = 500
+    statements_from: tuple[str, str] | None = (
+        None  # schema and name of what stands for pg_stat_statements, if it is there
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class WhatIfPlan:
-    """A plan with hypothetical indexes: which of them it used, and how large each was estimated, bytes."""
+    """A plan with hypothetical indexes: which of them it used, how large each was estimated, bytes, and its name there.
+
+    What `WhatIf.sees` not is left out.
+    """
 
     plan: Plan
     used: tuple[IndexSpec, ...]
     size_bytes: Mapping[IndexSpec, int]
+    names: Mapping[IndexSpec, str] = field(default_factory=dict)
 
 
 class WhatIf(Protocol):
@@ -118,6 +126,9 @@ class WhatIf(Protocol):
     evidence: EvidenceKind
     calls: int  # planner calls so far
     seconds: float  # spent in `plan` so far
+
+    def sees(self, statement: str, index: IndexSpec) -> bool:
+        """Whether a plan of this statement could use such an index here."""
 
     async def plan(
         self,
@@ -168,6 +179,10 @@ class Session(Protocol):
     facts: ServerFacts
     words: Words
 
+    @property
+    def keepable(self) -> bool:
+        """Whether it is this session that the server knows by the settings we gave, and it can be used later."""
+
     async def collect(self, objects: bool = True) -> Snapshot:
         """Counters, tables, indexes, schema: one sync's reading in a constant number of statements, no statement texts.
 
@@ -176,6 +191,14 @@ class Session(Protocol):
 
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
         """Texts of these statements (None: of all), normalised, passwords taken out, capped."""
+
+    async def live(self, idle: bool = False, vitals: bool = False) -> LiveReading:
+        """What other sessions do now, ours left out: one statement, or two where some wait for each other.
+
+        Args:
+            idle: those that do nothing and hold nothing too.
+            vitals: the server's vital figures as well, with one statement more.
+        """
 
     async def findings(self) -> tuple[Finding, ...]:
         """The doctor: one row for each capability, with the exact SQL or step that mends what is missing."""
@@ -218,17 +241,28 @@ class Session(Protocol):
     def rewritten(self, rule: str, statement: str) -> str | None:
         """The statement as a rule's advice ("not-in-subquery") would have it written; None where we cannot write it.
 
-        Nothing is claimed of its meaning: see `rehearsal.Rehearsal.compare`.
+        Its parameters keep the numbers they have in the statement, numbered by their first places. Nothing is claimed
+        of its meaning: see `rehearsal.Rehearsal.compare`.
         """
 
-    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
+    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits, server: Named | None = None) -> CopyPlan:
         """What would be read so that these statements can be run in a sandbox with data. Reads the catalogue alone.
+
+        Args:
+            server: on which the sandbox is to be; None: a private server on this machine.
 
         Raises:
             Refused: there is no sandbox for this database; the text says why.
         """
 
-    def rehearse(self, plan: CopyPlan, say: Say) -> AbstractAsyncContextManager[Rehearsal]:
+    async def schema_plan(self, change: Change, limits: CopyLimits, server: Named | None = None) -> CopyPlan:
+        """The same for a sandbox without rows, in which a change is only made and taken back.
+
+        Raises:
+            Refused: there is no sandbox for this database; the text says why.
+        """
+
+    def rehearse(self, plan: CopyPlan, say: Say, server: Named | None = None) -> AbstractAsyncContextManager[Rehearsal]:
         """Copy what the plan says, within its limits, in one read-only transaction; end the copy with the context.
 
         Raises:
@@ -338,6 +372,26 @@ class Engine(Protocol):
         """Open a session that may change things: for changes/ only."""
 
     async def progress(self, session: Session, backend_pid: int) -> Progress | None: ...
+
+    def end_sql(self, ending: Ending) -> str:
+        """Exactly what `end` runs."""
+
+    async def end(self, target: Target, limits: Limits, ending: Ending) -> Ended:
+        """Stop the statement of a session, or the session, if it still is what was seen: for changes/ only.
+
+        Raises:
+            PermissionDenied: the right that is missing is its `fix`.
+        """
+
+    async def reset_sql(self, target: Target, limits: Limits) -> str:
+        """Exactly what `reset` runs."""
+
+    async def reset(self, target: Target, limits: Limits, agreed: str) -> None:
+        """Set the statement counters back to nothing, if `agreed` still is what that takes: for changes/ only.
+
+        Raises:
+            PermissionDenied: the right that is missing is its `fix`.
+        """
 
     def setup_sql(self, user: str, database: str) -> str:
         """The least-rights role MeshAG needs, as a script for an administrator."""

@@ -9,7 +9,8 @@ import math
 
 FILL = 0.9
 """Share of a page that is filled when an index is made."""
-_LONGEST_LIST = 400.0  # rows that one shared entry holds at most
+_LARGEST_ENTRY = 0.1  # of a page: what one shared entry takes at most when an index is made
+_ROW = 6  # bytes of a row in the list of a shared entry
 _LIST_END = 4  # bytes lost, on average, where the list of a shared entry is rounded up
 _UPPER_PAGES = 1.01
 """Pages above the leaves, and the root's."""
@@ -38,7 +39,8 @@ def index_bytes(
     repeats = rows / min(max(1.0, distinct), rows)
     entries = rows * size
     if shares_repeats and repeats >= 2:
-        entries = rows / min(repeats, _LONGEST_LIST) * (size + _LIST_END) + rows * 6
+        longest = max(2.0, (page * _LARGEST_ENTRY - size) // _ROW)  # rows in one list
+        entries = rows / min(repeats, longest) * (size + _LIST_END) + rows * _ROW
     if method == "gin":
         entries *= 1.5  # several entries a row, kept once each with a compressed list of rows
     return int(max(2 * page, entries * _UPPER_PAGES / FILL))

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Protocol, TypeVar
 
+from meshag_tui.engines.base import DeadlinePassed
 from meshag_tui.plan import Plan
-from meshag_tui.types import Change
+from meshag_tui.types import Change, Target
 
 Side = Literal["before", "after"]
 Say = Callable[[str], None]
 T = TypeVar("T")
+Values = tuple[str | None, ...]
+"""Of parameters, as the server prints them; None: NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,34 @@ class CopyLimits:
     rows: int
     bytes: int
     seconds: float
+
+    def clock(self) -> Callable[[], float]:
+        """From now on: the seconds that are left of reading. It raises DeadlinePassed when none are."""
+        until = time.monotonic() + self.seconds
+
+        def left() -> float:
+            seconds = until - time.monotonic()
+            if seconds <= 0:
+                raise DeadlinePassed(f"Copying took longer than the {self.seconds:g} s allowed ([rehearsal] copy_s)")
+            return seconds
+
+        return left
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A server that was named as the place of sandboxes, by a database of it.
+
+    `template`: that database is a copy of the watched one, restored from a backup say, and the sandbox a copy of it:
+    then no row of the watched server is read at all.
+    """
+
+    target: Target
+    template: bool = False
+
+    @property
+    def said(self) -> str:
+        return f"a copy of {self.target.label}" if self.template else f"a database of its own on {self.target.label}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +157,7 @@ class Runnable:
     prepared: str
     path: str
     types: tuple[str, ...]
-    sets: tuple[tuple[str, ...], ...]
+    sets: tuple[Values, ...]
     writes: bool = False
 
 
@@ -169,13 +201,32 @@ class Proof:
         return not self.doubts
 
 
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The exact statements of a change and of what puts it back, run one after the other in the sandbox.
+
+    `doubt` says in a line why it is not proven that all is as before then; None: the catalogue is.
+    """
+
+    sql: str
+    undo_sql: str
+    doubt: str | None
+
+    @property
+    def proven(self) -> bool:
+        return self.doubt is None
+
+
 class Rehearsal(Protocol):
     """The copy, once it is filled. `notes` say what is not as on the source; every method may raise EngineError."""
 
-    label: str  # "PostgreSQL 18.6 on this machine"
     copied: Sequence[Copied]
     prepared_s: float
     source_plans: Mapping[str, Plan]  # how the source plans each statement now
+
+    @property
+    def label(self) -> str:
+        """Where it is: "PostgreSQL 18.6 on this machine"."""
 
     @property
     def notes(self) -> Sequence[str]: ...
@@ -186,10 +237,13 @@ class Rehearsal(Protocol):
     async def change(self, change: Change) -> str:
         """From now on the side "after" has this change, and "before" has it not; returns its SQL."""
 
-    async def run(self, side: Side, runnable: Runnable, values: tuple[str, ...]) -> Execution:
+    async def run(self, side: Side, runnable: Runnable, values: Values) -> Execution:
         """Run it once; what it writes is rolled back."""
 
-    async def answer(self, runnable: Runnable, values: tuple[str, ...]) -> Answer:
+    async def undone(self, change: Change, sql: str, undo_sql: str) -> Undone:
+        """Run what would run on the watched server and what would put it back; no more can be measured afterwards."""
+
+    async def answer(self, runnable: Runnable, values: Values) -> Answer:
         """The rows it returns on the side "before"."""
 
     async def rewritten(self, runnable: Runnable, text: str) -> Runnable:

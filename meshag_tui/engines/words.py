@@ -14,7 +14,7 @@ class Words(NamedTuple):
     """
 
     name: str  # "PostgreSQL", "MySQL or MariaDB"
-    dialect: Literal["postgres", "mysql"]  # for highlighting
+    dialect: Literal["postgres", "mysql"]  # its language's name in Pygments, which highlights it
     url: str  # examples, short enough for a field
     counters: str  # where the figures of statements come from
     index_uses: str  # what an index's `scans` count, for the head of a column: "scans", "row reads"
@@ -24,9 +24,12 @@ class Words(NamedTuple):
     no_what_if: str  # why no index can be tried without making it
     figures: tuple[str, ...]  # columns of the list of statements that this server can fill, beside those all have
     statement_findings: tuple[str, ...]  # beginnings of the codes of findings about statements
+    no_measure: str  # the measure of health that it has not: "wraparound", "undo"
     replicas: str  # where the server shows who reads from it
     session_id: str  # what the number of a session is called
     keyless: str  # what lets us in where no password is given
     home_schema: str | None  # that is left out of names; None: the connection's database
-    whole_server: bool  # the database may be left empty: then all are watched
+    script_run: str  # how a person runs a {file} of statements
+    script_head: tuple[str, ...]  # what such a file begins with
     remedies: Mapping[str, str]
+    client: tuple[str, ...]  # a command of the server's own client, with {host} {port} {user} {database} {sql} in it

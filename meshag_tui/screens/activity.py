@@ -9,11 +9,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from meshag_tui.screens import export
 from meshag_tui.screens.list_pane import ListPane
-from meshag_tui.store import activity
+from meshag_tui.store import activity, chain
 from meshag_tui.store.activity import Entry
-from meshag_tui.text import ago, moment
+from meshag_tui.text import ago, glyphs, moment, number_of
 from meshag_tui.widgets.columns import Column
+from meshag_tui.widgets.dialog import TextDialog
 from meshag_tui.widgets.page import Page, Piece
 from meshag_tui.widgets.states import Condition, State
 from meshag_tui.widgets.table import Table
@@ -58,7 +60,7 @@ class ActivityPane(ListPane):
 
     place = "activity"
     opens = False
-    topics: ClassVar[frozenset[Topic]] = frozenset({"connections", "suggestions", "changes"})
+    topics: ClassVar[frozenset[Topic]] = frozenset({"connections", "suggestions", "changes", "models", "people"})
     needs_connection = False
     DEFAULT_CSS = """
     ActivityPane Table { height: 1fr; }
@@ -90,6 +92,29 @@ class ActivityPane(ListPane):
         page.display = row is not None
         if row is not None:
             page.set_parts(in_full(row.entry))
+
+    def why_not(self, action_id: str) -> str | None:
+        if action_id in ("export", "activity-verify") and not self.query_one(Table).rows:
+            return "there is no entry here"
+        return super().why_not(action_id)
+
+    async def do_activity_verify(self) -> None:
+        """Read the whole log, and say whether an entry was altered, removed or moved."""
+        verdict = await self.bench.store.read(chain.verify)
+        if verdict.whole:
+            self.shell.say(f"{glyphs().ok} all {number_of(verdict.entries, 'entry')} are as they were written")
+            return
+        said: list[Piece] = [("critical", f"{glyphs().bad} {fault.what}\n") for fault in verdict.faults]
+        self.shell.push_screen(TextDialog("The log was changed", said))
+
+    def do_export(self) -> None:
+        """Write the listed entries to a file."""
+        rows = [activity.exported(row.entry) for row in self.query_one(Table).rows]
+
+        async def report() -> export.Report:
+            return export.Report("Activity", {"written": moment(self.shell.now_ms())}, rows)
+
+        export.ask(self, "activity", report)
 
     def copy_text(self) -> tuple[str, str] | None:
         page = self.query_one("#about", Page)

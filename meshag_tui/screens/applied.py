@@ -195,7 +195,7 @@ class AppliedView(Vertical):
         change_id, bench = row.id, self._pane.bench
 
         async def ask() -> Review:
-            return (await bench.review_undo(change_id))[1]
+            return (await bench.hands.review_undo(change_id))[1]
 
         def answered(agreed: str | None) -> None:
             if agreed is not None:
@@ -205,7 +205,7 @@ class AppliedView(Vertical):
 
     async def _undo(self, change_id: str, agreed: str) -> None:
         try:
-            undone = await self._pane.bench.undo(change_id, agreed)
+            undone = await self._pane.bench.hands.undo(change_id, agreed)
         except MeshagError as error:
             fix = getattr(error, "fix", None) or ""
             self._pane.shell.push_screen(error_dialog("Not undone", str(error), fix))
@@ -221,8 +221,10 @@ class AppliedView(Vertical):
             self._pane.shell.do(self._verify(row.id))
 
     async def _verify(self, change_id: str) -> None:
-        found = await self._pane.bench.verify(change_id)
-        self._pane.shell.say(f"{outcome_line(found)}: {found.result.get('said', '')}")
+        found = await self._pane.bench.hands.verify(change_id)
+        later = found.result.get("later")
+        word = outcome_line(found) if later is None else f"In the last window {later['state']}"
+        self._pane.shell.say(f"{word}: {(later or found.result).get('said', '')}")
 
     async def do_calibration(self) -> None:
         """How often forecasts held, by rule, method and class of confidence."""

@@ -16,6 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
+from meshag_tui.proposed import statement_of
 from meshag_tui.text import glyphs, one_line
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.dialog import Answer, dialog_css, sql_parts
@@ -51,7 +52,12 @@ def gate_pieces(gate: Gate) -> list[Piece]:
 def review_pieces(review: Review) -> list[Piece]:
     """All of a review. What speaks against it comes first after the statement, so that nobody has to scroll to it."""
     said: list[Piece] = [("dim", "On       "), ("bold", f"{one_line(review.target_label)}\n"), ("dim", "This runs:\n")]
-    said += [*sql_parts(review.sql.strip(), review.dialect), ("", "\n")]
+    first, rest = statement_of(review.sql)
+    said += [*sql_parts(first.strip(), review.dialect), ("", "\n")]
+    if rest:
+        said.append(("dim", "Then, which belongs to it:\n"))
+    for one in rest:
+        said += [*sql_parts(one.strip(), review.dialect), ("", "\n")]
     order = {"block": 0, "warn": 1, "pass": 2}
     said.append(("dim", "Gates:\n" if review.gates else "No gate applies to it.\n"))
     for gate in sorted(review.gates, key=lambda each: order[each.state]):
@@ -142,7 +148,7 @@ class ApplyDialog(Dialog[str | None]):
             self.query_one(part).display = False
         self.query_one("#cancel").focus()
         self.query_one("#plan", Page).set_state(State(Condition.LOADING, "asking the server; nothing runs yet"))
-        self.run_worker(self._look(), exit_on_error=False)
+        self.run_worker(self._look())
 
     async def _look(self) -> None:
         try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.cli.migration import files_of, write
 from meshag_tui.screens.apply import ApplyDialog, gate_pieces
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import glyphs, one_line
+from meshag_tui.text import glyphs, moment, one_line
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.dialog import sql_parts
 from meshag_tui.widgets.form import Field, FormDialog
@@ -59,7 +59,8 @@ def basket_pieces(basket: Basket) -> list[Piece]:
 def ask(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion]) -> None:
     """Show what is marked as one run, and begin it after a second key."""
     ids = [each.id for each in wanted]
-    dialog = ApplyDialog(f"Apply {len(ids)} suggestions", partial(pane.bench.review_basket, ids), pieces=basket_pieces)
+    look = partial(pane.bench.hands.review_basket, ids)
+    dialog = ApplyDialog(f"Apply {len(ids)} suggestions", look, pieces=basket_pieces)
 
     def answered(agreed: str | None) -> None:
         if agreed is not None:
@@ -73,7 +74,7 @@ async def _run(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion], agreed
         pane.begun(one.suggestion_id, f"{ONE_OF} {number} of {len(wanted)}")
 
     try:
-        ran = await pane.bench.apply_basket(agreed, tell=tell)
+        ran = await pane.bench.hands.apply_basket(agreed, tell=tell)
     except MeshagError as error:
         pane.failed(f"Not applied: {len(wanted)} suggestions", error)
         return
@@ -86,6 +87,19 @@ async def _run(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion], agreed
     left = f"; {len(ran.not_begun)} behind it not begun" if ran.not_begun else ""
     title = next((each.title for each in wanted if each.id == ran.failed), ran.failed)
     pane.failed(f"Applied {len(ran.done)} of {len(wanted)}{left}", MeshagError(f"{one_line(title)}: {ran.error}"))
+
+
+async def offer_what_is_left(pane: SuggestionsPane, connection_id: str) -> None:
+    """Mark what was not begun when MeshAG was killed in a run of several, and say so."""
+    left = await pane.bench.hands.left_of_basket(connection_id)
+    if left is not None:
+        pane.mark([each.suggestion_id for each in left.items])
+        began, key = moment(left.created_at, "%d %b %H:%M"), pane.shell.actions["apply"].shown_key
+        pane.shell.say(
+            f"The run of {began} by {one_line(left.actor, 30)} was interrupted: {len(left.items)} not begun, marked "
+            f"again ({key} looks at them)",
+            "warning",
+        )
 
 
 def ask_files(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion]) -> None:
@@ -110,7 +124,7 @@ def _check(given: str) -> str | None:
 
 async def _write(pane: SuggestionsPane, ids: Sequence[str], name: str) -> None:
     up, down = files_of(name)
-    made = await pane.bench.migration(ids, up.name, down.name)
+    made = await pane.bench.hands.migration(ids, up.name, down.name)
     await asyncio.to_thread(write, up, down, made)
     lost = f"; {len(made.not_undone)} cannot be put back" if made.not_undone else ""
     pane.shell.say(f"Wrote {up} and {down.name}{lost}")

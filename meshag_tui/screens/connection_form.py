@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from meshag_tui.engines import words_for
-from meshag_tui.types import DEFAULT_PORTS, DbType, Secret, Target, TlsMode, UsageError
+from meshag_tui.engines import KINDS, words_for
+from meshag_tui.store.connections import STAGES
+from meshag_tui.types import DbType, Secret, Target, TlsMode, UsageError
 from meshag_tui.widgets.form import Field, whole_number
 
 if TYPE_CHECKING:
-    from meshag_tui.engines.words import Words
     from meshag_tui.store.connections import ConnectionInfo
 
-ENGINES: Mapping[str, DbType] = {"PostgreSQL": DbType.POSTGRES, "MySQL or MariaDB": DbType.MYSQL}
-"""What can be reached, by the name it is chosen by."""
 _YES_NO = ("no", "yes")
+_NO_STAGE = "not said"
 _PROXY_SCHEMES = ("socks5", "socks5h")
 
 
@@ -33,6 +32,7 @@ class Wanted:
     read_only: bool
     undo_worse: bool
     no_cloud: bool  # of the whole project
+    stage: str | None  # what it is for
 
 
 def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[Field, ...]:
@@ -41,18 +41,18 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
     def free(name: str) -> str | None:
         return "another connection has this name" if name.strip() in taken else None
 
-    engine = next(name for name, kind in ENGINES.items() if info is None or kind is info.db_type)
-    words = words_for(ENGINES[engine])
+    engine = next(name for name, kind in KINDS.items() if info is None or kind is info.db_type)
+    words = words_for(KINDS[engine])
     interval_s, slow_ms = (None, None) if info is None else (info.interval_s, info.slow_ms)
-    port = str(DEFAULT_PORTS[ENGINES[engine]] if info is None else info.port)
+    port = str(KINDS[engine].address.port if info is None else info.port)
     saved = info is not None and info.has_password
     return (
         Field("url", "URL", hint=words.url, check=_url),
         Field("name", "Name", "" if info is None else info.name, required=True, check=free),
-        Field("engine", "Engine", engine, choices=tuple(ENGINES)),
+        Field("engine", "Engine", engine, choices=tuple(KINDS)),
         Field("host", "Host", "" if info is None else info.host, required=True, hint="name, address or socket folder"),
         Field("port", "Port", port, required=True, check=whole_number(1, 65_535)),
-        database_field(words, "" if info is None else info.database),
+        database_field(KINDS[engine], "" if info is None else info.database),
         Field("user", "User", "" if info is None else info.username, required=True),
         Field("password", "Password", kind="password", hint="unchanged" if saved else f"empty: {words.keyless}"),
         Field("tls", "TLS", TlsMode.PREFER if info is None else info.tls, choices=tuple(TlsMode)),
@@ -72,21 +72,23 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
             else [
                 Field("undo_worse", "Undo what is worse", _YES_NO[info.undo_worse], choices=_YES_NO),
                 Field("no_cloud", "Only local models", _YES_NO[info.no_cloud], choices=_YES_NO),
+                Field("stage", "Stage", info.stage or _NO_STAGE, choices=(_NO_STAGE, *STAGES)),
             ]
         ),
     )
 
 
-def database_field(words: Words, value: str = "") -> Field:
+def database_field(db_type: DbType, value: str = "") -> Field:
     """The field of the database, which some engines let be left empty."""
-    hint = "empty: all databases of the server" if words.whole_server else ""
-    return Field("database", "Database", value, hint=hint, required=not words.whole_server)
+    empty = db_type.address.whole_server
+    hint = "empty: all databases of the server" if empty else ""
+    return Field("database", "Database", value, hint=hint, required=not empty)
 
 
 def other_port(port: str, db_type: DbType) -> str:
     """The port after another engine was chosen: its usual one, unless an unusual one was given."""
-    usual = {str(number) for number in DEFAULT_PORTS.values()}
-    return str(DEFAULT_PORTS[db_type]) if port.strip() in usual else port
+    usual = {str(kind.address.port) for kind in DbType}
+    return str(db_type.address.port) if port.strip() in usual else port
 
 
 def wanted(values: Mapping[str, str]) -> Wanted:
@@ -101,7 +103,7 @@ def wanted(values: Mapping[str, str]) -> Wanted:
         raise UsageError("A CA file is of no use with TLS mode disable")
     password = values["password"]
     target = Target(
-        db_type=ENGINES[given["engine"]],
+        db_type=KINDS[given["engine"]],
         host=given["host"],
         port=int(given["port"]),
         database=given["database"],
@@ -119,13 +121,14 @@ def wanted(values: Mapping[str, str]) -> Wanted:
         read_only=given["read_only"] == "yes",
         undo_worse=given.get("undo_worse") == "yes",
         no_cloud=given.get("no_cloud") == "yes",
+        stage=stage if (stage := given.get("stage")) in STAGES else None,
     )
 
 
 def from_url(url: str, name: str) -> dict[str, str]:
     """The values a URL fills in; the name only if there is none yet. UsageError if it cannot be read."""
     target = Target.from_url(url.strip())
-    engine = next(known for known, kind in ENGINES.items() if kind is target.db_type)
+    engine = next(known for known, kind in KINDS.items() if kind is target.db_type)
     values: dict[str, Any] = {
         "engine": engine,
         "host": target.host,

@@ -16,7 +16,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 from textual.worker import Worker
 
-from meshag_tui.engines import words_for
+from meshag_tui.engines import KINDS, words_for
 from meshag_tui.screens import connection_form
 from meshag_tui.screens.connection_form import Wanted
 from meshag_tui.screens.findings import report_pieces
@@ -28,7 +28,7 @@ from meshag_tui.widgets.dialog import Answer, dialog_css, sql_parts
 from meshag_tui.widgets.form import ChoiceField, Form
 from meshag_tui.widgets.page import Page, Piece, PlainLine
 from meshag_tui.widgets.screens import Dialog
-from meshag_tui.workflows.workbench import TestReport, Workbench
+from meshag_tui.workflows.workbench import Tested, Workbench
 
 _PASTED = 8
 """Characters that come at once only by pasting."""
@@ -67,7 +67,7 @@ class ConnectionWizard(Dialog[str | None]):
         self._bench = bench
         self._known = tuple(info for info in known if editing is None or info.id != editing.id)
         self._editing = editing
-        self._tested: tuple[dict[str, str], TestReport] | None = None  # the values a test went well with
+        self._tested: tuple[dict[str, str], Tested] | None = None  # the values a test went well with
         self._working: Worker[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -128,9 +128,9 @@ class ConnectionWizard(Dialog[str | None]):
 
     def _as_far_as_given(self) -> Target:
         values = self.query_one(Form).values
-        engine = connection_form.ENGINES[values["engine"]]
+        engine = KINDS[values["engine"]]
         database, user = values["database"].strip(), values["user"].strip() or "meshag"
-        if not words_for(engine).whole_server:
+        if not engine.address.whole_server:
             database = database or "the_database"
         return Target(engine, values["host"], 1, database, user)
 
@@ -158,20 +158,21 @@ class ConnectionWizard(Dialog[str | None]):
         self.call_after_refresh(self._take_url)
 
     def on_choice_field_changed(self, event: ChoiceField.Changed) -> None:
-        if event.field.choices == tuple(connection_form.ENGINES):
+        if event.field.choices == tuple(KINDS):
             self._engine_turned()
         self._values_changed()
 
     def _engine_turned(self) -> None:
         port, engine = (self.query_one(Form).field(name) for name in ("port", "engine"))
-        port.value = connection_form.other_port(port.value, connection_form.ENGINES[engine.value])
+        port.value = connection_form.other_port(port.value, KINDS[engine.value])
         self._fit_to_engine()
 
     def _fit_to_engine(self) -> None:
         """Ask for what the chosen engine needs; what was given stays."""
         form = self.query_one(Form)
-        words = words_for(connection_form.ENGINES[form.field("engine").value])
-        form.field("database").become(connection_form.database_field(words))
+        engine = KINDS[form.field("engine").value]
+        words = words_for(engine)
+        form.field("database").become(connection_form.database_field(engine))
         for name, hint in (("url", words.url), ("password", f"empty: {words.keyless}")):
             if name != "password" or self._editing is None:
                 labelled = form.field(name)
@@ -291,7 +292,7 @@ class ConnectionWizard(Dialog[str | None]):
             finally:
                 self._working = None
 
-        self._working = self.run_worker(working(), group="wizard", exit_on_error=True)
+        self._working = self.run_worker(working(), group="wizard")
 
     def _failed(self, error: MeshagError) -> None:
         fix = getattr(error, "fix", None)
@@ -337,6 +338,7 @@ class ConnectionWizard(Dialog[str | None]):
                 interval_s=wanted.interval_s,
                 read_only=wanted.read_only,
                 slow_ms=wanted.slow_ms,
+                facts=None if self._tested is None else self._tested[1].facts,
             )
         else:
             await self._with_saved_password(wanted.target)  # refuses a password saved for another server
@@ -348,6 +350,7 @@ class ConnectionWizard(Dialog[str | None]):
                 read_only=wanted.read_only,
                 undo_worse=wanted.undo_worse,
                 no_cloud=wanted.no_cloud,
+                stage=wanted.stage,
                 slow_ms=wanted.slow_ms,
             )
         self.dismiss(info.id)

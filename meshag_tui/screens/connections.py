@@ -5,46 +5,49 @@ The list comes first; the figures of each connection follow, and are read again 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Sequence
 from functools import partialmethod
 from typing import Any, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from meshag_tui.advisor.score import LEAST_JUDGED, Health
+from meshag_tui.cli import report
 from meshag_tui.screens import overview
 from meshag_tui.screens.connection_wizard import ConnectionWizard
+from meshag_tui.screens.connections_rows import COLUMNS, STAGE, Row
 from meshag_tui.screens.findings import findings_pieces, report_pieces
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.look import look_of
 from meshag_tui.screens.scope import span_name
-from meshag_tui.store import connections, history
+from meshag_tui.store import connections, health, history
 from meshag_tui.store.connections import ConnectionInfo
+from meshag_tui.store.health import Kept
 from meshag_tui.store.history import Overview
-from meshag_tui.text import ago, count, duration, glyphs, moment, sparkline
+from meshag_tui.text import glyphs, moment
 from meshag_tui.types import ConnectionStatus, MeshagError, Window
 from meshag_tui.widgets.chart import Chart
-from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog, error_dialog
+from meshag_tui.widgets.form import Field, FormDialog
 from meshag_tui.widgets.page import Page, Piece
+from meshag_tui.widgets.stacked import MARGIN, Stacked
 from meshag_tui.widgets.states import Condition, State
+from meshag_tui.widgets.status import down_since
 from meshag_tui.widgets.table import Table
-from meshag_tui.workflows.notices import Topic
+from meshag_tui.workflows import report as room
+from meshag_tui.workflows.notices import Notice, Topic
 
 _EMPTY = State(
     Condition.EMPTY,
     "no connection yet",
     "A connection is a database that MeshAG reads. It needs a role that may watch; the wizard shows the SQL for it.",
-    "i adds one. To look around first: meshag demo",
+    "i adds one, ctrl+t shows you around. To try it first: meshag demo",
 )
-_WORDS = {
-    ConnectionStatus.ACTIVE: "active",
-    ConnectionStatus.INACTIVE: "off",
-    ConnectionStatus.ERROR: "error",
-    ConnectionStatus.TESTING: "testing",
-}
-_TONES: dict[str, Tone] = {"error": "critical", "off": "dim", "testing": "warning"}
+_ANEW_MS = 30_000
+"""How often is read how a connection fares while nothing is told of it."""
+_NO_SAMPLES = State(Condition.EMPTY, "nobody looked at its sessions in this window")
 
 
 class Question(NamedTuple):
@@ -55,122 +58,13 @@ class Question(NamedTuple):
     slow_ms: float
 
 
-@dataclass(frozen=True)
-class Row:
-    """A connection as the list shows it, at a moment (epoch ms)."""
-
-    info: ConnectionInfo
-    now: float
-    looked_at: bool
-    figures: Overview | None = None  # None: not read yet, or never synced
-
-    def figure(self, name: str) -> Any:
-        """A figure of the window; "" before it was read, None where it was not measured."""
-        if self.figures is None:
-            return ""
-        return getattr(self.figures, name) if self.figures.syncs else None
-
-    @property
-    def id(self) -> str:
-        return self.info.id
-
-    @property
-    def status(self) -> str:
-        drawn = glyphs()
-        word = _WORDS[self.info.status]
-        symbol = {"active": drawn.ok, "error": drawn.bad, "testing": drawn.ellipsis}.get(word, drawn.none)
-        return f"{symbol} {word}"
-
-    @property
-    def engine(self) -> str:
-        return f"{self.info.engine or self.info.db_type.label} {self.info.version or ''}".strip()
-
-    @property
-    def next(self) -> str:
-        at = self.info.next_sync_at
-        if self.info.status is ConnectionStatus.INACTIVE:
-            return "off"
-        return "due" if at is None or at <= self.now else ago(at, self.now)
-
-    @property
-    def address(self) -> str:
-        host = f"[{self.info.host}]" if ":" in self.info.host else self.info.host
-        return f"{host}:{self.info.port}"
-
-
-def _rate(render: Callable[[float], str]) -> Callable[[Any], str]:
-    return lambda value: "" if value == "" else glyphs().none if value is None else f"{render(value)}/s"
-
-
-def _active(row: Row) -> int | str | None:
-    return "" if row.figures is None else overview.active(row.figures)
-
-
-def _figure(key: str, title: str, width: int, name: str, keep: int, **more: Any) -> Column:
-    """A column of a figure of the window."""
-    return Column(
-        key, title, width, align="right", value=lambda row: row.figure(name), sort_key=_known, descending=True,
-        keep=keep, **more,
-    )  # fmt: skip
-
-
-def _known(value: Any) -> float:
-    return -1.0 if value == "" else float(value)
-
-
-COLUMNS = (
-    Column(
-        "here", "", 1, value=lambda row: row.looked_at, render=lambda here: glyphs().arrow[-1] if here else "", keep=20
-    ),
-    Column("name", "Name", 12, flex=2, value=lambda row: row.info.name, keep=100),
-    Column("status", "Status", 9, value=lambda row: row.status, tone=lambda said: _TONES.get(said[2:], ""), keep=95),
-    _figure("load", "Load", 10, "ms_per_s", 94, render=_rate(duration)),
-    Column(
-        "trend",
-        "Trend",
-        10,
-        value=lambda row: row.figures and row.figures.load.ms_per_s,
-        draw=sparkline,
-        sort_key=lambda points: next((each for each in reversed(points) if each is not None), -1.0),
-        descending=True,
-        keep=90,
-    ),
-    _figure("calls", "Calls", 8, "calls_per_s", 75, render=_rate(count)),
-    Column(
-        "active",
-        "Active",
-        6,
-        align="right",
-        value=_active,
-        sort_key=_known,
-        descending=True,
-        keep=78,
-    ),
-    _figure("slow", "Slow", 5, "slow", 85),
-    Column("open", "Advice", 6, align="right", value=lambda row: row.info.open_suggestions, descending=True, keep=84),
-    Column("engine", "Type", 15, value=lambda row: row.engine, keep=30),
-    Column("address", "Address", 14, flex=2, value=lambda row: row.address, keep=70),
-    Column("database", "Database", 9, flex=1, value=lambda row: row.info.database, keep=60),
-    Column(
-        "synced",
-        "Synced",
-        10,
-        value=lambda row: (row.info.last_sync_at, row.now),
-        render=lambda pair: ago(*pair),
-        sort_key=lambda pair: pair[0] or 0,
-        descending=True,
-        keep=80,
-    ),
-    Column("next", "Next", 9, value=lambda row: row.next, keep=50),
-    Column("error", "Last error", 14, flex=3, value=lambda row: row.info.last_error or "", prose=True, keep=40),
-)
-
-
 class ConnectionsPane(ListPane):
     """All connections, and below them the one under the cursor: its load, its figures, what is worth doing there."""
 
     place = "connections"
-    topics: ClassVar[frozenset[Topic]] = frozenset({"connections", "suggestions", "statistics", "changes"})
+    topics: ClassVar[frozenset[Topic]] = frozenset(
+        {"connections", "suggestions", "statistics", "changes", "sessions", "alerts"}
+    )
     needs_connection = False
     DEFAULT_CSS = look_of(__file__)
     SCOPED_CSS = False
@@ -179,15 +73,22 @@ class ConnectionsPane(ListPane):
         super().__init__()
         self._figures: dict[str, tuple[Question, Overview]] = {}
         self._around: dict[str, overview.Around] = {}
+        self._asked: tuple[object, ...] = ()  # what `_around` of the one under the cursor was the answer to
+        self._scores: dict[str, Kept] = {}  # the last score of each connection
         self._placed = False  # whether the cursor was put on the connection that is looked at
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
             yield Table(COLUMNS, key=lambda row: row.id, empty=_EMPTY, sort=("name", False))
             yield Chart(id="load")
+            yield Stacked(empty=_NO_SAMPLES, id="active")
             yield Page(id="about")
 
     async def load(self) -> None:
+        staged = any(info.stage for info in self.shell.connections)
+        columns = (*COLUMNS[:2], STAGE, *COLUMNS[2:]) if staged else COLUMNS
+        if self._table.columns != columns:
+            self._table.set_columns(columns)
         self._show_rows()
         here = self.shell.scope.connection_id
         if not self._placed and here is not None:
@@ -199,13 +100,37 @@ class ConnectionsPane(ListPane):
         changed = False
         if (chosen := self._chosen) is not None:
             changed = await self._read_figures(chosen)
-            self._around[chosen.id] = await self.bench.store.read(overview.around, chosen.id)
+            changed |= await self._read_around(chosen)
             self._describe()
         for info in self.shell.connections:
             changed |= await self._read_figures(info)
+        scores = await self.bench.store.read(health.newest_scores)
+        changed |= scores != self._scores
+        self._scores = scores
         if changed:
             self._show_rows()
             self._describe()
+
+    async def _read_around(self, info: ConnectionInfo) -> bool:
+        """Read how a connection fares, if something was told or some time has passed since; True if it was read."""
+        now, scope = round(self.shell.now_ms()), self.shell.scope
+        steps = max(10, self.size.width - 2 - MARGIN - 1)  # the plot has no size before it is first shown
+        asked = (info.id, info.last_sync_at, scope.span_ms, scope.end, steps, now // _ANEW_MS)
+        if asked == self._asked and info.id in self._around:
+            return False
+        end = now if scope.end is None else scope.end
+        window = Window(end - scope.span_ms, end)
+        self._asked = asked
+        self._around[info.id] = await self.bench.store.read(
+            overview.around, info.id, now, self.slow_ms(info), window, steps
+        )
+        return True
+
+    def concerns(self, notice: Notice) -> bool:
+        mine = super().concerns(notice)
+        if mine:
+            self._asked = ()
+        return mine
 
     async def _read_figures(self, info: ConnectionInfo) -> bool:
         """Read the figures of a connection if there can be others; True if they were read."""
@@ -220,7 +145,12 @@ class ConnectionsPane(ListPane):
 
     def _show_rows(self) -> None:
         now, here = self.shell.now_ms(), self.shell.scope.connection_id
-        rows = [Row(info, now, info.id == here, self._known(info)) for info in self.shell.connections]
+        judged: dict[str, Health | Kept] = {**self._scores}
+        judged |= {each: known.health for each, known in self._around.items() if known.health is not None}
+        scores = {each: found.score for each, found in judged.items() if found.judged >= LEAST_JUDGED}
+        rows = [
+            Row(info, now, info.id == here, self._known(info), scores.get(info.id)) for info in self.shell.connections
+        ]
         shown = [row for row in rows if self.matches(" ".join((row.info.name, row.info.label, row.status)))]
         self._table.set_rows(shown)
 
@@ -256,14 +186,23 @@ class ConnectionsPane(ListPane):
 
     def _describe(self) -> None:
         page, chart, info = self.query_one("#about", Page), self.query_one("#load", Chart), self._chosen
+        stacked = self.query_one("#active", Stacked)
         page.display = chart.display = info is not None
+        stacked.display = False
         if info is None:
             return
         found, known, actions = self._known(info), self._around.get(info.id), self.shell.actions
         keys = {name: actions[name].shown_key for name in ("sync-now", "connection-pause", "choose-window")}
-        chart.set_trend(overview.load_trend(info.name, found), overview.load_state(info, found, keys))
-        said = overview.figure_pieces(found, span_name(self.shell.scope.span_ms), self.slow_ms(info))
+        said_of_load = overview.load_state(info, found, keys)
+        if known is not None and any(each.active is not None for each in known.load):
+            stacked.display, chart.display = True, False
+            stacked.set_stack(overview.load_stack(info.name, known), said_of_load)
+        else:
+            chart.set_trend(overview.load_trend(info.name, found), said_of_load)
+        said = overview.figure_pieces(info, found, span_name(self.shell.scope.span_ms), self.slow_ms(info))
         if known is not None:
+            said += overview.health_pieces(known.health) if known.health is not None else []
+            said += overview.vital_lines(known, self.shell.now_ms())
             opening = [actions[name].shown_key for name in _WORTH]
             said += overview.worth_pieces(known.worth, opening, info.open_suggestions - len(known.worth))
             said += overview.recent_pieces(known.recent, self.shell.now_ms())
@@ -368,6 +307,30 @@ class ConnectionsPane(ListPane):
                 await self.bench.pause(info.id)
                 self.shell.say(f"{info.name} is not synced any more; {glyphs().arrow} the same key starts it again")
 
+    def do_export(self) -> None:
+        """Write a report of the window of the connection under the cursor."""
+        info = self._chosen
+        if info is None:
+            return
+        named = "".join(each if each.isalnum() or each in "-_." else "-" for each in info.name)
+        proposed = f"./meshag-{named}-{moment(self.shell.now_ms(), '%Y%m%d-%H%M%S')}.html"
+        file = Field("file", "File", proposed, hint=".html or .md", check=report.check_path, required=True)
+
+        def answered(values: dict[str, str] | None) -> None:
+            if values is not None:
+                self.shell.do(self._write_report(info, values["file"]))
+
+        title = f"Report of {info.name}, {self.shell.scope.said}"
+        self.shell.push_screen(FormDialog(title, [file], verb="Write"), answered)
+
+    async def _write_report(self, info: ConnectionInfo, given: str) -> None:
+        window = await self.shell.window_of(info)
+        slow_ms = self.bench.settings.advice.slow_ms
+        found = await self.bench.store.read(room.read, info.id, window.span_ms, slow_ms, "before", window.end)
+        form = "md" if given.strip().lower().endswith(".md") else "html"
+        path, length = await asyncio.to_thread(lambda: report.write(given, report.page(found, form)))
+        self.shell.say(f"Wrote a report of {length:,} bytes to {path}")
+
     def do_connection_test(self) -> None:
         info = self._chosen
         if info is not None:
@@ -394,7 +357,7 @@ class ConnectionsPane(ListPane):
             self.shell.do(self.shell.suggest(info.id))
 
 
-_ON_ONE = ("connection-edit", "connection-remove", "connection-pause", "connection-test")
+_ON_ONE = ("export", "connection-edit", "connection-remove", "connection-pause", "connection-test")
 _WORTH = ("worth-first", "worth-second", "worth-third")
 
 
@@ -406,6 +369,7 @@ def about(info: ConnectionInfo, doing: Sequence[Piece] = ()) -> list[Piece]:
         ("TLS", info.tls + (f", CA {info.tls_ca}" if info.tls_ca else "")),
         ("Server", f"{info.engine or info.db_type.label} {info.version or '(not read yet)'}"),
         ("Synced", f"{moment(info.last_sync_at)}, {interval}" if info.last_sync_at else f"never yet, {interval}"),
+        *([("Stage", info.stage.upper() if info.stage == "production" else info.stage)] if info.stage else []),
         ("Changes", _changes(info)),
         *([("Models", f"only on this machine, as all of {info.project_name}")] if info.no_cloud else []),
     ]
@@ -413,7 +377,10 @@ def about(info: ConnectionInfo, doing: Sequence[Piece] = ()) -> list[Piece]:
     if info.last_error:
         said += [
             ("critical", f"{glyphs().bad} {info.last_error}\n"),
-            ("dim", f"{info.failures} {'try' if info.failures == 1 else 'tries'} failed\n"),
+            (
+                "dim",
+                f"{down_since(info.last_sync_at)}: {info.failures} {'try' if info.failures == 1 else 'tries'} failed\n",
+            ),
         ]
     said += [*doing, ("", "\n")] if doing else []
     for label, value in facts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -17,6 +17,9 @@ from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Topic
+
+if TYPE_CHECKING:
+    from meshag_tui.store.connections import ConnectionInfo
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,45 @@ class DoctorPane(Pane):
         finally:
             self._asking = ""
             self.refresh_soon()
+
+    # --- counting anew ----------------------------------------------------------------------------------------------
+
+    def do_statistics_reset(self) -> None:
+        """Show exactly what would reset the server's counters; the connection's name has to be typed."""
+        if (info := self.connection) is not None:
+            self.shell.do(self._review_reset(info))
+
+    async def _review_reset(self, info: ConnectionInfo) -> None:
+        from meshag_tui.changes.resetting import EFFECT, NOTE
+        from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, error_dialog
+
+        try:
+            shown = await self.bench.hands.review_reset(info.id)
+        except MeshagError as error:
+            self.shell.push_screen(error_dialog("Not reset", str(error), getattr(error, "fix", None) or ""))
+            return
+        question = Confirmation(
+            title="Reset statement counters",
+            object_name=info.label,
+            effect=EFFECT,
+            sql=shown.sql,
+            undo="Nothing does.",
+            typed_name=info.name,
+            verb="Reset",
+            dialect=self.words.dialect,
+            notes=(NOTE,),
+        )
+
+        async def reset() -> None:
+            self.shell.say(f"{info.name}: reading the counters once more, then resetting them")
+            await self.bench.hands.reset_statistics(shown)
+            self.shell.say(f"{info.name}: statements are counted from nothing; what was collected stays")
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.shell.do(reset())
+
+        self.shell.push_screen(ConfirmDialog(question), answered)
 
     def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
         self._describe()

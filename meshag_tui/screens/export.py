@@ -67,15 +67,15 @@ def as_json(report: Report) -> str:
 
 def as_markdown(report: Report) -> str:
     """A heading, the facts, and a table; nothing in a name is taken for markup."""
-    lines = [f"# {_markdown(report.title)}", ""]
-    lines += [f"- {_markdown(name)}: {_markdown(value)}" for name, value in report.facts.items()]
+    lines = [f"# {markdown(report.title)}", ""]
+    lines += [f"- {markdown(name)}: {markdown(value)}" for name, value in report.facts.items()]
     lines.append("")
     if not report.rows:
         return "\n".join([*lines, "Nothing.", ""])
     columns = list(report.rows[0])
-    lines += [f"| {' | '.join(map(_markdown, columns))} |", f"|{' --- |' * len(columns)}"]
+    lines += [f"| {' | '.join(map(markdown, columns))} |", f"|{' --- |' * len(columns)}"]
     for row in report.rows:
-        lines.append(f"| {' | '.join(_markdown(_said(row[column])) for column in columns)} |")
+        lines.append(f"| {' | '.join(markdown(_said(row[column])) for column in columns)} |")
     return "\n".join([*lines, ""])
 
 
@@ -84,7 +84,8 @@ def _said(value: Any) -> str:
     return "" if known is None else known if isinstance(known, str) else json.dumps(known)
 
 
-def _markdown(text: str) -> str:
+def markdown(text: str) -> str:
+    """A text of others as the text of a cell: nothing in it is taken for markup."""
     return _MARKDOWN.sub(r"\\\1", one_line(text, newline=" "))
 
 

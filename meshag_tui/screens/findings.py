@@ -11,7 +11,7 @@ from meshag_tui.widgets.columns import Tone
 from meshag_tui.widgets.page import Piece
 
 if TYPE_CHECKING:
-    from meshag_tui.workflows.workbench import TestReport
+    from meshag_tui.workflows.workbench import Tested
 
 WORST_FIRST = ("missing", "degraded", "info", "ok")
 _TONES: dict[str, Tone] = {"missing": "critical", "degraded": "warning", "info": "", "ok": "good"}
@@ -55,7 +55,7 @@ def findings_pieces(findings: Iterable[Finding], *, with_ok: bool = False) -> li
     return said
 
 
-def report_pieces(report: TestReport) -> list[Piece]:
+def report_pieces(report: Tested) -> list[Piece]:
     """What a test of a connection found: the server in a line, then what is missing, then what is in order."""
     facts = report.facts
     line = f"{glyphs().ok} {facts.engine} {facts.version}"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from meshag_tui.screens.looking import WORK, LookingApp
 from meshag_tui.screens.places import PLACES
 from meshag_tui.screens.scope import SPANS, span_from, span_name
+from meshag_tui.screens.trail import Trail
 from meshag_tui.text import duration, number_of
 from meshag_tui.types import MeshagError
+
+if TYPE_CHECKING:
+    from meshag_tui.app import MeshagApp
 
 _QUIT_AGAIN_S = 10.0
 
@@ -30,6 +34,7 @@ class GeneralApp(LookingApp):
     def __init__(self, *given: Any, **more: Any) -> None:
         super().__init__(*given, **more)
         self._quit_asked_at = -_QUIT_AGAIN_S
+        self.trail = Trail()
 
     def why_not(self, action_id: str) -> str | None:
         """Why a general action cannot be done now."""
@@ -38,6 +43,8 @@ class GeneralApp(LookingApp):
         needs_one = ("choose-connection", "choose-window", "earlier", "later", "sync-now", "suggest", "cancel")
         if action_id in needs_one and self.connection is None:
             return "there is no connection yet"
+        if action_id in ("jump-back", "jump-forward") and not self.trail.can(-1 if action_id == "jump-back" else 1):
+            return "you were nowhere else"
         if action_id == "later" and self.scope.end is None:
             return "this is the newest"
         if action_id == "cancel" and not self._running_here():
@@ -84,7 +91,7 @@ class GeneralApp(LookingApp):
         """Look for improvements of a connection and say how many are open."""
         assert self.bench is not None  # noqa: S101
         name = next((info.name for info in self.connections if info.id == connection_id), connection_id)
-        found = await self.bench.suggest(connection_id)
+        found = await self.bench.advice.suggest(connection_id)
         self.say(
             f"{name}: {number_of(len(found), 'open suggestion')}" if found else f"{name}: nothing to improve was found"
         )
@@ -158,8 +165,9 @@ class GeneralApp(LookingApp):
         newest = info.last_sync_at if info is not None else None
         self.look_at(self.scope.moved(by, round(self.now_ms()) if newest is None else newest))
 
-    def do_palette(self) -> None:
-        """Find an action, a place or a connection by a few letters."""
+    async def do_palette(self) -> None:
+        """Find an action, a place, a connection, or something of the connection by a few letters."""
+        from meshag_tui.screens import finding
         from meshag_tui.widgets.chooser import Choice, Chooser
 
         reasons = self.reasons()
@@ -170,12 +178,17 @@ class GeneralApp(LookingApp):
         ]
         choices += [Choice(f"at {info.id}", f"Look at {info.name}", info.label) for info in self.connections]
 
+        if self.bench is not None and (info := self.connection) is not None:
+            choices += await self.bench.store.read(finding.things, info.id, await self.window_of(info))
+
         def chosen(choice: str | None) -> None:
             if choice is None:
                 return
             what, _, subject = choice.partition(" ")
             if what == "at":
                 self.look_at_connection(subject)
+            elif what != "do":
+                self._do(finding.open_thing(cast("MeshagApp", self), what, subject))
             else:
                 self._do(self._perform_soon(subject))
 
@@ -192,6 +205,11 @@ class GeneralApp(LookingApp):
         parts = self.actions.help_text(self.place, self.reasons(), self.may_write)
         parts.append(("dim", "For a screen reader: meshag --plain tells the screens in lines and redraws nothing.\n"))
         self.push_screen(TextDialog(f"Keys: {title}", parts))
+
+    async def do_tour(self) -> None:
+        from meshag_tui.screens.tour import walk
+
+        await walk(cast("MeshagApp", self))
 
     def do_back(self) -> None:
         pane = self.front_pane()

@@ -26,11 +26,8 @@ if TYPE_CHECKING:
 COLUMNS: tuple[Column, ...] = (
     Column("table", "Table", 14, flex=2, keep=85),
     Column("name", "Index", 22, flex=4, keep=100),
-    Column(
-        "size", "Size", 7, align="right", value=lambda row: row.row.stats.size_bytes, render=size, descending=True,
-        keep=90,
-    ),
-    Column("scans", "Scans", 7, align="right", value=lambda row: row.row.scans, render=count, descending=True, keep=95),
+    indexes_facts.SIZE,
+    indexes_facts.USES,
     Column(
         "used", "Last used", 11, value=lambda row: row,
         sort_key=lambda row: row.row.last_used_at or row.row.stats.last_scan or 0, render=indexes_facts.used, keep=70,
@@ -44,12 +41,9 @@ COLUMNS: tuple[Column, ...] = (
 
 
 def columns_for(words: Words) -> tuple[Column, ...]:
-    """The columns for a server: what its use counts is called, and entries read only where these are something else."""
-    uses = COLUMNS[3]._replace(title=words.index_uses.split()[-1].capitalize(), name=words.index_uses.capitalize())
+    """The columns for a server: entries read only where these are something else than what a use is counted by."""
     counts_scans = words.index_uses == "scans"
-    return tuple(
-        uses if column.key == "scans" else column for column in COLUMNS if counts_scans or column.key != "read"
-    )
+    return indexes_facts.in_words([each for each in COLUMNS if counts_scans or each.key != "read"], words)
 
 
 class IndexesPane(NarrowedPane[Index]):
@@ -139,4 +133,8 @@ def summary(rows: Sequence[Index], found: Sequence[Index], wanted: str) -> str:
 
 
 def _taken(rows: Sequence[Index]) -> str:
-    return size(sum(each.row.stats.size_bytes or 0 for each in rows))
+    """What they take together, as far as it is known."""
+    known = [each.row.stats.size_bytes for each in rows if each.row.stats.size_bytes is not None]
+    if rows and not known:
+        return "(size not known)"
+    return size(sum(known)) + (" and more" if len(known) < len(rows) else "")

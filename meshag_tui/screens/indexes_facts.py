@@ -13,7 +13,7 @@ from meshag_tui.store.history import Catalog, IndexRow
 from meshag_tui.text import ago, count, exact, glyphs, moment, one_line, size
 from meshag_tui.types import MeshagError, Window
 from meshag_tui.widgets.chart import Series, Trend
-from meshag_tui.widgets.columns import Tone
+from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.dialog import sql_parts
 from meshag_tui.widgets.page import Piece
 
@@ -130,6 +130,27 @@ def used(index: Index) -> str:
     return "not seen"
 
 
+def stored(index: Index) -> str:
+    """What an index takes; one that the rows themselves are kept in takes nothing beside the table."""
+    stats = index.row.stats
+    return "table" if stats.in_table else size(stats.size_bytes)
+
+
+SIZE = Column(
+    "size", "Size", 7, align="right", value=lambda row: row, sort_key=lambda row: row.row.stats.size_bytes,
+    render=stored, descending=True, keep=90,
+)  # fmt: skip
+USES = Column(
+    "scans", "Scans", 7, align="right", value=lambda row: row.row.scans, render=count, descending=True, keep=95
+)
+
+
+def in_words(columns: Sequence[Column], words: Words) -> tuple[Column, ...]:
+    """The columns for a server: `USES` named for what it counts as a use of an index."""
+    uses = USES._replace(title=words.index_uses.split()[-1].capitalize(), name=words.index_uses.capitalize())
+    return tuple(uses if column.key == USES.key else column for column in columns)
+
+
 def span(ms: float) -> str:
     """A stretch of observation: "12 d", "5 h", "40 min"."""
     if ms >= 2 * DAY_MS:
@@ -178,7 +199,7 @@ def about(index: Index) -> list[Piece]:
     if index.flags:
         said.append((flags_tone(index.flags), f"{index.flags}\n"))
     facts = [
-        ("Size", f"{size(stats.size_bytes)}, about {count(stats.rows_estimate)} entries"),
+        ("Size", f"{stored(index)}, about {count(stats.rows_estimate)} entries"),
         (
             index.words.index_uses.capitalize(),
             f"{exact(row.scans)} in the window, {exact(stats.scans)} since the server's statistics began",

@@ -9,7 +9,7 @@ from meshag_tui.screens.places import PLACES
 from meshag_tui.widgets.actions import Action, widget_actions
 
 _PLACES = tuple(
-    Action(f"screen-{place.number}", str(place.number), place.title, f"Go to {place.title.lower()}", group="Screens")
+    Action(f"screen-{place.key}", place.key, place.title, f"Go to {place.title.lower()}", group="Screens")
     for place in PLACES
 )
 
@@ -20,7 +20,7 @@ _GENERAL = (
     Action("later", "]", "Later", "Look at the time after, up to now"),
     Action("sync-now", "r", "Sync", "Read the server now", footer=60),
     Action("suggest", "n", "Advise", "Look for improvements now", footer=65),
-    Action("cancel", "x", "Cancel", "Cancel what runs for this connection"),
+    Action("cancel", "x", "Cancel", "Cancel what runs for this connection", but=("sessions",)),
     Action("pause-refresh", "p", "Pause", "Hold the screen still; collecting goes on"),
     Action(
         "filter",
@@ -34,9 +34,18 @@ _GENERAL = (
     Action("columns", "C", "Columns", "Choose the columns, or the one to sort by"),
     Action("presets", "F", "Presets", "Choose a kept order, columns and filter, or keep these"),
     Action("copy", "y", "Copy", "Copy what is under the cursor, through the terminal"),
+    Action("copy-as", "Y", "Copy as", "Copy it as SQL, Markdown or a command of psql or mysql; or the list"),
+    Action("jump-back", "-", "Back there", "Go to the place and connection looked at before"),
+    Action("jump-forward", "=", "Forth there", "Go forward again to where that went back from"),
     Action("export", "e", "Export", "Write what is shown to a file"),
     Action("theme", "t", "Theme", "Go to the next theme"),
-    Action("palette", "ctrl+p,:", "Find", "Find an action, a screen or a connection by name"),
+    Action(
+        "palette",
+        "ctrl+p,:",
+        "Find",
+        "Find an action, connection, query, table, index or advice by letters",
+    ),
+    Action("tour", "ctrl+t", "Tour", "Be shown around, in the order of a triage"),
     Action("help", "?", "Help", "All keys that work here", footer=99),
     Action("back", "esc", "Back", "Go back one level"),
     Action("quit", "q", "Quit", "Leave MeshAG; in a detail: go back"),
@@ -56,7 +65,13 @@ _CONNECTIONS = tuple(
     )
 )
 
-_DOCTOR = (Action("examine", "T", "Ask again", "Ask the server again", ("doctor",), group="Doctor", footer=10),)
+_DOCTOR = (
+    Action("examine", "T", "Ask again", "Ask the server again", ("doctor",), group="Doctor", footer=10),
+    Action(
+        "statistics-reset", "Z", "Count anew", "Have the server count statements from nothing; history stays",
+        ("doctor",), group="Doctor", footer=30, writes=True,
+    ),
+)  # fmt: skip
 
 _QUERIES = tuple(
     Action(name, key, title, said, screens=("queries",), group="Queries", footer=footer)
@@ -83,6 +98,18 @@ _TABLES = tuple(
     for name, key, title, said, footer in (
         ("tables-show", "f", "Show", "Show all, or only those with something wrong, read whole, written, idle", 10),
         ("table-metric", "m", "Figure", "Show another figure in the trend", 0),
+    )
+)
+
+_SESSIONS = tuple(
+    Action(name, key, title, said, screens=("sessions",), group="Sessions", footer=footer, writes=writes)
+    for name, key, title, said, footer, writes in (
+        ("sessions-show", "f", "Show", "Show all, or only those at work, blocked, in a transaction", 10, False),
+        ("session-tree", "b", "Blocking", "See who blocks whom", 15, False),
+        ("session-end", "x", "Stop", "Cancel its statement or end it; a second key does", 20, True),
+        ("session-query", "o", "Its query", "Go to the page of its statement; in a session enter does", 25, False),
+        ("session-moment", "T", "At", "Go to a moment: what did it do at 03:12?", 30, False),
+        ("session-zoom", "z", "Zoom", "Show another span of time in the plot", 35, False),
     )
 )
 
@@ -113,9 +140,61 @@ _SUGGESTIONS = tuple(
         ("migration", "E", "Migration", "Write what is marked as an up and a down file for psql or mysql", 0, False),
         ("suggestions-show", "f", "Show", "Show others: by status, priority, type", 30, False),
         ("applied", "o", "Outcomes", "See what was applied, and what each change bought", 0, False),
-        ("verify", "M", "Measure", "Of what was applied: compare it with the time before it now", 0, False),
+        (
+            "verify",
+            "M",
+            "Measure",
+            "Of what was applied: compare it with the time before it, now",
+            0,
+            False,
+        ),
         ("calibration", "K", "Calibration", "Of what was applied: see how often forecasts held", 0, False),
         ("ask-model", "N", "Ask model", "See what a language model would be sent, and ask it", 0, False),
+    )
+)
+
+_RUNS = tuple(
+    Action(name, key, title, said, screens=("runs",), group="Runs of agents", footer=footer, writes=writes)
+    for name, key, title, said, footer, writes in (
+        ("run-agree", "a", "Agree", "Show what a run of an agent waits for; a second key agrees to it", 10, True),
+        ("run-refuse", "d", "Refuse", "Agree to nothing of what it waits for: it goes on without", 0, False),
+        ("run-resume", "R", "Go on", "Let a run that failed or was stopped go on behind its last step", 0, False),
+    )
+)
+
+_ACTIVITY = Action(
+    "activity-verify",
+    "V",
+    "Verify",
+    "Read the whole log: was an entry altered, removed or moved?",
+    screens=("activity",),
+    group="Activity",
+    footer=10,
+)
+
+_TALK = Action(
+    "talk",
+    "T",
+    "Talk",
+    "Ask a model about this, with its evidence; exactly what is sent is shown before the first time",
+    screens=("queries", "suggestions"),
+    group="Models",
+    footer=47,
+)
+
+ENTITY_PLACES = ("models", "health")
+"""Places made of `screens.entities`: they have the same keys."""
+_ENTITIES = tuple(
+    Action(name, key, title, said, screens=ENTITY_PLACES, group="Lists", footer=footer)
+    for name, key, title, said, footer in (
+        ("part-next", "f", "Next part", "Go to the next list of this screen", 10),
+        ("part-before", "b", "Part before", "Go to the list before", 0),
+        ("entity-add", "i", "Add", "Add one", 20),
+        ("entity-edit", "E", "Edit", "Change the one under the cursor", 25),
+        ("entity-try", "T", "Test", "Try the one under the cursor out", 30),
+        ("entity-switch", "P", "On/off", "Switch the one under the cursor off or on", 35),
+        ("entity-remove", "D", "Remove", "Forget the one under the cursor", 40),
+        ("entity-more", "m", "More", "What else can be done in this list", 15),
     )
 )
 
@@ -126,8 +205,13 @@ ACTIONS: tuple[Action, ...] = (
     *_INDEXES,
     *_TABLES,
     *_SUGGESTIONS,
+    _TALK,
+    *_RUNS,
     *_DOCTOR,
+    _ACTIVITY,
     *_COMPARE,
+    *_ENTITIES,
+    *_SESSIONS,
     *_GENERAL,
     *widget_actions(),
 )

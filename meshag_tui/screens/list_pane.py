@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from meshag_tui.screens.pane import Pane
-from meshag_tui.screens.presets import Kept, Preset, kept_from, name_problem
+from meshag_tui.screens.presets import Kept, Preset, kept_from, kept_under, name_problem
 from meshag_tui.store.remembered import recall, remember
 from meshag_tui.types import UsageError
 from meshag_tui.widgets.table import Table
@@ -52,7 +52,7 @@ class ListPane(Pane):
 
     @property
     def _key(self) -> str:
-        return f"screens.list.{self.place}:{self.bench.actor}"
+        return kept_under(self.place, self.bench.actor)
 
     async def prepare(self) -> None:
         """Arrange the list as it was left."""

@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.screen import Screen
 
+from meshag_tui.engines import SERVERS
 from meshag_tui.screens.keys import ACTIONS
-from meshag_tui.screens.scope import Scope
+from meshag_tui.screens.scope import REMEMBERED, Scope, scope_from
 from meshag_tui.screens.tabs import Tabs
 from meshag_tui.settings import Settings
-from meshag_tui.text import one_line
+from meshag_tui.text import glyphs, one_line
 from meshag_tui.types import ConnectionStatus, MeshagError, Window
-from meshag_tui.widgets.actions import ActionApp, Actions
+from meshag_tui.widgets.actions import Action, ActionApp, Actions
 from meshag_tui.widgets.states import Condition, State
-from meshag_tui.widgets.status import ActionBar, StatusLine, freshness
+from meshag_tui.widgets.status import ActionBar, StatusLine, down_since, freshness
 
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
 
+    from meshag_tui.screens.alert_news import AlertNews
     from meshag_tui.screens.pane import Pane
     from meshag_tui.store.connections import ConnectionInfo
     from meshag_tui.workflows.notices import Notice
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("meshag.screens")
 _PROGRESS_EVERY_S = 0.5
-_REMEMBERED = "screens.scope"
+_SPEND_EVERY_S = 30.0
+_NEWS_EVERY_S = 10.0
+"""How soon alerts are told that another process raised."""
 WORK = {
     "sync_database_stats": "syncing",
     "generate_suggestions": "advising",
@@ -46,9 +50,11 @@ WORK = {
 class LookingApp(ActionApp):
     """`bench` is set once the store is open; `connection` and `scope` are what panes look at."""
 
+    actions_given: ClassVar[tuple[Action, ...]] = ACTIONS
+
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         """`clock` says the time in epoch seconds."""
-        super().__init__(Actions(ACTIONS, settings.ui.keys), settings.ui.theme)
+        super().__init__(Actions(self.actions_given, settings.ui.keys), settings.ui.theme)
         self._disable_tooltips = self._disable_notifications = True  # the status line says all, and covers nothing
         self.settings = settings
         self.bench: Workbench | None = None
@@ -59,6 +65,10 @@ class LookingApp(ActionApp):
         self._clock = clock
         self._work: dict[str, tuple[str | None, str]] = {}  # execution id -> connection id, words
         self._work_said_at = 0.0
+        self._spend = ""  # on models, against the budget nearest its end
+        self._spend_read_at = -_SPEND_EVERY_S
+        self._news: AlertNews | None = None  # read a while after the first paint
+        self._news_read_at = 0.0
 
     def front_pane(self) -> Pane | None:
         return self.panes.get(self.place)
@@ -84,6 +94,8 @@ class LookingApp(ActionApp):
             return
         other = scope.connection_id != self.scope.connection_id
         self.scope = scope
+        if other:
+            self._spend_read_at = -_SPEND_EVERY_S  # another project may have another budget
         for pane in self.panes.values():
             if other and pane.needs_connection:
                 pane.connection_changed()
@@ -100,17 +112,14 @@ class LookingApp(ActionApp):
         from meshag_tui.store.remembered import recall
 
         assert self.bench is not None  # noqa: S101
-        known = await self.bench.store.read(recall, _REMEMBERED, {})
-        if isinstance(known, dict):
-            span = known.get("span_ms")
-            self.scope = Scope(known.get("connection"), span if isinstance(span, int) and span > 0 else Scope().span_ms)
+        self.scope = scope_from(await self.bench.store.read(recall, REMEMBERED))
 
     async def _remember(self) -> None:
         from meshag_tui.store.remembered import remember
 
         assert self.bench is not None  # noqa: S101
         kept = {"connection": self.scope.connection_id, "span_ms": self.scope.span_ms}
-        await self.bench.store(remember, _REMEMBERED, kept)
+        await self.bench.store(remember, REMEMBERED, kept)
 
     async def read_connections(self) -> bool:
         """Read the connections; True if what panes show of the one in front may have changed."""
@@ -118,16 +127,20 @@ class LookingApp(ActionApp):
 
         assert self.bench is not None  # noqa: S101
         before = self.connection
-        self.connections = await self.bench.store.read(listing)
-        if self.connections and self.connection is None:
-            # The one with the most to say: synced last, so that there is something to see.
-            newest = max(self.connections, key=lambda info: info.last_sync_at or 0)
-            self.look_at_connection(newest.id)
-        elif not self.connections and self.scope.connection_id is not None:
-            self.look_at(self.scope._replace(connection_id=None))
+        self.connections = self._as_shown(await self.bench.store.read(listing))
+        self.look_at(self.scope.on_one_of(self.connections))
         self._sync_lines()
         now = self.connection
         return (before and (before.id, before.last_sync_at)) != (now and (now.id, now.last_sync_at))
+
+    @property
+    def replays(self) -> bool:
+        """Whether what is shown has passed: nothing is read from servers."""
+        return False
+
+    def _as_shown(self, found: Sequence[ConnectionInfo]) -> tuple[ConnectionInfo, ...]:
+        """Connections as screens are to see them."""
+        return tuple(found)
 
     # --- keeping fresh ----------------------------------------------------------------------------------------------
 
@@ -138,6 +151,8 @@ class LookingApp(ActionApp):
             self._progress(notice)
         elif kind == "Finished":
             self._work.pop(notice.execution_id, None)  # type: ignore[union-attr]
+            if notice.state == "ready":  # type: ignore[union-attr]  # it waits for somebody
+                self.say(f"{notice.error}: {self.actions['screen-5'].shown_key} shows it", "warning")  # type: ignore[union-attr]
             if not self.held:
                 self._sync_lines()
         for pane in self.panes.values():
@@ -146,6 +161,10 @@ class LookingApp(ActionApp):
                     pane.stale = True
                 else:
                     pane.notice_soon()
+        if kind == "Changed" and notice.topic == "alerts":  # type: ignore[union-attr]
+            self._do(self._read_news())
+        if kind == "Changed" and notice.topic == "models":  # type: ignore[union-attr]
+            self._do(self._read_spend())
         if kind == "Changed" and notice.topic in ("connections", "suggestions") and not self.held:  # type: ignore[union-attr]
             self._do(self.read_connections())
 
@@ -168,9 +187,48 @@ class LookingApp(ActionApp):
         except MeshagError as error:
             self.say(str(error), "error")
             return
+        if time.monotonic() - self._spend_read_at >= _SPEND_EVERY_S:
+            await self._read_spend()
+        if time.monotonic() - self._news_read_at >= _NEWS_EVERY_S:
+            await self._read_news()
         pane = self.front_pane()
         if pane is not None and (changed or pane.wants_tick):
             pane.refresh_soon()
+
+    async def _read_news(self) -> None:
+        """Count the alerts that stand, and tell the new ones."""
+        from meshag_tui.screens.alert_news import AlertNews, in_words
+
+        assert self.bench is not None  # noqa: S101
+        self._news_read_at = time.monotonic()
+        if self._news is None:
+            self._news = AlertNews(self.settings.alerts)
+        heard = await self._news.read(self.bench.store)
+        found = self._news.said(heard)
+        if found:
+            more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+            key = self.actions["screen-H"].shown_key
+            self.say(f"{in_words(found[-1])}{more} ({key})", "error" if found[-1].severity == "critical" else "warning")
+        if rings := self._news.rings(heard):
+            self.ring(rings)
+        self._sync_lines()
+
+    async def _read_spend(self) -> None:
+        """What is spent on models against the budget of the connection's project that is nearest its end."""
+        from meshag_tui.store.budgets import WARN_AT, in_force
+
+        assert self.bench is not None  # noqa: S101
+        self._spend_read_at = time.monotonic()
+        info, actor = self.connection, self.bench.actor
+        project = None if info is None else info.project_id
+        found = await self.bench.store.read(lambda: in_force(project, actor=actor))
+        nearest = max(found, key=lambda one: one.share or 0.0, default=None)
+        if nearest is None or nearest.cap is None:
+            self._spend = ""
+        else:
+            warned = f"{glyphs().warning} " if (nearest.share or 0.0) >= WARN_AT else ""
+            self._spend = f"{warned}{nearest.spent:.2f} of {nearest.cap.normalize():f} {nearest.currency}"
+        self._sync_lines()
 
     def doing(self, execution_id: str) -> str:
         """Where a run of this process is, in words; "" for one that does not run here."""
@@ -201,10 +259,14 @@ class LookingApp(ActionApp):
         root.query_one(Tabs).show(self.place, window if wide else "")
         root.query_one(StatusLine).change(
             connection="MeshAG" if info is None else info.name,
-            server="" if info is None else " ".join(filter(None, (_engine(info.engine), info.version))),
+            server="" if info is None else " ".join(filter(None, (info.engine, info.version))),
             read_only=not self.may_write,
             freshness=("", "") if info is None else self._freshness(info),
             work=self._work_words(),
+            spend=self._spend,
+            alerts="" if self._news is None else self._news.words(None if info is None else info.id),
+            stage="" if info is None or info.stage is None else info.stage,
+            colour="" if info is None else info.colour,
             place="" if wide else window,
         )
         self.refresh_keys()
@@ -215,7 +277,7 @@ class LookingApp(ActionApp):
         if info.status is ConnectionStatus.INACTIVE:
             return f"sync is off, data {age[0]}", "warning"
         if info.status is ConnectionStatus.ERROR:
-            return f"cannot sync, data {age[0]}", "warning"
+            return f"{down_since(info.last_sync_at)}, data {age[0]}", "warning"
         return age
 
     def refresh_keys(self) -> None:
@@ -237,6 +299,8 @@ class LookingApp(ActionApp):
         root = self._lines_root()
         if root is not None:
             root.query_one(StatusLine).say(message, severity)
+            if self.screen is not root:  # a dialog is before it, behind which nothing is painted by itself
+                self.screen.refresh()
 
     def notify(self, message: str, *, severity: SeverityLevel = "information", **_: Any) -> None:
         """What Textual itself has to tell is said there too."""
@@ -249,7 +313,7 @@ class LookingApp(ActionApp):
         return State(
             Condition.EMPTY,
             "there is no connection yet",
-            "MeshAG reads the statistics that PostgreSQL, MySQL and MariaDB keep of queries, tables and indexes.",
+            f"MeshAG reads the statistics that {SERVERS} keep of queries, tables and indexes.",
             f"{self.actions['screen-1'].shown_key} goes to the overview, i adds one there.",
         )
 
@@ -268,12 +332,13 @@ class LookingApp(ActionApp):
             try:
                 await work
             except MeshagError as error:
-                self.say(str(error), "error")
+                fix = getattr(error, "fix", None)
+                self.say(f"{error}{f' {glyphs().arrow} {fix}' if fix else ''}", "error")
             except Exception as error:  # a key must not end the application
                 _LOG.exception("an action failed")
                 self.say(f"{type(error).__name__}: {error}. {self.settings.log_file} has the details", "error")
 
-        self.run_worker(doing(), group="doing", exit_on_error=False)
+        self.run_worker(doing(), group="doing")
 
     def do(self, work: Awaitable[object]) -> None:
         """Do something beside the screens, for panes: a MeshagError is said, any other error logged as well."""
@@ -282,7 +347,3 @@ class LookingApp(ActionApp):
             await work
 
         self._do(awaited())
-
-
-def _engine(name: str | None) -> str:
-    return {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB"}.get((name or "").lower(), name or "")

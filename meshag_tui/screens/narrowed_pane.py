@@ -167,6 +167,15 @@ class NarrowedPane(ListPane, Generic[Row]):
         else:
             self.open_view(self.one)
 
+    def open_key(self, key: int) -> bool:
+        """Look at the one with this key; False: it is not here."""
+        found = next((row for row in self._all if row.key == key), None)
+        if found is None:
+            return False
+        self._list.move_to(key)
+        self.look_at_one(found)
+        return True
+
     def filtered(self) -> None:
         if self.connection is not None:
             self._list.action_first()

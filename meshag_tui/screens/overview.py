@@ -6,45 +6,101 @@ and the state that stands in its place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from meshag_tui.advisor.score import Health
+from meshag_tui.engines import words_for
+from meshag_tui.live import WAIT_CLASSES, WAIT_WORDS, Vital
 from meshag_tui.screens.query_facts import losses, trend_of
+from meshag_tui.screens.sessions_facts import vital_words
 from meshag_tui.screens.suggestions_facts import gain_word, priority_tone, priority_word
+from meshag_tui.screens.why_empty import missing_state, unread
 from meshag_tui.snapshot import UNSEEN
-from meshag_tui.store import activity, suggestions
+from meshag_tui.store import activity, sampled, suggestions
 from meshag_tui.store.activity import Entry
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import Overview
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import ago, count, duration, glyphs, number_of, one_line
-from meshag_tui.types import ConnectionStatus
+from meshag_tui.text import ago, count, duration, glyphs, number_of, one_line, percent
+from meshag_tui.types import ConnectionStatus, Finding, Window
 from meshag_tui.widgets.chart import Trend
 from meshag_tui.widgets.page import Piece
+from meshag_tui.widgets.stacked import Stack
 from meshag_tui.widgets.states import READY, Condition, State
+from meshag_tui.workflows.watching import judge
 
 WORTH_DOING = 3
+LATELY_MS = 15 * 60_000
+_OLD_MS = 10 * 60_000
+_VITAL_WORDS = {
+    "hit_ratio": "hits",
+    "connections": "connections",
+    "lag_ms": "lag",
+    "oldest_ms": "oldest transaction",
+    "age": "age",
+}
 _RECENT = 4
 
 
 class Around(NamedTuple):
-    """What is to be decided on a connection, and what was decided last."""
+    """How a connection fares, what is to be decided on it, and what was decided last; `load` in as many steps as there
+    was room for."""
 
     worth: tuple[StoredSuggestion, ...]
     recent: tuple[Entry, ...]
+    vitals: tuple[int, Mapping[str, Vital]] | None = None  # when they were read last, epoch ms
+    waits: Mapping[str, float] | None = None  # average active sessions by wait class, lately; None: nobody looked
+    health: Health | None = None
+    load: tuple[sampled.Bucket, ...] = ()  # average active sessions over what was sampled of the window
 
 
-def around(connection_id: str) -> Around:
-    """Read it, in the store's thread."""
+def around(connection_id: str, now_ms: int, slow_ms: float, window: Window, steps: int) -> Around:
+    """Read it, in the store's thread. `slow_ms`: the mean from which a statement is slow; `window` that of the load."""
     urgent = suggestions.most_urgent(connection_id, WORTH_DOING)
-    return Around(urgent, activity.recent(_RECENT, connection=connection_id))
+    (lately,) = sampled.load(connection_id, Window(now_ms - LATELY_MS, now_ms), 1)
+    return Around(
+        urgent,
+        activity.recent(_RECENT, connection=connection_id),
+        sampled.newest_vitals(connection_id, now_ms),
+        lately.active,
+        judge(connection_id, slow_ms, now_ms),
+        sampled.load(connection_id, sampled.observed_part(connection_id, window), steps),
+    )
 
 
 def active(found: Overview) -> int | None:
     """Sessions that worked when the server was last read; None: they were not counted, or not all were ours to see."""
     states = None if found.sessions is None else found.sessions["by_state"]
     return None if states is None or states.get(UNSEEN) else int(states.get("active", 0))
+
+
+def load_stack(name: str, known: Around) -> Stack:
+    """Average active sessions of a connection over what was sampled of the window, by what they waited for."""
+    parts = tuple(
+        None if each.active is None else tuple(each.active.get(wait, 0.0) for wait in WAIT_CLASSES)
+        for each in known.load
+    )
+    names = tuple(WAIT_WORDS[wait] for wait in WAIT_CLASSES)
+    return Stack(f"{name}: active sessions", names, known.load[0].start_at, known.load[-1].end_at, parts)
+
+
+def health_pieces(health: Health) -> list[Piece]:
+    """The score, and what takes most of it."""
+    between = glyphs().separator
+    unread = f", {100 - health.judged} points not judged" if health.judged < 100 else ""
+    said: list[Piece] = [("dim", f"{'Health':<9}"), ("", f"{health.score} of 100{unread}")]
+    for item in sorted((each for each in health.items if each.lost), key=lambda each: -each.lost):
+        sign = glyphs().bad if item.verdict == "critical" else glyphs().warning
+        said.append((item.verdict, f"{between}{sign} {item.title.lower()} {item.said} -{item.lost}"))
+    return [*said, ("", "\n")]
+
+
+def uncounted(info: ConnectionInfo) -> Finding | None:
+    """Why no statements are counted at all on a connection, if that is so: 0 of them would then be no figure."""
+    found = unread(info, words_for(info.engine or info.db_type).statement_findings)
+    return found if found is not None and found.severity == "missing" else None
 
 
 def load_trend(name: str, found: Overview | None) -> Trend | None:
@@ -71,25 +127,32 @@ def load_state(info: ConnectionInfo, found: Overview | None, keys: dict[str, str
         return State(Condition.LOADING)
     if measured:
         return READY
+    if (missing := uncounted(info)) is not None:
+        return missing_state(missing, any_rows=False)
     if found.syncs:
         why = "Figures are of what happened between two readings: after the first there are none yet."
         return State(Condition.EMPTY, "read once in this window", why, f"{sync} reads it now.")
     return State(Condition.EMPTY, "nothing was observed in this window", remedy=f"{window} looks at a longer one.")
 
 
-def figure_pieces(found: Overview | None, span: str, slow_ms: float) -> list[Piece]:
+def figure_pieces(info: ConnectionInfo, found: Overview | None, span: str, slow_ms: float) -> list[Piece]:
     """The figures in two or three lines; nothing where there are none."""
     if found is None or not found.syncs:
         return []
     between = glyphs().separator
     slow = f"{glyphs().warning} {count(found.slow)} slow" if found.slow else "none slow"
-    said: list[Piece] = [
-        ("dim", f"{span:<9}"),
-        ("", f"{number_of(found.calls, 'call')}{between}mean {duration(found.mean_time_ms)}"),
-        ("", f"{between}{number_of(found.statements, 'statement')}, "),
-        ("warning" if found.slow else "", slow),
-        ("", f" (from {duration(slow_ms)})\n"),
-    ]
+    missing = None if found.statements else uncounted(info)
+    said: list[Piece] = [("dim", f"{span:<9}")]
+    said += (
+        [("warning", f"{one_line(missing.title)}\n")]
+        if missing is not None
+        else [
+            ("", f"{number_of(found.calls, 'call')}{between}mean {duration(found.mean_time_ms)}"),
+            ("", f"{between}{number_of(found.statements, 'statement')}, "),
+            ("warning" if found.slow else "", slow),
+            ("", f" (from {duration(slow_ms)})\n"),
+        ]
+    )
     if found.sessions is not None:
         by_state, limit = found.sessions["by_state"], found.sessions.get("max_connections") or None
         states = ", ".join(f"{number} {one_line(state)}" for state, number in sorted(by_state.items()) if number)
@@ -98,6 +161,33 @@ def figure_pieces(found: Overview | None, span: str, slow_ms: float) -> list[Pie
         said.append(("", f": {states}\n" if states else "\n"))
     if lost := losses(found.events, found.complete):
         said += [("dim", f"{'Counts':<9}"), ("" if found.complete else "warning", f"{lost}\n")]
+    return said
+
+
+def vital_lines(known: Around, now_ms: float) -> list[Piece]:
+    """What waits for what lately, and the vital figures, each with why it is not there; nothing where nobody looked."""
+    between = glyphs().separator
+    said: list[Piece] = []
+    if known.waits is not None:
+        total = sum(known.waits.values())
+        parts = sorted(known.waits.items(), key=lambda each: -each[1])
+        shares = between.join(f"{WAIT_WORDS.get(name, name)} {percent(part / total)}" for name, part in parts if part)
+        said += [
+            ("dim", f"{'Active':<9}"),
+            ("", f"{total:.1f} on average in 15 min{between if shares else ''}{shares}\n"),
+        ]
+    if known.vitals is None:
+        return said
+    at, vitals = known.vitals
+    said.append(("dim", f"{'Vitals':<9}"))
+    for number, (name, words) in enumerate(_VITAL_WORDS.items()):
+        vital = vitals.get(name)
+        look = "" if vital is not None and vital.state in ("ok", "no data") else "warning"
+        words = (vital.title if vital is not None else "") or words
+        said.append((look, f"{between if number else ''}{words} {vital_words(name, vital)}"))
+    said.append(("dim", f"{between}{ago(at, now_ms)}\n" if now_ms - at > _OLD_MS else "\n"))
+    for fix in dict.fromkeys(vital.fix for vital in vitals.values() if vital.fix):
+        said += [("dim", f"{'':<9}"), ("accent", f"{fix}\n")]
     return said
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.containers import Vertical
@@ -23,7 +24,7 @@ from meshag_tui.screens.filter import FilterLine
 from meshag_tui.store.text_filter import matcher
 from meshag_tui.types import DbType, MeshagError, UsageError, Window
 from meshag_tui.widgets.page import Page
-from meshag_tui.widgets.states import LOADING, Condition, State
+from meshag_tui.widgets.states import LOADING, READY, Condition, State
 from meshag_tui.widgets.table import Table
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ class Pane(Vertical):
         """Why an action of this pane cannot be done now; None: it can."""
         if action_id == "copy" and self.copy_text() is None:
             return "there is nothing to copy here"
+        if action_id == "copy-as" and self.copy_text() is None and not (self.table is not None and self.table.rows):
+            return "there is nothing to copy here"
         if action_id in ("sort", "sort-reverse", "filter") and self.table is None:
             return "there is no table here"
         if action_id == "table.open" and not self._may_open():
@@ -187,7 +190,7 @@ class Pane(Vertical):
     def _begin(self) -> None:
         self._soon = None
         if self.in_front and self._loading is None:
-            self._loading = self.run_worker(self._load(), group="load", exit_on_error=False)
+            self._loading = self.run_worker(self._load(), group="load")
 
     async def painted(self) -> None:
         """Wait until what was set so far is on the terminal."""
@@ -222,10 +225,24 @@ class Pane(Vertical):
             if self._again:
                 self.refresh_soon(_SETTLE_S)
 
+    def describe(self, describing: Callable[[], Awaitable[None]]) -> None:
+        """Describe the row under the cursor, in place of one that is still being described; a MeshagError is said."""
+
+        async def described() -> None:
+            try:
+                await describing()
+            except MeshagError as error:
+                self.shell.say(str(error), "error")
+
+        self.run_worker(described(), group="about", exclusive=True)
+
     # --- views ------------------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        """Show the first view."""
+        """Show the first view; what was not read yet is not called empty."""
+        for table in self.query(Table):
+            if not table.rows and table.state is READY:
+                table.set_state(LOADING)
         if not self._trail and self.children:
             self._trail = [self.children[0].id or ""]
         self._show_view()
@@ -314,6 +331,11 @@ class Pane(Vertical):
         found = self.copy_text()
         if found is not None:
             self.shell.copy(*found)
+
+    def do_copy_as(self) -> None:
+        from meshag_tui.screens import copying
+
+        copying.ask(self)
 
     async def do_filter(self) -> None:
         line = await self._made_filter_line()

@@ -52,6 +52,11 @@ class Kept(NamedTuple):
         return {"now": None if self.now is None else self.now._asdict(), "own": [each._asdict() for each in self.own]}
 
 
+def kept_under(place: str, actor: str) -> str:
+    """Under which name the store remembers what a user keeps of the list of a place."""
+    return f"screens.list.{place}:{actor}"
+
+
 def kept_from(document: Any, keys: Sequence[str]) -> Kept:
     """What was remembered, as far as it is still understood; `keys` are the columns there are."""
     if not isinstance(document, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -12,12 +12,14 @@ from textual.containers import Horizontal, Vertical
 from meshag_tui.screens import query_facts, why_empty
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.look import look_of
-from meshag_tui.screens.queries_rows import BLOCK, PAGE, PRESETS, Listed, QueryRows, QueryTable, columns_for
+from meshag_tui.screens.queries_rows import BLOCK, PRESETS, Listed, QueryRows, QueryTable, columns_for
+from meshag_tui.screens.question import PAGE, USUAL_ORDER, Question, slow_ms
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import QueryPage
-from meshag_tui.text import glyphs, moment
-from meshag_tui.types import MeshagError, Window
+from meshag_tui.store.ids import query_uid
+from meshag_tui.text import glyphs, moment, width_of
+from meshag_tui.types import MeshagError
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.sql import SqlView, highlighter_is_loaded, load_highlighter
 from meshag_tui.widgets.states import READY, Condition, State
@@ -29,35 +31,6 @@ if TYPE_CHECKING:
     from meshag_tui.screens.query import QueryView
 
 _FILTER_WAIT_S = 0.2
-
-
-class Question(NamedTuple):
-    """What the list is of: a page of it is an answer."""
-
-    connection_id: str
-    window: Window
-    sort: str
-    descending: bool
-    text: str
-    internal: bool
-    slow_ms: float
-
-    def page(self, number: int) -> QueryPage:
-        """Read page `number`, in the store's thread."""
-        return self.rows(PAGE, number * PAGE)
-
-    def rows(self, limit: int, offset: int = 0) -> QueryPage:
-        return history.queries(
-            self.connection_id,
-            self.window,
-            sort=self.sort,
-            descending=self.descending,
-            limit=limit,
-            offset=offset,
-            text=self.text or None,
-            internal=self.internal,
-            slow_ms=self.slow_ms,
-        )
 
 
 class QueriesPane(ListPane):
@@ -82,13 +55,14 @@ class QueriesPane(ListPane):
         with Vertical(id="list", classes="view"):
             columns = columns_for(self.app.size.width, self.words.figures)
             yield QueryTable(
-                columns, key=lambda row: row.key, sorts=False, sort=("total_time", True), id="queries-table"
+                columns, key=lambda row: row.key, sorts=False, sort=USUAL_ORDER, id="queries-table"
             )  # fmt: skip
             yield PlainLine(id="queries-summary")
             yield Horizontal(id="queries-preview")
 
     def on_resize(self, event: events.Resize) -> None:
         self._list.set_columns(columns_for(event.size.width, self.words.figures))
+        self.call_after_refresh(self._summarise)
 
     def _fit_columns(self) -> None:
         """Show the figures that the server which is looked at counts."""
@@ -120,7 +94,7 @@ class QueriesPane(ListPane):
 
     def slow_ms(self, info: ConnectionInfo) -> float:
         """From which mean a statement of this connection counts as slow, ms."""
-        return self.bench.settings.advice.slow_ms if info.slow_ms is None else info.slow_ms
+        return slow_ms(info, self.bench.settings)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -138,7 +112,7 @@ class QueriesPane(ListPane):
         info = self.connection
         if info is None:
             return None
-        sort, descending = self._list.sort or ("total_time", True)
+        sort, descending = self._list.sort or USUAL_ORDER
         text = self.filter_text.strip()
         return Question(info.id, await self.window(), sort, descending, text, self.internal, self.slow_ms(info))
 
@@ -154,7 +128,7 @@ class QueriesPane(ListPane):
         page: QueryPage | None = None
         for number in visible:
             if page is None or number * PAGE < page.total_rows:
-                page = await self.bench.store.read(asked.page, number)
+                page = await self.bench.store.read(Question.page, asked, number)
                 if rows is None:
                     rows = QueryRows(
                         page.total_rows,
@@ -164,7 +138,9 @@ class QueriesPane(ListPane):
                         mends=query_facts.shows_texts(self.words, info.username),
                     )
                 rows.add(number, page)
-        if page is None or rows is None or asked != await self.question():
+        if page is None or rows is None:
+            return
+        if info.last_sync_at is not None and asked != await self.question():  # before the first sync a window ends now
             return  # another question by now: its reading is due
         self._asked, self._rows, self._page = asked, rows, page
         table.set_rows(rows, why_empty.state_of(info, self.words.statement_findings, any_rows=bool(rows)))
@@ -196,10 +172,13 @@ class QueriesPane(ListPane):
         page, asked = self._page, self._asked
         if page is None or asked is None:
             return
-        text, warns = query_facts.summary(page, self.internal, asked.text, self.shell.actions["internal"].shown_key)
-        marks = len(self._list.marks)
         line = self.query_one("#queries-summary", PlainLine)
-        line.set_text(f"{glyphs().mark} {marks} marked{glyphs().separator}{text}" if marks else text)
+        marks = len(self._list.marks)
+        marked = f"{glyphs().mark} {marks} marked{glyphs().separator}" if marks else ""
+        width = line.size.width or self.app.size.width  # before it was laid out
+        key, room = self.shell.actions["internal"].shown_key, width - width_of(marked)
+        text, warns = query_facts.summary(page, self.internal, asked.text, key, room)
+        line.set_text(marked + text)
         line.set_class(warns, "-warns")
 
     def _nothing(self, page: QueryPage) -> State:
@@ -218,7 +197,7 @@ class QueriesPane(ListPane):
         self.call_later(self._read_wanted)
 
     def _read_wanted(self) -> None:
-        self.run_worker(self._read_more(self._rows), group="more", exclusive=False, exit_on_error=False)
+        self.run_worker(self._read_more(self._rows), group="more")
 
     async def _read_more(self, rows: QueryRows) -> None:
         """Read the pages that were scrolled to."""
@@ -226,7 +205,7 @@ class QueriesPane(ListPane):
         while asked is not None and rows is self._rows and rows.wanted:
             number = min(rows.wanted)
             try:
-                page = await self.bench.store.read(asked.page, number)
+                page = await self.bench.store.read(Question.page, asked, number)
             except MeshagError as error:
                 rows.wanted.clear()
                 self.shell.say(str(error), "error")
@@ -333,7 +312,7 @@ class QueriesPane(ListPane):
         in_detail = self.is_mounted and self.view == "query"
         if action_id in ("next-metric", "older-plan") and not in_detail:
             return "enter opens a query first"
-        if action_id in ("explain", "why", "measure-query") and not in_detail:
+        if action_id in ("explain", "why", "measure-query", "talk") and not in_detail:
             chosen = self._chosen if self.is_mounted else None
             return None if chosen is not None else "there is no query here"
         if action_id == "older-plan" and (self.detail.shown is None or len(self.detail.shown.plans) < 2):
@@ -419,6 +398,17 @@ class QueriesPane(ListPane):
             from meshag_tui.screens import rehearsal
 
             self.shell.do(rehearsal.begin_for(self, self.detail.query_id, self.connection.id))
+
+    def do_talk(self) -> None:
+        """Ask a model about the statement, or about its plan where that has the focus."""
+        chosen = self._chosen
+        number = self.detail.query_id if self.view == "query" else chosen.row.id if chosen and chosen.row else None
+        if number is not None:
+            from meshag_tui.screens import thread
+
+            focused = self.app.focused
+            plan = self.view == "query" and focused is not None and focused.id == "query-plan"
+            self.shell.do(thread.about(self, query_uid(number), plan=plan))
 
     async def do_explain(self) -> None:
         """Ask the planner, without running the statement."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence, Set
-from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 from meshag_tui.screens.presets import Preset
+from meshag_tui.screens.question import PAGE
 from meshag_tui.store.history import SORTS, QueryPage, QueryRow
 from meshag_tui.text import bar, count, duration, glyphs, moment, percent, size, sparkline
 from meshag_tui.widgets.columns import Column, Tone
@@ -14,8 +14,6 @@ from meshag_tui.widgets.table import Table
 
 _SAME_ORDER = {"share": "total_time", "badge": "mean"}
 """Columns that say the same as another: the list is ordered by that."""
-PAGE = 100
-"""Rows read at once; several screens full."""
 MOST_PAGES = 20
 """Pages kept at once; those farthest from where one looks are forgotten, and read again when one comes back."""
 BLOCK = 8192
@@ -35,11 +33,10 @@ def no_text(state: str, mends: str = "") -> str:
     return f"{why}: {mends}" if state == "forbidden" and mends else why
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """A line of the list: a statement, or (`row` None) one whose page is not read yet."""
 
-    index: int
+    place: int
     row: QueryRow | None
     slow_ms: float
     block: int = BLOCK
@@ -47,7 +44,7 @@ class Listed:
 
     @property
     def key(self) -> Hashable:
-        return ("unread", self.index) if self.row is None else self.row.id
+        return ("unread", self.place) if self.row is None else self.row.id
 
     @property
     def text(self) -> str:

@@ -166,7 +166,8 @@ class QueryView(Vertical):
 
     def next_metric(self) -> str:
         """Show the next figure in the trend; its name."""
-        self.metric = (self.metric + 1) % len(query_facts.METRICS)
+        if self.shown is not None:
+            self.metric = query_facts.next_metric(self.shown.series, self.metric)
         self._show_trend()
         return query_facts.METRICS[self.metric][1]
 

@@ -15,7 +15,7 @@ from meshag_tui.screens.queries_rows import (
     temp_blocks,
 )
 from meshag_tui.store.history import Loss, QueryDetail, QueryPage, QueryRow, Series
-from meshag_tui.text import ago, count, duration, exact, glyphs, moment, number_of, one_line, percent, size
+from meshag_tui.text import ago, count, duration, exact, glyphs, moment, number_of, one_line, percent, size, width_of
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.states import Condition, State
 
@@ -27,8 +27,12 @@ METRICS = (
     ("ms_per_s", "time spent in each second", duration),
     ("calls_per_s", "calls per second", count),
     ("mean_ms", "mean time of a call", duration),
+    ("rows_per_s", "rows", count),
+    ("blocks_per_s", "blocks read", count),
+    ("examined_per_s", "rows read", count),
 )
 """What a trend can show: attribute of `Series`, title, unit."""
+_COUNTS = {"calls_per_s": "calls", "rows_per_s": "rows", "blocks_per_s": "blocks read", "examined_per_s": "rows read"}
 
 
 def figures(
@@ -143,23 +147,34 @@ def losses(events: Sequence[Loss], complete: bool) -> str:
     return f"{word}{moment(newest.at, '%d %b %H:%M')} {one_line(newest.detail or newest.kind)}{more}"
 
 
-def summary(page: QueryPage, internal: bool, filter_text: str, internal_key: str) -> tuple[str, bool]:
-    """The line below the list, and whether it warns: how many there are, how much they account for, what is lost."""
-    said = [number_of(page.total_rows, "statement") + (f" matching {one_line(filter_text, 24)}" if filter_text else "")]
+def summary(page: QueryPage, internal: bool, filter_text: str, internal_key: str, room: int) -> tuple[str, bool]:
+    """The line below the list, and whether it warns: how many there are, how much they account for, what is lost.
+
+    Where `room` cells are too few, whole parts go, first the one with the highest rank.
+    """
+    between = glyphs().separator
+    matching = f" matching {one_line(filter_text, 24)}" if filter_text else ""
+    said = [(0, "", number_of(page.total_rows, "statement") + matching)]  # rank, what stands before it, text
     if page.slow:
-        said.append(f"{glyphs().warning} {count(page.slow)} slow")
+        said.append((1, between, f"{glyphs().warning} {count(page.slow)} slow"))
     if page.total_time_ms:
-        mean = f", mean {duration(page.total_time_ms / page.calls)}" if page.calls else ""
-        said.append(f"{duration(page.total_time_ms)} in {number_of(page.calls, 'call')}{mean}")
+        said.append((2, between, f"{duration(page.total_time_ms)} in {number_of(page.calls, 'call')}"))
+        if page.calls:
+            said.append((6, ", ", f"mean {duration(page.total_time_ms / page.calls)}"))
     if page.covered_share is not None and page.covered_share < 0.9995:
-        said.append(f"{percent(page.covered_share)} of it known by statement")
+        said.append((3, between, f"{percent(page.covered_share)} of it known by statement"))
     if lost := losses(page.events, page.complete):
-        said.append(lost)
+        said.append((0, between, lost))
     if internal:
-        said.append(f"internal ones shown ({internal_key} hides)")
+        said += [(4, between, "internal ones shown"), (5, " ", f"({internal_key} hides)")]
     elif page.hidden:
-        said.append(f"{count(page.hidden)} internal hidden ({internal_key} shows)")
-    return glyphs().separator.join(said), not page.complete
+        said += [(4, between, f"{count(page.hidden)} internal hidden"), (5, " ", f"({internal_key} shows)")]
+    while True:
+        line = "".join(f"{before}{text}" for _, before, text in said)
+        least = max(said)
+        if width_of(line) <= room or least[0] == 0:
+            return line, not page.complete
+        said.remove(least)
 
 
 def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:
@@ -169,8 +184,8 @@ def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:
 
     name, title, unit = METRICS[metric]
     values: tuple[float | None, ...] = getattr(series, name)
-    if name == "calls_per_s":
-        title, values = rate("calls", values)
+    if name in _COUNTS:
+        title, values = rate(_COUNTS[name], values)
     return Trend(
         title=title,
         start=series.times[0] - series.step_ms if series.times else 0,
@@ -180,6 +195,12 @@ def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:
         unit=unit,
         events=tuple(Event(event.at, event.kind) for event in events),
     )
+
+
+def next_metric(series: Series, metric: int) -> int:
+    """The metric after this one, of those that the server counts."""
+    following = [*range(metric + 1, len(METRICS)), *range(metric + 1)]
+    return next((each for each in following if getattr(series, METRICS[each][0])), 0)
 
 
 def rate(what: str, per_s: Sequence[float | None]) -> tuple[str, tuple[float | None, ...]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.advisor.rehearsed import proof_said, saving, signed
+from meshag_tui.advisor.rehearsed import proof_said, saving, signed, undone_said
 from meshag_tui.advisor.rehearsed import said as change_said
 from meshag_tui.text import ASCII, PLAIN, count, duration, glyphs, moment, one_line, percent, size, sparkline
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog, sql_parts
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meshag_tui.store.suggestions import StoredSuggestion
     from meshag_tui.workflows.rehearsal import RehearsalReview
 
-_LOOKS = {"faster": "good", "slower": "critical", "failed": "warning"}
+_LOOKS = {"faster": "good", "slower": "critical", "failed": "warning", "proven": "good", "not proven": "warning"}
 _PLOT = 30
 _SPARKS = 20
 _PLAN_NODES = 3
@@ -39,6 +39,8 @@ class Copying(Confirmation):
         if self.review is None:
             return said
         plan = self.review.plan
+        if not plan.statements:
+            return said + [("warning", f"{glyphs().warning} {one_line(note)}\n") for note in plan.notes]
         said += [("dim", "\nIt would be read of:\n"), *_tables(plan)]
         said += [("dim", "\nExactly this would be run there:\n")]
         for statement in plan.statements:
@@ -49,7 +51,7 @@ class Copying(Confirmation):
 def _tables(plan: CopyPlan) -> list[Piece]:
     said: list[Piece] = []
     for one in plan.tables:
-        part = "whole" if one.share == 1 else f"{percent(one.share)} of its pages" if one.share else "rows others name"
+        part = "whole" if one.share == 1 else f"{percent(one.share)} of it" if one.share else "rows others name"
         said.append(("", f"  {glyphs().gap} {one_line(one.name)}: {part}, of {count(one.rows)} rows\n"))
     return said
 
@@ -58,15 +60,28 @@ def question(review: RehearsalReview) -> Copying:
     """The dialog's content for a review."""
     plan = review.plan
     limits = plan.limits
+    reads = (
+        f"Rows are read in one read-only transaction, at most {count(limits.rows)} rows, {size(limits.bytes)} and "
+        f"{limits.seconds:g} s, into"
+    )
+    if not plan.statements:
+        reads = "No row of it is read: the statements run in"
+    run = f"{_statements(len(review.asked))} run with the change and without"
+    if not review.asked:
+        reads = "No row of it is read: its schema is made in"
+        run = "the change is made and taken back: nothing of it can be measured"
     return Copying(
-        title=f"Measure: {one_line(review.title)}",
+        title=f"{_verb(review)}: {one_line(review.title)}",
         object_name=plan.source,
-        effect=f"Rows are read in one read-only transaction, at most {count(limits.rows)} rows, {size(limits.bytes)} "
-        f"and {limits.seconds:g} s, into {plan.place}, which is gone afterwards. There "
-        f"{_statements(len(review.asked))} run with the change and without. Nothing is changed on the watched server.",
-        verb="Measure",
+        effect=f"{reads} {plan.place}, which is gone afterwards. There {run}. "
+        "Nothing is changed on the watched server.",
+        verb=_verb(review),
         review=review,
     )
+
+
+def _verb(review: RehearsalReview) -> str:
+    return "Measure" if review.asked else "Try"
 
 
 def _statements(many: int) -> str:
@@ -76,7 +91,7 @@ def _statements(many: int) -> str:
 async def begin(pane: Pane, found: StoredSuggestion) -> None:
     """Show what would be read; on yes measure, and show what came of it."""
     pane.shell.say("Asking the catalogue what would have to be read")
-    review = await pane.bench.review_rehearsal(found.id)
+    review = await pane.bench.hands.review_rehearsal(found.id)
 
     def answered(yes: bool | None) -> None:
         if yes:
@@ -103,7 +118,7 @@ async def begin_for(pane: Pane, query_id: int, connection_id: str) -> None:
 async def _measure(pane: Pane, review: RehearsalReview) -> None:
     shell = pane.shell
     shell.say(f"Rehearsing: {one_line(review.title, 60)} ({shell.actions['cancel'].shown_key} cancels)")
-    row = await pane.bench.rehearse(review.suggestion_id, review.hash)
+    row = await pane.bench.hands.rehearse(review.suggestion_id, review.hash)
     shell.say(f"{verdict_word(row.verdict)}: {one_line(review.title, 60)}")
     pane.refresh_soon()
     if len(shell.screen_stack) == 1 and pane.in_front:
@@ -112,20 +127,24 @@ async def _measure(pane: Pane, review: RehearsalReview) -> None:
 
 def result_dialog(row: RehearsalRow, title: str) -> TextDialog:
     """What was measured, to read and copy."""
-    return TextDialog(f"Measured: {one_line(title.partition(':')[0])}", result_pieces(row))
+    word = "Measured" if row.document["statements"] else "Tried"
+    return TextDialog(f"{word}: {one_line(title.partition(':')[0])}", result_pieces(row))
 
 
 def verdict_word(verdict: str) -> str:
     """ "✓ faster", "✗ slower", "· inconclusive"."""
     drawn = glyphs()
-    return f"{ {'faster': drawn.ok, 'slower': drawn.bad, 'failed': drawn.warning}.get(verdict, drawn.gap) } {verdict}"
+    signs = {"faster": drawn.ok, "proven": drawn.ok, "slower": drawn.bad}
+    signs |= dict.fromkeys(("failed", "not proven"), drawn.warning)
+    return f"{signs.get(verdict, drawn.gap)} {verdict}"
 
 
 def result_pieces(row: RehearsalRow) -> list[Piece]:
     """All of a rehearsal: the verdict, each statement with its interval, what was copied, what differs."""
     found = row.document
     statements: Sequence[Mapping[str, Any]] = found["statements"]
-    said: list[Piece] = [(_LOOKS.get(row.verdict, ""), verdict_word(row.verdict)), ("", _counts(found))]
+    said: list[Piece] = [(_LOOKS.get(row.verdict, ""), verdict_word(row.verdict))]
+    said.append(("", _counts(found) if statements else "\n"))
     saved = found.get("saved_ms_per_day")
     if saved:
         words = saving(saved)
@@ -134,6 +153,10 @@ def result_pieces(row: RehearsalRow) -> list[Piece]:
         proven = found["proof"]["proven"]
         drawn = glyphs().ok if proven else glyphs().warning
         said.append(("good" if proven else "warning", f"{drawn} {one_line(proof_said(found['proof']))}\n"))
+    if found.get("undone"):
+        proven = found["undone"]["proven"]
+        drawn = glyphs().ok if proven else glyphs().warning
+        said.append(("good" if proven else "warning", f"{drawn} {one_line(undone_said(found['undone']))}\n"))
     scale = _scale(statements)
     for main, title in ((True, "\nWhat it is for\n"), (False, "\nOther statements on the table\n")):
         some = [one for one in statements if one["main"] is main]
@@ -145,9 +168,12 @@ def result_pieces(row: RehearsalRow) -> list[Piece]:
     said.append(("", f"  ran {one_line(found['sql'])}\n"))
     for one in found["copied"]:
         said.append(("", f"  copied {one_line(one['name'])}: {count(one['rows'])} of {count(one['of'])} rows\n"))
-    said.append(("dim", f"  {found['confidence']:.0%} intervals, sides in turn, caches warm; the server's own time\n"))
+    if statements:
+        of_time = f"  {found['confidence']:.0%} intervals, sides in turn, caches warm; the server's own time\n"
+        said.append(("dim", of_time))
     said += [("dim", f"  {one_line(note)}\n") for note in found["notes"]]
-    return [*said, ("dim", f"  {row.id}: every run is kept (meshag benchmark {row.id} --samples --json)\n")]
+    kept = f": every run is kept (meshag benchmark {row.id} --samples --json)" if statements else ""
+    return [*said, ("dim", f"  {row.id}{kept}\n")]
 
 
 def _counts(found: Mapping[str, Any]) -> str:

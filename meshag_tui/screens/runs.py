@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from meshag_tui.screens.list_pane import ListPane
-from meshag_tui.store import executions
+from meshag_tui.store import agents, executions
 from meshag_tui.store.executions import ExecutionInfo
 from meshag_tui.text import ago, count, duration, glyphs, moment
-from meshag_tui.types import ExecutionState
+from meshag_tui.types import ExecutionState, MeshagError
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.page import Page, Piece
 from meshag_tui.widgets.states import Condition, State
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Notice, Topic
+
+if TYPE_CHECKING:
+    from meshag_tui.workflows.agents import RunOf
 
 KINDS = {
     "sync_database_stats": "sync",
@@ -27,15 +30,18 @@ KINDS = {
     "rehearse_suggestion": "rehearsal",
     "verify_change": "verify",
     "keep_store": "upkeep",
+    "run_agent": "agent",
 }
 _LISTED = 500
 _OPEN = (ExecutionState.READY, ExecutionState.RUNNING)
+_RESUMABLE = (ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED)
 _TONES: dict[str, Tone] = {
     "failed": "critical",
     "interrupted": "warning",
     "cancelled": "dim",
     "running": "accent",
     "ready": "accent",
+    "waits": "warning",
 }
 _EMPTY = State(
     Condition.EMPTY,
@@ -52,6 +58,7 @@ class Row:
     info: ExecutionInfo
     now: float
     doing: str = ""
+    agent: str = ""  # whose run it is
 
     @property
     def id(self) -> str:
@@ -75,9 +82,14 @@ class Row:
 
     @property
     def said(self) -> str:
-        """What it does, what went wrong, or what it brought."""
+        """What it does, what went wrong, or what it brought; of an agent after its name."""
+        return f"{self.agent}: {self._said}" if self.agent else self._said
+
+    @property
+    def _said(self) -> str:
         if self.info.state in _OPEN:
-            again = f"tried {self.info.attempts} times: {self.info.error}" if self.info.error else ""
+            tried = f"tried {self.info.attempts} times: " if self.info.attempts else ""
+            again = f"{tried}{self.info.error}" if self.info.error else ""
             return self.doing or again or ("cancelling" if self.info.cancel_requested else "")
         return self.info.error or outcome(self.info.result)
 
@@ -92,7 +104,8 @@ def state_word(info: ExecutionInfo) -> str:
         ExecutionState.RUNNING: drawn.cursor,
         ExecutionState.READY: drawn.ellipsis,
     }.get(info.state, drawn.none)
-    return f"{symbol} {info.state}"
+    waits = info.state is ExecutionState.READY and info.not_before == executions.FOREVER
+    return f"{drawn.warning} waits" if waits else f"{symbol} {info.state}"
 
 
 def outcome(result: Any) -> str:
@@ -149,6 +162,10 @@ class RunsPane(ListPane):
     RunsPane #whole { padding: 0 1; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked_for: RunOf | None = None  # of an agent, that was described last
+
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
             yield Table(COLUMNS, key=lambda row: row.id, empty=_EMPTY, sort=("started", True), markable=False)
@@ -158,7 +175,11 @@ class RunsPane(ListPane):
     async def load(self) -> None:
         found = await self.bench.store.read(executions.listing, limit=_LISTED)
         now = self.shell.now_ms()
-        rows = [Row(info, now, self.shell.doing(info.id)) for info in found]
+        ours = any(info.kind == agents.RUN for info in found)
+        names = {row.id: row.name for row in await self.bench.store.read(agents.page, _LISTED)} if ours else {}
+        rows = [
+            Row(info, now, self.shell.doing(info.id), names.get(str(info.input.get("agent")), "")) for info in found
+        ]
         shown = [
             row
             for row in rows
@@ -176,12 +197,12 @@ class RunsPane(ListPane):
         return type(notice).__name__ in ("Progress", "Finished") or super().concerns(notice)
 
     def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
-        self.run_worker(self._guarded_describe(), group="about", exclusive=True, exit_on_error=False)
+        self.describe(self._describe_fresh)
 
     async def on_table_row_selected(self, event: Table.RowSelected) -> None:
         self.open_view("whole")
 
-    async def _guarded_describe(self) -> None:
+    async def _describe_fresh(self) -> None:
         self.refresh_soon() if self.stale else await self._describe()
 
     async def _describe(self) -> None:
@@ -193,7 +214,17 @@ class RunsPane(ListPane):
             return
         info = await self.bench.store.read(executions.get, row.id)
         page = self.query_one("#whole", Page) if self.view == "whole" else about
-        page.set_parts(in_full(info, row.now, self.shell.doing(info.id)), keep_place=True)
+        parts = in_full(info, row.now, self.shell.doing(info.id))
+        if info.kind == agents.RUN:
+            from meshag_tui.screens.run_of_agent import pieces
+
+            try:
+                self._asked_for = await self.bench.agents.run_of(info.id)
+                parts[3:3] = pieces(self._asked_for, self.size.width - 4)
+            except MeshagError as error:  # its agent is forgotten, or its flow is of another release
+                parts.insert(3, ("warning", f"{glyphs().warning} {error}\n"))
+        page.set_parts(parts, keep_place=True)
+        self.shell.refresh_keys()
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -203,6 +234,8 @@ class RunsPane(ListPane):
             if row is None or row.info.state not in _OPEN:
                 return "this run has ended"
             return "it is being cancelled" if row.info.cancel_requested else None
+        if action_id in ("run-agree", "run-refuse", "run-resume"):
+            return self._why_not_of_agent(action_id)
         return super().why_not(action_id)
 
     async def do_cancel(self) -> None:
@@ -211,6 +244,38 @@ class RunsPane(ListPane):
         if row is not None:
             stopped = await self.bench.cancel(row.id)
             self.shell.say(f"Cancelling {row.id}" if stopped else f"{row.id} had ended already")
+            self.refresh_soon()
+
+    def _why_not_of_agent(self, action_id: str) -> str | None:
+        row: Row | None = self.query_one(Table).row if self.is_mounted else None
+        if row is None or row.info.kind != agents.RUN:
+            return "this is no run of an agent"
+        if action_id == "run-resume":
+            return None if row.info.state in _RESUMABLE else f"it is {row.info.state}"
+        run = self._asked_for
+        waits = run is not None and run.info.id == row.id and run.asks
+        return None if waits else "it waits for nobody"
+
+    def do_run_agree(self) -> None:
+        """Show what a run waits for, and agree to it after a second key."""
+        from meshag_tui.screens import run_of_agent
+
+        if self._asked_for is not None:
+            run_of_agent.agree(self, self._asked_for)
+
+    async def do_run_refuse(self) -> None:
+        """Agree to nothing of what a run waits for."""
+        if self._asked_for is not None:
+            await self.bench.agents.answer(self._asked_for.info.id, ())
+            self.shell.say("Refused: the run goes on without")
+            self.refresh_soon()
+
+    async def do_run_resume(self) -> None:
+        """Let a run that failed or was stopped go on."""
+        row: Row | None = self.query_one(Table).row
+        if row is not None:
+            await self.bench.agents.resume(row.id)
+            self.shell.say(f"{row.id} goes on behind its last step")
             self.refresh_soon()
 
     def copy_text(self) -> tuple[str, str] | None:

@@ -66,8 +66,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("status", "Status", 11, value=status_word, keep=80),
 )  # fmt: skip
 _SHOWN_QUERIES = 50
-_ON_ONE = ("apply", "undo", "dismiss", "reviewed", "benchmark", "measured", "migration")
-_ALONE = ("undo", "benchmark", "measured")
+_ON_ONE = ("apply", "undo", "dismiss", "reviewed", "benchmark", "measured", "migration", "talk")
+_ALONE = ("undo", "benchmark", "measured", "talk")
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,7 @@ class SuggestionsPane(ListPane):
         self._busy: dict[str, str] = {}  # suggestion id -> what is being done with it
         self._decided: set[str] = set()  # decided here: they stay in sight until others are asked for
         self._notes: tuple[str, ...] = ()
+        self._offered: set[str] = set()  # connections of which a run that was interrupted was asked for
 
     def compose(self) -> ComposeResult:
         with Container(id="list", classes="view"):
@@ -165,6 +166,9 @@ class SuggestionsPane(ListPane):
             and self.matches(f"{found.title} {found.rule} {on_table(found)}")
         ]
         self._list.set_rows(rows, READY if rows else self._nothing())
+        if info.id not in self._offered:
+            self._offered.add(info.id)
+            await basket.offer_what_is_left(self, info.id)
         self._summarise()
         await self._describe()
 
@@ -274,13 +278,7 @@ class SuggestionsPane(ListPane):
 
     def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
         if event.table is self._list:
-            self.run_worker(self._described(), group="about", exclusive=True, exit_on_error=False)
-
-    async def _described(self) -> None:
-        try:
-            await self._describe()
-        except MeshagError as error:
-            self.shell.say(str(error), "error")
+            self.describe(self._describe)
 
     def on_table_marks_changed(self, event: Table.MarksChanged) -> None:
         self._summarise()
@@ -317,8 +315,6 @@ class SuggestionsPane(ListPane):
     # --- actions ----------------------------------------------------------------------------------------------------
 
     def why_not(self, action_id: str) -> str | None:
-        if action_id == "ask-model":
-            return suggestions_model.why_not(self.bench.settings)
         if action_id in ("filter", "sort", "sort-reverse", "suggestions-show", "export") and self.view == "whole":
             return "esc goes back to the list first"
         if action_id in ("verify", "calibration") and self.view != "applied":
@@ -418,7 +414,7 @@ class SuggestionsPane(ListPane):
             each for each in self._targets if each.status in (SuggestionStatus.NEW, SuggestionStatus.DISMISSED)
         ]  # fmt: skip
         for found in wanted:
-            await self.bench.mark_reviewed(found.id)
+            await self.bench.advice.mark_reviewed(found.id)
         self._judged("Reviewed", wanted)
 
     def do_dismiss(self) -> None:
@@ -436,7 +432,7 @@ class SuggestionsPane(ListPane):
 
     async def _dismiss(self, wanted: Sequence[StoredSuggestion], reason: str) -> None:
         for found in wanted:
-            await self.bench.dismiss(found.id, reason)
+            await self.bench.advice.dismiss(found.id, reason)
         self._judged("Dismissed", wanted)
 
     def _judged(self, what: str, wanted: Sequence[StoredSuggestion]) -> None:
@@ -454,12 +450,12 @@ class SuggestionsPane(ListPane):
         if len(self._targets) > 1:
             basket.ask(self, self._targets)
             return
-        dialog = ApplyDialog(f"Apply: {one_line(found.title)}", partial(self.bench.review, found.id))
+        dialog = ApplyDialog(f"Apply: {one_line(found.title)}", partial(self.bench.hands.review, found.id))
         self.shell.push_screen(dialog, lambda agreed: self._begin_apply(found, agreed))
 
     def _begin_apply(self, found: StoredSuggestion, agreed: str | None) -> None:
         if agreed is not None:
-            self.shell.do(self._change(found, "applying", "Applied", self.bench.apply(found.id, agreed)))
+            self.shell.do(self._change(found, "applying", "Applied", self.bench.hands.apply(found.id, agreed)))
 
     def do_migration(self) -> None:
         """Write what is marked as two files, to be run by psql or mysql."""
@@ -471,6 +467,10 @@ class SuggestionsPane(ListPane):
         self._busy[suggestion_id] = doing
         self._decided.add(suggestion_id)
         self._summarise()
+
+    def mark(self, suggestion_ids: Sequence[str]) -> None:
+        """Mark these, as if by hand."""
+        self._list.mark(suggestion_ids)
 
     def ended(self, suggestion_ids: Sequence[str]) -> None:
         """What was being done with these has ended."""
@@ -485,13 +485,13 @@ class SuggestionsPane(ListPane):
         change_ids: list[str] = []
 
         async def ask() -> Review:
-            row, review = await self.bench.review_undo(found.id)
+            row, review = await self.bench.hands.review_undo(found.id)
             change_ids.append(row.id)
             return review
 
         def answered(agreed: str | None) -> None:
             if agreed is not None:
-                self.shell.do(self._change(found, "undoing", "Undone", self.bench.undo(change_ids[-1], agreed)))
+                self.shell.do(self._change(found, "undoing", "Undone", self.bench.hands.undo(change_ids[-1], agreed)))
 
         self.shell.push_screen(ApplyDialog(f"Undo: {one_line(found.title)}", ask, verb="Put it back"), answered)
 
@@ -542,7 +542,7 @@ class SuggestionsPane(ListPane):
     async def _suggest(self, connection_id: str) -> None:
         self.shell.say("Looking for improvements")
         await self.shell.suggest(connection_id)
-        self._notes = self.bench.advice_notes
+        self._notes = self.bench.advice.notes
         self._summarise()
 
     def do_ask_model(self) -> None:
@@ -550,6 +550,12 @@ class SuggestionsPane(ListPane):
         info = self.connection
         if info is not None:
             self.shell.do(suggestions_model.ask(self, info))
+
+    def do_talk(self) -> None:
+        """Ask a model about the suggestion."""
+        from meshag_tui.screens import thread
+
+        self.shell.do(thread.about(self, self._targets[0].id))
 
     def show_notes(self, notes: tuple[str, ...]) -> None:
         """Keep what the last search could not see or did not believe in the line below the list."""

@@ -5,16 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshag_tui.agents.provider import on_this_machine
-from meshag_tui.settings import Settings
-from meshag_tui.text import exact, glyphs, one_line
+from meshag_tui.text import exact, glyphs
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog
 from meshag_tui.widgets.page import Piece
 
 if TYPE_CHECKING:
     from meshag_tui.screens.suggestions import SuggestionsPane
     from meshag_tui.store.connections import ConnectionInfo
-    from meshag_tui.workflows.workbench import Preview
+    from meshag_tui.workflows.advice import Preview
 
 
 @dataclass(frozen=True)
@@ -24,23 +22,24 @@ class Sending(Confirmation):
     text: str = ""
 
     def parts(self) -> list[Piece]:
-        said: list[Piece] = [("bold", f"{one_line(self.object_name)}\n"), ("", f"{self.effect}\n")]
+        said: list[Piece] = [("bold", f"{self.object_name}\n"), ("", f"{self.effect}\n")]
         said += [("warning", f"{glyphs().warning} {note}\n") for note in self.notes]
         return [*said, ("dim", "\nExactly this is sent:\n"), ("", self.text)]
 
 
-def why_not(settings: Settings) -> str | None:
+async def why_not(pane: SuggestionsPane, info: ConnectionInfo) -> str | None:
     """Why no model can be asked, in one line; None if one can."""
-    if settings.llm_key() is None and not on_this_machine(settings.llm.base_url):
-        return f"no key is set: put it into {settings.llm.api_key_env}, or a model of your own into config.toml [llm]"
-    return None
+    if await pane.bench.advice.model_endpoints(info.id) or await pane.bench.advice.model_refusal(info.id):
+        return None
+    key = pane.shell.actions["screen-A"].shown_key
+    return f"no key is set: put it into {pane.bench.settings.llm.api_key_env}, or {key} adds a model"
 
 
 def question(preview: Preview, connection: str) -> Sending:
     """The dialog's content for a preview."""
     return Sending(
         title=f"Ask a model about {connection}",
-        object_name=f"{preview.model} at {preview.base_url}",
+        object_name="\nif that is down: ".join((f"{preview.model} at {preview.base_url}", *preview.then)),
         effect=f"{exact(preview.bytes)} bytes leave this machine. The answer is checked against the catalogue before "
         "anything of it is shown, and nothing of it runs by itself.",
         verb="Send it",
@@ -59,8 +58,11 @@ def withheld(preview: Preview, info: ConnectionInfo) -> list[Piece]:
 
 async def ask(pane: SuggestionsPane, info: ConnectionInfo) -> None:
     """Show the preview; on yes remember the consent and ask."""
+    if problem := await why_not(pane, info):
+        pane.shell.say(problem, "warning")
+        return
     pane.shell.say("Preparing what a model would be sent")
-    preview = await pane.bench.model_preview(info.id)
+    preview = await pane.bench.advice.model_preview(info.id)
     if preview.refused:
         pane.shell.push_screen(TextDialog("Nothing of this may be sent", withheld(preview, info)))
         return
@@ -76,10 +78,10 @@ async def ask(pane: SuggestionsPane, info: ConnectionInfo) -> None:
 
 async def _send(pane: SuggestionsPane, info: ConnectionInfo) -> None:
     bench, shell = pane.bench, pane.shell
-    await bench.give_model_consent(info.id)
-    shell.say(f"Asking {bench.settings.llm.model}")
-    found = await bench.suggest(info.id, llm=True)
-    notes = bench.advice_notes
+    await bench.advice.give_model_consent(info.id)
+    shell.say(f"Asking {', or '.join(one.model for one in await bench.advice.model_endpoints(info.id))}")
+    found = await bench.advice.suggest(info.id, llm=True)
+    notes = bench.advice.notes
     pane.show_notes(notes)
     said = sum(one.origin == "llm" for one in found)
     open_now = "suggestion of the model is open" if said == 1 else "suggestions of the model are open"

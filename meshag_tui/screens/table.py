@@ -101,7 +101,9 @@ class TableView(Vertical):
         self._show_figures()
         self._show_trend()
         indexes = indexes_facts.with_relations(whole.indexes, table.now, table.words, table.home)
-        self.query_one("#table-indexes", Table).set_rows(indexes)
+        listed = self.query_one("#table-indexes", Table)
+        listed.set_columns(indexes_facts.in_words(table_facts.INDEXES, table.words))
+        listed.set_rows(indexes)
         said = ", ".join(index.name for index in indexes) or "none"
         self._title("indexes", f"Indexes ({len(indexes)}): enter opens one", f"Indexes ({len(indexes)}): {said}")
         self.query_one("#table-structure", Page).set_parts(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshag_tui.screens import indexes_facts
 from meshag_tui.screens.query_facts import pace
 from meshag_tui.screens.tables_facts import ListedTable, counts_scans
 from meshag_tui.store import history, history_relations, suggestions
@@ -206,10 +207,9 @@ def structure_pieces(past: Past) -> list[Piece]:
     width = min(30, max(len(one_line(column.name)) for column in found.columns))
     said: list[Piece] = []
     for column in found.columns:
-        default = f" DEFAULT {one_line(column.default)}" if column.default is not None else ""
         said += [
             ("bold", f"{one_line(column.name):<{width}}"),
-            ("", f"  {one_line(column.type)}{'' if column.nullable else ' NOT NULL'}{default}\n"),
+            ("", f"  {one_line(f'{column.type}{column.conditions}')}\n"),
         ]
     for constraint in found.constraints:
         said.append(("", f"{one_line(constraint)}\n"))
@@ -265,9 +265,8 @@ def _entry(change: history.SchemaChange, relation: str) -> str:
 
 INDEXES = (
     Column("name", "Index", 20, flex=2, value=lambda row: row.name, keep=100),
-    Column("size", "Size", 7, align="right", value=lambda row: row.row.stats.size_bytes, render=size, descending=True,
-           keep=90),
-    Column("scans", "Uses", 7, align="right", value=lambda row: row.row.scans, render=count, descending=True, keep=95),
+    indexes_facts.SIZE,
+    indexes_facts.USES,
     Column("flags", "What it is", 18, flex=3, keep=80),
     Column("definition", "Definition", 20, flex=3, value=lambda row: row.row.stats.definition, prose=True, keep=20),
 )  # fmt: skip

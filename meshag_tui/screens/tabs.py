@@ -1,4 +1,4 @@
-"""The line that names the places and their number keys, the one in front marked."""
+"""The line that names the places and their keys, the one in front marked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meshag_tui.widgets.line import Line
 
 
 class Tabs(Line):
-    """`1 Connections  2 Queries …`; where that does not fit, some have shorter titles, or only their numbers."""
+    """`1 Connections  2 Queries …`; where that does not fit, some have shorter titles, or only their keys."""
 
     ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {"tabs--front", "tabs--number"}
@@ -42,31 +42,38 @@ class Tabs(Line):
             self._front, self._right = front, right
             self.refresh()
 
-    def _titles(self, width: int) -> list[tuple[Place, str]]:
-        """Each place with its title, shortened until all fit beside what is said at the right end.
+    def _titles(self, width: int) -> tuple[list[tuple[Place, str]], int]:
+        """Each place with its title, and the cells between two, shortened until all fit beside what is at the right.
 
-        What saves most goes first, the one in front last.
+        What saves most goes first, the one in front last; before a title goes whole, the places move together.
         """
         width -= len(self._right) + 2 if self._right else 0
-        titles = {place.name: f"{place.number} {place.title}" for place in self._places}
+        titles = {place.name: f"{place.key} {place.title}" for place in self._places}
         order = sorted(self._places, key=lambda each: (each.name == self._front, len(each.short) - len(each.title)))
-        shorter = [(place, f"{place.number} {place.short}") for place in order]
-        for place, title in [*shorter, *((place, str(place.number)) for place in order)]:
-            if sum(map(len, titles.values())) + 2 * len(titles) <= width:
-                break
-            titles[place.name] = title
-        return [(place, titles[place.name]) for place in self._places]
+
+        def fit(gap: int) -> bool:
+            return sum(map(len, titles.values())) + gap * len(titles) <= width
+
+        for place in order:
+            if not fit(2):
+                titles[place.name] = f"{place.key} {place.short}"
+        gap = 2 if fit(2) else 1
+        for place in order:
+            if not fit(gap):
+                titles[place.name] = place.key
+        return [(place, titles[place.name]) for place in self._places], gap
 
     def segments(self, width: int) -> list[Segment]:
         segments: list[Segment] = []
-        used = 0
-        for place, title in self._titles(width):
-            used += len(title) + 2
+        titles, gap = self._titles(width)
+        used, lead = 0, " " * (gap - 1)
+        for place, title in titles:
+            used += len(title) + gap
             if place.name == self._front:
-                segments.append(Segment(f" {title} ", self.get_component_rich_style("tabs--front")))
+                segments.append(Segment(f"{lead}{title} ", self.get_component_rich_style("tabs--front")))
                 continue
             number, _, name = title.partition(" ")
-            segments.append(Segment(f" {number}", self.get_component_rich_style("tabs--number")))
+            segments.append(Segment(f"{lead}{number}", self.get_component_rich_style("tabs--number")))
             segments.append(Segment(f" {name} " if name else " ", self.rich_style))
         room = width - used - 1
         if self._right and room >= len(self._right) + 1:
@@ -75,8 +82,9 @@ class Tabs(Line):
 
     def on_click(self, event: events.Click) -> None:
         edge = 0
-        for place, title in self._titles(self.size.width):
-            edge += len(title) + 2
+        titles, gap = self._titles(self.size.width)
+        for place, title in titles:
+            edge += len(title) + gap
             if event.x < edge:
                 self.post_message(self.Chosen(place))
                 return

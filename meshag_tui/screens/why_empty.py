@@ -31,7 +31,7 @@ def state_of(info: ConnectionInfo, codes: Collection[str], *, any_rows: bool, sy
     """What to say in the place of rows, or above those of an earlier sync; READY when there is nothing to say."""
     finding = unread(info, codes)
     if finding is not None and finding.severity == "missing":
-        return _missing(finding, any_rows)
+        return missing_state(finding, any_rows)
     if info.status is ConnectionStatus.ERROR and info.last_error:
         condition = Condition.STALE if any_rows else Condition.ERROR
         return State(condition, info.last_error, remedy=f"{sync_key} tries again; the doctor says what is missing.")
@@ -39,10 +39,11 @@ def state_of(info: ConnectionInfo, codes: Collection[str], *, any_rows: bool, sy
         return READY
     if info.last_sync_at is None:
         return State(Condition.EMPTY, "not read yet", f"{info.name} was never synced.", f"{sync_key} reads it now.")
-    return READY if finding is None else _missing(finding, any_rows)
+    return READY if finding is None else missing_state(finding, any_rows)
 
 
-def _missing(finding: Finding, any_rows: bool) -> State:
+def missing_state(finding: Finding, any_rows: bool) -> State:
+    """What is said of a finding in the place of rows, or above those of an earlier sync."""
     refused = any(word in finding.code for word in _REFUSED) or finding.facts.get("error") == "permission"
     condition = Condition.FORBIDDEN if refused else Condition.STALE if any_rows else Condition.ERROR
     return State(condition, finding.title, finding.detail, finding.fix or "")

@@ -6,13 +6,16 @@ come from our own models, never from data. Run inside `database.atomic()`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from meshag_tui.store import models
 from meshag_tui.store.database import kind
 
 Row = Sequence[Any]
+EMPTY = -1
+"""What an update writes a NULL for."""
 
 
 def insert(table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
@@ -38,7 +41,8 @@ def upsert(
     """Add rows, or update those whose `key` exists.
 
     `update` names the columns that take the new value, or maps a column to an expression in which `excluded.x` is the
-    new and `table.x` the old value; empty leaves existing rows as they are. A key may occur once in `rows`.
+    new and `table.x` the old value; empty leaves existing rows as they are. A key may occur once in `rows`. Where
+    the key is an id that the database draws, a row without one (None) is new.
     """
     if not isinstance(update, Mapping):
         update = {column: f"excluded.{_name(column)}" for column in update}
@@ -56,24 +60,58 @@ def upsert(
         return
     source, arguments = _arrays(table, columns, rows)
     if arguments:
+        given = _names(columns)
+        if _model(table)._meta.auto_increment:
+            # An id is drawn for new rows only: drawn for each row at each sync, they would be out in some months.
+            given = given.replace('"id"', f"COALESCE(id, nextval(pg_get_serial_sequence('{table}', 'id')))")
         models.database.execute_sql(
-            f"INSERT INTO {_name(table)}({_names(columns)}) SELECT * FROM {source} {conflict}",  # noqa: S608
+            f"INSERT INTO {_name(table)}({_names(columns)}) SELECT {given} FROM {source} {conflict}",  # noqa: S608
             arguments,
         )
 
 
+def enter(
+    table: str, key: Sequence[str], columns: Sequence[str], rows: Iterable[Row], returning: Sequence[str]
+) -> list[tuple[Any, ...]]:
+    """Add the rows whose `key` is not there yet; `returning` of all of them, of those that were there as they were."""
+    names, wanted = _names(columns), _names(returning)
+    if kind() == "sqlite":
+        values = ", ".join(f"value ->> {place}" for place in range(len(columns)))
+        # What is there is "updated" to what it is: a row that is left alone is not returned.
+        found = models.database.execute_sql(
+            f"INSERT INTO {_name(table)}({names}) SELECT {values} FROM json_each(?) WHERE true "  # noqa: S608
+            f"ON CONFLICT({_names(key)}) DO UPDATE SET {_name(key[0])} = excluded.{_name(key[0])} RETURNING {wanted}",
+            (json.dumps([tuple(row) for row in rows], separators=(",", ":")),),
+        )
+        return list(found.fetchall())
+    source, arguments = _arrays(table, columns, rows)
+    same = " AND ".join(f"old.{_name(column)} = new.{_name(column)}" for column in key)
+    there = ", ".join(f"old.{_name(column)}" for column in returning)
+    found = models.database.execute_sql(
+        f"WITH new AS (SELECT *, row_number() OVER () place FROM {source}), added AS ("  # noqa: S608
+        f"INSERT INTO {_name(table)}({names}) SELECT {names} FROM new "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {_name(table)} old WHERE {same}) ORDER BY place RETURNING {wanted}) "
+        f"SELECT {wanted} FROM added UNION ALL SELECT {there} FROM {_name(table)} old JOIN new ON {same}",
+        arguments,
+    )
+    return list(found.fetchall())
+
+
 def update(
-    table: str, key: Sequence[str], columns: Sequence[str], rows: Iterable[Row], *, none_keeps: bool = False
+    table: str, key: Sequence[str], columns: Sequence[str], rows: Iterable[Row], *, emptied: Collection[str] = ()
 ) -> None:
     """Set `columns` of the rows found by `key`; each row is the key's values, then the columns'.
 
-    `none_keeps` leaves a column as it is where the new value is None.
+    A column stays as it is where the new value is None. One of those `emptied` becomes NULL where it is `EMPTY`.
     """
-    value = "COALESCE({new}, {old})" if none_keeps else "{new}"
+
+    def value(column: str, new: str, old: str) -> str:
+        return f"NULLIF(COALESCE({new}, {old}), {EMPTY})" if column in emptied else f"COALESCE({new}, {old})"
+
     if kind() == "sqlite":
         # UPDATE names its values before its key: numbered marks keep the order of the rows.
         settings = ", ".join(
-            f"{_name(column)} = " + value.format(new=f"?{len(key) + n}", old=_name(column))
+            f"{_name(column)} = " + value(column, f"?{len(key) + n}", _name(column))
             for n, column in enumerate(columns, 1)
         )
         where = " AND ".join(f"{_name(column)} = ?{n}" for n, column in enumerate(key, 1))
@@ -83,7 +121,7 @@ def update(
         )
         return
     settings = ", ".join(
-        f"{_name(column)} = " + value.format(new=f"new.{_name(column)}", old=f"{_name(table)}.{_name(column)}")
+        f"{_name(column)} = " + value(column, f"new.{_name(column)}", f"{_name(table)}.{_name(column)}")
         for column in columns
     )
     where = " AND ".join(f"{_name(table)}.{_name(column)} = new.{_name(column)}" for column in key)
@@ -105,9 +143,12 @@ def _arrays(table: str, columns: Sequence[str], rows: Iterable[Row]) -> tuple[st
 
 def _kind(table: str, column: str) -> str:
     """PostgreSQL's name for the type of a column of ours."""
-    model = next(each for each in models.MODELS if each._meta.table_name == table)
-    kind: str = model._meta.columns[column].field_type
+    kind: str = _model(table)._meta.columns[column].field_type
     return {"AUTO": "INTEGER", "BIGAUTO": "BIGINT", "DOUBLE": "DOUBLE PRECISION", "JSON": "JSONB"}.get(kind, kind)
+
+
+def _model(table: str) -> Any:
+    return next(each for each in models.MODELS if each._meta.table_name == table)
 
 
 def _copy(cursor: Any, table: str, columns: Sequence[str], rows: Iterable[Row]) -> None:

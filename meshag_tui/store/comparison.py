@@ -178,7 +178,8 @@ def _statement(
         ),
         merged AS (
             SELECT MIN(q.id) AS id, MIN(q.first_seen_at) AS first_seen_at, MIN(q.text_state) AS text_state,
-                q.db_user, q.db_name, SUM(s.c1) AS c1, SUM(s.t1) AS t1, SUM(s.c0) AS c0, SUM(s.t0) AS t0
+                MIN(q.db_user) AS db_user, MIN(q.db_name) AS db_name,
+                SUM(s.c1) AS c1, SUM(s.t1) AS t1, SUM(s.c0) AS c0, SUM(s.t0) AS t0
             FROM sums s JOIN query q ON q.id = s.query_id WHERE NOT q.internal
             GROUP BY {history_queries.MERGED_BY}
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 DEFAULT_PROJECT = "Default"
 BUSY = (ChangeState.GATED, ChangeState.RUNNING, ChangeState.VERIFYING)
 _TARGET_FIELDS = frozenset({"host", "port", "database", "user", "tls", "tls_ca", "proxy", "password"})
-_OWN_FIELDS = frozenset({"name", "project", "interval_s", "read_only", "undo_worse", "slow_ms"})
+_OWN_FIELDS = frozenset({"name", "project", "interval_s", "read_only", "undo_worse", "slow_ms", "stage"})
+STAGES = ("production", "staging", "test", "development")
+"""What a connection is for, where it was said."""
 
 
 class ConnectionInfo(NamedTuple):
@@ -73,6 +75,8 @@ class ConnectionInfo(NamedTuple):
     texts_at: int | None
     created_at: int
     updated_at: int
+    stage: str | None  # one of `STAGES`
+    colour: str  # of its project, "" for none
     open_suggestions: int
 
     @property
@@ -90,10 +94,12 @@ def add(
     interval_s: int | None = None,
     read_only: bool = False,
     slow_ms: float | None = None,
+    stage: str | None = None,
+    facts: ServerFacts | None = None,
 ) -> ConnectionInfo:
     """Remember a connection, its password sealed; its status is TESTING until a first success.
 
-    `project` is a name, made if it is new.
+    `project` is a name, made if it is new; `facts` are what a test has just read of the server.
 
     Raises:
         UsageError: the name is taken or empty.
@@ -112,8 +118,10 @@ def add(
             interval_s=interval_s,
             read_only=read_only,
             slow_ms=slow_ms,
+            stage=stage,
             created_at=now,
             updated_at=now,
+            **(_server(facts) if facts else {}),
             **_target_columns(connection_id, target, vault),
         )
     return get(connection_id)
@@ -161,17 +169,16 @@ def target(connection_id: str, vault: Vault) -> Target:
     return _revealed(_row(connection_id), vault)
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(NamedTuple):
     """All that a sync needs of a connection, read at once. The password is sealed until `target` is asked for."""
 
     info: ConnectionInfo  # its suggestions are not counted
     reading: Mapping[str, Any]  # what the last sync left, see `snapshots`
-    _row: Any
+    sealed: Any  # its row, with the sealed secrets
 
     def target(self, vault: Vault) -> Target:
         """As `target` of this room."""
-        return _revealed(self._row, vault)
+        return _revealed(self.sealed, vault)
 
 
 def watched(connection_id: str) -> Watched:
@@ -204,8 +211,8 @@ def _password(row: Any, vault: Vault) -> Secret | None:
 
 def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> ConnectionInfo:
     """Change a connection: `target` (a whole Target), or any of host, port, database, user, password, tls, tls_ca,
-    proxy; name, project, interval_s, read_only, undo_worse, slow_ms. A `password` of None forgets it. `no_cloud` is of
-    its whole project.
+    proxy; name, project, interval_s, read_only, undo_worse, slow_ms, stage. A `password` of None forgets it. `no_cloud`
+    is of its whole project.
 
     `vault` is needed when how to reach it changes, for the password is sealed for exactly that: without a new one, the
     old one is sealed anew. A `target` without a password keeps the old one too.
@@ -263,8 +270,6 @@ def remove(connection_id: str) -> dict[str, int]:
     Raises:
         MeshagError: a change is being applied there.
     """
-    from meshag_tui.store.snapshots_objects import sequences_key
-
     with database.atomic():
         running = (models.Change.connection == connection_id) & models.Change.state.in_(BUSY)
         if models.Change.select().where(running).exists():
@@ -273,7 +278,7 @@ def remove(connection_id: str) -> dict[str, int]:
         forget_intervals(models.Interval.connection == connection_id)
         forget_digests(models.Digest.connection == connection_id)
         models.Connection.delete().where(models.Connection.id == connection_id).execute()
-        models.Setting.delete().where(models.Setting.key == sequences_key(connection_id)).execute()
+        models.Setting.delete().where(models.Setting.key.endswith(f":{connection_id}")).execute()
     return counts
 
 
@@ -283,6 +288,15 @@ def set_status(connection_id: str, status: ConnectionStatus) -> None:
     if status is ConnectionStatus.ACTIVE:
         changes |= {"next_sync_at": None, "failures": 0, "last_error": None}
     _update(connection_id, **changes)
+
+
+def answered(connection_id: str, facts: ServerFacts) -> None:
+    """A test succeeded: remember which server it is, which else only a sync tells."""
+    _update(connection_id, **_server(facts))
+
+
+def _server(facts: ServerFacts) -> dict[str, Any]:
+    return {"engine": facts.engine, "version": facts.version}
 
 
 def synced(
@@ -301,11 +315,10 @@ def success(facts: ServerFacts, warnings: Sequence[Finding], next_sync_at: int |
         "next_sync_at": next_sync_at,
         "last_error": None,
         "failures": 0,
-        "engine": facts.engine,
-        "version": facts.version,
+        **_server(facts),
         "system_identifier": facts.epoch.system_identifier,
         "facts": document(asdict(facts)),
-        "warnings": document([asdict(finding) for finding in warnings]),
+        "warnings": document([finding._asdict() for finding in warnings]),
     }
 
 
@@ -399,19 +412,19 @@ def _changed_target(row: Any, vault: Vault, changes: Mapping[str, Any]) -> Targe
 
 
 def _select(*where: Any) -> tuple[ConnectionInfo, ...]:
-    connection, project, suggestion = models.Connection, models.Project, models.Suggestion
-    still_open = suggestion.status.in_((SuggestionStatus.NEW, SuggestionStatus.REVIEWED))
-    counted = (
-        suggestion.select(suggestion.connection, peewee.fn.COUNT(suggestion.id))
-        .where(still_open & suggestion.resolved_at.is_null())
-        .group_by(suggestion.connection)
-    )
+    connection, project = models.Connection, models.Project
     query = connection.select(connection, *_of_project()).join(project).order_by(connection.name)
     if where:
         query = query.where(*where)
-    counts: Any = counted.tuples()
     rows: Any = query.dicts()
-    open_counts: dict[str, int] = dict(counts)
+    # As text: this is read before the first screen, which needs no other model of advice.
+    mark = models.database.param
+    counted = f"""
+        SELECT connection_id, COUNT(*) FROM suggestion WHERE status IN ({mark}, {mark}) AND resolved_at IS NULL
+        GROUP BY connection_id
+    """  # noqa: S608
+    still_open = (SuggestionStatus.NEW, SuggestionStatus.REVIEWED)
+    open_counts: dict[str, int] = dict(models.database.execute_sql(counted, still_open).fetchall())
     return tuple(_info(row, open_counts.get(row["id"], 0)) for row in rows)
 
 
@@ -424,6 +437,7 @@ def _info(row: Mapping[str, Any], open_suggestions: int) -> ConnectionInfo:
     values |= {
         "project_id": row["project"],
         "no_cloud": bool(row["project_settings"].get("no_cloud")),
+        "colour": str(row["project_settings"].get("colour") or ""),
         "db_type": DbType(row["db_type"]),
         "has_password": row["secret"] is not None,
         "tls": TlsMode(row["tls"]),

@@ -105,6 +105,7 @@ class Store:
         self._database = self._make_database()
         self._writer = StoreThread("store")
         self._reader = StoreThread("store-read")
+        self._begun: list[tuple[Callable[..., Any], tuple[Any, ...], Future[Any]]] = []
 
     @classmethod
     def open(cls, url: str, backup: bool = True, migrate: bool = True) -> Store:
@@ -134,7 +135,21 @@ class Store:
 
     async def read(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn`, which only reads, beside the writer: it sees what was committed."""
+        for begun in self._begun:  # none but in the first moments
+            if begun[:2] == (fn, args) and not kwargs:
+                self._begun.remove(begun)
+                return await asyncio.wrap_future(begun[2])
         return await asyncio.wrap_future(self._submit(self._reader, True, fn, *args, **kwargs))
+
+    def ahead(self, fn: Callable[..., T], /, *args: Any) -> Future[T]:
+        """Begin a read that somebody will ask for in a moment: the first `read` of the same takes its answer."""
+        answer = self._submit(self._reader, True, fn, *args)
+        self._begun.append((fn, args, answer))
+        return answer
+
+    def drop_ahead(self) -> None:
+        """What was read ahead and not asked for is old by now."""
+        self._begun.clear()
 
     def run(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The same as calling the store, blocking: for commands and tests, never on an event loop."""

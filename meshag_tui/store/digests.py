@@ -2,16 +2,17 @@
 in a moment however often the database was synced.
 
 A digest holds what the intervals that end in its hour or day hold, whatever their resolution, and it can be made from
-them again. A window is read as the whole days in it, the whole hours beside them, and the intervals at its edges.
+them again: the store's upkeep makes it some minutes after the hour. A window is read as the whole days in it, the whole
+hours beside them, and the intervals at its edges and of what is not summed yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from meshag_tui.store import models
-from meshag_tui.store.history_windows import listed, within
+from meshag_tui.store import database, models
+from meshag_tui.store.history_windows import Observed, listed, within
 from meshag_tui.store.statistics import forget_digests
 from meshag_tui.types import Window
 
@@ -33,7 +34,10 @@ COUNTERS = (
     "tmp_disk_tables",
     "sort_merge_passes",
 )
-_AT_ONCE = 24  # digests made by one sync at most
+_AT_ONCE = 24  # hours summed in one transaction at most
+SETTLED_MS = 300_000
+"""How long after its end an hour is summed: the last sync in it is written by then."""
+_LATE_MS = 60_000
 
 
 class Source(NamedTuple):
@@ -55,8 +59,8 @@ class Source(NamedTuple):
         return " UNION ALL ".join(parts)
 
 
-def source(connection_id: str, window: Window) -> Source:
-    """Where the counts of the intervals that end in the window are to be read."""
+def source(connection_id: str, window: Window, ending: Iterable[Observed] | None = None) -> Source:
+    """Where the counts of the intervals that end in the window are to be read; `ending`: these, if they are known."""
     chosen: list[tuple[int, int, int]] = []  # start, end, id
     if window.span_ms >= 2 * HOUR_MS:
         digest = models.Digest
@@ -74,35 +78,41 @@ def source(connection_id: str, window: Window) -> Source:
                 continue
             chosen.append((start, end_at, digest_id))
     hours = {end for start, until, _ in chosen for end in range(start + HOUR_MS, until + 1, HOUR_MS)}
-    row = models.Interval
-    ids = listed(row.select(row.id, row.end_at).where(within(connection_id, window)))
+    if ending is None:
+        row = models.Interval
+        ids = listed(row.select(row.id, row.end_at).where(within(connection_id, window)))
+    else:
+        ids = [(each.id, each.end_at) for each in ending]
     return Source(
         intervals=tuple(interval_id for interval_id, end_at in ids if _ceiling(end_at, HOUR_MS) not in hours),
         digests=tuple(digest_id for _, _, digest_id in chosen),
     )
 
 
-def follow(connection_id: str, end_at: int, state: MutableMapping[str, Any]) -> None:
-    """Called with each new interval's end: sums the hours that closed, and undoes what a late interval falls into.
+def undo(connection_id: str, end_at: int, clock: int) -> None:
+    """Called with each new interval: forgets the sums of the hour and the day it ends in, if they may have been made.
 
-    `state` remembers (under "digested") the end of the last closed hour, so that most calls send nothing.
+    That is, if a clock was set back or the sync took minutes: else the hour goes on, and nothing is sent.
     """
-    closed = end_at // HOUR_MS * HOUR_MS
-    last = state.get("digested")
-    state["digested"] = closed
-    if last is None or last == closed:
-        return
-    row, mine = models.Digest, models.Digest.connection == connection_id
-    stale = row.end_at.in_([_ceiling(end_at, HOUR_MS), _ceiling(end_at, DAY_MS)])  # a clock was set back: they lack it
-    for width, kept in KEPT_MS.items():
-        stale |= (row.width_s == width // 1000) & (row.end_at <= (closed - kept) // DAY_MS * DAY_MS)
-    forget_digests(mine & stale)
-    close(connection_id, closed)
+    if clock - _ceiling(end_at, HOUR_MS) >= _LATE_MS:
+        row = models.Digest
+        ends = [_ceiling(end_at, HOUR_MS), _ceiling(end_at, DAY_MS)]
+        forget_digests((row.connection == connection_id) & row.end_at.in_(ends))
 
 
-def close(connection_id: str, closed: int) -> None:
-    """Make what is missing of the hours that end by `closed`, and of the days, from the last hours back."""
+def close(connection_id: str, now: int | None = None) -> None:
+    """Make what is missing of the hours that are over, and of the days, from the last hours back; forget what is older
+    than is kept. `now` is epoch ms, by default the store's clock."""
+    with database.atomic():
+        now = database.now_ms() if now is None else now
+        _close(connection_id, (now - SETTLED_MS) // HOUR_MS * HOUR_MS)
+
+
+def _close(connection_id: str, closed: int) -> None:
     row, interval = models.Digest, models.Interval
+    for width, kept in KEPT_MS.items():
+        old = (row.width_s == width // 1000) & (row.end_at <= (closed - kept) // DAY_MS * DAY_MS)
+        forget_digests((row.connection == connection_id) & old)
     digests = row.select(row.width_s, row.end_at, row.id).where(row.connection == connection_id)
     made = {(width_s * 1000, end): digest_id for width_s, end, digest_id in listed(digests)}
     recent = within(connection_id, Window(closed - KEPT_MS[HOUR_MS], closed))

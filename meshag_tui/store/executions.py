@@ -22,6 +22,9 @@ from meshag_tui.types import ExecutionState, MeshagError
 
 ENDED = (ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED)
 _WAITING = (ExecutionState.READY, ExecutionState.RUNNING)
+_RESUMABLE = (ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED)
+FOREVER = 1 << 62
+"""When a run that waits for somebody's answer is due."""
 _LOG_LIMIT = 1_000  # lines of one run that are kept
 
 
@@ -110,7 +113,7 @@ def request(
     input: Mapping[str, Any] | None = None,
     not_before: int = 0,
 ) -> str | None:
-    """Ask for a run; its id, or None if (kind, key, slot) was asked for before.
+    """Ask for a run; its id, or None if (kind, key, slot) was asked for before or a run of the key is open.
 
     `slot` tells one run of a key from the next, as in `store clock // interval`; `not_before` is epoch ms.
     """
@@ -151,65 +154,67 @@ def begin(
     is open again.
     """
     row = models.Execution
+    execution_id, given = ids.new("exec"), dict(input or {})
     with database.atomic():
-        _take_turns()
-        mine = (row.kind == kind) & (row.key == key)
-        every = row.alias()
-        newest = every.select(peewee.fn.MAX(every.slot)).where((every.kind == kind) & (every.key == key))
-        waiting = row.state.in_(_WAITING)
-        wanted = waiting | (row.slot == newest)
-        if slot is not None:
-            wanted |= row.slot == slot
-        query: Any = row.select(database.clock(), row.id, row.state, row.slot).where(mine & wanted)
-        found = list(query.order_by(row.slot.desc()).tuples())
-        now, last_slot = (found[0][0], found[0][3]) if found else (database.now_ms(), None)
-        for _, known_id, state, known_slot in found:
-            if known_slot != slot and state not in _WAITING:
-                continue  # it is no more than the newest
-            if state not in (ExecutionState.CANCELLED, ExecutionState.INTERRUPTED):
-                return known_id, None
-            slot = None
-        execution_id = ids.new("exec")
-        if slot is None:
-            # Just after the last one when the clock was set back or two ask in one millisecond.
-            slot = now if last_slot is None else max(now, last_slot + 1)
-        row.insert(
-            id=execution_id,
-            kind=kind,
-            key=key,
-            slot=slot,
-            connection=connection,
-            state=ExecutionState.RUNNING,
-            owner=owner,
-            fence=1,
-            attempts=1,
-            lease_until=now + ttl_ms,
-            input=document(dict(input or {})),
-            started_at=now,
-            created_at=now,
-            updated_at=now,
-        ).execute()
+        for occasion in (slot, None):
+            taken: Any = row.insert(
+                id=execution_id,
+                kind=kind,
+                key=key,
+                slot=_moment(kind, key) if occasion is None else occasion,
+                connection=connection,
+                state=ExecutionState.RUNNING,
+                owner=owner,
+                fence=1,
+                attempts=1,
+                lease_until=database.clock() + ttl_ms,
+                input=document(given),
+                started_at=database.clock(),
+                created_at=database.clock(),
+                updated_at=database.clock(),
+            )
+            taken = list(taken.on_conflict_ignore().returning(row.slot).tuples().execute())
+            if taken:
+                break
+            hinders = row.state.in_(_WAITING)
+            if occasion is not None:
+                hinders |= row.slot == occasion
+            query: Any = row.select(row.id, row.state).where((row.kind == kind) & (row.key == key) & hinders)
+            for known_id, state in query.order_by(row.slot.desc()).tuples():
+                if state not in (ExecutionState.CANCELLED, ExecutionState.INTERRUPTED):
+                    return known_id, None
+        else:
+            raise MeshagError("Another run of this kind began and ended just now: try again")
     claimed = Claimed(
         id=execution_id,
         kind=kind,
         key=key,
-        slot=slot,
+        slot=int(taken[0][0]),
         connection_id=connection,
         owner=owner,
         fence=1,
         ttl_ms=ttl_ms,
         attempts=1,
-        input=dict(input or {}),
+        input=given,
         done={},
     )
     return execution_id, claimed
 
 
+def _moment(kind: str, key: str) -> Any:
+    """The slot of an occasion of its own: now, or just after the last one when the clock was set back or two ask in one
+    millisecond."""
+    every = models.Execution.alias("every")
+    after = every.select(peewee.fn.COALESCE(peewee.fn.MAX(every.slot) + 1, 0))
+    later = peewee.fn.MAX if database.kind() == "sqlite" else peewee.fn.GREATEST
+    return later(database.clock(), after.where((every.kind == kind) & (every.key == key)))
+
+
 def claim(kinds: Sequence[str], owner: str, ttl_ms: int, only: str | None = None) -> Claimed | None:
     """Take the oldest run of these kinds that is due, or whose owner let its lease pass; None if there is none.
 
-    Of one kind and key only one run is taken at a time, on all instances together. `only` is the id of the one run
-    that is wanted.
+    Of one kind and key only one run is open at a time, on all instances together: the database refuses another. `only`
+    is the id of the one run that is wanted.
     """
     row = models.Execution
     with database.atomic():
@@ -217,15 +222,7 @@ def claim(kinds: Sequence[str], owner: str, ttl_ms: int, only: str | None = None
         now = database.now_ms()
         due = (row.state == ExecutionState.READY) & (row.not_before <= now)
         orphan = (row.state == ExecutionState.RUNNING) & (row.lease_until < now)
-        other = row.alias("other")
-        taken = other.select(peewee.SQL("1")).where(
-            (other.kind == row.kind)
-            & (other.key == row.key)
-            & (other.id != row.id)
-            & (other.state == ExecutionState.RUNNING)
-            & (other.lease_until >= now)
-        )
-        query = row.select().where(row.kind.in_(list(kinds)) & (due | orphan) & ~peewee.fn.EXISTS(taken))
+        query = row.select().where(row.kind.in_(list(kinds)) & (due | orphan))
         if only is not None:
             query = query.where(row.id == only)
         found: Any = query.order_by(row.not_before, row.id).dicts().first()
@@ -261,8 +258,11 @@ def claim(kinds: Sequence[str], owner: str, ttl_ms: int, only: str | None = None
 
 def renew(claimed: Claimed) -> bool:
     """Keep the lease for another `ttl_ms`; True if cancelling was asked for meanwhile. LostLease if it is not ours."""
-    _mine(claimed)
-    return cancel_requested(claimed.id)
+    row = models.Execution
+    found: Any = list(_update(claimed).returning(row.cancel_requested).tuples().execute())
+    if not found:
+        raise _lost(claimed)
+    return bool(found[0][0])
 
 
 def commit_step(
@@ -330,6 +330,62 @@ def retry(claimed: Claimed, not_before: int, error: str) -> ExecutionState:
     return ExecutionState.READY
 
 
+def park(claimed: Claimed, not_before: int, why: str) -> ExecutionState:
+    """Give the run back until a moment (epoch ms) or, with `FOREVER`, until `answer`: nothing went wrong.
+
+    Returns READY, or CANCELLED if that was asked for meanwhile.
+    """
+    with database.atomic():
+        state = retry(claimed, not_before, why)
+        models.Execution.update(attempts=0).where(models.Execution.id == claimed.id).execute()
+    return state
+
+
+def answer(execution_id: str, step: str, output: Any) -> None:
+    """Complete a step that a parked run waits for, and let the run go on.
+
+    Raises:
+        MeshagError: it does not wait, or was answered.
+    """
+    row, done = models.Execution, models.ExecutionStep
+    with database.atomic():
+        now = database.now_ms()
+        waits = (row.id == execution_id) & (row.state == ExecutionState.READY) & (row.not_before == FOREVER)
+        if not row.update(not_before=0, error=None, updated_at=now).where(waits).execute():
+            raise MeshagError(f"The run {execution_id} does not wait for an answer")
+        done.insert(
+            execution=execution_id, name=step, started_at=now, finished_at=now, output=document(output)
+        ).execute()
+
+
+def reopen(execution_id: str, kinds: Sequence[str]) -> None:
+    """Let a run that did not end well go on behind its last step.
+
+    Raises:
+        MeshagError: it is of another kind, ended well or has not ended, or another of its key is open.
+    """
+    row = models.Execution
+    with database.atomic():
+        _take_turns()
+        found: Any = row.get_or_none(row.id == execution_id)
+        if found is None:
+            _gone(execution_id)
+        if found.kind not in kinds or found.state not in _RESUMABLE:
+            raise MeshagError(f"The run {execution_id} is {found.state}: there is nothing to go on with")
+        others = (row.kind == found.kind) & (row.key == found.key) & row.state.in_(_WAITING)
+        if row.select().where(others).exists():
+            raise MeshagError("Another run of this kind is open for the same: wait for its end")
+        row.update(
+            state=ExecutionState.READY,
+            attempts=0,
+            cancel_requested=False,
+            not_before=0,
+            error=None,
+            finished_at=None,
+            updated_at=database.clock(),
+        ).where(row.id == execution_id).execute()
+
+
 def release(execution_id: str, owner: str) -> bool:
     """Let a run be taken at once because its owner is known to be dead; True if it still was that owner's."""
     row = models.Execution
@@ -386,6 +442,13 @@ def listing(
     return tuple(_info(found) for found in query.dicts())
 
 
+def newest(kind: str, key: str) -> str | None:
+    """The id of the newest run of a kind and key; None: there is none."""
+    row = models.Execution
+    found = row.select(row.id).where((row.kind == kind) & (row.key == key)).order_by(row.slot.desc()).limit(1)
+    return found.scalar()  # type: ignore[no-any-return]
+
+
 def get(execution_id: str) -> ExecutionInfo:
     """A run with its steps and log. MeshagError if there is none with this id."""
     found = _select().where(models.Execution.id == execution_id).dicts().first()
@@ -399,17 +462,6 @@ def get(execution_id: str) -> ExecutionInfo:
         steps=tuple(Step(each.name, each.started_at, each.finished_at, each.output) for each in steps),
         log=tuple(LogLine(*each) for each in lines.tuples()),
     )
-
-
-def earlier_output(kind: str, key: str, step: str) -> Any:
-    """The output of the newest completed step of this name in any run of this kind and key; None if there is none.
-
-    A step named for its inputs is so done once for them, whatever became of the run it was done in.
-    """
-    row, done = models.Execution, models.ExecutionStep
-    query: Any = done.select(done.output).join(row).where((row.kind == kind) & (row.key == key) & (done.name == step))
-    found = query.order_by(done.finished_at.desc()).tuples().first()
-    return None if found is None else found[0]
 
 
 def mark_interrupted(kinds: Sequence[str], reason: str = "its process ended before it was done") -> tuple[str, ...]:
@@ -432,6 +484,16 @@ def mark_interrupted(kinds: Sequence[str], reason: str = "its process ended befo
 
 
 def _mine(claimed: Claimed, **columns: Any) -> None:
+    if not _update(claimed, **columns).execute():
+        raise _lost(claimed)
+
+
+def _lost(claimed: Claimed) -> LostLease:
+    return LostLease(f"The run {claimed.id} was taken over by another instance or ended")
+
+
+def _update(claimed: Claimed, **columns: Any) -> Any:
+    """Renew the lease and set columns, if the run is still ours."""
     row = models.Execution
     columns.setdefault("lease_until", database.clock() + claimed.ttl_ms)
     where = (
@@ -440,12 +502,11 @@ def _mine(claimed: Claimed, **columns: Any) -> None:
         & (row.fence == claimed.fence)
         & (row.state == ExecutionState.RUNNING)
     )
-    if not row.update(updated_at=database.clock(), **columns).where(where).execute():
-        raise LostLease(f"The run {claimed.id} was taken over by another instance or ended")
+    return row.update(updated_at=database.clock(), **columns).where(where)
 
 
 def _take_turns() -> None:
-    """Two instances looking at once would both see a free key on PostgreSQL; SQLite has one writer anyway."""
+    """Two instances looking at once would both take one run on PostgreSQL; SQLite has one writer anyway."""
     if database.kind() == "postgresql":
         models.database.execute_sql("SELECT pg_advisory_xact_lock(1835365217)")
 

@@ -37,7 +37,7 @@ class Happening(NamedTuple):
 def happenings(connection_id: str, window: Window) -> tuple[Happening, ...]:
     """What happened, the newest first."""
     found = [
-        *_plans(connection_id, window),
+        *plans(connection_id, window),
         *_schemas(connection_id, window),
         *_events(connection_id, window),
         *_sizes(connection_id, window),
@@ -46,7 +46,8 @@ def happenings(connection_id: str, window: Window) -> tuple[Happening, ...]:
     return tuple(sorted(found, key=lambda each: -each.at))
 
 
-def _plans(connection_id: str, window: Window) -> list[Happening]:
+def plans(connection_id: str, window: Window) -> list[Happening]:
+    """Statements that were planned otherwise than before, as their plans were kept; the oldest first."""
     mark = models.database.param
     statement = f"""
         SELECT id, query_id, taken_at, mode, cost, before_id, before_cost FROM (
@@ -55,7 +56,7 @@ def _plans(connection_id: str, window: Window) -> list[Happening]:
             FROM plan p JOIN query q ON q.id = p.query_id WHERE q.connection_id = {mark}
             WINDOW kept AS (PARTITION BY p.query_id, p.mode ORDER BY p.id)
         ) each_plan
-        WHERE before_id IS NOT NULL AND taken_at > {mark} AND taken_at <= {mark}
+        WHERE before_id IS NOT NULL AND taken_at > {mark} AND taken_at <= {mark} ORDER BY id
     """  # noqa: S608
     rows = history_queries.fetch(statement, [connection_id, window.start, window.end])
     texts = history_queries.texts([row[1] for row in rows])

@@ -14,7 +14,7 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.store import history_queries, history_windows, models
+from meshag_tui.store import digests, history_queries, history_windows, models
 from meshag_tui.store.history_queries import SORTS
 from meshag_tui.store.history_rows import Overview, QueryDetail, QueryPage, QueryRow, Statement
 from meshag_tui.store.history_windows import (
@@ -127,6 +127,7 @@ def queries(
         UsageError: an unknown sort, or a text that is no regular expression.
     """
     found = intervals(connection_id, window)
+    source = digests.source(connection_id, window, found)
     page = history_queries.page(
         connection_id,
         window,
@@ -137,10 +138,11 @@ def queries(
         text=text,
         internal=internal,
         slow_ms=slow_ms,
+        source=source,
     )
     total_time = sum(each.time_ms for each in found)
     return QueryPage(
-        rows=_rows(connection_id, window, found, page.ids, total_time or page.known_time_ms, sort == "change"),
+        rows=_rows(connection_id, window, found, page.ids, total_time or page.known_time_ms, sort == "change", source),
         window=window,
         total_rows=page.matching,
         hidden=page.hidden,
@@ -240,8 +242,10 @@ def query_series(query_id: int, window: Window, points: int = 120) -> Series:
     """
     found = statement(query_id)
     within = intervals(found.connection_id, window)
-    amounts = history_queries.amounts(found.connection_id, window, dict.fromkeys(_members(found), query_id))
-    return series(steps(within, window, points), amounts.get(query_id, {}))
+    members = _members(found)
+    amounts = history_queries.amounts(found.connection_id, window, dict.fromkeys(members, query_id))
+    more = history_queries.rows_and_reads(found.connection_id, window, members)
+    return series(steps(within, window, points), amounts.get(query_id, {}), more)
 
 
 def _members(found: Statement) -> tuple[int, ...]:
@@ -262,10 +266,11 @@ def _rows(
     ids: Sequence[int],
     total: float,
     compared: bool = False,
+    source: digests.Source | None = None,
 ) -> tuple[QueryRow, ...]:
     """The rows of a page, in its order, with their texts and sparklines; `compared` with the window before."""
     shown = history_queries.shown_as(connection_id, ids)
-    figures = history_queries.figures(connection_id, window, shown)
+    figures = history_queries.figures(connection_id, window, shown, source)
     before = history_queries.figures(connection_id, history_queries.before_of(window), shown) if compared else {}
     amounts = history_queries.amounts(connection_id, window, shown)
     texts = history_queries.texts(ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import peewee
 
@@ -79,6 +79,7 @@ class Busiest:
     span_ms: int
     working: int
     idle: int
+    taken: int = 0  # connections at once, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ def index_series(index_id: int, window: Window, points: int = 120) -> Trend:
 
 
 def catalog(connection_id: str, window: Window | None = None) -> Catalog:
-    """Everything the rules look at. `window` is that of the figures; None: all history.
+    """Everything the rules look at. `window` is that of the figures; None: all history, from where it begins.
 
     Raises:
         MeshagError: the connection is gone or was never synced.
@@ -173,6 +174,9 @@ def catalog(connection_id: str, window: Window | None = None) -> Catalog:
     if not facts:
         raise MeshagError(f"{name} was never synced")
     within = window or Window(0, history_windows.latest_window(connection_id, 0).end)
+    observed = history_windows.intervals(connection_id, within)
+    if window is None:
+        within = history_windows.observed_part(observed, within)
     structure = _structure(connection_id)
     kept = models.Setting.get_or_none(models.Setting.key == sequences_key(connection_id))
     return Catalog(
@@ -185,9 +189,9 @@ def catalog(connection_id: str, window: Window | None = None) -> Catalog:
         sessions=_sessions(connection_id),
         schema=None if structure is None else schema_of(structure),
         window=within,
-        events=history_windows.events(history_windows.intervals(connection_id, within)),
+        events=history_windows.events(observed),
         standbys=_standbys(connection_id, within),
-        busiest=_busiest(connection_id),
+        busiest=busiest(connection_id),
     )
 
 
@@ -224,6 +228,28 @@ def foreign_key(document: Mapping[str, Any]) -> ForeignKey:
     return _made(ForeignKey, {**document, **columns})
 
 
+class Relation(NamedTuple):
+    """What a table is, and of which partitioned one it is a part ("schema.name")."""
+
+    kind: str
+    parent: str | None
+
+
+def relations(connection_id: str) -> dict[tuple[str, str], Relation]:
+    """The tables that are there, by schema and name."""
+    table = models.MonitoredTable
+    here = (table.connection == connection_id) & table.gone_at.is_null()
+    found = listed(table.select(table.schema_name, table.name, table.stats).where(here))
+    return {(schema, name): Relation(stats["kind"], stats["parent"]) for schema, name, stats in found}
+
+
+def views(connection_id: str) -> Mapping[str, str]:
+    """Definitions of the views, materialized ones too, by "schema.name", as the schema was read last."""
+    structure = _structure(connection_id)
+    found: Mapping[str, str] = {} if structure is None else structure["views"]
+    return found
+
+
 def _structure(connection_id: str) -> Mapping[str, Any] | None:
     version = models.SchemaVersion
     mine = version.select(version.document).where(version.connection == connection_id)
@@ -248,7 +274,8 @@ def _sessions(connection_id: str) -> SessionStats | None:
     return _made(SessionStats, {**sessions, "idle_in_transaction": tuple(sessions["idle_in_transaction"])})
 
 
-def _busiest(connection_id: str) -> Busiest | None:
+def busiest(connection_id: str) -> Busiest | None:
+    """What the last syncs found of sessions; None: they were never counted."""
     row = models.Interval
     mine = (row.connection == connection_id) & (row.resolution_s == 0) & row.sessions.is_null(False)
     found = listed(row.select(row.end_at, row.sessions).where(mine).order_by(row.end_at.desc()).limit(_MOST_SAMPLES))
@@ -260,7 +287,8 @@ def _busiest(connection_id: str) -> Busiest | None:
         resting = sum(number for state, number in states.items() if state == "idle")
         idle.append(resting)
         working.append(sum(states.values()) - resting)
-    return Busiest(len(found), found[0][0] - found[-1][0], max(working), min(idle))
+    taken = max(one + other for one, other in zip(working, idle, strict=True))
+    return Busiest(len(found), found[0][0] - found[-1][0], max(working), min(idle), taken)
 
 
 def _standbys(connection_id: str, window: Window) -> tuple[Standby, ...]:
@@ -278,14 +306,15 @@ def _standbys(connection_id: str, window: Window) -> tuple[Standby, ...]:
 
 
 def _follows(facts: Mapping[str, Any], primary: Mapping[str, Any]) -> bool:
-    """Whether these are facts of a standby of the other server, with its database: PostgreSQL's have its identity."""
+    """Whether these are facts of a standby of the other server, with its database."""
     if not facts.get("in_recovery") or facts.get("engine") != primary.get("engine"):
         return False
     if facts.get("database") not in (primary.get("database"), ""):  # "": all of the server
         return False
     identities = [each["epoch"]["system_identifier"] for each in (facts, primary)]
     named = set(facts.get("sources", ())) & set(primary.get("known_as", ()))
-    return bool(named) or (facts["engine"] == "PostgreSQL" and identities[0] == identities[1])
+    copies = bool(primary.get("traits", {}).get("copies_identity", Traits().copies_identity))
+    return bool(named) or (copies and identities[0] == identities[1])
 
 
 def _observed(connection_id: str, window: Window) -> bool:

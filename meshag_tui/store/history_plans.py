@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from meshag_tui.plan import Plan, PlanNode
+from meshag_tui.snapshot import Column
 from meshag_tui.store import database, models
 from meshag_tui.store.documents import document
 from meshag_tui.store.history_windows import listed
@@ -68,6 +69,26 @@ def plans(query_id: int) -> tuple[StoredPlan, ...]:
         StoredPlan(plan_id, query_id, taken, seen, plan_from(plan))
         for plan_id, taken, seen, plan in listed(found.order_by(*order))
     )
+
+
+def planned(query_ids: Collection[int], begin: int, end: int) -> dict[int, StoredPlan]:
+    """Of each statement the plan that was seen last in a span of time, epoch ms, as far as one was."""
+    row = models.Plan
+    found = row.select(row.query, row.id, row.taken_at, row.last_seen_at, row.document).where(
+        row.query.in_(list(query_ids)) & (row.taken_at <= end) & (row.last_seen_at >= begin)
+    )
+    newest: dict[int, StoredPlan] = {}
+    for query_id, plan_id, taken, seen, plan in listed(found.order_by(row.last_seen_at, row.id)):
+        newest[query_id] = StoredPlan(plan_id, query_id, taken, seen, plan_from(plan))
+    return newest
+
+
+def reads(query_ids: Collection[int]) -> dict[int, frozenset[tuple[str, str]]]:
+    """Schema and name of the tables that the last plan kept of each statement reads; of those with a plan."""
+    return {
+        query_id: frozenset((node.schema, node.table) for node in stored.plan.root.walk() if node.schema and node.table)
+        for query_id, stored in planned(query_ids, 0, 2**62).items()
+    }
 
 
 def plan_from(found: Mapping[str, Any]) -> Plan:
@@ -138,9 +159,8 @@ def _each_part(structure: Mapping[str, Any]) -> Iterator[tuple[tuple[str, str], 
     for relation, columns in structure["columns"].items():
         yield ("table", relation), ""
         for column in columns:
-            default = f" DEFAULT {column['default']}" if column["default"] is not None else ""
-            null = "" if column["nullable"] else " NOT NULL"
-            yield ("column", f"{relation}.{column['name']}"), f"{column['type']}{null}{default}"
+            said = Column(**column)
+            yield ("column", f"{relation}.{said.name}"), f"{said.type}{said.conditions}"
     for relation, definition in structure["views"].items():
         yield ("view", relation), definition
     for relation, constraints in structure["constraints"].items():

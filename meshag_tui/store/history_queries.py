@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshag_tui.store import database, digests, models, text_filter
 from meshag_tui.store.models import LEVELS
@@ -69,11 +68,11 @@ _WHAT = (
     "first_seen_at",
     "last_seen_at",
 )
-MERGED_BY = "COALESCE(q.fingerprint, q.key), q.db_user, q.db_name"
+MERGED_BY = "COALESCE(q.meaning, -q.id)"
+"""What statements that mean the same have in common. A number: comparing texts would be a third of the reading."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Ids of the statements of a page, and figures of all that ran."""
 
     ids: tuple[int, ...]
@@ -95,11 +94,12 @@ def page(
     text: str | None = None,
     internal: bool = False,
     slow_ms: float | None = None,
+    source: digests.Source | None = None,
 ) -> Page:
     """Which statements are on a page, in one SQL statement that sums no more than what they are sorted by.
 
     Statements that mean the same are one, known by the least of their ids. With `slow_ms`, those whose mean is at or
-    above it are counted.
+    above it are counted. `source` is where the counts of the window are, if that is known.
 
     Raises:
         UsageError: an unknown sort, or a filter that is no regular expression.
@@ -108,7 +108,7 @@ def page(
         raise UsageError(f"Statements are sorted by one of {', '.join(SORTS)}")
     mark = models.database.param
     arguments: list[Any] = []
-    rows = digests.source(connection_id, window).rows_sql()
+    rows = (source or digests.source(connection_id, window)).rows_sql()
     earlier = join = ""
     if sort == "change":
         before = digests.source(connection_id, before_of(window)).rows_sql()
@@ -167,11 +167,13 @@ def before_of(window: Window) -> Window:
     return Window(window.start - window.span_ms, window.start)
 
 
-def figures(connection_id: str, window: Window, shown: Mapping[int, int]) -> dict[int, dict[str, Any]]:
+def figures(
+    connection_id: str, window: Window, shown: Mapping[int, int], source: digests.Source | None = None
+) -> dict[int, dict[str, Any]]:
     """What statements are and what they did in a window, merged as `shown` maps their ids; all counters by column."""
     if not shown:
         return {}
-    rows = digests.source(connection_id, window).rows_sql()
+    rows = (source or digests.source(connection_id, window)).rows_sql()
     members = ", ".join(str(int(each)) for each in shown)
     sums = ", ".join(
         [f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _COUNTS] + [f"SUM({name}) AS {name}" for name in _TIMES]
@@ -227,6 +229,24 @@ def counts(connection_id: str, window: Window, slow_ms: float) -> tuple[int, int
     return int(ran), int(slow)
 
 
+def slow_time(connection_id: str, window: Window, slow_ms: float) -> tuple[float, float]:
+    """Time of all statements of a window without internal ones, and of those whose mean is `slow_ms` or more; ms."""
+    mark = models.database.param
+    rows = digests.source(connection_id, window).rows_sql()
+    statement = f"""
+        WITH sums AS (
+            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM ({rows}) r GROUP BY query_id
+        ),
+        merged AS (
+            SELECT SUM(s.time_ms) AS time_ms, SUM(s.time_ms) / NULLIF(SUM(s.calls), 0) AS mean_ms
+            FROM sums s JOIN query q ON q.id = s.query_id WHERE NOT q.internal GROUP BY {MERGED_BY}
+        )
+        SELECT SUM(time_ms), SUM(CASE WHEN mean_ms >= {mark} THEN time_ms END) FROM merged
+    """  # noqa: S608
+    whole, slow = fetch(statement, [slow_ms])[0]
+    return float(whole or 0.0), float(slow or 0.0)
+
+
 def texts(ids: Sequence[int]) -> dict[int, str]:
     """Texts of statements, of those that have one."""
     if not ids:
@@ -271,6 +291,26 @@ def amounts(connection_id: str, window: Window, shown: Mapping[int, int]) -> dic
         of_one = found.setdefault(shown[query_id], {})
         known = of_one.get(interval_id, (0, 0.0))
         of_one[interval_id] = (known[0] + calls, known[1] + time_ms)
+    return found
+
+
+_READS = {"rows_per_s": "rows", "blocks_per_s": "shared_read", "examined_per_s": "rows_examined"}
+
+
+def rows_and_reads(connection_id: str, window: Window, members: Sequence[int]) -> dict[str, dict[int, float]]:
+    """Rows, blocks read and rows read of some statements together, by field of `Series` and interval; only what their
+    server counts."""
+    mark = models.database.param
+    statement = f"""
+        SELECT interval_id, {", ".join(f"SUM({column})" for column in _READS.values())} FROM query_statistics
+        WHERE query_id IN ({", ".join(str(int(each)) for each in members)}) AND interval_id IN ({intervals_sql(mark)})
+        GROUP BY interval_id
+    """  # noqa: S608
+    found: dict[str, dict[int, float]] = {}
+    for interval_id, *counted in fetch(statement, [connection_id, window.start, window.end]):
+        for name, value in zip(_READS, counted, strict=True):
+            if value is not None:
+                found.setdefault(name, {})[interval_id] = float(value)
     return found
 
 

@@ -7,7 +7,6 @@ rolled up, so neighbouring windows neither share nor miss a call.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import median
 from typing import Any, NamedTuple
 
 from meshag_tui.store import database, models
@@ -55,6 +54,9 @@ class Series(NamedTuple):
     calls_per_s: tuple[float | None, ...]
     mean_ms: tuple[float | None, ...]
     ms_per_s: tuple[float | None, ...]  # time spent by all, ms in each second
+    rows_per_s: tuple[float | None, ...] = ()  # returned or written; this and what follows: () where nobody counts it
+    blocks_per_s: tuple[float | None, ...] = ()  # read from disk or the system's cache
+    examined_per_s: tuple[float | None, ...] = ()  # rows that the server read to answer
 
 
 class Trend(NamedTuple):
@@ -161,7 +163,8 @@ class Steps(NamedTuple):
 def steps(found: Sequence[Observed], window: Window, points: int) -> Steps:
     """At most `points` steps, no shorter than most intervals: a point is never finer than what was measured."""
     timed = [each for each in found if each.timed and each.length_ms > 0]
-    usual = median(each.length_ms for each in timed) if timed else window.span_ms
+    lengths = sorted(each.length_ms for each in timed)
+    usual = lengths[len(lengths) // 2] if lengths else window.span_ms  # the median
     count = max(1, min(points, round(window.span_ms / usual))) if usual else 1
     step = max(1, -(-window.span_ms // count))
     edges = [window.end - step * (count - number) for number in range(count + 1)]
@@ -190,14 +193,17 @@ def load_of(found: Sequence[Observed], window: Window, points: int = 120) -> Ser
     return series(steps(found, window, points), {each.id: (each.calls, each.time_ms) for each in found})
 
 
-def series(over: Steps, amounts: Mapping[int, tuple[float, float]]) -> Series:
-    """Calls and time by interval id as rates over steps."""
+def series(
+    over: Steps, amounts: Mapping[int, tuple[float, float]], more: Mapping[str, Mapping[int, float]] | None = None
+) -> Series:
+    """Calls and time by interval id as rates over steps; `more`: the same of others, by name of the field."""
     calls = over.spread({interval_id: amount[0] for interval_id, amount in amounts.items()})
     times = over.spread({interval_id: amount[1] for interval_id, amount in amounts.items()})
     means = tuple(
         time / number if number and time is not None else None for number, time in zip(calls, times, strict=True)
     )
-    return Series(over.times, over.step_ms, over.rates(calls), means, over.rates(times))
+    others = {name: over.rates(over.spread(counted)) for name, counted in (more or {}).items()}
+    return Series(over.times, over.step_ms, over.rates(calls), means, over.rates(times), **others)
 
 
 def trend(over: Steps, found: Sequence[Observed], rows: Mapping[int, Mapping[str, Any]], names: Iterable[str]) -> Trend:

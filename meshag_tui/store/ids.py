@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 
@@ -19,6 +18,8 @@ def new(prefix: str) -> str:
 
     Identifiers of one process always ascend; those of several processes sort by their clocks.
     """
+    import secrets
+
     global _last
     value = (time.time_ns() // 1_000_000) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
     with _lock:

@@ -13,7 +13,7 @@ from meshag_tui.types import MeshagError
 KEPT = 5
 """Of one suggestion: the newest."""
 
-Kind = Literal["change", "rewrite"]
+Kind = Literal["change", "rewrite", "undo"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Small things the store remembers by name: consents, the state of the screens. Values are JSON."""
+"""Small things the store remembers by name: consents, the state of the screens. Values are JSON.
+
+What is about one connection has a name that ends with ":" and its id: it goes when the connection does.
+"""
 
 from __future__ import annotations
 

@@ -14,13 +14,14 @@ from typing import Any
 import peewee
 
 from meshag_tui.settings import RetentionSettings
-from meshag_tui.store import bulk, database, models
+from meshag_tui.store import alerts, bulk, database, health, models, sampled
 from meshag_tui.store.documents import as_json
 from meshag_tui.store.models import LEVELS
 from meshag_tui.store.statistics import forget_digests, forget_intervals
 from meshag_tui.types import ExecutionState
 
 EXECUTION_DAYS = 30
+_YEAR = 366
 _DAY = 86_400_000
 _AT_ONCE = 2_000  # intervals summed by one call and level: a few seconds of the store's thread at worst
 _CLOCK_KEY = "retention.clock"
@@ -81,7 +82,9 @@ def prune(settings: RetentionSettings, now: int | None = None) -> dict[str, int]
     """Delete what is past the last limit; returns rows deleted by kind.
 
     That is: daily intervals, statements gone from their server with no statistics left, tables and indexes gone as
-    long, old schema versions but the last, ended runs after 30 days, old activity.
+    long, old schema versions but the last, ended runs after 30 days. Scores and ended alerts go with the hours, calls
+    of models after `ledger_days`, but not those of the last year, which its budgets count. The activity log stays
+    whole: it is a chain.
 
     A clock that leaps ahead must not cost the history: `now` counts for at most a day more than at the last call.
     """
@@ -104,7 +107,10 @@ def prune(settings: RetentionSettings, now: int | None = None) -> dict[str, int]
         ended = (ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED)
         old_run = run.state.in_(ended) & (run.finished_at <= now - EXECUTION_DAYS * _DAY)
         counts["executions"] = _delete(run, old_run)
-        counts["activity"] = _delete(models.Activity, models.Activity.at <= end)
+        counts["sampled"] = sampled.prune(int(now - settings.sampled_days * _DAY))
+        counts["health"] = health.prune(int(now - settings.hour_days * _DAY))
+        counts["alerts"] = alerts.prune(int(now - settings.hour_days * _DAY))
+        counts["ledger"] = _delete(models.Usage, models.Usage.at <= now - max(settings.ledger_days, _YEAR) * _DAY)
         _remember(now)
     if database.kind() == "sqlite":
         # A script: execute() stops after the first page of this pragma.

@@ -42,6 +42,8 @@ def status(database: Any) -> tuple[Migration, ...]:
     tables = set(database.get_tables())
     if _HISTORY in tables:
         applied = {name: None for (name,) in database.execute_sql(f"SELECT name FROM {_HISTORY}").fetchall()}  # noqa: S608
+        if applied and _CHECKSUMS not in tables:  # another process has just made both
+            tables = set(database.get_tables())
     if _CHECKSUMS in tables:
         applied.update(database.execute_sql(f"SELECT name, checksum FROM {_CHECKSUMS}").fetchall())  # noqa: S608
     files = {path.stem: path for path in sorted(DIRECTORY.glob("[0-9]*.py"))}

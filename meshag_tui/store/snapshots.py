@@ -6,20 +6,23 @@ tables and indexes write nothing. A failure anywhere leaves the store as it was.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshag_tui.settings import CollectSettings
 from meshag_tui.snapshot import Snapshot, StatementText
 from meshag_tui.snapshot import Statements as StatementRows
 from meshag_tui.store import database, digests, models, readings, snapshots_objects, snapshots_statements
+from meshag_tui.store.baselines import Block
 from meshag_tui.store.documents import document
 from meshag_tui.store.readings import LOSSLESS, Event, Reading, Span, event
 from meshag_tui.store.snapshots_statements import Statements
 from meshag_tui.store.uncollected import uncollected
 from meshag_tui.types import MeshagError
 
+_HOUR_MS = 3_600_000
 SYNC_LONGEST_MS = 120_000
 """A reading older than the last one by less than this was overtaken by it; by more, the clocks were set back."""
 
@@ -41,6 +44,7 @@ class SyncWritten:
     schema_changed: bool
     events: tuple[Event, ...]
     complete: bool
+    resets: int  # how often the statistics were reset in the last 24 hours
     written_at: int  # epoch ms of the store's clock
 
 
@@ -73,8 +77,9 @@ def write(
         Overtaken: a later reading was written meanwhile.
     """
     with database.atomic(), uncollected():
-        state, interval_s, clock = _state(connection_id)
-        expected = expected_ms or 1000 * (interval_s or CollectSettings().interval_s)
+        left = _left(connection_id)
+        state, clock = left.state, left.clock
+        expected = expected_ms or 1000 * (left.interval_s or CollectSettings().interval_s)
         now = Reading.of(snapshot.facts, snapshot.statements or StatementRows((), []), snapshot.taken_at)
         last = {part: _reading(state.get(part)) for part in ("statements", "objects")}
         _refuse_overtaken(last.values(), now)
@@ -87,7 +92,9 @@ def write(
             span = readings.span(last["objects"] or last["statements"], now, expected)
             events = (unread, *span.events, *objects.events)
         else:
-            statements = snapshots_statements.prepare(connection_id, last["statements"], snapshot.statements, now)
+            statements = snapshots_statements.prepare(
+                connection_id, last["statements"], left.blocks, left.last_end_at, snapshot.statements, now
+            )
             span = readings.span(last["statements"], now, expected)
             if statements.found.broken:
                 span = replace(span, start_at=None)  # nothing ties what is counted now to a moment before
@@ -95,11 +102,11 @@ def write(
             state["statements"] = now.as_document()
         events = (*events, *_settings(snapshot.facts.settings, state))
         interval_id = _interval(connection_id, span, snapshot, statements, events, objects.since)
-        new = 0 if statements is None else statements.write(interval_id, texts or (), snapshot.taken_at)
+        new = 0 if statements is None else statements.write(interval_id, span.end_at, texts or (), snapshot.taken_at)
         objects.write(interval_id)
         if snapshot.tables is not None or snapshot.indexes is not None:
             state["objects"] = now.as_document()
-        digests.follow(connection_id, span.end_at, state)
+        digests.undo(connection_id, span.end_at, clock)
         schema_changed = snapshots_objects.write_schema(connection_id, snapshot, state)
         written = SyncWritten(
             interval_id=interval_id,
@@ -111,6 +118,7 @@ def write(
             schema_changed=schema_changed,
             events=events,
             complete=_complete(events),
+            resets=_resets(events, clock, state),
             written_at=clock,
         )
         columns = {} if success is None else dict(success(written))
@@ -138,20 +146,46 @@ def _complete(events: Iterable[Event]) -> bool:
     return all(each["kind"] in LOSSLESS for each in events)
 
 
-def _state(connection_id: str) -> tuple[dict[str, Any], int | None, int]:
-    """What the last sync left, the connection's interval, and the store's clock.
+class _Left(NamedTuple):
+    """What the last sync left, and what this one needs to know beside it. Times are epoch ms."""
 
-    On PostgreSQL the row stays locked, so that two syncs follow each other.
-    """
-    connection = models.Connection
-    query = connection.select(connection.reading, connection.interval_s, database.clock())
-    query = query.where(connection.id == connection_id)
-    if database.kind() == "postgresql":
-        query = query.for_update()
-    row = query.tuples().first()
-    if row is None:
+    state: dict[str, Any]
+    interval_s: int | None  # of the connection
+    clock: int  # the store's
+    last_end_at: int | None  # of the latest interval
+    blocks: list[Block]
+
+
+def _left(connection_id: str) -> _Left:
+    """Read at once. On PostgreSQL the connection stays locked, so that two syncs follow each other."""
+    mark = models.database.param
+    levels = ", ".join(map(str, models.LEVELS))  # all of them: named so that the index serves the search for the last
+    lock = "FOR UPDATE OF c" if database.kind() == "postgresql" else ""
+    found = models.database.execute_sql(
+        f"""
+        SELECT c.reading, c.interval_s, {database.clock().sql},
+            (SELECT MAX(end_at) FROM "interval" i WHERE i.connection_id = c.id AND i.resolution_s IN ({levels})),
+            b.number, b.statements, b.counters
+        FROM connection c LEFT JOIN baseline b ON b.connection_id = c.id WHERE c.id = {mark} ORDER BY b.number {lock}
+        """,  # noqa: S608
+        (connection_id,),
+    ).fetchall()
+    if not found:
         raise MeshagError(f"The connection {connection_id} is gone")
-    return dict(row[0] or {}), row[1], int(row[2])
+    reading, interval_s, clock, last_end_at = found[0][:4]
+    state = json.loads(reading) if isinstance(reading, str) else reading
+    blocks = [Block.from_texts(*row[4:]) for row in found if row[4] is not None]
+    return _Left(dict(state or {}), interval_s, int(clock), last_end_at, blocks)
+
+
+def _resets(events: Iterable[Event], clock: int, state: MutableMapping[str, Any]) -> int:
+    """How often a sync found the statistics reset in the last 24 hours. `state` remembers how often in which hour."""
+    hour = clock // _HOUR_MS
+    counts = {at: count for at, count in state.get("resets", {}).items() if hour - 24 < int(at) <= hour}
+    if any(each["kind"] == "reset" for each in events):
+        counts[str(hour)] = counts.get(str(hour), 0) + 1
+    state["resets"] = counts
+    return sum(counts.values())
 
 
 def _reading(found: Mapping[str, Any] | None) -> Reading | None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
-from meshag_tui.snapshot import INDEX_COUNTERS, TABLE_COUNTERS, IndexStats, Snapshot, TableStats
+import peewee
+
+from meshag_tui.snapshot import INDEX_COUNTERS, TABLE_COUNTERS, Column, IndexStats, Snapshot, TableStats
 from meshag_tui.store import bulk, deltas_objects, models, readings
 from meshag_tui.store.documents import as_json, clean, document
 from meshag_tui.store.readings import Event, Reading, Span, event
@@ -23,23 +25,11 @@ SEQUENCES_KEPT = 500
 
 _SECOND_MS = 1000
 _FROZEN_STEP = 1_000_000  # transactions; the age of every table grows all the time, which is no change of the table
-_TABLE = ("connection_id", "key", "schema_name", "name", "stats", "first_seen_at", "last_seen_at")
-_INDEX = (
-    "connection_id",
-    "key",
-    "schema_name",
-    "table_name",
-    "name",
-    "stats",
-    "first_seen_at",
-    "last_seen_at",
-    "last_used_at",
-    "observed_since",
-)
+_NEW = ("id", "connection_id", "key", "first_seen_at")  # of an object that is known only its id counts
 _TABLE_CHANGE = ("schema_name", "name", "stats", "last_seen_at", "gone_at")
 _INDEX_CHANGE = (
     *("schema_name", "table_name", "name", "stats"),
-    *("last_seen_at", "last_used_at", "observed_since", "gone_at"),
+    *("last_seen_at", "gone_at", "last_used_at", "observed_since"),
 )
 _TABLE_FIELDS = tuple(each.name for each in fields(TableStats))
 _INDEX_FIELDS = tuple(each.name for each in fields(IndexStats))
@@ -52,22 +42,15 @@ class Objects:
     connection_id: str
     at: int
     events: tuple[Event, ...] = ()
-    new_tables: list[tuple[Any, ...]] = field(default_factory=list)
-    changed_tables: list[tuple[Any, ...]] = field(default_factory=list)
+    tables: dict[str, list[Any]] = field(default_factory=dict)  # new and changed ones by key: id, `_TABLE_CHANGE`
     table_access: list[tuple[Any, ...]] = field(default_factory=list)  # without the interval
-    new_indexes: list[tuple[Any, ...]] = field(default_factory=list)
-    changed_indexes: list[tuple[Any, ...]] = field(default_factory=list)
+    indexes: dict[str, list[Any]] = field(default_factory=dict)  # id, `_INDEX_CHANGE`
     index_usage: list[tuple[Any, ...]] = field(default_factory=list)
     since: int | None = None  # start of what the deltas are of, epoch ms; None: there is nothing to compare with
-    observed_anew: bool = False
-    observed_less_ms: int = 0  # how much of the time since the last reading was not observed; may be negative
 
     def write(self, interval_id: int) -> None:
-        """Write it; at most eight statements."""
-        if self.changed_tables:
-            _update("monitored_table", _TABLE_CHANGE, self.changed_tables)
-        if self.new_tables:
-            bulk.insert("monitored_table", _TABLE, self.new_tables)
+        """Write it; at most four statements."""
+        self._save("monitored_table", _TABLE_CHANGE, self.tables)
         if self.table_access:
             columns: tuple[str, ...] = (
                 "interval_id",
@@ -78,20 +61,33 @@ class Objects:
                 "dead_rows",
             )
             bulk.insert("table_access", columns, ((interval_id, *row) for row in self.table_access))
-        if self.changed_indexes:
-            _update("monitored_index", _INDEX_CHANGE, self.changed_indexes)
-        if self.observed_anew or self.observed_less_ms:
-            self._observe()
-        if self.new_indexes:
-            bulk.insert("monitored_index", _INDEX, self.new_indexes)
+        self._save("monitored_index", _INDEX_CHANGE, self.indexes)
         if self.index_usage:
             columns = ("interval_id", "index_id", *INDEX_COUNTERS, "size_bytes")
             bulk.insert("index_usage", columns, ((interval_id, *row) for row in self.index_usage))
 
-    def _observe(self) -> None:
-        index = models.MonitoredIndex
-        since: Any = self.at if self.observed_anew else index.observed_since + self.observed_less_ms
-        index.update(observed_since=since).where(index.connection == self.connection_id).execute()
+    def _save(self, table: str, columns: Sequence[str], objects: Mapping[str, Sequence[Any]]) -> None:
+        if not objects:
+            return
+        stats = 1 + columns.index("stats")
+        rows = (
+            (row[0], self.connection_id, key, self.at, *row[1:stats], as_json(row[stats]), *row[stats + 1 :])
+            for key, row in objects.items()
+        )
+        bulk.upsert(table, (*_NEW, *columns), rows, key=("id",), update=columns)
+
+
+class _Known(NamedTuple):
+    """A table or an index as the store has it. Times are epoch ms."""
+
+    is_index: int
+    id: int
+    key: str
+    stats: Mapping[str, Any]
+    last_seen_at: int
+    gone_at: int | None
+    last_used_at: int | None
+    observed_since: int | None
 
 
 def prepare(connection_id: str, snapshot: Snapshot, last: Reading | None, now: Reading, expected_ms: int) -> Objects:
@@ -108,81 +104,115 @@ def prepare(connection_id: str, snapshot: Snapshot, last: Reading | None, now: R
     may_be_gone = not any(warning.code == "relations-locked" for warning in snapshot.warnings)
     parts = []
     read_at = 0 if last is None else last.observed_at
+    if snapshot.tables is None and snapshot.indexes is None:
+        return objects
+    tables, indexes = _known(connection_id)
     if snapshot.tables is not None:
-        parts.append(_tables(objects, snapshot.tables, tie, may_be_gone, read_at))
+        parts.append(_tables(objects, tables, snapshot.tables, tie, may_be_gone, read_at))
     if snapshot.indexes is not None:
         derived = {f"{t.schema}.{t.name}" for t in snapshot.tables or () if t.kind == "partitioned"}
-        parts.append(_indexes(objects, snapshot.indexes, tie, may_be_gone, derived, read_at))
-    if not parts or last is None:
+        parts.append(_indexes(objects, indexes, snapshot.indexes, tie, may_be_gone, derived, read_at))
+    if last is None:
         return objects
     span = readings.span(last, now, expected_ms)
     if tie.state != "broken" and not span.events:
         objects.since = span.start_at
     lost = deltas_objects.observation_break(last, now.epoch, tie, parts)
+    less_ms = 0
     if lost is None:
-        lost = _unobserved(objects, last, now, span)
+        lost, less_ms = _unobserved(last, now, span)
     if lost is not None:
-        objects.observed_anew = True
         objects.events = (lost,)
+    if lost is not None or less_ms:
+        _observe(objects, indexes, None if lost is not None else less_ms)
     return objects
 
 
-def _unobserved(objects: Objects, last: Reading, now: Reading, span: Span) -> Event | None:
-    """Take from the time observed what no clock proves; the event that ends the observation, if nothing is proved."""
+def _known(connection_id: str) -> tuple[dict[str, _Known], dict[str, _Known]]:
+    """The tables and the indexes of a connection, by key."""
+    table, index = models.MonitoredTable, models.MonitoredIndex
+    none = peewee.SQL("CAST(NULL AS BIGINT)")
+    tables = table.select(
+        peewee.SQL("0"), table.id, table.key, table.stats, table.last_seen_at, table.gone_at, none, none
+    ).where(table.connection == connection_id)
+    indexes = index.select(
+        peewee.SQL("1"),
+        *(index.id, index.key, index.stats, index.last_seen_at, index.gone_at),
+        *(index.last_used_at, index.observed_since),
+    ).where(index.connection == connection_id)
+    found: tuple[dict[str, _Known], dict[str, _Known]] = {}, {}
+    for row in tables.union_all(indexes).tuples().iterator():
+        found[row[0]][row[2]] = _Known(*row)
+    return found
+
+
+def _unobserved(last: Reading, now: Reading, span: Span) -> tuple[Event | None, int]:
+    """The event that ends the observation, if no clock proves any of it; else how much of the time since the last
+    reading was not observed, ms: it may be negative."""
     kinds = {each["kind"] for each in span.events}
     if "clock" in kinds and span.start_at is not None:
-        objects.observed_less_ms = span.start_at - last.taken_at
-    elif "gap" in kinds and span.start_at is not None:
+        return None, span.start_at - last.taken_at
+    if "gap" in kinds and span.start_at is not None:
         if now.epoch.stats_reset is None:
-            return event("gap", "nothing proves that no crash fell into the pause: index use is observed anew")
-        objects.observed_less_ms = max(0, span.end_at - span.start_at - OBSERVED_GAP_MS)
-    return None
+            return event("gap", "nothing proves that no crash fell into the pause: index use is observed anew"), 0
+        return None, max(0, span.end_at - span.start_at - OBSERVED_GAP_MS)
+    return None, 0
+
+
+def _observe(objects: Objects, known: Mapping[str, _Known], less_ms: int | None) -> None:
+    """Count all known indexes as observed for so much less, or (None) from now on."""
+    names = ("schema", "table", "name")
+    for key, row in known.items():
+        changed = objects.indexes.setdefault(
+            key,
+            [
+                *(row.id, *(row.stats[name] for name in names), row.stats),
+                *(row.last_seen_at, row.gone_at, row.last_used_at, row.observed_since),
+            ],
+        )
+        changed[-1] = objects.at if less_ms is None else changed[-1] + less_ms
 
 
 def _tables(
-    objects: Objects, tables: Sequence[TableStats], tie: readings.Continuity, may_be_gone: bool, read_at: int
+    objects: Objects,
+    stored: Mapping[str, _Known],
+    tables: Sequence[TableStats],
+    tie: readings.Continuity,
+    may_be_gone: bool,
+    read_at: int,
 ) -> deltas_objects.ObjectDeltas:
     at = objects.at
-    table = models.MonitoredTable
-    stored = {
-        key: (table_id, stats, gone_at)
-        for table_id, key, stats, gone_at in table.select(table.id, table.key, table.stats, table.gone_at)
-        .where(table.connection == objects.connection_id)
-        .tuples()
-        .iterator()
-    }
     now: dict[str, dict[str, Any]] = {}
     for each in tables:
         stats = _table_document(each)
         now[each.key] = stats
         known = stored.get(each.key)
-        if known is None:
-            objects.new_tables.append(
-                (objects.connection_id, each.key, stats["schema"], stats["name"], as_json(stats), at, at)
-            )
-        elif known[2] is not None or _table_differs(known[1], stats):
-            objects.changed_tables.append((known[0], stats["schema"], stats["name"], stats, at, None))
+        if known is None or known.gone_at is not None or _table_differs(known.stats, stats):
+            names = (stats["schema"], stats["name"])
+            objects.tables[each.key] = [None if known is None else known.id, *names, stats, at, None]
     if may_be_gone:
-        for key, (table_id, stats, gone_at) in stored.items():
-            if gone_at is None and key not in now:
-                objects.changed_tables.append((table_id, stats["schema"], stats["name"], stats, at, at))
+        for key, row in stored.items():
+            if row.gone_at is None and key not in now:
+                objects.tables[key] = [row.id, row.stats["schema"], row.stats["name"], row.stats, at, at]
+    before = {key: row.stats for key, row in stored.items()}
     found = deltas_objects.objects(
         tie,
-        {key: stats["counters"] for key, (_, stats, _) in stored.items()},
+        {key: stats["counters"] for key, stats in before.items()},
         {key: stats["counters"] for key, stats in now.items()},
         derived={each.key for each in tables if each.kind == "partitioned"},
-        renewed=_renewed({key: stats for key, (_, stats, _) in stored.items()}, now, read_at),
+        renewed=_renewed(before, now, read_at),
     )
     for key, change in found.active.items():
         stats = now[key]
         counters = (change.get(name) for name in TABLE_COUNTERS)
         gauges = (stats["size_bytes"], stats["live_rows"], stats["dead_rows"])
-        objects.table_access.append((stored[key][0], *counters, *gauges))
+        objects.table_access.append((stored[key].id, *counters, *gauges))
     return found
 
 
 def _indexes(
     objects: Objects,
+    stored: Mapping[str, _Known],
     indexes: Sequence[IndexStats],
     tie: readings.Continuity,
     may_be_gone: bool,
@@ -190,22 +220,12 @@ def _indexes(
     read_at: int,
 ) -> deltas_objects.ObjectDeltas:
     at = objects.at
-    index = models.MonitoredIndex
-    stored = {
-        row[1]: row
-        for row in index.select(
-            index.id, index.key, index.stats, index.last_used_at, index.observed_since, index.gone_at
-        )
-        .where(index.connection == objects.connection_id)
-        .tuples()
-        .iterator()
-    }
     now = {each.key: _index_document(each) for each in indexes}
     for key, stats in now.items():
         if stats["hidden"]:
-            known = stored[key][2] if key in stored and stored[key][5] is None else {}
+            known = stored[key].stats if key in stored and stored[key].gone_at is None else {}
             stats["hidden_since"] = known.get("hidden_since") or at
-    stored_stats = {key: row[2] for key, row in stored.items()}
+    stored_stats = {key: row.stats for key, row in stored.items()}
     anew = _observed_anew(stored_stats, now, read_at)
     found = deltas_objects.objects(
         tie,
@@ -219,26 +239,26 @@ def _indexes(
         names = (stats["schema"], stats["table"], stats["name"])
         row = stored.get(key)
         if row is None:
-            objects.new_indexes.append((objects.connection_id, key, *names, as_json(stats), at, at, None, at))
+            objects.indexes[key] = [None, *names, stats, at, None, None, at]
             continue
-        index_id, _, before, used_at, since, gone_at = row
+        before, used_at, since = row.stats, row.last_used_at, row.observed_since
         if found.active.get(key, {}).get("scans"):
             used_at = at
-        if gone_at is None and before == stats:
+        if row.gone_at is None and before == stats:
             continue
         if before["definition"] != stats["definition"] and before.get("hidden") == stats["hidden"]:
             since = at  # another index under the same key
         elif key in anew:
             since = at
-        objects.changed_indexes.append((index_id, *names, stats, at, used_at, since, None))
+        objects.indexes[key] = [row.id, *names, stats, at, None, used_at, since]
     if may_be_gone:
-        for key, (index_id, _, stats, used_at, since, gone_at) in stored.items():
-            if gone_at is None and key not in now:
-                names = (stats["schema"], stats["table"], stats["name"])
-                objects.changed_indexes.append((index_id, *names, stats, at, used_at, since, at))
+        for key, row in stored.items():
+            if row.gone_at is None and key not in now:
+                names = (row.stats["schema"], row.stats["table"], row.stats["name"])
+                objects.indexes[key] = [row.id, *names, row.stats, at, at, row.last_used_at, row.observed_since]
     for key, change in found.active.items():
         counters = (change.get(name) for name in INDEX_COUNTERS)
-        objects.index_usage.append((stored[key][0], *counters, now[key]["size_bytes"]))
+        objects.index_usage.append((stored[key].id, *counters, now[key]["size_bytes"]))
     return found
 
 
@@ -312,12 +332,6 @@ def _table_differs(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return {**before, "frozen_age": None} != {**now, "frozen_age": None}
 
 
-def _update(table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
-    """Update rows by id; `columns` names what each row has after it."""
-    stats = 1 + columns.index("stats")
-    bulk.update(table, ("id",), columns, ((*row[:stats], as_json(row[stats]), *row[stats + 1 :]) for row in rows))
-
-
 # Schema and sequences
 
 
@@ -350,7 +364,7 @@ def schema_document(snapshot: Snapshot) -> dict[str, Any]:
     for index in snapshot.indexes or ():
         relations.setdefault(f"{index.schema}.{index.table}", {})[index.name] = index.definition
     return {
-        "columns": _sorted(schema.columns if schema else {}, lambda columns: [asdict(each) for each in columns]),
+        "columns": _sorted(schema.columns if schema else {}, lambda columns: [_column(each) for each in columns]),
         "views": _sorted(schema.views if schema else {}, str),
         "constraints": _sorted(schema.constraints if schema else {}, sorted),
         "indexes": _sorted(relations, lambda found: dict(sorted(found.items()))),
@@ -359,6 +373,11 @@ def schema_document(snapshot: Snapshot) -> dict[str, Any]:
             key=lambda key: (key["schema"], key["table"], key["name"]),
         ),
     }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    """A column; `extra` only where there is one."""
+    return {name: value for name, value in asdict(column).items() if name != "extra" or value is not None}
 
 
 def _sorted(found: Mapping[str, Any], shape: Callable[[Any], Any]) -> dict[str, Any]:

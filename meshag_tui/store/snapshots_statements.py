@@ -6,6 +6,7 @@ changed. What is done for every statement is done by the column or by one SQL st
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,17 +16,17 @@ from typing import Any
 
 from meshag_tui.snapshot import Statements as StatementRows
 from meshag_tui.snapshot import StatementText
-from meshag_tui.store import baselines, bulk, database, deltas, models
+from meshag_tui.store import baselines, bulk, deltas, models
 from meshag_tui.store.baselines import Block
 from meshag_tui.store.documents import clean
-from meshag_tui.store.models import LEVELS
 from meshag_tui.store.readings import Reading
 
 _SETTLED = ("ok", "cut", "undecodable")
-_TEXT = ("text_state", "fingerprint", "kind", "internal", "db_name", "db_user")
+_TEXT = ("text_state", "fingerprint", "kind", "internal", "db_name", "db_user", "meaning")
 _EXTREMES = ("min_time_ms", "max_time_ms")
+_CHANGE = ("last_seen_at", "gone_at", *_EXTREMES)
 _NEW_QUERY = ("connection_id", "key", *_EXTREMES, "first_seen_at", "last_seen_at", *_TEXT)
-_UNREAD = ("unread", None, "other", False, None, None)
+_UNREAD = ("unread", None, "other", False, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Statements:
 
     connection_id: str
     blocks: Sequence[Block]  # as the last sync left them
+    last_end_at: int | None  # of the last interval, epoch ms: it may lie ahead where a clock was set back
     found: deltas.StatementDeltas
 
     @property
@@ -41,8 +43,11 @@ class Statements:
         """How many did something."""
         return sum(len(chunk.columns[0] or ()) for chunk in self.found.active)
 
-    def write(self, interval_id: int, texts: Sequence[StatementText], at: int) -> int:
-        """Write it all; returns how many statements are new. `at` is when they were read, epoch ms."""
+    def write(self, interval_id: int, end_at: int, texts: Sequence[StatementText], at: int) -> int:
+        """Write it all, in five statements at most; returns how many statements are new.
+
+        `end_at` is the end of the interval, and `at` when they were read, epoch ms.
+        """
         found = self.found
         read = {text.key: _description(text) for text in texts}
         entered = _Entered() if found.fresh is None else _enter(self.connection_id, found.fresh, read, at)
@@ -51,45 +56,58 @@ class Statements:
                 chunk.block = entered.block  # now with ids
         if found.active:
             _write_active(interval_id, found.active)
-        seen = found.seen + [query_id for query_id, _, _ in entered.returned]
-        if found.active or seen:
-            _write_seen(interval_id, seen, at)
-        if found.extremes or entered.returned:
-            bulk.update("query", ("id",), _EXTREMES, found.extremes + entered.returned, none_keeps=True)
-        if found.vanished:
-            _write_gone(self.connection_id, found.vanished)
-        if texts:
-            self._write_texts(texts, read, entered)
-        self._write_blocks(entered.block)
-        return len(entered.new)
-
-    def _write_texts(
-        self, texts: Sequence[StatementText], read: Mapping[str, tuple[Any, ...]], entered: _Entered
-    ) -> None:
-        """Texts, and what they say of statements that were known without."""
-        ids = entered.ids | {
-            key: query_id for block in self.blocks for key, query_id in zip(block.keys, block.ids, strict=True)
-        }
-        known = sorted((ids[key], *read[key]) for key in ids.keys() & read.keys() - entered.new)
-        if known:
-            bulk.update("query", ("id",), _TEXT, known, none_keeps=True)
+        ids = self._ids(entered) if texts else {}
+        known = {ids[key]: read[key] for key in ids.keys() & read.keys() - entered.new}
+        self._write_changes(entered, known, end_at, at)
         rows = [(ids[each.key], clean(each.text)) for each in texts if each.text is not None and each.key in ids]
         if rows:
             bulk.upsert("query_text", ("query_id", "text"), rows, key=("query_id",), update=("text",))
+        self._write_blocks(entered.block)
+        return len(entered.new)
+
+    def _ids(self, entered: _Entered) -> dict[str, int]:
+        return entered.ids | {
+            key: query_id for block in self.blocks for key, query_id in zip(block.keys, block.ids, strict=True)
+        }
+
+    def _write_changes(self, entered: _Entered, texts: Mapping[int, tuple[Any, ...]], end_at: int, at: int) -> None:
+        """What is new of statements: when they were last seen or went, their extremes, and what their texts say.
+
+        Those that went are gone at the end of the last interval that can have them.
+        """
+        found = self.found
+        changes: dict[int, tuple[Any, ...]] = {}
+        for chunk in found.active:
+            changes.update(dict.fromkeys(chunk.ids(), (at, bulk.EMPTY, None, None)))
+        changes.update(dict.fromkeys(found.seen, (at, bulk.EMPTY, None, None)))
+        changes.update(dict.fromkeys(found.vanished, (None, max(end_at, self.last_end_at or end_at), None, None)))
+        nothing = (None,) * len(_CHANGE)
+        for query_id, low, high in found.extremes:
+            changes[query_id] = (*changes.get(query_id, nothing)[:2], low, high)
+        for query_id, low, high in entered.returned:
+            changes[query_id] = (at, bulk.EMPTY, low, high)
+        columns: tuple[str, ...] = _CHANGE
+        if texts:
+            columns += _TEXT
+            unread = (None,) * len(_TEXT)
+            changes = {
+                query_id: (*changes.get(query_id, nothing), *texts.get(query_id, unread))
+                for query_id in changes.keys() | texts.keys()
+            }
+        if changes:
+            # In the order of the table, which is also one order for all who lock its rows.
+            rows = ((query_id, *changes[query_id]) for query_id in sorted(changes))
+            bulk.update("query", ("id",), columns, rows, emptied=("gone_at",))
 
     def _write_blocks(self, fresh: Block | None) -> None:
         changed = {block.number: block for block in self.found.changed}
         if fresh is not None:
             now = [changed.get(block.number, block) for block in self.blocks]
             changed |= {block.number: block for block in baselines.place(now, fresh)}
-        row = models.Baseline
-        empty = [number for number, block in changed.items() if not len(block)]
-        if empty:
-            row.delete().where((row.connection == self.connection_id) & row.number.in_(empty)).execute()
+        # A block that nothing is left of stays, and is the first to be filled again.
         rows = [
             (self.connection_id, block.number, block.statements_text(), block.counters_text())
             for block in changed.values()
-            if len(block)
         ]
         columns = ("connection_id", "number", "statements", "counters")
         if rows:
@@ -106,12 +124,16 @@ class _Entered:
     returned: list[tuple[int, float | None, float | None]] = field(default_factory=list)  # id, min and max ms
 
 
-def prepare(connection_id: str, last: Reading | None, rows: StatementRows, now: Reading) -> Statements:
-    """Compare what was read with what the last sync left."""
-    row = models.Baseline
-    kept = row.select(row.number, row.statements, row.counters).where(row.connection == connection_id)
-    blocks = [Block.from_texts(*each) for each in models.database.execute(kept.order_by(row.number)).fetchall()]
-    return Statements(connection_id, blocks, deltas.statements(last, blocks, rows, now))
+def prepare(
+    connection_id: str,
+    last: Reading | None,
+    blocks: Sequence[Block],
+    last_end_at: int | None,
+    rows: StatementRows,
+    now: Reading,
+) -> Statements:
+    """Compare what was read with what the last sync left: its blocks, and the end of the last interval (epoch ms)."""
+    return Statements(connection_id, blocks, last_end_at, deltas.statements(last, blocks, rows, now))
 
 
 def unread_texts(connection_id: str, keys: Iterable[str]) -> list[str]:
@@ -129,24 +151,13 @@ def _enter(connection_id: str, fresh: Block, read: Mapping[str, tuple[Any, ...]]
         key: (baselines.measured(low), baselines.measured(high))
         for key, low, high in zip(fresh.keys, lows, highs, strict=True)
     }
-    known = _ids(connection_id, fresh.keys)
-    new = [key for key in fresh.keys if key not in known]  # they are in the order of the index they go into
-    if new:
-        rows = ((connection_id, key, *extremes[key], at, at, *read.get(key, _UNREAD)) for key in new)
-        bulk.insert("query", _NEW_QUERY, rows)
-    ids = known | (_ids(connection_id, new) if new else {})
+    # They are in the order of the index they go into.
+    rows = ((connection_id, key, *extremes[key], at, at, *read.get(key, _UNREAD)) for key in fresh.keys)
+    entered = bulk.enter("query", _NEW_QUERY[:2], _NEW_QUERY, rows, ("key", "id", "first_seen_at"))
+    ids = {key: query_id for key, query_id, _ in entered}
+    new = frozenset(key for key, _, first_seen_at in entered if first_seen_at == at)
     block = replace(fresh, ids=[ids[key] for key in fresh.keys])
-    return _Entered(block, ids, frozenset(new), [(query_id, *extremes[key]) for key, query_id in known.items()])
-
-
-def _ids(connection_id: str, keys: Sequence[str]) -> dict[str, int]:
-    """Ids of those of a connection's statements that we know."""
-    sqlite = database.kind() == "sqlite"
-    condition = "key IN (SELECT value FROM json_each(?))" if sqlite else "key = ANY (%s::text[])"
-    wanted: Any = json.dumps(list(keys)) if sqlite else list(keys)
-    mark = models.database.param
-    statement = f"SELECT key, id FROM query WHERE connection_id = {mark} AND {condition}"  # noqa: S608
-    return dict(models.database.execute_sql(statement, (connection_id, wanted)).fetchall())
+    return _Entered(block, ids, new, [(ids[key], *extremes[key]) for key in fresh.keys if key not in new])
 
 
 def _write_active(interval_id: int, active: Sequence[deltas.Chunk]) -> None:
@@ -165,40 +176,14 @@ def _write_active(interval_id: int, active: Sequence[deltas.Chunk]) -> None:
     bulk.insert("query_statistics", ("interval_id", "query_id", *names), rows)
 
 
-def _write_seen(interval_id: int, others: Sequence[int], at: int) -> None:
-    """Note when those were last seen that have deltas in the interval, and others."""
-    mark = models.database.param
-    sqlite = database.kind() == "sqlite"
-    listed = "SELECT value FROM json_each(?)" if sqlite else "SELECT unnest(%s::int4[])"
-    models.database.execute_sql(
-        f"UPDATE query SET last_seen_at = {mark}, gone_at = NULL WHERE id IN ("  # noqa: S608
-        f"SELECT query_id FROM query_statistics WHERE interval_id = {mark} UNION ALL {listed})",
-        (at, interval_id, json.dumps(others) if sqlite else others),
-    )
-
-
-def _write_gone(connection_id: str, ids: Sequence[int]) -> None:
-    """Note that statements are not on the server any more, at the end of the last interval that can have them.
-
-    That is the latest, which lies ahead where a clock was set back since.
-    """
-    mark = models.database.param
-    sqlite = database.kind() == "sqlite"
-    levels = ", ".join(map(str, LEVELS))  # all of them: named so that the index serves the search for the last
-    chosen = "IN (SELECT value FROM json_each(?))" if sqlite else "= ANY (%s::int4[])"
-    models.database.execute_sql(
-        f'UPDATE query SET gone_at = (SELECT MAX(end_at) FROM "interval" WHERE connection_id = {mark} '  # noqa: S608
-        f"AND resolution_s IN ({levels})) WHERE id {chosen}",
-        (connection_id, json.dumps(ids) if sqlite else ids),
-    )
-
-
 def _description(text: StatementText) -> tuple[Any, ...]:
-    return (
-        text.state,
-        text.fingerprint,
-        text.kind,
-        text.internal,
-        None if text.database is None else clean(text.database),
-        None if text.user is None else clean(text.user),
-    )
+    name, user = (None if value is None else clean(value) for value in (text.database, text.user))
+    return (text.state, text.fingerprint, text.kind, text.internal, name, user, _meaning(text.fingerprint, user, name))
+
+
+def _meaning(*identity: str | None) -> int | None:
+    """The number of a fingerprint, a user and a database: it may not change, for stores are full of it."""
+    if identity[0] is None:
+        return None
+    digest = hashlib.blake2b(json.dumps(identity).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)

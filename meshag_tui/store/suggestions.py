@@ -10,7 +10,7 @@ from typing import Any
 import peewee
 
 from meshag_tui import types
-from meshag_tui.store import bulk, database, ids, models
+from meshag_tui.store import activity, bulk, database, ids, models
 from meshag_tui.store.change_documents import change_document, change_from
 from meshag_tui.store.documents import as_json, clean, document
 from meshag_tui.types import (
@@ -228,15 +228,10 @@ def set_status(suggestion_id: str, status: SuggestionStatus, actor: str, reason:
             columns |= {"dismissed_at": None, "dismiss_reason": None, "applied_at": None}
         if not row.update(**columns).where((row.id == suggestion_id) & (row.status == old.status)).execute():
             raise MeshagError(f"The suggestion {suggestion_id} was changed by somebody else: look again")
-        models.Activity.insert(
-            at=now,
-            actor=actor,
-            kind=f"suggestion.{status.lower()}",
-            connection=old.connection_id,
-            subject=suggestion_id,
-            message=clean(f"{old.title}: {old.status} → {status}" + (f" ({reason})" if reason else "")),
-            details={},
-        ).execute()
+        said = f"{old.title}: {old.status} → {status}" + (f" ({reason})" if reason else "")
+        activity.record(
+            actor, f"suggestion.{status.lower()}", said, connection=old.connection_id, subject=suggestion_id
+        )
     return get(suggestion_id)
 
 

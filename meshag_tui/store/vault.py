@@ -3,8 +3,10 @@
 A secret is sealed by AES-256-GCM with a nonce of its own. What is authenticated with it, though not stored beside it,
 is the connection's id, whether it is the password or the proxy's, and the host, port, user, TLS and proxy it is for:
 someone who edits a row of the store to point at a machine of theirs, or copies a secret to a row of theirs, gets an
-error, not a password. The master key comes from MESHAG_KEY, else from the file `key` in MESHAG_HOME (`key_file`), made
-with the first secret. Each holds the current key first and, while a rotation is under way, the old ones after it.
+error, not a password. The key of a provider of models is sealed alike, with its id and address, and the address of a
+webhook with its id and place. The master key comes from MESHAG_KEY, else from the file `key` in MESHAG_HOME
+(`key_file`), made with the first secret. Each holds the current key first and, while a rotation is under way, the old
+ones after it.
 
 Earlier secrets are Fernet tokens (AES-128-CBC with HMAC), with what they are for inside; they are still read, and
 a rotation seals them as all others.
@@ -16,7 +18,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote, unquote
@@ -42,6 +44,10 @@ class OtherKey(VaultError):
 
 class NotForThisConnection(VaultError):
     """The secret is not for the row it stands in: another connection, server, user or TLS mode; or it is damaged."""
+
+
+class _Misplaced(Exception):
+    """A token does not open for what it is asked to open for."""
 
 
 class Rotated(NamedTuple):
@@ -85,12 +91,21 @@ class Vault:
 
         Makes the key file if there is no key yet.
         """
+        return self._seal(secret, _for(connection_id, use, target))
+
+    def seal_provider(self, secret: Secret, provider_id: str, base_url: str) -> tuple[str, str]:
+        """The same for the key of a provider of models, which opens only for this provider at this address."""
+        return self._seal(secret, _for_provider(provider_id, base_url))
+
+    def seal_channel(self, secret: Secret, channel_id: str, place: str) -> tuple[str, str]:
+        """The same for the address and signing key of a webhook, which open only for this webhook at this place."""
+        return self._seal(secret, _for_channel(channel_id, place))
+
+    def _seal(self, secret: Secret, bound_to: bytes) -> tuple[str, str]:
         if not self._from_environment:  # read again: it may have been rotated since
             self._keys = key_file.read(self._file) or key_file.make(self._file)
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = nonce + _cipher(self._keys[0]).encrypt(
-            nonce, secret.reveal().encode(), _for(connection_id, use, target)
-        )
+        sealed = nonce + _cipher(self._keys[0]).encrypt(nonce, secret.reveal().encode(), bound_to)
         current = key_id(self._keys[0])
         return f"{_FORM}.{current}.{base64.urlsafe_b64encode(sealed).decode()}", current
 
@@ -107,22 +122,63 @@ class Vault:
                 is damaged.
         """
         form, _, rest = token.partition(".")
+
+        def opened() -> Secret:
+            if form != _FORM:
+                return self._open_fernet(token, target)
+            try:
+                return self._open(rest, _for(connection_id, use, target))
+            except _Misplaced:
+                raise _misplaced(target) from None
+
+        return self._opened(opened, f"The password of {target.label}", sealed_with)
+
+    def reveal_provider(
+        self, token: str, provider_id: str, base_url: str, sealed_with: str | None = None, label: str = ""
+    ) -> Secret:
+        """Decrypt the key of a provider that was sealed for this address. Raises as `reveal` does."""
+
+        def opened() -> Secret:
+            try:
+                return self._open(token.partition(".")[2], _for_provider(provider_id, base_url))
+            except _Misplaced:
+                raise NotForThisConnection(
+                    f"The stored key of {label} is not for {base_url}, or is damaged: enter the key again"
+                ) from None
+
+        return self._opened(opened, f"The key of {label}", sealed_with)
+
+    def reveal_channel(
+        self, token: str, channel_id: str, place: str, sealed_with: str | None = None, label: str = ""
+    ) -> Secret:
+        """Decrypt the address and signing key of a webhook. Raises as `reveal` does."""
+
+        def opened() -> Secret:
+            try:
+                return self._open(token.partition(".")[2], _for_channel(channel_id, place))
+            except _Misplaced:
+                raise NotForThisConnection(
+                    f"The stored address of {label} is not for {place}, or is damaged: remove it and add it again"
+                ) from None
+
+        return self._opened(opened, f"The address of {label}", sealed_with)
+
+    def _opened(self, opened: Callable[[], Secret], what: str, sealed_with: str | None) -> Secret:
+        """Open a token with our keys, reading them again once: another process may have rotated them."""
         for attempt in range(2):
             try:
-                if form == _FORM:
-                    return self._open(rest, connection_id, target, use)
-                return self._open_fernet(token, target)
+                return opened()
             except OtherKey:
                 if attempt or self._from_environment:
                     break
-                self._keys = key_file.read(self._file)  # another process may have rotated it
+                self._keys = key_file.read(self._file)
         ids = f"{sealed_with or 'unknown'}, ours: {self.key_id or 'none'}"
         raise OtherKey(
-            f"The password of {target.label} was sealed with another key ({ids}): set {VARIABLE} or "
-            "copy the key file from where it was added, or enter the password again"
+            f"{what} was sealed with another key ({ids}): set {VARIABLE} or "
+            "copy the key file from where it was added, or enter it again"
         )
 
-    def _open(self, rest: str, connection_id: str, target: Target, use: Use) -> Secret:
+    def _open(self, rest: str, bound_to: bytes) -> Secret:
         from cryptography.exceptions import InvalidTag
 
         sealed_with, _, text = rest.partition(".")
@@ -132,9 +188,9 @@ class Vault:
         try:
             sealed = base64.b64decode(text, altchars=b"-_", validate=True)
             nonce, ciphertext = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
-            plain = _cipher(key).decrypt(nonce, ciphertext, _for(connection_id, use, target))
+            plain = _cipher(key).decrypt(nonce, ciphertext, bound_to)
         except (InvalidTag, ValueError):  # ValueError: no base64, or cut short
-            raise _misplaced(target) from None
+            raise _Misplaced from None
         return Secret(plain.decode())
 
     def _open_fernet(self, token: str, target: Target) -> Secret:
@@ -238,6 +294,27 @@ def _seal_anew(vault: Vault) -> Rotated:
                 done += 1
             if changed:
                 connection.update(secret_key_id=current, **changed).where(connection.id == row.id).execute()
+        provider = models.Provider
+        sealed: Any = provider.select().where(provider.secret.is_null(False))
+        for each in list(sealed):
+            try:
+                key = vault.reveal_provider(each.secret, each.id, each.base_url, label=each.name)
+            except (OtherKey, NotForThisConnection):
+                unreadable += 1
+                continue
+            token, _ = vault.seal_provider(key, each.id, each.base_url)
+            provider.update(secret=token, secret_key_id=current).where(provider.id == each.id).execute()
+            done += 1
+        channel = models.Channel
+        for each in list(channel.select()):
+            try:
+                known = vault.reveal_channel(each.secret, each.id, each.place, label=each.name)
+            except (OtherKey, NotForThisConnection):
+                unreadable += 1
+                continue
+            token, _ = vault.seal_channel(known, each.id, each.place)
+            channel.update(secret=token, secret_key_id=current).where(channel.id == each.id).execute()
+            done += 1
     return Rotated(current, done, unreadable)
 
 
@@ -253,6 +330,16 @@ def _misplaced(target: Target) -> NotForThisConnection:
 def _for(connection_id: str, use: Use, target: Target) -> bytes:
     """What is authenticated with a secret."""
     return json.dumps([connection_id, use, _place(target)], sort_keys=True).encode()
+
+
+def _for_provider(provider_id: str, base_url: str) -> bytes:
+    """The same for the key of a provider: an edited address gets an error, not the key."""
+    return json.dumps([provider_id, "provider", base_url]).encode()
+
+
+def _for_channel(channel_id: str, place: str) -> bytes:
+    """The same for a webhook."""
+    return json.dumps([channel_id, "channel", place]).encode()
 
 
 def _place(target: Target) -> dict[str, Any]:

@@ -8,7 +8,7 @@ is nowhere compared with a letter, and any key can be changed in the configurati
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from textual.dom import DOMNode
@@ -24,6 +24,11 @@ _SHOWN_KEYS = {
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "colon": ":",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "at": "@",
+    "minus": "-",
+    "equals_sign": "=",
     "space": "space",
     "escape": "esc",
     "pagedown": "pgdn",
@@ -38,7 +43,8 @@ class Action(NamedTuple):
     `key` is one key or several with commas between ("down,j"), as users write them ("?", "ctrl+p", "["). `screens` are
     the names of the places it belongs to, none: everywhere. `footer` is its rank there, 0 keeps it out. `writes`: it
     changes a database, and does not exist where writing is not allowed. `bound` is False for keys a widget binds by
-    itself under the same id (the table's): they are listed and can be changed, but are not ours to dispatch.
+    itself under the same id (the table's): they are listed and can be changed, but are not ours to dispatch. `but` are,
+    of an action of every place, those where its key does something else.
     """
 
     id: str
@@ -50,6 +56,7 @@ class Action(NamedTuple):
     footer: int = 0
     writes: bool = False
     bound: bool = True
+    but: tuple[str, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -114,7 +121,7 @@ class Actions:
         for action in self:
             for key in action.keys if action.bound else ():
                 for other in given.setdefault(key, []):
-                    if not action.screens or not other.screens or set(action.screens) & set(other.screens):
+                    if _meet(action, other):
                         shown = _SHOWN_KEYS.get(key, key)
                         raise UsageError(f"The key {shown!r} is given to both {other.id!r} and {action.id!r}")
                 given[key].append(action)
@@ -127,7 +134,8 @@ class Actions:
 
     def on(self, screen: str, may_write: bool = True) -> list[Action]:
         """The actions of a screen, its own before the general ones, the writing ones only where that is allowed."""
-        here = [a for a in self if (not a.screens or screen in a.screens) and (may_write or not a.writes)]
+        here = [a for a in self if (not a.screens or screen in a.screens) and screen not in a.but]
+        here = [a for a in here if may_write or not a.writes]
         return [a for a in here if a.screens] + [a for a in here if not a.screens]
 
     def by_key(self, key: str, screen: str, may_write: bool = True) -> Action | None:
@@ -168,6 +176,14 @@ class Actions:
                     parts.append(("dim" if reason else "", f"{said}\n"))
             parts.append(("", "\n"))
         return parts
+
+
+def _meet(one: Action, other: Action) -> bool:
+    """Whether there is a place where both are offered."""
+    if one.screens and other.screens:
+        return bool(set(one.screens) & set(other.screens))
+    own = set(one.screens or other.screens)
+    return not own or bool(own - set(one.but) - set(other.but))
 
 
 def _keys_shown(action: Action) -> str:
@@ -243,7 +259,7 @@ class ActionApp(GuardedApp):
         """The pane whose actions apply even when nothing in it has the focus; subclasses say which."""
         return None
 
-    def do_palette(self) -> None:
+    def do_palette(self) -> Awaitable[None] | None:
         """Everything that can be done here, to find by a few letters."""
         from meshag_tui.widgets.chooser import Choice, Chooser
 
@@ -254,6 +270,7 @@ class ActionApp(GuardedApp):
             if action.bound and action.id != "palette"
         ]
         self.push_screen(Chooser("What to do", choices), self._chosen)
+        return None
 
     async def _chosen(self, action_id: str | None) -> None:
         if action_id is not None:

@@ -62,7 +62,8 @@ class Trend:
     """What a chart shows between `start` and `end` (epoch ms).
 
     Points further apart than `gap_ms` are not joined: a line is drawn only through what was measured. `unit` says a
-    value of the vertical axis (`text.duration`, `text.size`, `text.count`).
+    value of the vertical axis (`text.duration`, `text.size`, `text.count`). `bars`: each point of the first series
+    is a bar of its own.
     """
 
     title: str
@@ -72,6 +73,7 @@ class Trend:
     gap_ms: int
     unit: Callable[[float | None], str] = count
     events: tuple[Event, ...] = field(default=())
+    bars: bool = False
 
     @property
     def measured(self) -> bool:
@@ -143,7 +145,10 @@ def plot(plotext: Any, trend: Trend, width: int, height: int) -> list[str]:
     plotext.plot_size(width, height)
     top = _ceiling(max((v for s in trend.series for _, v in s.points if v is not None and math.isfinite(v)), default=1))
     markers = _MARKERS_ASCII if plain else _MARKERS
-    for number, series in enumerate(trend.series):
+    if trend.bars:
+        known = [point for point in trend.series[0].points if point[1] is not None]
+        plotext.bar([at for at, _ in known], [value for _, value in known], marker="#" if plain else "hd", width=0.6)
+    for number, series in enumerate(() if trend.bars else trend.series):
         look = {"marker": markers[number % len(markers)], "color": _COLOURS[number % len(_COLOURS)]}
         inside = tuple(point for point in series.points if trend.start <= point[0] <= trend.end)
         for stretch in runs(inside, trend.gap_ms):
@@ -210,7 +215,7 @@ class Chart(Widget):
         self.trend, self.state = trend, state
         if self._plotext is None and not self._importing and trend is not None:
             self._importing = True
-            self.run_worker(self._import(), group="plotext", exit_on_error=True)
+            self.run_worker(self._import(), group="plotext")
         self.refresh()
 
     async def _import(self) -> None:

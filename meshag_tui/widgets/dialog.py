@@ -230,11 +230,12 @@ class ConfirmDialog(Dialog[bool]):
             self.dismiss(True)
 
 
-class TextDialog(Dialog[None]):
+class TextDialog(Dialog[bool]):
     """A text to read and copy: the help, a full error, a prompt before it is sent. esc, q or enter close it."""
 
     DEFAULT_CSS = dialog_css("TextDialog")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "leave", "Close", show=False)]
+    HINT: ClassVar[str] = "esc closes"
 
     def __init__(self, title: str, parts: Sequence[Piece]) -> None:
         super().__init__()
@@ -246,7 +247,7 @@ class TextDialog(Dialog[None]):
             yield PlainLine(self._title, classes="dialog--title")
             yield Page(self._parts)
             with Horizontal():
-                yield PlainLine("y copies it, esc closes", classes="dialog--hint")
+                yield PlainLine(f"y copies it, {self.HINT}", classes="dialog--hint")
 
     def on_mount(self) -> None:
         self.query_one(Page).focus()

@@ -201,7 +201,10 @@ class FormDialog(Dialog[dict[str, str] | None]):
     """A form in a dialog; returns the values once every field is right, or None when it was left."""
 
     DEFAULT_CSS = dialog_css("FormDialog")
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Cancel", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", "Cancel", show=False),
+        Binding("enter", "save", "Save", show=False),  # also from a field that is no line of text
+    ]
 
     def __init__(self, title: str, fields: Sequence[Field], verb: str = "Save") -> None:
         super().__init__()

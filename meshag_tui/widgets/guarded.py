@@ -12,6 +12,8 @@ import functools
 import logging
 import os
 import re
+import signal
+import time
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -22,6 +24,7 @@ from textual._compositor import ChopsUpdate, CompositorUpdate, LayoutUpdate
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.constants import ESCAPE_DELAY
 from textual.drivers import linux_driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter, Monochrome, NoColor
@@ -53,7 +56,7 @@ def _forgiving_decoder(encoding: str) -> Callable[[], codecs.IncrementalDecoder]
 # Textual 8.2 decodes the keyboard strictly: one byte that is not UTF-8 (a Latin-1 terminal's é) would end the program.
 vars(linux_driver)["getincrementaldecoder"] = _forgiving_decoder
 
-_REPLIES = re.compile(
+_REPLIES = (
     r"\x1b\[(?!1;[2-8]R)\d+;\d+R"  # where the cursor is; the exceptions are f3 with shift and the like
     r"|\x1b\[[?>=][\d;]*[cn]|\x1b\[\d*n"  # what the terminal is, and how it does
     r"|\x1b[\]P_^X][^\x07\x1b]*(?:\x07|\x1b\\)"  # colours, titles, versions: OSC, DCS, APC, PM, SOS
@@ -61,11 +64,34 @@ _REPLIES = re.compile(
 """What a terminal answers to questions we did not ask (the program before us did, or somebody wrote it to us)."""
 
 
+_BEGUN = r"\x1b(?:\[[?>=]?[\d;]*|[\]P_^X][^\x07\x1b]*\x1b?)?\Z"
+"""What may be the beginning of such a reply, or of a key, whose rest comes with the next reading."""
+
+
 class QuietParser(XTermParser):
     """Textual 8.2 takes escape sequences it does not know apart, and does what their letters are bound to."""
 
+    _held = ""
+    _held_until = 0.0
+
     def feed(self, data: str) -> Iterable[Message]:
-        return super().feed(_REPLIES.sub("", data) if "\x1b" in data else data)
+        if not data:  # the end of all input
+            return super().feed(data)
+        data, self._held = self._held + data, ""
+        if "\x1b" in data:
+            data = re.sub(_REPLIES, "", data)
+            if begun := re.search(_BEGUN, data):
+                data, self._held = data[: begun.start()], begun[0]
+                self._held_until = time.monotonic() + ESCAPE_DELAY
+        return super().feed(data) if data else ()
+
+    def tick(self) -> Iterable[Message]:
+        if self._held and time.monotonic() >= self._held_until:
+            held, self._held = self._held, ""
+            if len(held) <= 2:  # esc, or alt with [, ], P, _, ^ or X; all longer ones are no key of any terminal
+                yield from super().feed(held)
+                self._timeout_time = 0.0  # it has waited already
+        yield from super().tick()
 
 
 vars(linux_driver)["XTermParser"] = QuietParser
@@ -117,6 +143,9 @@ class GuardedDriver(LinuxDriver):
             self.write("\x1b[?1002l\x1b[?1006l")
 
 
+_INTERRUPT_AGAIN_S = 3.0
+
+
 class GuardedApp(App[None]):
     """Base of the TUI. `theme_wanted` is a name of `themes.NAMES` or "auto".
 
@@ -138,8 +167,18 @@ class GuardedApp(App[None]):
         self.animation_level = "none"
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = choose_theme(theme_wanted, os.environ)
+        self._begin_in(choose_theme(theme_wanted, os.environ))
         self._repaint_due = False
+        self._interrupted_at = -_INTERRUPT_AGAIN_S
+
+    def _begin_in(self, theme: str) -> None:
+        """Take a theme before there is anything to style: to set it would parse all styles once more."""
+        self.set_reactive(App.theme, theme)
+        dark = self.current_theme.dark
+        self.set_class(dark, "-dark-mode", update=False)
+        self.set_class(not dark, "-light-mode", update=False)
+        self._refresh_truecolor_filter(self.ansi_theme)
+        self.stylesheet.set_variables(self.get_css_variables())
 
     # --- running and ending -----------------------------------------------------------------------------------------
 
@@ -238,6 +277,15 @@ class GuardedApp(App[None]):
         self.frame.forget()
         self.screen.refresh()
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C says what a second one does: it leaves at once, and what is being applied goes on at its server."""
+        now = time.monotonic()
+        if now - self._interrupted_at <= _INTERRUPT_AGAIN_S:
+            self.exit(return_code=128 + signal.SIGINT)
+            return
+        self._interrupted_at = now
+        self.say("ctrl+c again leaves")
+
     def action_next_theme(self) -> None:
         """Go to the next of `themes.NAMES`."""
         known = NAMES.index(self.theme) if self.theme in NAMES else -1
@@ -278,10 +326,16 @@ class GuardedApp(App[None]):
             )
             return False
         self._clipboard = text
-        if isinstance(self._driver, GuardedDriver):
-            self._driver.pass_on(sequence)
+        self.ring(sequence)
         self.say(f"Copied the {what} ({length})")
         return True
+
+    def ring(self, sequence: str) -> None:
+        """Write what is for the terminal, or the browser, itself: a bell, a message of the desktop, the clipboard."""
+        if isinstance(self._driver, GuardedDriver):
+            self._driver.pass_on(sequence)
+        elif self._driver is not None and self._driver.is_web:
+            self._driver.write(sequence)
 
     def on_page_copied(self, event: Page.Copied) -> None:
         self.copy(event.text, "text")

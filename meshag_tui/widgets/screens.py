@@ -9,6 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import TypeVar
 
+from textual.reactive import Reactive
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
@@ -16,8 +17,12 @@ Result = TypeVar("Result")
 
 
 class MainScreen(Screen[None]):
-    """The screen behind all dialogs."""
+    """The screen behind all dialogs; under one it stands still, and is painted whole when that is gone.
 
+    Textual would send the whole terminal anew, dialog and all, for each second by which an age below it grows.
+    """
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)  # who has it and who had it are painted alone
     held_back = False
 
     def hold_back(self) -> None:
@@ -31,7 +36,7 @@ class MainScreen(Screen[None]):
             self.refresh()
 
     def _compositor_refresh(self) -> None:
-        if self.held_back:
+        if self.held_back or self.app.screen is not self:
             return
         try:
             super()._compositor_refresh()
@@ -43,6 +48,7 @@ class Dialog(ModalScreen[Result]):
     """Base of the dialogs."""
 
     AUTO_FOCUS = "*"  # whatever the application says of its main screen
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
     def _compositor_refresh(self) -> None:
         try:

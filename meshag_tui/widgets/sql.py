@@ -33,9 +33,9 @@ _CONDITIONS = {"AND", "OR"}
 
 @lru_cache(maxsize=4)
 def _lexer(dialect: str) -> Lexer:
-    from pygments.lexers.sql import MySqlLexer, PostgresLexer
+    from pygments.lexers import get_lexer_by_name
 
-    return MySqlLexer(stripnl=False) if dialect == "mysql" else PostgresLexer(stripnl=False)
+    return get_lexer_by_name(dialect, stripnl=False)
 
 
 _loaded: set[str] = set()
@@ -159,7 +159,7 @@ class SqlView(Page):
         id: str | None = None,
         classes: str | None = None,
     ) -> None:
-        """`dialect` is "postgres" or "mysql"."""
+        """`dialect` is the name of the statement's language in Pygments: "postgres", "mysql"."""
         super().__init__((("", sql),), empty=empty or State(Condition.EMPTY, "no statement"), id=id, classes=classes)
         self._dialect = dialect
 

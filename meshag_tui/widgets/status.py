@@ -16,11 +16,19 @@ from meshag_tui.text import ago, fit, glyphs, moment, one_line, width_of
 from meshag_tui.widgets.actions import Action, bar_text
 from meshag_tui.widgets.line import Line
 
+PRODUCTION = "production"
+_STAGES = (PRODUCTION, "staging", "test", "development")
+_PARTS = ("strong", "warning", "critical", "notice", "alerts", *(f"stage-{stage}" for stage in _STAGES))
+
+_COLOUR = "colour "
+
 
 class Status(NamedTuple):
     """What the status line says. Empty parts are left out.
 
-    `freshness` is text with its own tone ("" or "warning"), see `freshness`; `spend` is money against its budget.
+    `freshness` is text with its own tone ("" or "warning"), see `freshness`; `spend` is money against its budget;
+    `stage` what the connection is for: production stands in capitals on a ground of its own, and the line is marked;
+    `colour` the one of its project, a name of the terminal's eight.
     """
 
     connection: str = ""
@@ -30,6 +38,9 @@ class Status(NamedTuple):
     work: str = ""
     spend: str = ""
     place: str = ""
+    alerts: str = ""
+    stage: str = ""
+    colour: str = ""
 
 
 def freshness(at_ms: float | None, now_ms: float, stale_after_ms: float, paused: bool = False) -> tuple[str, str]:
@@ -46,16 +57,27 @@ def freshness(at_ms: float | None, now_ms: float, stale_after_ms: float, paused:
     return ago(at_ms, now_ms), ""
 
 
+def down_since(at_ms: float | None) -> str:
+    """Since when a server gives no data: the moment of the last, "down since 29 Nov 18:05:12"."""
+    return "no answer yet" if at_ms is None else f"down since {moment(at_ms, '%d %b %H:%M:%S')}"
+
+
 class StatusLine(Line):
     """One line: connection, freshness, work, spend; a notice takes its right part for a while."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"status-line--{p}" for p in ("strong", "warning", "critical", "notice")}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"status-line--{part}" for part in _PARTS}
     DEFAULT_CSS = """
     StatusLine { height: 1; dock: top; background: $panel; }
+    StatusLine.-production { background: $error 30%; }
     StatusLine > .status-line--strong { text-style: bold; }
     StatusLine > .status-line--warning { color: $warning; }
     StatusLine > .status-line--critical { color: $error; text-style: bold; }
     StatusLine > .status-line--notice { text-style: bold; color: $accent; }
+    StatusLine > .status-line--alerts { text-style: bold; color: $warning; }
+    StatusLine > .status-line--stage-production { text-style: bold reverse; color: $error; }
+    StatusLine > .status-line--stage-staging { text-style: reverse; color: $warning; }
+    StatusLine > .status-line--stage-test { text-style: reverse; color: $accent; }
+    StatusLine > .status-line--stage-development { text-style: reverse; color: $success; }
     """
     NOTICE_S = 6.0
 
@@ -68,6 +90,7 @@ class StatusLine(Line):
     def set_status(self, status: Status) -> None:
         if status != self.status:
             self.status = status
+            self.set_class(status.stage == PRODUCTION, "-production")
             self.refresh()
 
     def change(self, **parts: object) -> None:
@@ -89,6 +112,8 @@ class StatusLine(Line):
 
     def segments(self, width: int) -> list[Segment]:
         left = self._left()
+        if self.notice[0]:
+            left = [part for part in left if part[1] != "alerts"]
         room = width - sum(width_of(text) for text, _ in left) - 2
         right, tone = self.notice if self.notice[0] else (self._right(), "")
         if self.notice[0] and width_of(right) > room:  # a notice matters more than where we are
@@ -101,18 +126,26 @@ class StatusLine(Line):
 
     def _left(self) -> list[tuple[str, str]]:
         status, between = self.status, glyphs().separator
-        parts: list[tuple[str, str]] = [(" " + (one_line(status.connection, 40) or "no connection"), "strong")]
+        strong = f"{_COLOUR}{status.colour}" if status.colour else "strong"
+        parts: list[tuple[str, str]] = [(" " + (one_line(status.connection, 40) or "no connection"), strong)]
+        if status.stage:
+            word = status.stage.upper() if status.stage == PRODUCTION else status.stage
+            parts.insert(0, (f" {word} ", f"stage-{status.stage}"))
         if status.read_only:
             parts.append((f"{between}read-only", "warning"))
         for text, tone in ((one_line(status.server, 40), ""), status.freshness, (one_line(status.place, 40), "")):
             if text:
                 parts.append((between + text, tone))
+        if status.alerts:
+            parts.append((f"{between}{status.alerts}", "alerts"))
         return parts
 
     def _right(self) -> str:
         return glyphs().separator.join(part for part in (self.status.work, self.status.spend) if part)
 
     def _look(self, part: str) -> Style:
+        if part.startswith(_COLOUR):
+            return self._look("strong") + Style(color=part.removeprefix(_COLOUR))
         return self.get_component_rich_style(f"status-line--{part}") if part else self.rich_style
 
 

@@ -145,7 +145,7 @@ class Table(ScrollView, can_focus=True):
 
     def set_rows(self, rows: Sequence[Any], state: State = READY) -> None:
         """Show other rows. The cursor stays on its row's key, on the same line of the screen if it can."""
-        before = self.row
+        before, said = self.row, self._to_say
         line = self.cursor - self.scroll_offset.y
         column = self._sort_column()
         self.rows = ordered(rows, column, self.sort[1]) if column and self.sort and self._sorts else rows
@@ -154,14 +154,14 @@ class Table(ScrollView, can_focus=True):
             self.marks &= self.keys_among(self.rows)
         self._resize()
         self._put_cursor(before, line)
-        self.refresh()
+        self._paint_anew(said)
 
     def set_state(self, state: State) -> None:
         """Say something else about the rows already shown (stale, loading, …)."""
         if state != self.state:
-            self.state = state
+            said, self.state = self._to_say, state
             self._resize()
-            self.refresh()
+            self._paint_anew(said)
 
     def set_columns(self, columns: Sequence[Column]) -> None:
         self.columns = tuple(columns)
@@ -232,6 +232,14 @@ class Table(ScrollView, can_focus=True):
                 self._go(index)
                 return True
         return False
+
+    def mark(self, keys: Iterable[Hashable]) -> None:
+        """Mark the rows of these keys too, as far as they are listed."""
+        found = {self.key_of(row) for row in self.rows} & set(keys)
+        if self._markable and not found <= self.marks:
+            self.marks |= found
+            self.refresh()
+            self.post_message(self.MarksChanged(self))
 
     def clear_marks(self) -> None:
         if self.marks:
@@ -326,6 +334,10 @@ class Table(ScrollView, can_focus=True):
         size = Size(1, len(self.rows) + self._head)
         if size != self.virtual_size:
             self.virtual_size = size
+
+    def _paint_anew(self, said: State) -> None:
+        """Paint all of it; with another height where the text in the place of rows is another than `said`."""
+        self.refresh(layout=not self.rows and self._to_say != said and self.styles.auto_dimensions)
 
     def _put_cursor(self, before: Any | None, line: int) -> None:
         old_key = None if before is None else self.key_of(before)

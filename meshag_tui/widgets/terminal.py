@@ -76,14 +76,19 @@ def erases_in_colour(kind: str) -> bool:
 def clipboard_sequence(text: str, environment: Mapping[str, str]) -> str | None:
     """OSC 52 that puts `text` on the clipboard of the terminal in front of us, also through SSH; None if too long.
 
-    Control characters other than line ends and tabs are left out: a clipboard is pasted into shells. Inside tmux it is
-    sent plain (for `set-clipboard on`) and passed through (for `allow-passthrough on`), inside GNU screen in pieces.
+    Control characters other than line ends and tabs are left out: a clipboard is pasted into shells. Inside tmux
+    it is sent plain (for `set-clipboard on`) and passed through (for `allow-passthrough on`), inside GNU screen in
+    pieces.
     """
     clean = "".join(c for c in text if c in "\n\t" or not (c < " " or "\x7f" <= c < "\xa0"))
     data = base64.b64encode(clean.encode("utf-8", "replace")).decode("ascii")
     if len(data) > _CLIPBOARD_LIMIT:
         return None
-    plain = f"\x1b]52;c;{data}\x07"
+    return passed_through(f"\x1b]52;c;{data}\x07", environment)
+
+
+def passed_through(plain: str, environment: Mapping[str, str]) -> str:
+    """A sequence for the terminal in front of us, also from inside tmux (plain and passed through) or GNU screen."""
     if environment.get("TMUX"):
         inner = plain.replace("\x1b", "\x1b\x1b")
         return f"{plain}\x1bPtmux;{inner}\x1b\\"

@@ -22,6 +22,7 @@ from meshag_tui.types import Change, ChangeState, ExecutionState, MeshagError, R
 from meshag_tui.workflows import change
 from meshag_tui.workflows.durable import Runner
 from meshag_tui.workflows.notices import Changed, Notices
+from meshag_tui.workflows.planning import plan_what_can_be
 from meshag_tui.workflows.sync import limits
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _PATIENCE_S = 10.0
 
 
 class Agreements:
-    """Reviews made in this process, and the changes that come of them. See `Workbench` for what its methods promise."""
+    """Reviews made in this process, and the changes that come of them. See `Hands` for what its methods promise."""
 
     def __init__(
         self, store: Store, vault: Vault, settings: Settings, runner: Runner, notices: Notices, actor: str
@@ -46,11 +47,13 @@ class Agreements:
         self._actor = actor  # who looks at reviews here
         self._shown: dict[tuple[str, str], tuple[Review, float]] = {}
 
-    async def review(self, suggestion_id: str) -> Review:
+    async def review(self, suggestion_id: str, *, beside_bytes: int = 0) -> Review:
+        """`beside_bytes`: what others take that run before it."""
         found, wanted = await self.applicable(suggestion_id)
         if (undoes := _undoes(found)) is not None:
             return (await self._reviewed_undo(undoes, suggestion_id))[1]
         size = estimated_bytes(found)
+        size = None if size is None else size + beside_bytes
         return await self._review(found.connection_id, wanted, suggestion_id, size, suggestion_id=suggestion_id)
 
     async def apply(self, suggestion_id: str, plan_hash: str, actor: str) -> ChangeRow:
@@ -61,8 +64,9 @@ class Agreements:
         found, wanted = await self.applicable(suggestion_id)
         if reviewed.change != wanted:
             raise MeshagError("The suggestion says something else by now: look at it again")
-        size = reviewed.estimated_bytes
-        return await self._carry_out(reviewed, actor, suggestion_id, estimated_bytes=size, undoes=_undoes(found))
+        undoes = _undoes(found)
+        size = estimated_bytes(found) if undoes is None else reviewed.estimated_bytes
+        return await self._carry_out(reviewed, actor, suggestion_id, estimated_bytes=size, undoes=undoes)
 
     async def target_of(self, suggestion_id: str) -> Target:
         """The server that a suggestion is about."""
@@ -182,6 +186,9 @@ class Agreements:
         from meshag_tui.changes.record import never_begun
 
         await self._check_writable(reviewed.connection_id)
+        if undoes is None and suggestion_id is not None:  # how its statements are planned without it
+            found = await self._store(suggestions.get, suggestion_id)
+            await plan_what_can_be(self._store, self._vault, self._settings, found.query_ids)
         row = await self._store(
             enter,
             reviewed.change,

@@ -35,6 +35,8 @@ PATIENCE_S = 8.0
 MOST_CLAIMS = 5
 """A run that was taken over so often ends its owner each time: it is marked interrupted instead."""
 _POLL_S = 0.2
+_PARKED_MS = 30_000
+"""A run that is due later than any retry waits for somebody or something: nobody waits for it here."""
 _ENDED = frozenset({ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED})
 _log = logging.getLogger("meshag.workflows")
 
@@ -52,9 +54,17 @@ class RunCancelled(RunFailed):
     """The run was cancelled, or interrupted by the end of the process that ran it."""
 
 
+class Waits(Exception):
+    """A workflow's way to wait without being run: until a moment (store's clock, epoch ms), or for an answer."""
+
+    def __init__(self, why: str, until: int = executions.FOREVER) -> None:
+        super().__init__(why)
+        self.until = until
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. `joined`: another caller had started it."""
+    """How a run ended, or (READY) that it waits, and for what. `joined`: another caller had started it."""
 
     execution_id: str
     state: ExecutionState
@@ -297,6 +307,8 @@ class Runner:
             row = await self._store(executions.get, execution_id)
             if row.state in _ENDED:
                 return _joined(_outcome(row))
+            if row.state is ExecutionState.READY and row.not_before > await self._store(now_ms) + _PARKED_MS:
+                return _joined(_outcome(row))
             if row.state is ExecutionState.RUNNING and row.owner is not None and is_dead(row.owner):
                 await self._store(executions.release, execution_id, row.owner)
                 continue
@@ -318,6 +330,9 @@ class Runner:
         except executions.LostLease:
             _log.warning("%s was taken over by another process", claimed.id)
             return None
+        except Waits as waiting:
+            state = await self._store(executions.park, claimed, waiting.until, str(waiting))
+            return self._ended(run, state, str(waiting), {"phases": run.phases})
         except asyncio.CancelledError:
             if local.lost:
                 return None
@@ -364,7 +379,7 @@ class Runner:
         return self._ended(run, state, error, document)
 
     def _ended(self, run: Run, state: ExecutionState, error: str | None, document: Mapping[str, Any]) -> Outcome:
-        level = logging.INFO if state is ExecutionState.DONE else logging.WARNING
+        level = logging.INFO if state in (ExecutionState.DONE, ExecutionState.READY) else logging.WARNING
         about = run.connection_id or run.key
         _log.log(level, "%s %s of %s is %s%s", run.kind, run.id, about, state, f": {error}" if error else "")
         self._notices.publish(Finished(run.id, run.kind, run.connection_id, state, error))
@@ -385,6 +400,8 @@ class Runner:
                 return
             except StoreUnavailable as error:
                 _log.warning("the lease of %s could not be renewed: %s", claimed.id, error)
+            except Exception:  # the run is none the worse for it, while the lease lasts
+                _log.exception("the lease of %s could not be renewed", claimed.id)
 
     async def _release_dead(self) -> None:
         for row in await self._store(executions.listing, states=(ExecutionState.RUNNING,)):

@@ -6,15 +6,28 @@ disturb the run that spoke.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
 from meshag_tui.types import ExecutionState
 
 _log = logging.getLogger("meshag.workflows")
 
-Topic = Literal["connections", "statistics", "suggestions", "executions", "changes"]
+Topic = Literal[
+    "connections",
+    "statistics",
+    "suggestions",
+    "executions",
+    "changes",
+    "models",
+    "sessions",
+    "alerts",
+    "threads",
+    "agents",
+    "people",
+]
 
 
 class Progress(NamedTuple):
@@ -64,6 +77,24 @@ class Notices:
                 self._subscribers.remove(subscriber)
 
         return unsubscribe
+
+    @contextlib.contextmanager
+    def progress_of(self, kind: str, connection_id: str, progress: Callable[[Progress], None] | None) -> Iterator[None]:
+        """Call `progress` with that of runs of this kind of this connection; None: nobody asks."""
+
+        def tell(notice: Notice) -> None:
+            if (
+                progress
+                and isinstance(notice, Progress)
+                and (notice.kind, notice.connection_id) == (kind, connection_id)
+            ):
+                progress(notice)
+
+        unsubscribe = self.subscribe(tell)
+        try:
+            yield
+        finally:
+            unsubscribe()
 
     def publish(self, notice: Notice) -> None:
         for subscriber in tuple(self._subscribers):

@@ -7,7 +7,9 @@ threads inside one circle of imports see half a module.
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -15,21 +17,30 @@ if TYPE_CHECKING:
     from meshag_tui.settings import Settings
     from meshag_tui.workflows.workbench import Workbench
 
+_LOG = logging.getLogger("meshag.workflows")
 LOADED = ("workflows.workbench", "store.history", "store.remembered")
 """What opening the store and reading the first screen's data takes."""
 
 
-def begin(settings: Settings) -> Future[Workbench]:
-    """Begin to open the store and the vault; the workbench, or its MeshagError, is in the future."""
+def begin(settings: Settings, then: Callable[[Workbench], None] | None = None) -> Future[Workbench]:
+    """Begin to open the store and the vault; the workbench, or its MeshagError, is in the future.
+
+    `then` is done with the workbench before anybody has it, in the same thread; should it fail, that is logged.
+    """
     opening: Future[Workbench] = Future()
-    threading.Thread(target=_open, args=(settings, opening), name="opening", daemon=True).start()
+    threading.Thread(target=_open, args=(settings, opening, then), name="opening", daemon=True).start()
     return opening
 
 
-def _open(settings: Settings, opening: Future[Workbench]) -> None:
+def _open(settings: Settings, opening: Future[Workbench], then: Callable[[Workbench], None] | None) -> None:
     try:
         workbench, *_ = [importlib.import_module(f"meshag_tui.{name}") for name in LOADED]
         bench = workbench.Workbench.open_blocking(settings)
+        try:
+            if then is not None:
+                then(bench)
+        except Exception:
+            _LOG.exception("nothing could be done with the store before the screens")
     except BaseException as error:  # handed to whoever waits, whatever it is
         opening.set_exception(error)
     else:

@@ -21,7 +21,7 @@ async def why(bench: Workbench, query_id: int, *, budget_bytes: int | None = Non
     """The indexes that could serve a statement, what each would cost it, and what speaks against them.
 
     Args:
-        budget_bytes, window_ms: as for `Workbench.suggest`.
+        budget_bytes, window_ms: as for `Advice.suggest`.
 
     Raises:
         MeshagError: it is not known.

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines import engine_for
 from meshag_tui.engines.base import EngineError, Limits
-from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan
+from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Named
 from meshag_tui.settings import Settings
 from meshag_tui.store import connections, rehearsals, suggestions
 from meshag_tui.store.database import Store
 from meshag_tui.store.ids import query_uid
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import CreateIndex, DropIndex, MeshagError
+from meshag_tui.types import CreateIndex, DropIndex, HideIndex, MeshagError
 from meshag_tui.workflows.durable import Run, RunFailed, Workflow
 from meshag_tui.workflows.suggest import look
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 KIND = "rehearse_suggestion"
 _DAY_MS = 86_400_000
+_MEASURED = (CreateIndex, DropIndex, HideIndex)
+"""Changes whose effect on statements is measured."""
 MOST_MAINS = 5
 """Statements that the advice is for and that are run, the dearest first."""
 
@@ -53,15 +55,22 @@ class RehearsalReview:
 
 def why_not(found: StoredSuggestion) -> str | None:
     """Why a suggestion cannot be rehearsed, in a few words; None when it can."""
-    if isinstance(found.change, CreateIndex | DropIndex) or other_text(found) is not None:
+    if isinstance(found.change, _MEASURED) or undoable(found) or other_text(found) is not None:
         return None
-    return "only indexes, and statements that we can write otherwise, can be tried out"
+    if found.change is not None:
+        return "what it does is not measured, and nothing would take it back"
+    return "only changes, and statements that we can write otherwise, can be tried out"
+
+
+def undoable(found: StoredSuggestion) -> bool:
+    """Whether only the taking back of its change is tried, without any row: nothing of it can be measured."""
+    return found.change is not None and not isinstance(found.change, _MEASURED) and found.undo_sql is not None
 
 
 def other_text(found: StoredSuggestion) -> str | None:
-    """The statement written otherwise that a suggestion is about."""
+    """The statement written otherwise that a suggestion is about, if it can mean the same."""
     said = found.evidence.get("rewrite")
-    text = said.get("text") if isinstance(said, Mapping) else None
+    text = said.get("text") if isinstance(said, Mapping) and said.get("comparable", True) else None
     return text if isinstance(text, str) else None
 
 
@@ -75,14 +84,18 @@ async def review(store: Store, vault: Vault, settings: Settings, suggestion_id: 
     found = await store(suggestions.get, suggestion_id)
     if (reason := why_not(found)) is not None:
         raise MeshagError(f"{suggestion_id} cannot be rehearsed: {reason}")
-    asked = await _asked(store, settings, found)
-    if other_text(found) is not None:
+    asked = [] if undoable(found) else await _asked(store, settings, found)
+    if other_text(found) is not None and not undoable(found):
         asked = [one for one in asked if one.main][:1]
         if not asked:
             raise MeshagError("Its statement has not run lately: sync, and look again")
     target = await store(connections.target, found.connection_id, vault)
     async with engine_for(target.db_type).connect(target, "rehearsal", _limits(settings)) as session:
-        plan = await session.copy_plan([one.text for one in asked], _copy_limits(settings))
+        server = await _server(store, vault, settings)
+        if undoable(found) and found.change is not None:
+            plan = await session.schema_plan(found.change, _copy_limits(settings), server)
+        else:
+            plan = await session.copy_plan([one.text for one in asked], _copy_limits(settings), server)
     return RehearsalReview(suggestion_id, found.connection_id, found.title, plan, tuple(asked))
 
 
@@ -125,7 +138,9 @@ async def _rehearse(run: Run, store: Store, vault: Vault, settings: Settings) ->
             engine_for(target.db_type).connect(target, "rehearsal", _limits(settings))
         )
         async with run.phase("copy"):
-            stage = await stack.enter_async_context(session.rehearse(plan, say))
+            server = await _server(store, vault, settings)
+            stage = await stack.enter_async_context(session.rehearse(plan, say, server))
+        rendered = None if found.change is None else await session.render(found.change)
         await session.close()  # the watched server is not needed any more
         for note in stage.notes:
             await run.log("info", note)
@@ -134,7 +149,7 @@ async def _rehearse(run: Run, store: Store, vault: Vault, settings: Settings) ->
             if found.change is None and text is not None:
                 return await rehearse_rewrite(stage, text, asked[0], seconds, run.progress)
             assert found.change is not None  # noqa: S101 (see why_not)
-            return await rehearse(stage, found.change, asked, seconds, run.progress)
+            return await rehearse(stage, found.change, asked, seconds, run.progress, rendered=rendered)
 
 
 def _save(suggestion_id: str, done: Rehearsed, actor: str) -> dict[str, Any]:
@@ -145,18 +160,18 @@ def _save(suggestion_id: str, done: Rehearsed, actor: str) -> dict[str, Any]:
     kept = rehearsals.save(
         found.connection_id,
         suggestion_id,
-        kind="change" if done.proof is None else "rewrite",
+        kind="rewrite" if done.proof is not None else "change" if done.tried else "undo",
         actor=actor,
-        verdict=done.verdict,
+        verdict=done.outcome,
         found=document,
         samples=done.samples(),
-        said=f"{found.title}: rehearsed, {done.verdict}",
+        said=f"{found.title}: rehearsed, {done.outcome}",
     )
     row = rehearsals.get(kept)
     suggestions.revise(suggestion_id, rehearsed(suggestions.bare(found), row.id, row.created_at, row.document))
     return {
         "rehearsal": kept,
-        "verdict": done.verdict,
+        "verdict": done.outcome,
         "listed": len(done.tried),
         "failed": done.failed,
         **{name: done.counted(name) for name in ("faster", "slower", "inconclusive")},
@@ -174,6 +189,14 @@ async def _asked(store: Store, settings: Settings, found: StoredSuggestion) -> l
     if not mains and not others:
         raise MeshagError("No statement on its table is known with its text: sync, and look again")
     return [_one(one, True, per_day) for one in mains] + [_one(one, False, per_day) for one in others]
+
+
+async def _server(store: Store, vault: Vault, settings: Settings) -> Named | None:
+    """The server on which sandboxes are to be; None: a private one. UsageError: no connection is called so."""
+    if not settings.rehearsal.server:
+        return None
+    info = await store(connections.find, settings.rehearsal.server)
+    return Named(await store(connections.target, info.id, vault), settings.rehearsal.template)
 
 
 def _names(one: QueryRow, found: StoredSuggestion) -> bool:

@@ -8,30 +8,39 @@ due time itself: it is the slot of the execution, and a slot has one run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import connections, database, outcomes
+from meshag_tui.store import agents, connections, database, digests, outcomes
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, StoreUnavailable
 from meshag_tui.types import ConnectionStatus, ExecutionState
 from meshag_tui.workflows import change, suggest, sync, upkeep, verify
 from meshag_tui.workflows.durable import Outcome, Runner
 from meshag_tui.workflows.notices import Changed, Notice, Notices
+from meshag_tui.workflows.sampling import Sampler
+from meshag_tui.workflows.watching import Watcher
+
+if TYPE_CHECKING:
+    from meshag_tui.workflows.agents import DueRun
 
 LOOK_EVERY_S = 5.0
 """How soon a change made by another process (a connection added, paused) is seen."""
 UPKEEP_EVERY_S = 3600.0
+_UPKEEP_AFTER_S = digests.SETTLED_MS / 1000 + 10  # an hour is summed when all syncs in it are written
 RECOVER_EVERY_S = 15.0
 RECONCILE_EVERY_S = 60.0
 """How often a change that nobody could judge, as its server was away, is asked about again."""
 VERIFY_EVERY_S = 15.0
 """How often is looked whether an applied change is due to be compared with the time before it."""
+AGENTS_EVERY_S = 10.0
+"""How often is looked whether an agent is due."""
 ADVISED_AT_ONCE = 2
 """Searches for improvements side by side: each asks a server's planner for some seconds."""
 _FIRST_SPREAD_S = 2.0
@@ -56,12 +65,17 @@ class Scheduler:
         runner: Runner,
         notices: Notices,
         clock: Callable[[], float] = time.monotonic,
+        sampler: Sampler | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
+        """`sampler` looks at sessions, and `watcher` over all that is known, as long as this runs."""
         self._store = store
         self._settings = settings
         self._runner = runner
         self._notices = notices
         self._clock = clock
+        self._sampler = sampler
+        self._watcher = watcher
         self._chance = random.Random()  # noqa: S311 (spreads syncs)
         self._due: dict[str, _Due] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
@@ -71,7 +85,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._stopping = False
         self._upkeep_at = clock() + 60
-        self._recover_at = self._reconcile_at = self._verify_at = clock()
+        self._recover_at = self._reconcile_at = self._verify_at = self._agents_at = clock()
         self.paused = False
 
     def pause(self) -> None:
@@ -91,10 +105,18 @@ class Scheduler:
     async def run(self) -> None:
         """Work until `stop` or cancelled."""
         unsubscribe = self._notices.subscribe(self._heard)
+        if self._sampler is not None:
+            self._begin("sampling", self._sampler.run())
+        if self._watcher is not None:
+            self._begin("watching", self._watcher.run())
         try:
             while not self._stopping:
                 self._wake.clear()
-                wait_s = await self.tick()
+                try:
+                    wait_s = await self.tick()
+                except Exception:  # one mistake must not end the collecting of everything
+                    _log.exception("the scheduler failed unexpectedly, and goes on")
+                    wait_s = LOOK_EVERY_S
                 try:
                     async with asyncio.timeout(wait_s):
                         await self._wake.wait()
@@ -108,11 +130,16 @@ class Scheduler:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def once(self) -> None:
-        """Sync what is due now, take up what dead processes left, and wait for both."""
-        await self.tick()
-        while self._working:
-            await asyncio.gather(*self._working.values(), return_exceptions=True)
-        await self._runner.settle()
+        """Sync what is due now, take up what dead processes left, wait for both, and judge what came of it."""
+        with contextlib.ExitStack() as watching:
+            if self._watcher is not None:
+                watching.enter_context(self._watcher.listening())
+            await self.tick()
+            while self._working:
+                await asyncio.gather(*self._working.values(), return_exceptions=True)
+            await self._runner.settle()
+            if self._watcher is not None:
+                await self._watcher.tick()
 
     async def tick(self) -> float:
         """Start what is due and return the seconds until it is worth looking again."""
@@ -186,6 +213,9 @@ class Scheduler:
             except StoreUnavailable as error:
                 _log.warning("%s waits for the store: %s", name, error)
                 await asyncio.sleep(1.0)
+            except Exception:  # not begun again before the others had their turn
+                _log.exception("%s failed unexpectedly", name)
+                await asyncio.sleep(LOOK_EVERY_S)
 
         def ended(_: asyncio.Task[None]) -> None:
             self._working.pop(name, None)
@@ -235,9 +265,17 @@ class Scheduler:
             self._verify_at = now + VERIFY_EVERY_S
             for due in await self._store(outcomes.due):
                 self._begin(f"verify {due.change_id}", self._verify(due))
+        if now >= self._agents_at:
+            self._agents_at = now + AGENTS_EVERY_S
+            for scheduled in await self._store(agents.take_due):
+                from meshag_tui.workflows.agents import runs_of
+
+                for run in await self._store(runs_of, scheduled):
+                    self._begin(f"agent {run.key}", self._run_agent(run))
         if now >= self._upkeep_at:
-            self._upkeep_at = now + UPKEEP_EVERY_S
-            self._begin(upkeep.KIND, self._tidy(now_ms // round(UPKEEP_EVERY_S * 1000)))
+            slot, since_s = divmod(now_ms / 1000 - _UPKEEP_AFTER_S, UPKEEP_EVERY_S)
+            self._upkeep_at = now + UPKEEP_EVERY_S - since_s
+            self._begin(upkeep.KIND, self._tidy(int(slot)))
 
     async def _look_after(self, change_id: str, connection_id: str) -> None:
         """A change whose outcome nobody knows (a lost server, a stopped process): ask the server what became of it."""
@@ -251,6 +289,10 @@ class Scheduler:
             await self._store(verify.postpone, due.change_id)
         self._notices.publish(Changed("changes", due.connection_id))
         self._notices.publish(Changed("suggestions", due.connection_id))
+
+    async def _run_agent(self, run: DueRun) -> None:
+        await self._runner.submit(agents.RUN, run.key, slot=run.slot, connection_id=run.connection_id, input=run.input)
+        self._notices.publish(Changed("agents", run.connection_id))
 
     async def _tidy(self, slot: int) -> None:
         await self._runner.submit(upkeep.KIND, "store", slot=slot)

@@ -62,7 +62,8 @@ async def look(store: Store, connection_id: str, window_ms: int | None) -> Seen:
 
 
 def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
-    """The workflow function, bound to a store. Input: llm, budget_bytes, window_ms (see `Workbench.suggest`)."""
+    """The workflow function, bound to a store. Input: llm, budget_bytes, window_ms (see `Advice.suggest`),
+    model, fresh, actor (see `model_advice.advice`)."""
 
     async def generate_suggestions(run: Run) -> Mapping[str, Any]:
         if run.connection_id is None:
@@ -74,7 +75,7 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
         async with engine.connect(target, "advice", limits(settings.collect)) as session:
             result = dict(await _rules(run, store, settings, seen, session))
             if run.input.get("llm"):
-                result |= await model_advice.advice(run, store, seen, session, engine, settings)
+                result |= await model_advice.advice(run, store, vault, seen, session, engine, settings)
         return result
 
     return generate_suggestions

@@ -12,28 +12,27 @@ import logging
 import random
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from meshag_tui.engines import engine_for, words_for
-from meshag_tui.engines.base import SYNC, EngineError, Limits, Session
+from meshag_tui.engines.base import EngineError, Limits, Session
 from meshag_tui.settings import CollectSettings, Settings
 from meshag_tui.snapshot import Snapshot, Statements, StatementText
-from meshag_tui.store import connections, database, losses, snapshots, snapshots_statements
+from meshag_tui.store import connections, database, snapshots, snapshots_statements
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store
 from meshag_tui.store.uncollected import uncollected
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import Finding, MeshagError
+from meshag_tui.types import Finding, MeshagError, Target
 from meshag_tui.workflows import pacing
 from meshag_tui.workflows.durable import Ended, Run, Workflow
+from meshag_tui.workflows.kept import KeptSessions, opened
 
 KIND = "sync_database_stats"
 _PENDING = "texts-pending"
 RESET_OFTEN = "statistics-reset-often"
 _OFTEN = 3  # resets a day from which somebody must be doing it
-_DAY_MS = 86_400_000
 _log = logging.getLogger("meshag.workflows")
 
 
@@ -80,12 +79,18 @@ class SyncReport:
 
 
 def limits(collect: CollectSettings) -> Limits:
-    """The deadlines of our sessions."""
-    return Limits(collect.connect_timeout_s, collect.statement_timeout_s, collect.lock_timeout_ms)
+    """The deadlines of our sessions, and where they look for the counters of statements."""
+    schema, _, name = collect.statements_from.partition(".")
+    return Limits(
+        collect.connect_timeout_s,
+        collect.statement_timeout_s,
+        collect.lock_timeout_ms,
+        (schema, name) if name else None,
+    )
 
 
-def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
-    """The workflow function, bound to a store. Input: {"by_hand": bool}."""
+def workflow(store: Store, vault: Vault, settings: Settings, kept: KeptSessions) -> Workflow:
+    """The workflow function, bound to a store. Input: {"by_hand": bool}: such a sync opens a session of its own."""
     chance = random.Random()  # noqa: S311 (spreads syncs)
 
     async def sync_database_stats(run: Run) -> Ended:
@@ -99,7 +104,7 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
         connection = watched.info
         interval_s = connection.interval_s or settings.collect.interval_s
         try:
-            snapshot, texts = await _read(run, store, vault, settings, watched)
+            snapshot, texts = await _read(run, store, settings, watched, watched.target(vault), kept)
         except Exception as error:
             transient = isinstance(error, EngineError) and error.transient
             pace = pacing.after_failure(interval_s, connection.failures + 1, transient, chance)
@@ -120,21 +125,45 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
     return sync_database_stats
 
 
+_Read = tuple[Snapshot, tuple[StatementText, ...] | None]
+
+
 async def _read(
-    run: Run, store: Store, vault: Vault, settings: Settings, watched: connections.Watched
-) -> tuple[Snapshot, tuple[StatementText, ...] | None]:
-    connection, target = watched.info, watched.target(vault)
-    engine = engine_for(target.db_type)
-    async with AsyncExitStack() as stack:
-        async with run.phase("connect"):
-            session = await stack.enter_async_context(engine.connect(target, SYNC, limits(settings.collect)))
-        objects = _objects_due(run, settings, watched)
-        async with run.phase("collect"):
-            snapshot = await session.collect(objects)
-        texts: tuple[StatementText, ...] | None = None  # not asked for
-        if snapshot.statements is not None and _texts_due(run, settings, connection, snapshot):
-            async with run.phase("texts"):
-                snapshot, texts = await _texts(store, session, connection, snapshot, settings.collect.texts_per_sync)
+    run: Run, store: Store, settings: Settings, watched: connections.Watched, target: Target, kept: KeptSessions
+) -> _Read:
+    by_hand = run.input.get("by_hand")
+    held = None if by_hand else await kept.take(watched.info.id, target)
+    while True:
+        if held is None:
+            async with run.phase("connect"):
+                held = await opened(engine_for(target.db_type), target, limits(settings.collect))
+        try:
+            read = await _read_from(held.session, run, store, settings, watched)
+        except BaseException as error:
+            await held.end()
+            if not (held.waited and isinstance(error, EngineError)):
+                raise
+            held = None  # the server ended it while nobody looked: that is no failure of the sync
+        else:
+            break
+    if by_hand:
+        await held.end()
+    else:
+        await kept.keep(watched.info.id, held, read[0], watched.info.interval_s or settings.collect.interval_s)
+    return read
+
+
+async def _read_from(
+    session: Session, run: Run, store: Store, settings: Settings, watched: connections.Watched
+) -> _Read:
+    connection = watched.info
+    objects = _objects_due(run, settings, watched)
+    async with run.phase("collect"):
+        snapshot = await session.collect(objects)
+    texts: tuple[StatementText, ...] | None = None  # not asked for
+    if snapshot.statements is not None and _texts_due(run, settings, connection, snapshot):
+        async with run.phase("texts"):
+            snapshot, texts = await _texts(store, session, connection, snapshot, settings.collect.texts_per_sync)
     return snapshot, texts
 
 
@@ -237,9 +266,7 @@ def _write(
         remedies = words_for(snapshot.facts.engine).remedies
         reset = any(event["kind"] == "reset" for event in written.events)
         if reset or any(finding.code == RESET_OFTEN for finding in connection.warnings):
-            said.extend(
-                _reset_often(losses.resets(connection.id, written.written_at - _DAY_MS), remedies["reset-often"])
-            )
+            said.extend(_reset_often(written.resets, remedies["reset-often"]))
         return connections.success(snapshot.facts, said, written.written_at + delay_ms)
 
     written = snapshots.write(
@@ -259,7 +286,7 @@ def _write(
         "complete": written.complete,
         "schema_changed": written.schema_changed,
         "events": [dict(event) for event in written.events],
-        "warnings": [asdict(finding) for finding in said],
+        "warnings": [finding._asdict() for finding in said],
         "next_sync_at": written.written_at + delay_ms,
         "server_statements": snapshot.server_statements,
     }

@@ -1,4 +1,4 @@
-"""The workflow `keep_store`: roll up and prune the store's history, once an hour on all instances together."""
+"""The workflow `keep_store`: sum, roll up and prune the store's history, once an hour on all instances together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import retention
+from meshag_tui.store import connections, digests, retention
 from meshag_tui.store.database import Store
 from meshag_tui.workflows.durable import Run, Workflow
 
@@ -19,6 +19,9 @@ def workflow(store: Store, settings: Settings) -> Workflow:
 
     async def keep_store(run: Run) -> Mapping[str, Any]:
         intervals = 0
+        async with run.phase("sum"):
+            for info in await store(connections.listing):  # one at a time, for the same reason
+                await store(digests.close, info.id)
         async with run.phase("roll up"):
             for _ in range(_MOST_ROUNDS):  # a bounded piece of work at a time: syncs wait for the store's thread
                 rolled = await store(retention.roll_up, settings.retention)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.settings import Settings
 from meshag_tui.store import changes, connections, database, outcomes, suggestions
 from meshag_tui.store.database import Store
 from meshag_tui.store.outcomes import OutcomeState
+from meshag_tui.store.vault import Vault
 from meshag_tui.types import ChangeState, MeshagError
 from meshag_tui.workflows.durable import Run, Workflow
+from meshag_tui.workflows.planning import plan_what_can_be
 
 if TYPE_CHECKING:
     from meshag_tui.changes.verification import Look
@@ -27,20 +30,27 @@ KIND = "verify_change"
 BY_ITSELF = "meshag (automatic)"
 """Who undoes a change on a connection where that was asked for."""
 _LATER_MS = 3_600_000
+_TOLD = (OutcomeState.BETTER, OutcomeState.WORSE, OutcomeState.INCONCLUSIVE)
 _log = logging.getLogger("meshag.workflows")
 
 
-def workflow(store: Store, settings: Settings, agreements: Callable[[], Agreements]) -> Workflow:
-    """The workflow function, bound to a store; `agreements` are what undoes a change."""
+def workflow(store: Store, vault: Vault, settings: Settings, agreements: Callable[[], Agreements]) -> Workflow:
+    """The workflow function, bound to a store; `agreements` are what undoes a change. Input `by_hand`: somebody asks,
+    who may do so after the last word."""
 
     async def verify_change(run: Run) -> Mapping[str, Any]:
         from meshag_tui.changes import verification
 
         found = dict(run.done.get("outcome", {}))
         if not found:
+            targets, settled = await store.read(_asked_about, run.key)
+            later = settled and bool(run.input.get("by_hand"))
+            if later or not settled:
+                async with run.phase("plan"):
+                    await plan_what_can_be(store, vault, settings, targets)
             async with run.phase("compare"):
-                look = await store.read(verification.look, run.key, settings.verify)
-            found = dict(await run.commit("outcome", lambda: _write(run.key, look)))
+                look = await store.read(partial(verification.look, run.key, settings.verify, later=later))
+            found = dict(await run.commit("outcome", lambda: _write(run.key, look, later=later)))
         if found["state"] == OutcomeState.WORSE and await store(_asked_for, run.key, settings):
             async with run.phase("undo"):
                 found |= await run.step("undo", lambda: _undo(store, agreements(), run))
@@ -49,8 +59,16 @@ def workflow(store: Store, settings: Settings, agreements: Callable[[], Agreemen
     return verify_change
 
 
-def _write(change_id: str, look: Look) -> dict[str, Any]:
-    """What was found, and what follows from it; in the step's transaction."""
+def _asked_about(change_id: str) -> tuple[list[int], bool]:
+    """The statements a change was made for, and whether the last word about it was spoken."""
+    outcome = outcomes.get(change_id)
+    if outcome is None:
+        return [], False
+    return [int(each) for each in outcome.forecast.get("query_ids", ())], outcome.settled
+
+
+def _write(change_id: str, look: Look, *, later: bool = False) -> dict[str, Any]:
+    """What was found, and what follows from it; in the step's transaction. `later`: beside the last word."""
     from meshag_tui.changes import take_back
     from meshag_tui.changes.record import ChangeRefused
 
@@ -61,6 +79,10 @@ def _write(change_id: str, look: Look) -> dict[str, Any]:
     wanted: dict[take_back.Rule, bool] = {"rollback-unused": look.unused}
     if outcome.settled:  # that was the last word: only the use of a made index is still watched
         result = {**outcome.result, "index": look.document["index"]}
+        if later:
+            result["later"] = {**look.document, "state": str(verdict.state), "at": database.now_ms()}
+            if verdict.state in _TOLD:
+                wanted["rollback-regression"] = verdict.state is OutcomeState.WORSE
         outcomes.save(change_id, result=result, next_look_at=look.next_look_at)
     else:
         wanted["rollback-regression"] = verdict.state is OutcomeState.WORSE
@@ -88,7 +110,7 @@ def _write(change_id: str, look: Look) -> dict[str, Any]:
         "change": change_id,
         "state": str(kept.state),
         "settled": kept.settled,
-        "said": kept.result.get("said"),
+        "said": (kept.result["later"] if later else kept.result).get("said"),
         "saved": kept.result.get("saved"),
         "advised": advised,
         "next_look_at": look.next_look_at,

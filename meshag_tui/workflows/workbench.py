@@ -8,53 +8,53 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import getpass
 import importlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshag_tui.settings import Settings
 from meshag_tui.store import connections
 from meshag_tui.store.connections import ConnectionInfo
-from meshag_tui.store.database import Store, now_ms
+from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import ConnectionStatus, Finding, MeshagError, SuggestionStatus, Target
+from meshag_tui.types import ConnectionStatus, Finding, MeshagError, Target
 from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
+from meshag_tui.workflows.rights import account, needs
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from meshag_tui.changes.basket import Basket, Wanted
-    from meshag_tui.changes.migration import Migration
-    from meshag_tui.changes.review import Review
+    from meshag_tui.agents.desk import Desk
     from meshag_tui.engines.base import Engine, Session
+    from meshag_tui.live import LiveReading
     from meshag_tui.snapshot import ServerFacts
     from meshag_tui.store import executions, history
-    from meshag_tui.store.changes import ChangeRow
-    from meshag_tui.store.outcomes import ChangeOutcome
-    from meshag_tui.store.rehearsals import RehearsalRow
-    from meshag_tui.store.suggestions import StoredSuggestion
-    from meshag_tui.workflows.agreement import Agreements
-    from meshag_tui.workflows.baskets import Baskets, Ran
-    from meshag_tui.workflows.durable import Outcome, Runner
-    from meshag_tui.workflows.rehearsal import RehearsalReview
+    from meshag_tui.store.people import Permission
+    from meshag_tui.workflows.advice import Advice
+    from meshag_tui.workflows.agents import Agents
+    from meshag_tui.workflows.alerting import Alerting
+    from meshag_tui.workflows.community import Community
+    from meshag_tui.workflows.durable import Ended as EndedRun
+    from meshag_tui.workflows.durable import Run, Runner
+    from meshag_tui.workflows.hands import Hands
+    from meshag_tui.workflows.kept import KeptSessions
+    from meshag_tui.workflows.models import Models
+    from meshag_tui.workflows.sampling import Sampler
     from meshag_tui.workflows.scheduler import Scheduler
     from meshag_tui.workflows.sync import SyncReport
+    from meshag_tui.workflows.threads import Threads
+    from meshag_tui.workflows.watching import Watcher
 
-_LOADED_LATER = ("engines.postgres.session", "workflows.agreement", "workflows.model_advice", "workflows.scheduler")
+_LOADED_LATER = ("engines.postgres.session", "workflows.advice", "workflows.hands", "workflows.scheduler")
 """What work needs and reading what is remembered does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class TestReport:
+class Tested(NamedTuple):
     """What a test of a connection found: the server, what is missing, and whether we know this server already.
 
     `same_as` names connections to the same database of the same server; `duration_ms` is the whole test.
     """
-
-    __test__ = False  # not a test case, whatever pytest makes of its name
 
     label: str
     facts: ServerFacts
@@ -67,30 +67,16 @@ class TestReport:
         return tuple(finding for finding in self.findings if finding.severity in ("missing", "degraded"))
 
 
-class Preview(NamedTuple):
-    """What would leave the machine: the exact text, its size, what was cut from it, and where it would go."""
-
-    text: str
-    bytes: int
-    cut: tuple[str, ...]
-    base_url: str
-    model: str
-    refused: str = ""  # why it may not be sent there
-
-
 class Workbench:
-    """An open store, its vault, and the runner of workflows. Close it.
+    """An open store, its vault, and the runner of workflows. Close it."""
 
-    `advice_notes`: what the last `suggest` could not see, and what of a model's answer was not believed, and why.
-    """
-
-    def __init__(self, settings: Settings, store: Store, vault: Vault) -> None:
+    def __init__(self, settings: Settings, store: Store, vault: Vault, actor: str | None = None) -> None:
+        """`actor` acts, for the journal and the activity log, and is asked for rights; None: the account's owner."""
         self.settings = settings
-        self.store = store
+        self.store = self._store = store
         self.vault = vault
+        self.actor = self._actor = actor or account()
         self.notices = Notices()
-        self.advice_notes: tuple[str, ...] = ()
-        self._reviewed: dict[tuple[str, str], RehearsalReview] = {}
 
     @classmethod
     async def open(cls, settings: Settings) -> Workbench:
@@ -108,11 +94,16 @@ class Workbench:
         """The same as `open`, in the thread that asks."""
         store = Store.open(settings.store_url)
         try:
+            actor = None
+            if (key := settings.access_key()) is not None:
+                from meshag_tui.store import access_keys
+
+                actor = store.run(access_keys.authenticate, key)
             vault = Vault.open(settings)
         except BaseException:
             store.close()
             raise
-        return cls(settings, store, vault)
+        return cls(settings, store, vault, actor)
 
     async def load_rest(self) -> None:
         """Load workflows, engine and driver in a thread, so that no key waits for it later."""
@@ -122,34 +113,39 @@ class Workbench:
     @functools.cached_property
     def runner(self) -> Runner:
         """What runs workflows, and knows all of them."""
+        from meshag_tui.store import agents
         from meshag_tui.workflows import change, rehearsal, suggest, sync, upkeep, verify
         from meshag_tui.workflows.durable import Runner
 
         runner = Runner(self.store, self.notices)
-        runner.register(sync.KIND, sync.workflow(self.store, self.vault, self.settings))
+        runner.register(sync.KIND, sync.workflow(self.store, self.vault, self.settings, self._kept))
         runner.register(suggest.KIND, suggest.workflow(self.store, self.vault, self.settings))
         runner.register(change.KIND, change.workflow(self.store, self.vault, self.settings))
-        runner.register(verify.KIND, verify.workflow(self.store, self.settings, lambda: self._agreements))
+        runner.register(
+            verify.KIND, verify.workflow(self.store, self.vault, self.settings, lambda: self.hands.agreements)
+        )
         runner.register(rehearsal.KIND, rehearsal.workflow(self.store, self.vault, self.settings))
         runner.register(upkeep.KIND, upkeep.workflow(self.store, self.settings))
+        runner.register(agents.RUN, self._run_agent)
         return runner
 
+    async def _run_agent(self, run: Run) -> Mapping[str, Any] | EndedRun:
+        """The workflow of agents, loaded when the first runs."""
+        from meshag_tui.workflows import agent_run
+
+        return await agent_run.workflow(self)(run)
+
     @functools.cached_property
-    def _agreements(self) -> Agreements:
-        from meshag_tui.workflows.agreement import Agreements
+    def _kept(self) -> KeptSessions:
+        from meshag_tui.workflows.kept import KeptSessions
 
-        return Agreements(self.store, self.vault, self.settings, self.runner, self.notices, self.actor)
-
-    @functools.cached_property
-    def _baskets(self) -> Baskets:
-        from meshag_tui.workflows.baskets import Baskets
-
-        return Baskets(self._agreements)
+        return KeptSessions(self.settings.collect.keep_session_s)
 
     async def close(self) -> None:
         """Interrupt what runs here, and close the store."""
         if "runner" in vars(self):  # it was needed
             await self.runner.close()
+            await self._kept.close()
         await asyncio.to_thread(self.store.close)
 
     async def __aenter__(self) -> Workbench:
@@ -166,19 +162,47 @@ class Workbench:
         """What syncs all connections at their intervals: `await workbench.scheduler().run()`."""
         from meshag_tui.workflows.scheduler import Scheduler
 
-        return Scheduler(self.store, self.settings, self.runner, self.notices)
+        return Scheduler(
+            self.store, self.settings, self.runner, self.notices, sampler=self.sampler, watcher=self.watcher
+        )
 
-    @property
-    def actor(self) -> str:
-        """Who acts, for the journal and the activity log."""
-        try:
-            return getpass.getuser()
-        except (KeyError, OSError):  # no such user, as in a container
-            return "unknown"
+    @functools.cached_property
+    def alerting(self) -> Alerting:
+        """Limits of health, webhooks, and taking note of alerts."""
+        from meshag_tui.workflows.alerting import Alerting
+
+        return Alerting(self.store, self.vault, self.notices, self.actor)
+
+    @functools.cached_property
+    def watcher(self) -> Watcher:
+        """What judges connections and raises alerts while the scheduler runs."""
+        from meshag_tui.workflows.watching import Watcher
+
+        return Watcher(self.store, self.vault, self.settings, self.notices, self.sampler, self.actor)
+
+    @functools.cached_property
+    def sampler(self) -> Sampler:
+        """What looks at sessions while the scheduler runs, and knows the last look at each connection."""
+        from meshag_tui.workflows.sampling import Sampler
+
+        return Sampler(self.store, self.vault, self.settings, self.notices)
+
+    async def need(self, permission: Permission) -> None:
+        """Raise `people.Forbidden` if who acts may not do this."""
+        from meshag_tui.store import people
+
+        await self.store(people.check, self.actor, permission)
+
+    @functools.cached_property
+    def community(self) -> Community:
+        """People, their access keys, and projects."""
+        from meshag_tui.workflows.community import Community
+
+        return Community(self.store, self.notices, self.actor)
 
     # ------------------------------------------------------------------ connections
 
-    async def test(self, target: Target) -> TestReport:
+    async def test(self, target: Target) -> Tested:
         """Connect, look at everything a sync would need, and leave. Nothing is stored.
 
         Raises:
@@ -189,7 +213,7 @@ class Workbench:
             findings = await session.findings()
             facts = session.facts
         same = tuple(info.name for info in await self.watching(target, facts))
-        return TestReport(target.label, facts, findings, same, round((time.monotonic() - started) * 1000, 1))
+        return Tested(target.label, facts, findings, same, round((time.monotonic() - started) * 1000, 1))
 
     async def watching(self, target: Target, facts: ServerFacts | None = None) -> tuple[ConnectionInfo, ...]:
         """The connections to the same database: at the same address or, by `facts`, on what calls itself the same."""
@@ -202,7 +226,8 @@ class Workbench:
             or (facts is not None and _same_database(info, facts))
         )
 
-    async def test_saved(self, connection_id: str) -> TestReport:
+    @needs("collect")
+    async def test_saved(self, connection_id: str) -> Tested:
         """Test a saved connection. Its status is TESTING meanwhile, then ACTIVE or ERROR; a paused one stays paused."""
         info = await self.store(connections.get, connection_id)
         paused = info.status is ConnectionStatus.INACTIVE
@@ -219,10 +244,12 @@ class Workbench:
             if not paused:
                 await self._set_status(connection_id, info.status)
             raise
+        await self.store(connections.answered, connection_id, report.facts)
         if not paused:
             await self._set_status(connection_id, ConnectionStatus.ACTIVE)
         return report
 
+    @needs("admin")
     async def add_connection(
         self,
         name: str,
@@ -232,8 +259,12 @@ class Workbench:
         interval_s: int | None = None,
         read_only: bool = False,
         slow_ms: float | None = None,
+        facts: ServerFacts | None = None,
     ) -> ConnectionInfo:
-        """Save a connection; its first sync makes it ACTIVE. UsageError if the name is taken."""
+        """Save a connection; its first sync makes it ACTIVE. UsageError if the name is taken.
+
+        `facts` are those of a test of it, where there was one: then it is known at once which server it is.
+        """
 
         from meshag_tui.store import activity
 
@@ -246,6 +277,7 @@ class Workbench:
                 interval_s=interval_s,
                 read_only=read_only,
                 slow_ms=slow_ms,
+                facts=facts,
             )
             activity.record(actor, "connection.added", f"{info.name}: {info.label}", connection=info.id)
             return info
@@ -255,6 +287,7 @@ class Workbench:
         self.notices.publish(Changed("connections", info.id))
         return info
 
+    @needs("admin")
     async def edit_connection(self, connection_id: str, **changes: Any) -> ConnectionInfo:
         """Change a connection; see `store.connections.edit` for the names."""
 
@@ -271,6 +304,7 @@ class Workbench:
         self.notices.publish(Changed("connections", connection_id))
         return info
 
+    @needs("admin")
     async def remove_connection(self, connection_id: str) -> dict[str, int]:
         """Forget a connection with all its history; rows removed by kind."""
 
@@ -287,10 +321,12 @@ class Workbench:
         self.notices.publish(Changed("connections", None))
         return gone
 
+    @needs("collect")
     async def pause(self, connection_id: str) -> None:
         """Stop syncing a connection (INACTIVE) until `resume`."""
         await self._set_status(connection_id, ConnectionStatus.INACTIVE)
 
+    @needs("collect")
     async def resume(self, connection_id: str) -> None:
         """Sync a paused connection again, at once and then at its interval."""
         await self._set_status(connection_id, ConnectionStatus.ACTIVE)
@@ -316,6 +352,7 @@ class Workbench:
 
     # ------------------------------------------------------------------ workflows
 
+    @needs("collect")
     async def sync(self, connection_id: str, progress: Callable[[Progress], None] | None = None) -> SyncReport:
         """Read a server now; joins the sync that is running, if one is.
 
@@ -324,232 +361,80 @@ class Workbench:
         """
         from meshag_tui.workflows import sync
 
-        outcome = await self._submit(sync.KIND, connection_id, {"by_hand": True}, progress)
+        with self.notices.progress_of(sync.KIND, connection_id, progress):
+            outcome = await self.runner.submit(
+                sync.KIND, connection_id, connection_id=connection_id, input={"by_hand": True}
+            )
         self.notices.publish(Changed("connections", connection_id))
         result = outcome.value()
         self.notices.publish(Changed("statistics", connection_id))
         info = await self.store(connections.get, connection_id)
         return sync.SyncReport.from_result(info, outcome.execution_id, result, outcome.joined)
 
-    async def suggest(
-        self,
-        connection_id: str,
-        *,
-        llm: bool = False,
-        budget_bytes: int | None = None,
-        window_ms: int | None = None,
-        progress: Callable[[Progress], None] | None = None,
-    ) -> tuple[StoredSuggestion, ...]:
-        """Look for improvements now and return the open suggestions, the most urgent first.
+    @functools.cached_property
+    def advice(self) -> Advice:
+        """Looking for advice, also of models, and putting it aside."""
+        from meshag_tui.workflows.advice import Advice
 
-        Raises:
-            RunFailed: the server could not be asked.
-        """
-        from meshag_tui.store import executions
-        from meshag_tui.workflows import suggest
+        return Advice(
+            self.store, self.vault, self.settings, self.runner, self.notices, self.models, self.desk, self.actor
+        )
 
-        given = {"llm": llm, "budget_bytes": budget_bytes, "window_ms": window_ms}
-        wished = {name: value for name, value in given.items() if value}
-        while True:
-            outcome = await self._submit(suggest.KIND, connection_id, given, progress)
-            if not wished or not outcome.joined:
-                break
-            run = await self.store.read(executions.get, outcome.execution_id)
-            if wished.items() <= run.input.items():
-                break  # else it was one without these wishes: begun by somebody else, ours is still to come
-        result = outcome.value()
-        self.advice_notes = (*result.get("notes", ()), *result.get("model_notes", ()), *result.get("model_dropped", ()))
-        self.notices.publish(Changed("suggestions", connection_id))
-        return await self.open_suggestions(connection_id)
+    @functools.cached_property
+    def hands(self) -> Hands:
+        """What changes a monitored database: reviews, changes, undoing, rehearsals and how changes turned out."""
+        from meshag_tui.workflows.hands import Hands
 
-    async def model_preview(self, connection_id: str, window_ms: int | None = None) -> Preview:
-        """The exact text a model would be sent for a connection now, and where it would go. Nothing is sent."""
-        from meshag_tui.workflows import model_advice, suggest
+        return Hands(self.store, self.vault, self.settings, self.runner, self.notices, self.actor)
 
-        seen = await suggest.look(self.store, connection_id, window_ms)
-        target = await self.store(connections.target, connection_id, self.vault)
-        engine = _engine_for(target)
-        async with self._session(engine, target, "advice") as session:
-            asked = await model_advice.question(self.store, seen, session, engine, self.settings)
-        llm = self.settings.llm
-        refused = model_advice.refusal(seen.connection, llm)
-        return Preview(asked.prompt.text, asked.prompt.bytes, tuple(asked.prompt.cut), llm.base_url, llm.model, refused)
+    @functools.cached_property
+    def desk(self) -> Desk:
+        """What asks models, and keeps the ledger of it."""
+        from meshag_tui.agents.desk import Desk
 
-    async def model_refusal(self, connection_id: str) -> str:
-        """Why nothing of this connection may be sent to the configured endpoint; "" if it may."""
-        from meshag_tui.workflows import model_advice
+        return Desk(self.store, self.vault, self.settings)
 
-        return model_advice.refusal(await self.store(connections.get, connection_id), self.settings.llm)
+    @functools.cached_property
+    def models(self) -> Models:
+        """Providers of models, prices, budgets, invoices and kept answers."""
+        from meshag_tui.workflows.models import Models
 
-    async def model_consent(self, connection_id: str) -> bool:
-        """Whether texts of this connection may be sent to the configured endpoint and model."""
-        from meshag_tui.workflows import model_advice
+        return Models(self.store, self.vault, self.desk, self.notices, self.actor)
 
-        return await self.store(model_advice.has_consent, connection_id, self.settings.llm)
+    @functools.cached_property
+    def agents(self) -> Agents:
+        """Profiles of agents, what they do, and their runs."""
+        from meshag_tui.workflows.agents import Agents
 
-    async def give_model_consent(self, connection_id: str) -> None:
-        """Agree to sending texts of this connection to the configured endpoint and model."""
-        from meshag_tui.store import activity
-        from meshag_tui.workflows import model_advice
+        return Agents(self.store, self.runner, self.notices, self.actor)
 
-        actor = self.actor
-        llm = self.settings.llm
+    @functools.cached_property
+    def threads(self) -> Threads:
+        """Conversations with models about a statement, a plan or a suggestion."""
+        from meshag_tui.workflows.threads import Threads
 
-        def agree() -> None:
-            model_advice.give_consent(connection_id, llm, actor, now_ms())
-            activity.record(actor, "model.consent", f"{llm.model} at {llm.base_url}", connection=connection_id)
+        return Threads(self.store, self.vault, self.desk, self.notices, self.actor)
 
-        await self.store(agree)
-
-    async def open_suggestions(self, connection_id: str | None = None) -> tuple[StoredSuggestion, ...]:
-        """Suggestions still to be decided and still found, the most urgent first."""
-        from meshag_tui.store import suggestions
-
-        found = await self.store(suggestions.listing, connection_id)
-        return tuple(suggestion for suggestion in found if suggestion.is_open)
-
+    @needs("collect")
     async def cancel(self, execution_id: str) -> bool:
         """Cancel a run, wherever it runs. False if it had ended."""
         return await self.runner.cancel(execution_id)
 
-    async def _submit(
-        self,
-        kind: str,
-        connection_id: str,
-        given: dict[str, Any],
-        progress: Callable[[Progress], None] | None,
-        key: str | None = None,
-    ) -> Outcome:
-        def tell(notice: Notice) -> None:
-            if (
-                progress
-                and isinstance(notice, Progress)
-                and (notice.kind, notice.connection_id) == (kind, connection_id)
-            ):
-                progress(notice)
+    # ------------------------------------------------------------------ sessions
 
-        unsubscribe = self.notices.subscribe(tell)
-        try:
-            return await self.runner.submit(kind, key or connection_id, connection_id=connection_id, input=given)
-        finally:
-            unsubscribe()
-
-    # ------------------------------------------------------------------ changes
-
-    async def review(self, suggestion_id: str) -> Review:
-        """What applying a suggestion would run, where, its gates and its undo; nothing is run.
+    async def sessions(self, connection_id: str) -> LiveReading:
+        """What sessions of a connection do now, idle ones and the vital figures too.
 
         Raises:
-            MeshagError: there is nothing to run, or this connection must not be changed.
+            EngineError: the server cannot be reached, or does not let us in.
         """
-        return await self._agreements.review(suggestion_id)
-
-    async def apply(self, suggestion_id: str, plan_hash: str, actor: str | None = None) -> ChangeRow:
-        """Run what `review` showed, by its hash. Returns the journal row, DONE.
-
-        Raises:
-            RunFailed: a gate blocks, or the server failed it; nothing half-made is left, or the text says what is.
-        """
-        return await self._agreements.apply(suggestion_id, plan_hash, actor or self.actor)
-
-    async def review_basket(self, suggestion_ids: Sequence[str]) -> Basket:
-        """What applying several suggestions of one connection would run, in order, and what speaks against it.
-
-        Raises:
-            MeshagError: one of them has nothing to run or cannot be looked at; the text names it.
-        """
-        return await self._baskets.review(suggestion_ids)
-
-    async def apply_basket(
-        self, plan_hash: str, actor: str | None = None, tell: Callable[[int, Wanted], None] | None = None
-    ) -> Ran:
-        """Run what `review_basket` showed, by its hash, one after the other; the first that fails ends it.
-
-        Args:
-            tell: is called with number and change before each begins.
-        """
-        return await self._baskets.apply(plan_hash, actor or self.actor, tell)
-
-    async def migration(self, suggestion_ids: Sequence[str], up_name: str, down_name: str) -> Migration:
-        """The statements of several suggestions, and what puts them back, as the texts of two files; nothing is run."""
-        return await self._baskets.migration(suggestion_ids, up_name, down_name)
-
-    async def review_undo(self, change_or_suggestion_id: str) -> tuple[ChangeRow, Review]:
-        """What undoing would run: the change that would be put back, and its review."""
-        return await self._agreements.review_undo(change_or_suggestion_id)
-
-    async def undo(self, change_id: str, plan_hash: str | None = None, actor: str | None = None) -> ChangeRow:
-        """Put back what a change did; with `plan_hash`, exactly what `review_undo` showed. Returns the new row."""
-        return await self._agreements.undo(change_id, plan_hash, actor or self.actor)
-
-    async def verify(self, change_id: str) -> ChangeOutcome:
-        """Compare an applied change with the time before it now, and return what is known of it.
-
-        Raises:
-            RunFailed: it is not done, or nothing was forecast of it.
-        """
-        from meshag_tui.store import changes, outcomes
-        from meshag_tui.workflows import verify
-
-        row = await self.store(changes.get, change_id)
-        outcome = await self.runner.submit(verify.KIND, change_id, connection_id=row.connection_id)
-        for topic in ("changes", "suggestions"):
-            self.notices.publish(Changed(topic, row.connection_id))
-        outcome.value()
-        found = await self.store(outcomes.get, change_id)
-        assert found is not None  # noqa: S101 (it was just written)
-        return found
-
-    async def review_rehearsal(self, suggestion_id: str) -> RehearsalReview:
-        """What rehearsing a suggestion would read of the watched server and run in a sandbox; no row is read yet.
-
-        Raises:
-            MeshagError: it cannot be rehearsed; the text says why.
-        """
-        from meshag_tui.workflows import rehearsal
-
-        made = await rehearsal.review(self.store, self.vault, self.settings, suggestion_id)
-        self._reviewed[suggestion_id, made.hash] = made
-        return made
-
-    async def rehearse(
-        self, suggestion_id: str, agreed: str, progress: Callable[[Progress], None] | None = None
-    ) -> RehearsalRow:
-        """Do what `review_rehearsal` showed, by its hash, and return what was measured.
-
-        Raises:
-            RunFailed: it could not be done, or was cancelled; nothing of the sandbox is left.
-        """
-        from meshag_tui.store import rehearsals
-        from meshag_tui.workflows import rehearsal
-
-        made = self._reviewed.pop((suggestion_id, agreed), None)
-        if made is None:
-            raise MeshagError("What would be read was not shown just now: look at it again")
-        given = rehearsal.given(made, self.actor)
-        outcome = await self._submit(rehearsal.KIND, made.connection_id, given, progress, key=suggestion_id)
-        self.notices.publish(Changed("suggestions", made.connection_id))
-        return await self.store(rehearsals.get, str(outcome.value()["rehearsal"]))
-
-    async def dismiss(self, suggestion_id: str, reason: str, actor: str | None = None) -> StoredSuggestion:
-        """Put a suggestion aside for good: it is not proposed again."""
-        return await self._judge(suggestion_id, SuggestionStatus.DISMISSED, actor, reason)
-
-    async def mark_reviewed(self, suggestion_id: str, actor: str | None = None) -> StoredSuggestion:
-        """Say that somebody looked at it."""
-        return await self._judge(suggestion_id, SuggestionStatus.REVIEWED, actor, None)
-
-    async def _judge(
-        self, suggestion_id: str, status: SuggestionStatus, actor: str | None, reason: str | None
-    ) -> StoredSuggestion:
-        from meshag_tui.store import suggestions
-
-        found = await self.store(suggestions.set_status, suggestion_id, status, actor or self.actor, reason)
-        self.notices.publish(Changed("suggestions", found.connection_id))
-        return found
+        target = await self.store(connections.target, connection_id, self.vault)
+        async with self._session(_engine_for(target), target, "live") as session:
+            return await session.live(idle=True, vitals=True)
 
     # ------------------------------------------------------------------ plans
 
+    @needs("analyze")
     async def explain(self, query_id: int) -> history.StoredPlan:
         """The plan of a query now, without executing it; stored when it changed.
 
@@ -557,14 +442,10 @@ class Workbench:
             MeshagError: its text is not known, or the server cannot plan it.
         """
         from meshag_tui.store import history
+        from meshag_tui.workflows import planning
 
         found = await self.store.read(history.statement, query_id)
-        if found.text is None:
-            raise MeshagError(f"The text of {found.uid} is {found.text_state}: it cannot be planned")
-        target = await self.store(connections.target, found.connection_id, self.vault)
-        async with self._session(_engine_for(target), target, "explain") as session:
-            plan = await session.explain(found.text, database=found.database)
-        await self.store(history.save_plan, query_id, plan)
+        await planning.plan(self.store, self.vault, self.settings, [query_id])
         await self.store(connections.read_texts_soon, found.connection_id)
         return (await self.store(history.plans, query_id))[0]
 

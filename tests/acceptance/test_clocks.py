@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import peewee
@@ -15,8 +16,10 @@ import pytest_asyncio
 from meshag_tui.settings import Settings
 from meshag_tui.store import database, executions, history, models, retention
 from meshag_tui.types import Target, Window
+from meshag_tui.workflows.scheduler import Scheduler
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.postgres import Database
+from tests.rig.stores import put_store
 
 HOUR = 3_600_000
 YEAR = 365 * 24 * HOUR
@@ -53,7 +56,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Wrong:
 @pytest_asyncio.fixture
 async def bench(clock: Wrong, tmp_path: Path) -> AsyncIterator[Workbench]:
     """A workbench whose clock is `clock`."""
-    async with await Workbench.open(Settings(home=tmp_path, store_url=f"sqlite:///{tmp_path}/store.db")) as bench:
+    async with await Workbench.open(Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))) as bench:
         yield bench
 
 
@@ -100,6 +103,43 @@ async def test_a_clock_that_jumps_and_is_set_right(
         series = await bench.store(history.load_series, added.id, Window(seen.end - span, seen.end))
         rates = [rate for rate in (*series.calls_per_s, *series.ms_per_s) if rate is not None]
         assert all(math.isfinite(rate) and 0 <= rate < 10_000 for rate in rates)
+
+
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        ("Europe/Berlin", "2026-03-29T01:00"),
+        ("Europe/Berlin", "2026-10-25T01:00"),
+        ("America/St_Johns", "2026-11-01T04:30"),
+    ],
+    ids=["an hour less", "an hour twice", "half past"],
+)
+async def test_each_sync_is_made_once_where_the_clock_is_put_forward_or_back(
+    bench: Workbench, clock: Wrong, pg18: Database, monkeypatch: pytest.MonkeyPatch, zone: str, change: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url), interval_s=1800)
+    moment = round(datetime.fromisoformat(f"{change}+00:00").timestamp() * 1000)
+    monotonic = 0.0
+    scheduler = Scheduler(bench.store, bench.settings, bench.runner, bench.notices, clock=lambda: monotonic)
+    offsets, made = set(), []
+    for minutes in (
+        -40,
+        -5,
+        30,
+        65,
+    ):  # half an hour apart and its jitter: before, around, in the hour that is there twice
+        clock.frozen_ms = moment + minutes * 60_000
+        monotonic += 35 * 60
+        offsets.add(time.localtime(clock.frozen_ms / 1000).tm_gmtoff)
+        for _ in range(2):
+            await scheduler.once()
+        made.append(len(await bench.store(executions.listing, connection_id=added.id)))
+    clock.frozen_ms = None
+    monkeypatch.undo()
+    time.tzset()
+    assert len(offsets) == 2 and made == [1, 2, 3, 4]
 
 
 async def test_a_clock_that_stands_still(bench: Workbench, clock: Wrong, pg18: Database) -> None:

@@ -16,6 +16,7 @@ from meshag_tui.store import history, models
 from meshag_tui.types import Target, Window
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.postgres import Database
+from tests.rig.stores import put_store
 
 ROOT = Path(__file__).parents[2]
 SYNCS = """
@@ -42,7 +43,7 @@ ORPHANS = """
 
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
 async def test_kill_9_while_syncing(pg18: Database, tmp_path: Path, kills: int) -> None:
-    settings = Settings(home=tmp_path, store_url=f"sqlite:///{tmp_path}/store.db")
+    settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))
     async with await Workbench.open(settings) as bench:
         added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
         await bench.sync(added.id)

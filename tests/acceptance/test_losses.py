@@ -15,6 +15,7 @@ from meshag_tui.workflows.workbench import Workbench
 from tests.acceptance.conftest import Must
 from tests.cli.conftest import Meshag
 from tests.rig.postgres import MONITOR, Database
+from tests.rig.stores import put_store
 
 
 def calls_of(must: Must, word: str) -> int:
@@ -93,7 +94,7 @@ def test_a_server_that_is_down_keeps_what_was_read_and_says_so(
 
 async def test_what_is_hidden_is_counted_and_a_users_pg_orders_is_not_hidden(pg18: Database, tmp_path: Path) -> None:
     pg18.execute("CREATE TABLE pg_orders (id int)")
-    settings = Settings(home=tmp_path, store_url=f"sqlite:///{tmp_path}/store.db")
+    settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))
     async with await Workbench.open(settings) as bench:
         added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
         await bench.sync(added.id)

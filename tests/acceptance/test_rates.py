@@ -16,6 +16,7 @@ from meshag_tui.types import Target
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
+from tests.rig.stores import put_store
 
 RATE = 50.0
 INTERVALS = 3
@@ -66,7 +67,7 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database | Schema]:
 async def test_fifty_a_second_are_shown_as_fifty_within_three_intervals(
     database: Database | Schema, tmp_path: Path
 ) -> None:
-    settings = Settings(home=tmp_path, store_url=f"sqlite:///{tmp_path}/store.db")
+    settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))
     async with await Workbench.open(settings) as bench:
         info = await bench.add_connection("shop", Target.from_url(database.monitor_url))
         await bench.sync(info.id)
@@ -84,3 +85,6 @@ async def test_fifty_a_second_are_shown_as_fifty_within_three_intervals(
         series = await bench.store(history.query_series, row.id, window, len(intervals))
         shown = [rate for rate in series.calls_per_s if rate is not None]
         assert shown and sum(shown) / len(shown) == pytest.approx(RATE, rel=0.05)
+        rows = [rate for rate in series.rows_per_s if rate is not None]
+        assert rows == pytest.approx(shown), "each call returns one row"
+        assert series.blocks_per_s if isinstance(database, Database) else series.examined_per_s, "reads are counted"

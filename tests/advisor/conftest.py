@@ -20,6 +20,7 @@ from meshag_tui.store.vault import Vault
 from meshag_tui.types import Suggestion, Target, Window
 from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
+from tests.rig.stores import put_store
 
 Watchable = Database | Schema
 Connect = Callable[[Watchable], AbstractAsyncContextManager[Session]]
@@ -104,7 +105,7 @@ def watch(connect: Connect, tmp_path: Path) -> Iterator[Callable[[Watchable], Wa
     stores: list[Store] = []
 
     def begin(database: Watchable) -> Watched:
-        store = Store.open(f"sqlite:///{tmp_path / f'store{len(stores)}.db'}")
+        store = Store.open(put_store(tmp_path / f"store{len(stores)}.db"))
         stores.append(store)
         return Watched(database, store, connect, tmp_path)
 

@@ -46,6 +46,8 @@ async def test_deletes_that_read_the_whole_child(watch: Watch, pg: Database) -> 
     assert one.rule == "unindexed-foreign-key" and one.priority == "HIGH"
     assert one.sql == "CREATE INDEX CONCURRENTLY children_parent_id_idx ON public.children USING btree (parent_id)"
     assert len(one.query_ids) == 1 and "reads all 40,000 rows" in one.text
+    assert one.evidence["size_bytes"] > 100_000 and any("estimated size" in fact for fact in one.evidence["facts"])
+    assert one.evidence["upkeep"]["entries"] == 0 and "No row of children was seen written" in one.text
 
 
 async def test_a_key_nobody_deletes_by_is_left_alone(watch: Watch, pg18: Database) -> None:

@@ -13,7 +13,7 @@ from tests.rig.postgres import Database
 async def test_every_point_of_a_confidence_has_its_reason(watch: Watch, pg15: Database) -> None:
     if not pg15.hypopg:
         pytest.skip("PostgreSQL 15 without HypoPG")
-    pg15.execute("CREATE EXTENSION hypopg", BOOKS, "CREATE INDEX twice ON books (shelf)", "VACUUM ANALYZE")
+    pg15.execute("CREATE EXTENSION hypopg", BOOKS, "CREATE INDEX twice ON books (shelf, id)", "VACUUM ANALYZE")
     shop = watch(pg15)
     await shop.work(
         "SELECT id, title FROM books ORDER BY id LIMIT 20 OFFSET 30000",

@@ -63,6 +63,25 @@ async def test_each_kind_where_only_it_helps(watch: Watch, pg15: Database, kind:
     assert by_rule(await again.advice(), "missing-index") == []
 
 
+async def test_the_first_rows_in_an_order_behind_a_column_that_is_null(watch: Watch, pg15: Database) -> None:
+    """An index on (done_at, made_at) has no order for the server where done_at IS NULL: it is walked without it."""
+    on_hypopg(pg15)
+    pg15.execute(
+        "CREATE TABLE jobs (id int PRIMARY KEY, done_at timestamp, made_at timestamp NOT NULL, body text NOT NULL)",
+        "INSERT INTO jobs SELECT g, CASE WHEN g % 2 = 0 THEN timestamp '2025-01-01' END, "
+        "timestamp '2024-01-01' + g * 7919::bigint % 60000 * interval '1 min', repeat('x', 90) "
+        "FROM generate_series(1, 60000) g",
+        "VACUUM ANALYZE",
+    )
+    statement = "SELECT id, body FROM jobs WHERE done_at IS NULL ORDER BY made_at DESC LIMIT 10"
+    shop = watch(pg15)
+    await shop.work(statement, times=5)
+    (one,) = by_rule(await shop.advice(), "missing-index")
+    assert one.sql and "(made_at)" in one.sql
+    pg15.execute(one.sql, "ANALYZE")
+    assert "Sort" not in plan_of(pg15, statement) and "jobs_made_at_idx" in plan_of(pg15, statement)
+
+
 @pytest.mark.parametrize("priced_by", ["hypopg", "sandbox"])
 async def test_a_small_index_on_rows_that_lie_in_the_order_of_time(
     watch: Watch, pg15: Database, priced_by: str

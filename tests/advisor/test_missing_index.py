@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from meshag_tui.advisor.generate import Advice
-from meshag_tui.types import EvidenceKind
+from meshag_tui.types import CreateIndex, EvidenceKind
 from tests.advisor.conftest import Watch, by_rule
 from tests.rig.postgres import Database
 
@@ -198,6 +198,37 @@ async def test_an_index_that_would_only_cost_is_not_suggested(
     shop = watch(pg15)
     await shop.work(*statements)
     assert indexes(await shop.advice()) == set()
+
+
+async def test_writers_and_all_statements_that_could_use_an_index_are_heard(watch: Watch, pg15: Database) -> None:
+    """What INSERTs took says what an entry takes; an UPDATE by key says which updates would leave their page."""
+    pg15.execute(
+        "CREATE TABLE tickets (id bigserial PRIMARY KEY, owner int NOT NULL, state int NOT NULL, note text NOT NULL) "
+        "WITH (fillfactor = 60)",
+        "INSERT INTO tickets (owner, state, note) SELECT g % 40, g % 997, repeat('t', 80) "
+        "FROM generate_series(1, 40000) g",
+        "VACUUM ANALYZE",
+    )
+    shop = watch(pg15)
+    await shop.work(
+        "INSERT INTO tickets (owner, state, note) VALUES " + ", ".join(["(1, 1, 'new')"] * 40),
+        "UPDATE tickets SET state = 3 WHERE id = 77",
+        "SELECT note FROM tickets WHERE owner = 9 AND state = 9",
+        "SELECT count(*) FROM tickets WHERE owner = 8",
+        times=5,
+    )
+    (found,) = by_rule(await shop.advice(), "missing-index")
+    assert isinstance(found.change, CreateIndex)
+    kept, checked = found.evidence["upkeep"], found.evidence["workload"]
+    entries = kept["entries"] - kept["in_place"]
+    assert entries == 200 and 0.2 <= kept["ms"] <= 20 and "each, as INSERTs into tickets took" in found.text
+    assert checked["improved"] == 2 and checked["improved_calls"] == 10 and checked["failed"] == checked["worse"] == 0
+    assert any(
+        fact.startswith("of 2 statements that could use it 2 improve (10 calls)") for fact in found.evidence["facts"]
+    )
+    assert [key.name for key in found.change.spec.columns] == ["owner", "state"]
+    assert kept["in_place"] == 10  # five updates on two indexes
+    assert "those updates could no longer be made in place" in found.text
 
 
 async def test_upkeep_counts_against_an_index(watch: Watch, pg18: Database) -> None:

@@ -174,3 +174,34 @@ async def test_sessions_in_words_of_this_server(watch: Watch, my: Schema) -> Non
     assert set(found) == {"idle-in-transaction", "connection-saturation"}
     assert "purge" in found["idle-in-transaction"].text and "VACUUM" not in found["idle-in-transaction"].text
     assert str(found["idle-in-transaction"].evidence["facts"][0]).startswith("connection ")
+
+
+async def test_a_column_whose_values_the_planner_guesses(watch: Watch, my: Schema) -> None:
+    """MySQL takes a tenth of the rows for any value without an index, MariaDB all of them: each misleads a join."""
+    my.execute(
+        "CREATE TABLE readers (id int PRIMARY KEY, country char(2) NOT NULL, level int NOT NULL, filler char(100))",
+        filled("readers", 20_000, "n, if(n % 1000 = 0, 'XX', 'DE'), n % 10, repeat('x', 100)"),
+        "CREATE TABLE books (id int PRIMARY KEY, shelf int NOT NULL, KEY (shelf))",
+        filled("books", 2_000, "n, n % 40"),
+        "CREATE TABLE lent (id int PRIMARY KEY, reader_id int NOT NULL, book_id int NOT NULL, "
+        "KEY (reader_id), KEY (book_id))",
+        filled("lent", 60_000, "n, n * 7919 % 20000 + 1, n * 31 % 2000 + 1"),
+        "ANALYZE TABLE readers, lent, books",
+    )
+    joined = "FROM readers r JOIN lent l ON l.reader_id = r.id JOIN books b ON b.id = l.book_id"
+    column, wrong = {
+        "MySQL": ("country", f"SELECT count(*), min(b.shelf) {joined} WHERE r.country = 'DE'"),
+        "MariaDB": ("level", f"SELECT count(*), min(b.shelf) {joined} WHERE r.level = 7 AND b.shelf < 30"),
+    }[my.flavour]
+    shop = watch(my)
+    await shop.work(wrong, times=4)
+    (one,) = by_rule(await shop.advice(), "missing-histogram")
+    assert one.title == f"Tell the planner what readers.{column} holds" and one.evidence_kind == "counted"
+    assert "rows read a call" in str(one.evidence["facts"])
+    if my.flavour == "MySQL":
+        assert "keep 10 % of the rows of readers" in one.text
+        my.execute(str(one.sql))
+    else:
+        assert one.sql is None and "PERSISTENT FOR COLUMNS (`level`) INDEXES ()" in one.text
+        my.execute(f"ANALYZE TABLE `{my.name}`.readers PERSISTENT FOR COLUMNS (level) INDEXES ()")
+    assert by_rule(await shop.advice(), "missing-histogram") == [], "it knows now"

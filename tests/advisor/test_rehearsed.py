@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meshag_tui.advisor.rehearsed import VALID_MS, forecast, rehearsed, saving, with_rehearsals
+from meshag_tui.advisor.rehearsed import VALID_MS, forecast, rehearsed, saving, signed, with_rehearsals
 from meshag_tui.advisor.rewrites import unproven
 from meshag_tui.types import (
     CreateIndex,
@@ -132,3 +132,13 @@ def test_a_faster_statement_that_is_not_proven_says_so_first() -> None:
     assert one.title.startswith("qry_1: write it otherwise (not proven): ")
     assert one.evidence["facts"][0].startswith("not proven to return the same rows: their rows differ with NULL")
     assert total(one) == 40 and forecast(one) == asked
+
+
+def test_what_takes_a_little_time_still_takes_some() -> None:
+    assert [signed(share) for share in (-0.9976, -0.99999, -0.994, -1.0, 0.998)] == [
+        "−99.8 %",
+        "−99.9 %",
+        "−99 %",
+        "−100 %",
+        "+100 %",
+    ]

@@ -7,13 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from meshag_tui.advisor.corrections import left_out
+from meshag_tui.advisor.budget import Budget
+from meshag_tui.advisor.combinations import combined
+from meshag_tui.advisor.corrections import left_out, unshared
+from meshag_tui.advisor.costs import weigh
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.generate import Advice
-from meshag_tui.advisor.seek import weighed
-from meshag_tui.advisor.statistics import tables_of
+from meshag_tui.advisor.seek import seek, weighed
+from meshag_tui.advisor.statistics import Tables, tables_of
 from meshag_tui.advisor.upkeep import upkeep
 from meshag_tui.advisor.verdicts import why
+from meshag_tui.snapshot import ForeignKey
 from meshag_tui.types import CreateIndex, IndexColumn, IndexSpec
 from tests.advisor.conftest import Connect, Watch, by_rule
 from tests.rig.postgres import Database
@@ -81,6 +85,15 @@ async def test_out_of_calls_the_best_so_far_is_proposed(watch: Watch, shop15: Da
     assert any("as often as we allow" in note for note in short.notes)
 
 
+def test_the_clock_of_a_budget_stands_while_nothing_can_be_asked() -> None:
+    late = Budget(5, -1.0)
+    assert late.over
+    late.give(60.0)
+    assert not late.over
+    late.spend()
+    assert late.part(3, 10.0).left == 3 and late.left == 4
+
+
 async def test_prices_come_true(watch: Watch, shop15: Database, connect: Connect) -> None:
     """A price with hypothetical indexes, corrected, is what the planner says once they are there."""
     shop = watch(shop15)
@@ -99,6 +112,59 @@ async def test_prices_come_true(watch: Watch, shop15: Database, connect: Connect
     assert real == pytest.approx(promised, rel=0.1) and left_out(plan, tables, session.facts.costs) > 0
 
 
+async def test_look_ups_share_no_more_pages_than_they_find(watch: Watch, shop15: Database, connect: Connect) -> None:
+    """Where other joins leave few look-ups, each is priced as where the planner knows that they are few."""
+    shop15.execute(
+        "CREATE TABLE cities (id int PRIMARY KEY, name text NOT NULL)",
+        "INSERT INTO cities SELECT g, 'city ' || g FROM generate_series(0, 199) g",
+        "CREATE INDEX by_buyer ON sales (buyer)",
+        "VACUUM ANALYZE",
+    )
+    shop = watch(shop15)
+    await shop.sync()
+    sold = "SELECT sum(s.price) FROM sales s JOIN buyers b ON b.id = s.buyer"
+    async with connect(shop15) as session:
+        columns = {("public", name): await session.column_statistics("public", name) for name in ("sales", "buyers")}
+        tables, costs = tables_of(shop.catalog(), columns), session.facts.costs
+        known = await session.explain(f"{sold} WHERE b.city = 9")
+        unknown = await session.explain(f"{sold} JOIN cities c ON c.id = b.city WHERE c.name = 'city 9'")
+    assert unshared(known, tables, costs) == 0
+    few, shared = [next(one for one in weigh(plan) if one.node.index == "by_buyer") for plan in (known, unknown)]
+    assert few.loops == shared.loops == 20
+    cost = [(one.parent if one.node.table is None and one.parent else one.node).total_cost for one in (few, shared)]
+    assert cost[1] < 0.8 * cost[0]  # what the planner says
+    assert cost[1] + unshared(unknown, tables, costs) / shared.loops == pytest.approx(cost[0], rel=0.1)
+
+
+async def test_no_index_slows_another_statement_more_than_it_saves(watch: Watch, shop15: Database) -> None:
+    """Look-ups that the planner takes for cheap would have a report visit every page by chance instead of in order."""
+    shop15.execute(
+        "CREATE TABLE regions (id int PRIMARY KEY, name text NOT NULL)",
+        "INSERT INTO regions SELECT g, 'region ' || g FROM generate_series(0, 3) g",
+        "CREATE TABLE orders (id int PRIMARY KEY, buyer int NOT NULL, price int NOT NULL, note text NOT NULL)",
+        "INSERT INTO orders SELECT g, g * 7919 % 4000, g % 900, repeat('n', 380) FROM generate_series(1, 60000) g",
+        "UPDATE buyers SET city = city % 4",
+        f"ALTER DATABASE {shop15.name} SET random_page_cost = 4",
+        "VACUUM ANALYZE",
+    )
+    report = (
+        "SELECT sum(length(o.note)) FROM regions r JOIN buyers b ON b.city = r.id JOIN orders o ON o.buyer = b.id "
+        "WHERE r.name = 'region 2'"
+    )
+    looked_up = "SELECT note FROM orders WHERE buyer = 44"
+    often, seldom = watch(shop15), watch(shop15)
+    await often.work(looked_up, times=800)
+    await often.work(report, times=1)
+    await seldom.work(looked_up, times=1)
+    await seldom.work(report, times=20)
+
+    def keys(advice: Advice) -> set[str]:
+        return {spec.columns[0].name for spec in specs(advice) if spec.table == "orders"}
+
+    assert "buyer" in keys(await often.advice())
+    assert "buyer" not in keys(await seldom.advice(budget_bytes=UNLIMITED))
+
+
 async def test_sample_values_are_those_that_fit_what_calls_returned(watch: Watch, shop15: Database) -> None:
     shop = watch(shop15)
     rare, common = (
@@ -110,6 +176,26 @@ async def test_sample_values_are_those_that_fit_what_calls_returned(watch: Watch
     other = watch(shop15)
     await other.work(*common, times=4)
     assert specs(await other.advice()) == []
+
+
+async def test_of_sample_values_that_fit_alike_those_are_taken_for_which_indexes_do_neither_most_nor_least(
+    watch: Watch, shop15: Database, connect: Connect
+) -> None:
+    shop = watch(shop15)
+    await shop.work("SELECT sum(price) FROM sales WHERE sold_on < '2022-06-01'", times=4)
+    (query,) = [one for one in shop.workload() if one.text and "FROM sales" in one.text]
+    async with connect(shop15) as session:
+        plan = await session.explain(query.text)
+        columns = {("public", "sales"): await session.column_statistics("public", "sales")}
+        tables = tables_of(shop.catalog(), columns)
+        taken = set()
+        for variant in plan.variants:
+            chosen = replace(variant, variants=plan.variants)
+            one = Examined(query, 1.0, chosen, session.predicates(chosen))
+            found = await seek([one], shop.catalog(), tables, session, shop.settings, None, Budget(500, 60), [])
+            taken.add(found.statements[0].plan.parameters)
+    by_value = sorted(variant.parameters for variant in plan.variants)
+    assert len(by_value) == 5 and taken == {by_value[2]}
 
 
 async def test_a_second_copy_of_a_table_is_made_only_for_a_budget(
@@ -157,6 +243,46 @@ async def test_the_size_of_an_index_on_an_uneven_column(watch: Watch, pg15: Data
         pg15.execute("DROP INDEX IF EXISTS v", f"CREATE INDEX v ON visits ({keys})" + _including(include))
         off[keys, include] = view.index_bytes(spec) / int(pg15.fetch("SELECT pg_relation_size('v')")[0][0])
     assert all(0.85 < ratio < 1.15 for ratio in off.values()), off
+
+
+async def test_columns_that_refer_to_a_key_together_hold_no_more_combinations_than_it(
+    watch: Watch, pg15: Database, connect: Connect
+) -> None:
+    """Whether a foreign key says so, or only what statements join on, through other tables too."""
+    pg15.execute(
+        "CREATE TABLE offers (part int, seller int, price int, PRIMARY KEY (seller, part))",
+        "INSERT INTO offers SELECT g % 5000, g * 7919 % 997, g FROM generate_series(1, 20000) g",
+        "CREATE TABLE parts (id int PRIMARY KEY, name text)",
+        "INSERT INTO parts SELECT g, repeat('p', 60) FROM generate_series(0, 4999) g",
+        "CREATE TABLE bought (id int PRIMARY KEY, part int NOT NULL, seller int NOT NULL, day int NOT NULL)",
+        "INSERT INTO bought SELECT g, o.part, o.seller, g % 50 FROM generate_series(1, 120000) g "
+        "JOIN offers o ON o.price = 1 + g::bigint * 7919 % 20000",
+        "VACUUM ANALYZE",
+    )
+    shop = watch(pg15)
+    await shop.sync()
+    joining = (
+        "SELECT sum(o.price) FROM bought b JOIN parts p ON p.id = b.part "
+        "JOIN offers o ON o.part = p.id AND o.seller = b.seller WHERE p.name LIKE '%q%'"
+    )
+    async with connect(pg15) as session:
+        statistics = {
+            ("public", name): await session.column_statistics("public", name) for name in ("bought", "offers")
+        }
+        plain = tables_of(shop.catalog(), statistics)
+        conditions = session.predicates(await session.explain(joining))
+    key = ForeignKey("f", "public", "bought", ("part", "seller"), "public", "offers", ("part", "seller"))
+    spec = IndexSpec("public", "bought", (IndexColumn("part"), IndexColumn("seller")))
+    pg15.execute("CREATE INDEX b ON bought (part, seller)")
+    real = int(pg15.fetch("SELECT pg_relation_size('b')")[0][0])
+
+    def reckoned(tables: Tables) -> float:
+        view = tables.view("public", "bought")
+        return view.index_bytes(spec) / real if view is not None else 0.0
+
+    assert reckoned(plain) > 1.5
+    assert 0.85 < reckoned(combined(plain, [], [conditions])) < 1.15
+    assert 0.85 < reckoned(combined(plain, [key], [])) < 1.15
 
 
 def _including(columns: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ import gzip
 import json
 import os
 import time
-from dataclasses import replace
 
 import pytest
 
@@ -21,7 +20,7 @@ SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required"
 
 
 def settings_for(fake: FakeLlm, **changes: object) -> LlmSettings:
-    return replace(LlmSettings(base_url=fake.base_url, model="m1", timeout_s=5.0), **changes)
+    return LlmSettings(base_url=fake.base_url, model="m1", timeout_s=5.0)._replace(**changes)
 
 
 async def ask(fake: FakeLlm, **changes: object) -> provider.Answer:
@@ -157,7 +156,7 @@ def test_only_loopback_is_this_machine(url: str, here: bool) -> None:
 async def test_nothing_leaves_for_a_model_elsewhere_where_only_local_ones_are_allowed(fake_llm: FakeLlm) -> None:
     fake_llm.script = [Reply("{}")] * 2
     here = settings_for(fake_llm)
-    elsewhere = replace(here, base_url=fake_llm.base_url.replace("127.0.0.1", "0.0.0.0"))  # answers, and is no loopback
+    elsewhere = here._replace(base_url=fake_llm.base_url.replace("127.0.0.1", "0.0.0.0"))  # answers, and is no loopback
     with pytest.raises(provider.NotAllowed, match="is elsewhere"):
         await provider.ask(elsewhere, KEY, MESSAGES, SCHEMA, local_only=True)
     assert fake_llm.requests == []
@@ -173,3 +172,51 @@ async def test_no_proxy_reads_what_is_sent_to_this_machine(fake_llm: FakeLlm, mo
         monkeypatch.delenv(name, raising=False)
     fake_llm.script = [Reply("{}")]
     assert (await provider.ask(settings_for(fake_llm), KEY, MESSAGES, SCHEMA, local_only=True)).text == "{}"
+
+
+# --- in pieces --------------------------------------------------------------------------------------------------------
+
+
+async def ask_in_pieces(fake: FakeLlm, heard: list[str], **changes: object) -> provider.Answer:
+    settings = settings_for(fake, **changes)
+    return await provider.ask(settings, KEY, MESSAGES, {}, first_shape="text", retries=0, hear=heard.append)
+
+
+async def test_an_answer_in_pieces_is_heard_as_it_comes_and_has_its_tokens(fake_llm: FakeLlm) -> None:
+    heard: list[str] = []
+    fake_llm.script = [Reply("one two three four five six seven", gap_s=0.05)]
+    answer = await ask_in_pieces(fake_llm, heard)
+    assert answer.text == heard[-1] == "one two three four five six seven" and answer.complete
+    assert heard[0] == "" and len(heard) > 2 and all(answer.text.startswith(each) for each in heard)
+    assert (answer.usage.tokens_in, answer.usage.tokens_out, answer.usage.model) == (11, 7, "m1")
+    assert fake_llm.requests[0].body["stream"] is True
+
+
+async def test_one_that_knows_no_pieces_is_heard_at_the_end(fake_llm: FakeLlm) -> None:
+    heard: list[str] = []
+    whole = {"model": "m9", "choices": [{"message": {"content": "all of it"}, "finish_reason": "stop"}]}
+    fake_llm.script = [Reply(body=whole), Reply("no stream here", status=400), Reply("then so")]
+    assert (await ask_in_pieces(fake_llm, heard)).text == heard[-1] == "all of it"
+    answer = await ask_in_pieces(fake_llm, heard)
+    assert answer.text == "then so" and "stream" not in fake_llm.requests[-1].body
+
+
+@pytest.mark.parametrize(
+    ("reply", "says"),
+    [
+        (Reply(body=b"<html>"), "did not answer with JSON"),
+        (Reply("x" * 300_000), "longer than 256 kB"),
+        (Reply("one two three", gap_s=3), "within 0.4 s"),
+        (Reply(drop=True), "Cannot reach"),
+        (Reply(status=401), "refused the key"),
+    ],
+)
+async def test_pieces_that_go_wrong_end_in_one_line(fake_llm: FakeLlm, reply: Reply, says: str) -> None:
+    fake_llm.script = [reply]
+    with pytest.raises(provider.LlmError, match=says):
+        await ask_in_pieces(fake_llm, [], timeout_s=0.4 if reply.gap_s else 5.0)
+
+
+async def test_an_answer_cut_within_is_said_to_be(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply("half an ans", finish="length")]
+    assert not (await ask_in_pieces(fake_llm, [])).complete

@@ -120,25 +120,39 @@ class Postgres(Server):
             return list(connection.execute(query.encode()).fetchall())
 
     def sessions_cpu_s(self) -> float:
-        """Of all backends but that of the benchmark's work: what the postmaster has waited for (cutime, cstime)."""
-        while self._in_session():
+        """Of all backends but that of the benchmark's work: what the postmaster has waited for (cutime, cstime), and
+        what those took that syncs keep.
+        """
+        kept = {
+            pid for (pid,) in self._work.execute("SELECT pid FROM pg_stat_activity WHERE application_name ^@ 'meshag/'")
+        }
+        while self._sessions() - kept:
             time.sleep(0.005)
         fields = Path(f"/proc/{self._server.pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+        ended = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+        return ended + sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in kept) / 1e9
 
-    def _in_session(self) -> bool:
-        """Whether the postmaster has a backend of a client but the benchmark's work, or has yet to wait for one."""
+    def _sessions(self) -> set[int]:
+        """Backends of clients but that of the benchmark's work, also those the postmaster has yet to wait for."""
         postmaster, own = self._server.pid, self._work.info.backend_pid
+        found = set()
         for pid in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
             with suppress(OSError):  # it has just been waited for
                 title = Path(f"/proc/{pid}/cmdline").read_bytes()
                 if int(pid) != own and (not title or f": {self._server.superuser} ".encode() in title):
-                    return True
-        return False
+                    found.add(int(pid))
+        return found
 
     def close(self) -> None:
         self._work.close()
         self._server.close()
+
+
+_ENDING = """SELECT p.ID FROM information_schema.PROCESSLIST p
+    LEFT JOIN performance_schema.session_connect_attrs a
+        ON a.PROCESSLIST_ID = p.ID AND a.ATTR_NAME = 'program_name' AND a.ATTR_VALUE LIKE 'meshag/%'
+    WHERE p.COMMAND <> 'Daemon' AND p.ID <> CONNECTION_ID() AND a.ATTR_VALUE IS NULL"""
+"""Sessions but the benchmark's own and those that syncs keep."""
 
 
 class MysqlOrMariaDb(Server):
@@ -198,7 +212,7 @@ class MysqlOrMariaDb(Server):
     def sessions_cpu_s(self) -> float:
         """Of all threads but the server's own and the one that serves the benchmark's work."""
         with self._work.cursor() as cursor:
-            while cursor.execute("SHOW STATUS WHERE Variable_name = 'Threads_connected' AND Value > 1"):
+            while cursor.execute(_ENDING):
                 time.sleep(0.005)
         threads = Path(f"/proc/{self._server.pid}/task").iterdir()
         took = (int((each / "schedstat").read_text().split()[0]) for each in threads if each.name not in self._others)

@@ -1,21 +1,20 @@
 """What a sync costs, beside the floor: the same rows fetched by the same driver and written by one bulk insert.
 
-Both connect anew each time. Rounds are interleaved and the medians compared. Timed are syncs between which all
-statements were active, 15 % (what servers were seen to have), or none, once all texts are read; the floor writes all
-rows each time. Tables, indexes and structure are read every few minutes: such syncs are counted apart.
+The floor connects anew each time, while a scheduled sync finds the session of the one before. Rounds are interleaved
+and the medians compared. Timed are syncs between which all statements were active, 15 % (what servers were seen to
+have), or none, once all texts are read; the floor writes all rows each time. Tables, indexes and structure are read
+every few minutes: such syncs are counted apart.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 import statistics
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,11 @@ from meshag_tui.types import Target
 from meshag_tui.workflows import sync
 from meshag_tui.workflows.workbench import Workbench
 from tests.benchmarks.servers import MysqlOrMariaDb, Postgres, Server
+from tests.rig.statements import Sent
 
 Start = Callable[[int], Server]
 """Starts a server that keeps as many statements as it is told."""
 ROUNDS = 5
-_VALUE = re.compile(r"'(?:[^']|'')*'|-?\b\d[\d.e+-]*\b|NULL")
 
 
 class Bench:
@@ -40,10 +39,10 @@ class Bench:
         self._url = url
         self.settings = settings_module.load(environment={"MESHAG_HOME": str(home), "HOME": str(home)})
         if store_url is not None:
-            self.settings = replace(self.settings, store_url=store_url)
+            self.settings = self.settings._replace(store_url=store_url)
         if objects_every_s is not None:
-            collect = replace(self.settings.collect, objects_every_s=objects_every_s)
-            self.settings = replace(self.settings, collect=collect)
+            collect = self.settings.collect._replace(objects_every_s=objects_every_s)
+            self.settings = self.settings._replace(collect=collect)
 
     async def __aenter__(self) -> Bench:
         self.workbench = await Workbench.open(self.settings)
@@ -125,8 +124,8 @@ def tables(start: Start, count: int) -> list[dict[str, Any]]:
                     await asyncio.to_thread(use)
                     await bench.scheduled_sync()
                 await asyncio.to_thread(use)
-                sent: list[str] = []
-                bench.workbench.store.run(_record_statements, sent)
+                sent = Sent()
+                bench.workbench.store.run(sent.note)
                 wall = await bench.scheduled_sync()
                 run = (await bench.workbench.executions(limit=1))[0]
                 return {
@@ -135,7 +134,7 @@ def tables(start: Start, count: int) -> list[dict[str, Any]]:
                     "sync of": sync_of,
                     "store": bench.workbench.store.kind,
                     "on_the_server": run.result["server_statements"],
-                    "on_the_store": len([key for key, _ in itertools.groupby(sent)]),
+                    "on_the_store": len(sent.statements),
                     "sync_ms": round(wall, 1),
                     "target": "<= 10 on the server, <= 20 on the store, the same for any number of tables",
                 }
@@ -146,35 +145,6 @@ def tables(start: Start, count: int) -> list[dict[str, Any]]:
             with Postgres(1_000) as store:
                 found.append(asyncio.run(measure(sync_of, objects_every_s, store.url)))
         return found
-
-
-def _record_statements(sent: list[str]) -> None:
-    """From now on note each statement the store's writing connection runs, without values and transactions.
-
-    SQLite's own trace has a line for each row of an executemany: equal ones in a row are one statement.
-    """
-    import psycopg
-
-    from meshag_tui.store import database, models
-
-    def note(text: str) -> None:
-        if not text.startswith(("--", "BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")):
-            sent.append(_VALUE.sub("?", text))
-
-    class Noting(psycopg.Cursor[Any]):
-        def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
-            note(str(query))
-            return super().execute(query, *args, **kwargs)
-
-        def copy(self, statement: Any, *args: Any, **kwargs: Any) -> Any:
-            note(str(statement))
-            return super().copy(statement, *args, **kwargs)
-
-    connection = models.database.connection()
-    if database.kind() == "postgresql":
-        connection.cursor_factory = Noting
-    else:
-        connection.set_trace_callback(note)
 
 
 def server_cpu(start: Start, count: int, text_bytes: int, rounds: int = 60) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from meshag_tui.types import (
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.mysql import Schema
 from tests.rig.postgres import Database, bindir
+from tests.rig.stores import put_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -89,7 +90,7 @@ def settings(tmp_path: Path) -> Settings:
     """Settings with a store of the test's own."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    return Settings(home=home, store_url=f"sqlite:///{home / 'store.db'}")
+    return Settings(home=home, store_url=put_store(home / "store.db"))
 
 
 @pytest.fixture
@@ -146,8 +147,8 @@ class Desk:
     async def apply(self, database: Database | Schema, change: Change) -> ChangeRow:
         """Suggest a change, look at it and apply it."""
         advice = await self.suggest(database, change)
-        review = await self.bench.review(advice.id)
-        return await self.bench.apply(advice.id, review.plan_hash, actor="ada")
+        review = await self.bench.hands.review(advice.id)
+        return await self.bench.hands.apply(advice.id, review.plan_hash, actor="ada")
 
     async def journal(self) -> tuple[ChangeRow, ...]:
         """All changes, newest first."""
@@ -202,11 +203,11 @@ from meshag_tui.workflows.workbench import Workbench
 
 async def main():
     async with await Workbench.open(Settings(home=Path(sys.argv[1]), store_url=sys.argv[2])) as bench:
-        review = await bench.review(sys.argv[3])
+        review = await bench.hands.review(sys.argv[3])
         print("reviewed", flush=True)
         sys.stdin.readline()
         try:
-            row = await bench.apply(sys.argv[3], review.plan_hash)
+            row = await bench.hands.apply(sys.argv[3], review.plan_hash)
         except MeshagError as error:
             print(f"refused {error}", flush=True)
         else:

@@ -48,9 +48,9 @@ async def test_made_indexes_are_undone_after_a_restart(desk: Desk, shop: Databas
         assert row.suggestion_id is not None
         applied = await later.store(suggestions.get, row.suggestion_id)
         assert applied.status is SuggestionStatus.APPLIED and applied.applied_at is not None
-        undone, review = await later.review_undo(row.suggestion_id)
+        undone, review = await later.hands.review_undo(row.suggestion_id)
         assert undone.id == row.id and review.sql == row.undo_sql and review.needs_name is not None
-        put_back = await later.undo(row.id, review.plan_hash, actor="bob")
+        put_back = await later.hands.undo(row.id, review.plan_hash, actor="bob")
         assert put_back.undoes == row.id and put_back.state is ChangeState.DONE
         assert (await later.store(suggestions.get, row.suggestion_id)).status is SuggestionStatus.REVIEWED
     assert catalogue(shop) == before and dump(shop) == dumped
@@ -82,7 +82,7 @@ async def test_dropped_indexes_are_put_back_exactly(desk: Desk, shop: Database, 
     assert not {each[0] for each in catalogue(shop)} & set(names)
     later = await reopened()
     for row in reversed(rows):
-        await later.undo(row.id)
+        await later.hands.undo(row.id)
     assert catalogue(shop) == before and dump(shop) == dumped
 
 
@@ -96,7 +96,7 @@ async def test_a_tablespace_is_kept(desk: Desk, shop18: Database) -> None:
         )
         before = catalogue(shop18)
         row = await desk.apply(shop18, DropIndex("public", "orders", "target"))
-        await desk.bench.undo(row.id)
+        await desk.bench.hands.undo(row.id)
         assert catalogue(shop18) == before
     finally:
         shop18.execute("DROP INDEX IF EXISTS target", "DROP TABLESPACE fast")
@@ -117,7 +117,7 @@ async def test_upkeep_is_confirmed_and_has_no_undo(desk: Desk, shop: Database, c
     ((later,),) = shop.fetch(query)
     assert later is not None and (earlier is None or later > earlier)
     with pytest.raises(MeshagError, match="cannot be undone"):
-        await desk.bench.undo(row.id)
+        await desk.bench.hands.undo(row.id)
     assert catalogue(shop) == before
 
 
@@ -126,22 +126,22 @@ async def test_every_step_is_in_the_log_once(desk: Desk, shop18: Database) -> No
     steps = ["change.planned", "change.gated", "change.running", "change.verifying", "change.applied"]
     assert await desk.log() == steps
     assert await desk.log("suggestion") == ["suggestion.applied"]
-    await desk.bench.undo(row.id)
+    await desk.bench.hands.undo(row.id)
     assert await desk.log() == [*steps, *steps[:-1], "change.undone"]
     assert await desk.log("suggestion") == ["suggestion.applied", "suggestion.reviewed"]
 
 
 async def test_what_was_undone_can_be_applied_again(desk: Desk, shop18: Database) -> None:
     row = await desk.apply(shop18, BY_CUSTOMER)
-    put_back = await desk.bench.undo(row.id)
+    put_back = await desk.bench.hands.undo(row.id)
     for change_id in (row.id, put_back.id):
         with pytest.raises(MeshagError, match=r"undone already|has put"):
-            await desk.bench.undo(change_id)
+            await desk.bench.hands.undo(change_id)
     assert row.suggestion_id is not None
-    review = await desk.bench.review(row.suggestion_id)
-    again = await desk.bench.apply(row.suggestion_id, review.plan_hash)
+    review = await desk.bench.hands.review(row.suggestion_id)
+    again = await desk.bench.hands.apply(row.suggestion_id, review.plan_hash)
     assert again.state is ChangeState.DONE
-    await desk.bench.undo(row.suggestion_id)
+    await desk.bench.hands.undo(row.suggestion_id)
     assert "orders_by_customer" not in [each[0] for each in catalogue(shop18)]
 
 
@@ -150,7 +150,7 @@ async def test_an_index_that_is_another_by_now_is_not_dropped(desk: Desk, shop18
     shop18.execute("DROP INDEX orders_by_customer", "CREATE INDEX orders_by_customer ON public.orders (total)")
     before = catalogue(shop18)
     with pytest.raises(MeshagError, match="not the one"):
-        await desk.bench.undo(row.id)
+        await desk.bench.hands.undo(row.id)
     assert catalogue(shop18) == before
 
 
@@ -158,7 +158,7 @@ async def test_an_index_that_was_rebuilt_is_still_undone(desk: Desk, shop18: Dat
     before = catalogue(shop18)
     row = await desk.apply(shop18, BY_CUSTOMER)
     shop18.execute("REINDEX INDEX CONCURRENTLY orders_by_customer")
-    await desk.bench.undo(row.id)
+    await desk.bench.hands.undo(row.id)
     assert catalogue(shop18) == before
 
 
@@ -166,11 +166,11 @@ async def test_an_undo_of_what_is_gone_says_so(desk: Desk, shop18: Database) -> 
     made = await desk.apply(shop18, BY_CUSTOMER)
     shop18.execute("DROP INDEX orders_by_customer")
     with pytest.raises(MeshagError, match=r"There is no index public\.orders_by_customer"):
-        await desk.bench.undo(made.id)
+        await desk.bench.hands.undo(made.id)
     dropped = await desk.apply(shop18, DropIndex("public", "orders", "orders_status"))
     shop18.execute("CREATE INDEX orders_status ON public.orders (status)")
     with pytest.raises(MeshagError, match="taken"):
-        await desk.bench.undo(dropped.id)
+        await desk.bench.hands.undo(dropped.id)
 
 
 async def test_a_restored_index_that_lacks_its_comment_is_completed(desk: Desk, shop18: Database) -> None:
@@ -181,7 +181,7 @@ async def test_a_restored_index_that_lacks_its_comment_is_completed(desk: Desk, 
     shop18.execute("COMMENT ON INDEX orders_status IS 'first'", "ALTER TABLE orders CLUSTER ON orders_status")
     before = catalogue(shop18)
     dropped = await desk.apply(shop18, DropIndex("public", "orders", "orders_status"))
-    _, review = await desk.bench.review_undo(dropped.id)
+    _, review = await desk.bench.hands.review_undo(dropped.id)
     assert isinstance(review.change, RestoreIndex) and len(review.change.statements) == 3
     entered = await desk.bench.store(apply.enter, review.change, review, actor="ada", undoes=dropped.id)
     await desk.bench.store(record.gated, entered, [])

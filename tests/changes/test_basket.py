@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from meshag_tui.changes.basket import Wanted, between, in_order
+from meshag_tui.settings import Settings
 from meshag_tui.store import suggestions
 from meshag_tui.types import (
     Analyze,
@@ -28,7 +31,11 @@ from meshag_tui.types import (
     SetTableOptions,
     SuggestionStatus,
 )
-from tests.changes.conftest import BY_CUSTOMER, Desk, catalogue
+from meshag_tui.workflows import change as change_workflow
+from tests.changes.conftest import BY_CUSTOMER, ROOT, Desk, catalogue, invalid
+from tests.changes.points import POINTS
+from tests.changes.test_apply_undo import Reopened
+from tests.changes.test_kill_points import some_of
 from tests.changes.test_kinds import dump
 from tests.changes.test_mysql import SHOP as MY_SHOP
 from tests.changes.test_mysql import definitions, index
@@ -101,28 +108,28 @@ def test_of_two_that_are_the_same_one_stays() -> None:
 async def test_several_run_in_order_and_each_is_put_back_by_itself(desk: Desk, shop: Database) -> None:
     before = catalogue(shop)
     ids = [(await desk.suggest(shop, change)).id for change in (ANALYZE, DROP_STATUS, BY_CUSTOMER)]
-    basket = await desk.bench.review_basket(ids)
+    basket = await desk.bench.hands.review_basket(ids)
     assert [item.wanted.change for item in basket.items] == [BY_CUSTOMER, DROP_STATUS, ANALYZE]
     assert basket.needs_name == "orders_status" and not basket.blocked_by and await desk.journal() == ()
     told: list[int] = []
-    ran = await desk.bench.apply_basket(basket.plan_hash, "ada", lambda number, one: told.append(number))
+    ran = await desk.bench.hands.apply_basket(basket.plan_hash, "ada", lambda number, one: told.append(number))
     assert ran.failed is None and told == [1, 2, 3]
     assert {row.state for row in ran.done} == {ChangeState.DONE} and {row.actor for row in ran.done} == {"ada"}
     for id_ in ids:
         assert (await desk.bench.store(suggestions.get, id_)).status is SuggestionStatus.APPLIED
     with pytest.raises(MeshagError, match="too old"):
-        await desk.bench.apply_basket(basket.plan_hash)
+        await desk.bench.hands.apply_basket(basket.plan_hash)
     for row in reversed(ran.done[:2]):
-        _, review = await desk.bench.review_undo(row.id)
-        await desk.bench.undo(row.id, review.plan_hash)
+        _, review = await desk.bench.hands.review_undo(row.id)
+        await desk.bench.hands.undo(row.id, review.plan_hash)
     assert catalogue(shop) == before
 
 
 async def test_the_first_that_fails_ends_it(desk: Desk, shop: Database) -> None:
     ids = [(await desk.suggest(shop, change)).id for change in (BY_CUSTOMER, DROP_STATUS, ANALYZE)]
-    basket = await desk.bench.review_basket(ids)
+    basket = await desk.bench.hands.review_basket(ids)
     shop.execute("COMMENT ON INDEX orders_status IS 'needed every December'")
-    ran = await desk.bench.apply_basket(basket.plan_hash)
+    ran = await desk.bench.hands.apply_basket(basket.plan_hash)
     assert [row.sql for row in ran.done] == [basket.items[0].review.sql]
     assert ran.failed == ids[1] and ran.error is not None and "changed since" in ran.error
     assert ran.not_begun == (ids[2],)
@@ -130,14 +137,78 @@ async def test_the_first_that_fails_ends_it(desk: Desk, shop: Database) -> None:
     assert shop.fetch("SELECT count(*) FROM pg_class WHERE relname = 'orders_status'") == [(1,)]
 
 
+RUNS = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from meshag_tui.settings import Settings
+from meshag_tui.workflows.workbench import Workbench
+from tests.changes.points import at
+
+async def main():
+    home, store, point, *ids = sys.argv[1:]
+
+    def tell(number, one):
+        if number == 2:
+            at(point, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+    async with await Workbench.open(Settings(home=Path(home), store_url=store)) as bench:
+        basket = await bench.hands.review_basket(ids)
+        await bench.hands.apply_basket(basket.plan_hash, "ada", tell)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("point", some_of(POINTS, ("before planned", "after run")))
+async def test_of_a_run_that_was_killed_what_it_did_not_begin_is_offered_again(
+    desk: Desk, shop18: Database, settings: Settings, reopened: Reopened, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """kill -9 at each moment of the second of three: it has its end by the catalogue, the third was not begun."""
+    monkeypatch.setattr(change_workflow, "_ON_ITS_WAY_MS", 0)
+    found = [await desk.suggest(shop18, change) for change in (BY_CUSTOMER, DROP_STATUS, ANALYZE)]
+    ids, connection_id = [each.id for each in found], found[0].connection_id
+    command = [sys.executable, "-c", RUNS, str(settings.home), settings.store_url, point, *ids]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    later = await reopened()
+    for _ in range(3):  # the session of the dead may be at its statement still
+        await later.scheduler().once()
+    rows = {row.suggestion_id: row for row in await desk.journal()}
+    assert rows[ids[0]].state is ChangeState.DONE and ids[2] not in rows and all(x.attempts <= 1 for x in rows.values())
+    there = shop18.fetch("SELECT count(*) FROM pg_class WHERE relname = 'orders_status'") == [(1,)]
+    second = rows.get(ids[1])
+    assert (second is not None and second.state is ChangeState.DONE) is not there and invalid(shop18) == []
+    left = await later.hands.left_of_basket(connection_id)
+    rest = [ids[2]] if point != "before planned" else [ids[1], ids[2]]
+    assert left is not None and [each.suggestion_id for each in left.items] == rest and left.actor == "ada"
+    assert await later.hands.left_of_basket(connection_id) is None, "it is told once unasked"
+    asked = await later.hands.left_of_basket(connection_id, asked=True)
+    assert asked is not None and asked.items == left.items
+    again = await later.hands.review_basket([each.suggestion_id for each in asked.items])
+    assert (await later.hands.apply_basket(again.plan_hash)).failed is None
+    assert await later.hands.left_of_basket(connection_id, asked=True) is None
+
+
+async def test_there_must_be_room_for_all_of_them(desk: Desk, shop18: Database) -> None:
+    sizes = (1_000, 2_000_000)
+    changes = (BY_CUSTOMER, CreateIndex(IndexSpec("public", "orders", (IndexColumn("total"),))))
+    ids = [(await desk.suggest(shop18, one, size_bytes=size)).id for one, size in zip(changes, sizes, strict=True)]
+    basket = await desk.bench.hands.review_basket(ids)
+    assert [item.review.estimated_bytes for item in basket.items] == [1_000, 2_001_000]
+    ran = await desk.bench.hands.apply_basket(basket.plan_hash)
+    assert [row.target["estimated_bytes"] for row in ran.done] == list(sizes), "asked again, the first is there"
+    connection_id = await desk.connect(shop18)
+    assert await desk.bench.hands.left_of_basket(connection_id, asked=True) is None
+
+
 async def test_what_does_not_go_together_is_not_run(desk: Desk, shop18: Database) -> None:
     ids = [(await desk.suggest(shop18, change)).id for change in (ANALYZE, ANALYZE)]
-    basket = await desk.bench.review_basket(ids)
+    basket = await desk.bench.hands.review_basket(ids)
     with pytest.raises(MeshagError, match="changed twice"):
-        await desk.bench.apply_basket(basket.plan_hash)
+        await desk.bench.hands.apply_basket(basket.plan_hash)
     assert await desk.journal() == ()
     with pytest.raises(MeshagError, match="changed twice"):
-        await desk.bench.migration(ids, "a", "b")
+        await desk.bench.hands.migration(ids, "a", "b")
 
 
 MIGRATED: tuple[Change, ...] = (
@@ -156,7 +227,7 @@ async def test_psql_runs_it_up_and_down(desk: Desk, shop: Database, tmp_path: Pa
     shop.execute(f"CREATE INDEX words ON orders (note) WHERE note <> E'it''s;\\n--'; COMMENT ON INDEX words IS '{ODD}'")
     before = dump(shop)
     found = [await desk.suggest(shop, change) for change in MIGRATED]
-    made = await desk.bench.migration([each.id for each in found], "m.up.sql", "m.down.sql")
+    made = await desk.bench.hands.migration([each.id for each in found], "m.up.sql", "m.down.sql")
     assert made.not_undone == ("Something to do",) and await desk.journal() == () and dump(shop) == before
     psql = bindir(shop.major) / "psql"
     for name, text, same in (("up", made.up, False), ("down", made.down, True)):
@@ -169,7 +240,7 @@ async def test_psql_runs_it_up_and_down(desk: Desk, shop: Database, tmp_path: Pa
 
 async def test_psql_stops_at_what_fails(desk: Desk, shop18: Database, tmp_path: Path) -> None:
     found = [await desk.suggest(shop18, change) for change in (BY_CUSTOMER, DROP_STATUS)]
-    made = await desk.bench.migration([each.id for each in found], "m.up.sql", "m.down.sql")
+    made = await desk.bench.hands.migration([each.id for each in found], "m.up.sql", "m.down.sql")
     shop18.execute("CREATE INDEX orders_by_customer ON orders (total)")
     file = tmp_path / "up.sql"
     file.write_text(made.up)
@@ -192,7 +263,7 @@ async def test_the_client_of_mysql_runs_it_up_and_down(desk: Desk, my: Schema, t
         Analyze(my.name, "orders"),
     )
     found = [await desk.suggest(my, change) for change in changes]
-    made = await desk.bench.migration([each.id for each in found], "m.up.sql", "m.down.sql")
+    made = await desk.bench.hands.migration([each.id for each in found], "m.up.sql", "m.down.sql")
     assert definitions(my) == before
     options = tmp_path / "client.cnf"
     options.write_text(f"[client]\nuser={ADMIN}\npassword='{my.server.password}'\nsocket={my.server.socket}\n")

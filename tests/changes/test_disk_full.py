@@ -71,19 +71,19 @@ async def test_a_disk_that_fills_is_said_in_a_line_and_nothing_is_half_made(
     before = looks(schema)
     change = CreateIndex(IndexSpec(schema.name, "orders", (IndexColumn("note"),), name="by_note"))
     advice = await desk.suggest(schema, change, size_bytes=20_000_000)
-    gate = next(gate for gate in (await desk.bench.review(advice.id)).gates if gate.name == "free disk")
+    gate = next(gate for gate in (await desk.bench.hands.review(advice.id)).gates if gate.name == "free disk")
     assert gate.state == "block", "the gate sees it coming"
     with pytest.raises((RunFailed, ChangeRefused)):
-        await desk.bench.apply(advice.id, (await desk.bench.review(advice.id)).plan_hash)
+        await desk.bench.hands.apply(advice.id, (await desk.bench.hands.review(advice.id)).plan_hash)
     assert looks(schema) == before
 
     monkeypatch.setattr(gate_checks, "_free", lambda _: 10**12)  # it fills after the gate was passed
     kinds = [change] if folder == "tmp" else [change, Rebuild(schema.name, "orders")]
     for each in kinds:
         advice = await desk.suggest(schema, each, size_bytes=1_000_000)
-        review = await desk.bench.review(advice.id)
+        review = await desk.bench.hands.review(advice.id)
         with pytest.raises(RunFailed, match=words) as failed:
-            await desk.bench.apply(advice.id, review.plan_hash)
+            await desk.bench.hands.apply(advice.id, review.plan_hash)
         assert "\n" not in str(failed.value)
         row = (await desk.journal())[0]
         assert row.state is ChangeState.FAILED and row.error is not None and row.attempts == 1

@@ -22,6 +22,7 @@ from meshag_tui.types import (
     ExecutionState,
     IndexColumn,
     IndexSpec,
+    MeshagError,
     RestoreIndex,
     SuggestionStatus,
 )
@@ -79,9 +80,9 @@ def sessions(database: Database) -> list[tuple[Any, ...]]:
 @pytest.mark.usefixtures("impatient")
 async def test_an_open_writer_is_named_and_its_index_made_when_it_ends(desk: Desk, shop18: Database) -> None:
     advice = await desk.suggest(shop18, BY_CUSTOMER)
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     with writing(shop18) as writer:
-        applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+        applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
         pid = writer.info.backend_pid
         await until(lambda: any(row.attempts == 3 for row in desk.bench.store.run(changes.listing)))
         writer.commit()  # it was not cancelled, and can go on
@@ -101,10 +102,10 @@ async def test_after_five_attempts_it_gives_up_and_removes_its_index_when_it_can
 ) -> None:
     before = catalogue(shop18)
     advice = await desk.suggest(shop18, BY_CUSTOMER)
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     with writing(shop18) as writer:
         with pytest.raises(RunFailed, match=r"locked.*a writer.*MeshAG will try again") as failed:
-            await desk.bench.apply(advice.id, review.plan_hash)
+            await desk.bench.hands.apply(advice.id, review.plan_hash)
         assert failed.value.code == "lock-timeout"
         (row,) = await desk.journal()
         assert (row.state, row.attempts) == (ChangeState.UNKNOWN, 5)
@@ -124,11 +125,11 @@ async def test_after_five_attempts_it_gives_up_and_removes_its_index_when_it_can
 async def test_a_drop_does_not_begin_while_the_table_is_in_use(desk: Desk, shop18: Database) -> None:
     before = catalogue(shop18)
     advice = await desk.suggest(shop18, DropIndex("public", "orders", "orders_status"))
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     with writing(shop18):
         await asyncio.sleep(1.1)
         with pytest.raises(RunFailed, match=r"a writer.*as before"):
-            await desk.bench.apply(advice.id, review.plan_hash)
+            await desk.bench.hands.apply(advice.id, review.plan_hash)
     assert catalogue(shop18) == before and invalid(shop18) == []
     (row,) = await desk.journal()
     assert (row.state, row.attempts) == (ChangeState.FAILED, 5)
@@ -143,9 +144,9 @@ async def test_a_build_that_fails_on_the_data_leaves_nothing(desk: Desk, shop18:
     advice = await desk.suggest(
         shop18, CreateIndex(IndexSpec("public", "orders", (IndexColumn("1 / id", is_expression=True),), name="inverse"))
     )
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     with pytest.raises(RunFailed, match=r"division by zero.*no index"):
-        await desk.bench.apply(advice.id, review.plan_hash)
+        await desk.bench.hands.apply(advice.id, review.plan_hash)
     assert catalogue(shop18) == before
     assert [row.state for row in await desk.journal()] == [ChangeState.FAILED]
 
@@ -158,7 +159,7 @@ async def test_a_unique_violation_leaves_nothing(desk: Desk, shop18: Database) -
     dropped = await desk.apply(shop18, DropIndex("public", "orders", "by_note"))
     before = catalogue(shop18)
     with pytest.raises(RunFailed, match="no index"):
-        await desk.bench.undo(dropped.id)
+        await desk.bench.hands.undo(dropped.id)
     assert catalogue(shop18) == before and invalid(shop18) == []
     undo, original = await desk.journal()
     assert isinstance(undo.change, RestoreIndex)
@@ -168,12 +169,12 @@ async def test_a_unique_violation_leaves_nothing(desk: Desk, shop18: Database) -
 async def test_a_server_that_stops_in_the_middle_is_asked_when_it_is_back(
     desk: Desk, private_pg: Callable[..., Database]
 ) -> None:
-    database = private_pg(18, settings={"synchronous_commit": "on"})
+    database = private_pg(18)
     database.execute(SHOP)
     before = catalogue(database)
     advice = await desk.suggest(database, SLOW)
-    review = await desk.bench.review(advice.id)
-    applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+    review = await desk.bench.hands.review(advice.id)
+    applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
     await until(lambda: building(database))
     await asyncio.sleep(0.3)
     await asyncio.to_thread(database.server.stop, immediate=True)
@@ -183,7 +184,7 @@ async def test_a_server_that_stops_in_the_middle_is_asked_when_it_is_back(
     assert row.state is ChangeState.UNKNOWN and row.target["making"]
     await asyncio.to_thread(database.server.start)
     assert invalid(database) == ["orders_slow"]
-    await desk.bench.review(advice.id)  # looks after what was left before it looks at anything new
+    await desk.bench.hands.review(advice.id)  # looks after what was left before it looks at anything new
     assert catalogue(database) == before
     (row,) = await desk.journal()
     assert row.state is ChangeState.FAILED
@@ -196,8 +197,8 @@ async def test_a_server_that_stops_in_the_middle_is_asked_when_it_is_back(
 async def test_cancelling_ends_it_on_the_server_and_leaves_no_invalid_index(desk: Desk, shop18: Database) -> None:
     before = catalogue(shop18)
     advice = await desk.suggest(shop18, SLOW)
-    review = await desk.bench.review(advice.id)
-    applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+    review = await desk.bench.hands.review(advice.id)
+    applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
     await until(lambda: building(shop18))
     assert await desk.bench.cancel(desk.bench.runner.running[0])
     with pytest.raises(RunCancelled, match="Cancelled"):
@@ -208,14 +209,69 @@ async def test_cancelling_ends_it_on_the_server_and_leaves_no_invalid_index(desk
     assert (await desk.log())[-1] == "change.failed"
 
 
+async def test_a_build_that_the_server_ends_leaves_nothing(desk: Desk, shop18: Database) -> None:
+    """As a deadlock or a time-out does: an error in the middle, the session lives, half an index is there."""
+    before = catalogue(shop18)
+    advice = await desk.suggest(shop18, SLOW)
+    review = await desk.bench.hands.review(advice.id)
+    applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
+    await until(lambda: building(shop18))
+    shop18.execute("SELECT pg_cancel_backend(pid) FROM pg_stat_progress_create_index")
+    with pytest.raises(RunFailed):
+        await applying
+    assert catalogue(shop18) == before and invalid(shop18) == []
+    (row,) = await desk.journal()
+    assert row.state is ChangeState.FAILED and row.attempts == 1 and row.error
+
+
+async def test_of_a_deadlock_the_build_is_the_victim_and_leaves_nothing(desk: Desk, shop18: Database) -> None:
+    """The build waits for a transaction that then asks for a lock on its table; the other's own look comes late."""
+    before = catalogue(shop18)
+    advice = await desk.suggest(shop18, BY_CUSTOMER)
+    review = await desk.bench.hands.review(advice.id)
+    writer = writing(shop18)
+    writer.execute("SET LOCAL deadlock_timeout = '1min'")
+    applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
+    waits = "SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'virtualxid'"
+    await until(lambda: shop18.fetch(waits))
+    await asyncio.to_thread(writer.execute, "LOCK TABLE public.orders IN SHARE UPDATE EXCLUSIVE MODE")
+    writer.close()
+    with pytest.raises(RunFailed, match="deadlock"):
+        await applying
+    assert catalogue(shop18) == before and invalid(shop18) == []
+    (row,) = await desk.journal()
+    assert row.state is ChangeState.FAILED and row.attempts == 1
+    again = await desk.bench.hands.review(advice.id)
+    assert (await desk.bench.hands.apply(advice.id, again.plan_hash)).state is ChangeState.DONE
+
+
+async def test_a_table_that_was_given_away_since_it_was_looked_at_is_left_alone(desk: Desk, shop18: Database) -> None:
+    owner = f"{shop18.name}_owner"
+    shop18.execute(f"CREATE ROLE {owner} LOGIN PASSWORD 'let me'", f"GRANT pg_monitor TO {owner}")
+    url = shop18.server.dsn(shop18.name, owner, "let me", tcp=True)
+    try:
+        shop18.execute(f"ALTER TABLE public.orders OWNER TO {owner}", f"GRANT ALL ON SCHEMA public TO {owner}")
+        advice = await desk.suggest(shop18, BY_CUSTOMER, url)
+        review = await desk.bench.hands.review(advice.id)
+        shop18.execute("ALTER TABLE public.orders OWNER TO CURRENT_USER")
+        before = catalogue(shop18)
+        with pytest.raises((MeshagError, RunFailed), match="owner"):
+            await desk.bench.hands.apply(advice.id, review.plan_hash)
+        assert catalogue(shop18) == before and invalid(shop18) == []
+        assert {row.state for row in await desk.journal()} <= {ChangeState.FAILED}
+        assert not any(row.state is ChangeState.DONE for row in await desk.journal()), "there is nothing to undo"
+    finally:
+        shop18.execute(f"REASSIGN OWNED BY {owner} TO CURRENT_USER", f"DROP OWNED BY {owner}", f"DROP ROLE {owner}")
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_cancelling_between_two_attempts(desk: Desk, shop18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "_pause_s", lambda attempt: 30.0)
     before = catalogue(shop18)
     advice = await desk.suggest(shop18, BY_CUSTOMER)
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     with writing(shop18) as writer:
-        applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+        applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
         await until(lambda: invalid(shop18))
         await until(lambda: not sessions(shop18), 10)
         await asyncio.sleep(0.3)
@@ -232,8 +288,8 @@ async def test_closing_meshag_leaves_it_to_the_server_and_the_next_one_finds_it_
 ) -> None:
     first = await reopened()
     advice = await desk.suggest(shop18, SLOW)
-    review = await first.review(advice.id)
-    applying = asyncio.create_task(first.apply(advice.id, review.plan_hash))
+    review = await first.hands.review(advice.id)
+    applying = asyncio.create_task(first.hands.apply(advice.id, review.plan_hash))
     await until(lambda: building(shop18))
     await first.runner.close()
     await asyncio.gather(applying, return_exceptions=True)
@@ -329,7 +385,7 @@ async def test_killed_and_then_failed_on_the_server_the_next_one_removes_what_wa
 
 async def test_an_invalid_index_that_nobody_saw_us_make_is_reported_and_left(desk: Desk, shop18: Database) -> None:
     advice = await desk.suggest(shop18, BY_CUSTOMER)
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     row = await desk.bench.store(apply.enter, review.change, review, actor="ada", suggestion_id=advice.id)
     await desk.bench.store(record.gated, row, [])
     await desk.bench.store(record.begun, row.id, 999_999, 1)
@@ -384,7 +440,7 @@ async def test_killed_at_any_moment(
         assert invalid(logged.database) == []
         assert len(logged.ddl) - begun <= 2
         if rows and rows[0].state is ChangeState.DONE:
-            await desk.bench.undo(rows[0].id)
+            await desk.bench.hands.undo(rows[0].id)
         assert catalogue(logged.database) == before
 
 
@@ -398,8 +454,8 @@ async def test_cancelled_at_any_moment(desk: Desk, logged: Logged) -> None:
     before = catalogue(logged.database)
     for round_ in range(40):
         advice = await desk.suggest(logged.database, BY_CUSTOMER)
-        review = await desk.bench.review(advice.id)
-        applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+        review = await desk.bench.hands.review(advice.id)
+        applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
         await asyncio.sleep(0.008 * round_)
         for execution_id in desk.bench.runner.running:
             await desk.bench.cancel(execution_id)
@@ -408,6 +464,6 @@ async def test_cancelled_at_any_moment(desk: Desk, logged: Logged) -> None:
         assert row.state in (ChangeState.DONE, ChangeState.FAILED), row
         assert invalid(logged.database) == []
         if row.state is ChangeState.DONE:
-            await desk.bench.undo(row.id)
+            await desk.bench.hands.undo(row.id)
         assert catalogue(logged.database) == before
         assert sessions(logged.database) == []

@@ -57,49 +57,49 @@ def shut() -> str:
 async def strict(settings: Settings) -> AsyncIterator[Desk]:
     """A desk where changes are made in a window only, which is shut, and ada must have agreed."""
     rules = ChangeSettings(window=shut(), windows={"shop1": "Mon-Sun 00:00-24:00"}, approvers="ada, bob")
-    async with await Workbench.open(replace(settings, changes=rules)) as bench:
+    async with await Workbench.open(settings._replace(changes=rules)) as bench:
         yield Desk(bench)
 
 
 async def test_outside_its_window_nothing_begins(strict: Desk, shop18: Database) -> None:
     advice = await strict.suggest(shop18, BY_CUSTOMER)
-    await strict.bench.mark_reviewed(advice.id, "ada")
+    await strict.bench.advice.mark_reviewed(advice.id, "ada")
     before = catalogue(shop18)
-    review = await strict.bench.review(advice.id)
+    review = await strict.bench.hands.review(advice.id)
     (gate,) = review.blocked_by
     assert (gate.name, gate.limit) == ("maintenance window", shut())
     with pytest.raises(RunFailed, match=r"maintenance window is .* must be"):
-        await strict.bench.apply(advice.id, review.plan_hash)
+        await strict.bench.hands.apply(advice.id, review.plan_hash)
     assert catalogue(shop18) == before
 
 
 async def test_each_connection_may_have_its_own_and_an_undo_only_warns(strict: Desk, shop18: Database) -> None:
     await strict.suggest(shop18, BY_CUSTOMER)
     advice = await strict.suggest(shop18, BY_CUSTOMER, url=shop18.socket_url)  # the connection shop1
-    review = await strict.bench.review(advice.id)
+    review = await strict.bench.hands.review(advice.id)
     assert [gate.name for gate in review.blocked_by] == ["approved by"] and review.blocked_by[0].value == "nobody"
     with pytest.raises(RunFailed, match="approved by is nobody"):
-        await strict.bench.apply(advice.id, review.plan_hash, actor="eve")
-    await strict.bench.mark_reviewed(advice.id, "bob")
-    review = await strict.bench.review(advice.id)
+        await strict.bench.hands.apply(advice.id, review.plan_hash, actor="eve")
+    await strict.bench.advice.mark_reviewed(advice.id, "bob")
+    review = await strict.bench.hands.review(advice.id)
     assert [gate.value for gate in review.gates if gate.name == "approved by"] == ["bob"]
-    row = await strict.bench.apply(advice.id, review.plan_hash, actor="eve")
+    row = await strict.bench.hands.apply(advice.id, review.plan_hash, actor="eve")
     assert row.state is ChangeState.DONE
-    _, undo = await strict.bench.review_undo(row.id)
+    _, undo = await strict.bench.hands.review_undo(row.id)
     assert undo.blocked_by == () and "approved by" not in {gate.name for gate in undo.gates}
-    await strict.bench.undo(row.id, undo.plan_hash, actor="eve")
+    await strict.bench.hands.undo(row.id, undo.plan_hash, actor="eve")
 
 
 async def test_an_approver_needs_no_other(strict: Desk, shop18: Database) -> None:
     await strict.suggest(shop18, BY_CUSTOMER)
     advice = await strict.suggest(shop18, BY_CUSTOMER, url=shop18.socket_url)
-    review = await strict.bench.review(advice.id)
-    assert (await strict.bench.apply(advice.id, review.plan_hash, actor="ada")).state is ChangeState.DONE
+    review = await strict.bench.hands.review(advice.id)
+    assert (await strict.bench.hands.apply(advice.id, review.plan_hash, actor="ada")).state is ChangeState.DONE
 
 
 async def test_an_object_that_is_another_than_when_advised_is_left_alone(desk: Desk, shop18: Database) -> None:
     advice = await desk.suggest(shop18, DropIndex("public", "orders", "orders_status"))
-    first = await desk.bench.review(advice.id)
+    first = await desk.bench.hands.review(advice.id)
     known = {name: first.catalogue[name] for name in ("table_oid", "definition")}
     found = await desk.bench.store(suggestions.get, advice.id)
 
@@ -110,21 +110,21 @@ async def test_an_object_that_is_another_than_when_advised_is_left_alone(desk: D
         models.Suggestion.update(evidence=evidence).where(models.Suggestion.id == advice.id).execute()
 
     await desk.bench.store(advise_again)
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     assert [gate.state for gate in review.gates if gate.name == "object as when advised"] == ["pass"]
     shop18.execute("DROP INDEX orders_status; CREATE INDEX orders_status ON orders (status, id)")
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     (gate,) = review.blocked_by
     assert (
         gate.name == "object as when advised" and "(status, id)" in gate.detail and gate.value == "another definition"
     )
     with pytest.raises(RunFailed, match="object as when advised"):
-        await desk.bench.apply(advice.id, review.plan_hash)
+        await desk.bench.hands.apply(advice.id, review.plan_hash)
     assert found.status is SuggestionStatus.NEW
 
 
 async def test_the_length_of_a_new_name_is_shown_in_bytes(desk: Desk, shop18: Database) -> None:
     named = replace(BY_CUSTOMER, spec=replace(BY_CUSTOMER.spec, name="é" * 31))
-    review = await desk.bench.review((await desk.suggest(shop18, named)).id)
+    review = await desk.bench.hands.review((await desk.suggest(shop18, named)).id)
     (gate,) = [gate for gate in review.gates if gate.name == "length of the name"]
     assert (gate.value, gate.limit, gate.state) == ("62 bytes", "≤ 63 bytes", "pass")

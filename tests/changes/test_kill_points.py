@@ -20,7 +20,20 @@ from meshag_tui.servers.place import ServerUnavailable
 from meshag_tui.settings import Settings
 from meshag_tui.store import outcomes
 from meshag_tui.store.outcomes import OutcomeState
-from meshag_tui.types import Change, ChangeState, CreateIndex, IndexColumn, IndexSpec, MeshagError
+from meshag_tui.types import (
+    Change,
+    ChangeState,
+    CreateIndex,
+    CreateStatistics,
+    DropIndex,
+    IndexColumn,
+    IndexSpec,
+    MeshagError,
+    RenameIndex,
+    SetSetting,
+    SetStatisticsTarget,
+    SetTableOptions,
+)
 from meshag_tui.workflows import change as workflow
 from tests.changes.conftest import BY_CUSTOMER, ROOT, SHOP, Desk, catalogue, invalid
 from tests.changes.points import POINTS, at
@@ -33,6 +46,22 @@ __all__ = ["one_clock"]
 SOME = ("after planned", "after gated", "after attempt", "after run", "before done", "after status")
 """The points of every run of the tests, those at which most could go wrong; the others are among the long cases."""
 
+KINDS: tuple[Change, ...] = (
+    DropIndex("public", "orders", "orders_status"),
+    RenameIndex("public", "orders", "orders_status", "by_status"),
+    SetTableOptions("public", "orders", (("autovacuum_vacuum_scale_factor", "0.02"),)),
+    SetStatisticsTarget("public", "orders", "status", 500),
+    CreateStatistics("public", "orders", ("customer_id", "status"), ("ndistinct",), "orders_two"),
+    SetSetting("log_temp_files", "64MB"),
+)
+"""The kinds beside a new index that leave something in the catalogue, or in the server's files."""
+
+BESIDE = """
+SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext
+UNION ALL SELECT name || ' ' || setting FROM pg_file_settings WHERE sourcefile LIKE '%postgresql.auto.conf'
+"""
+"""What changes leave beside relations."""
+
 APPLIES = """
 import asyncio, os, signal, sys
 from pathlib import Path
@@ -43,9 +72,9 @@ from tests.changes.points import at
 async def main():
     home, store, suggestion, point = sys.argv[1:]
     async with await Workbench.open(Settings(home=Path(home), store_url=store)) as bench:
-        review = await bench.review(suggestion)
+        review = await bench.hands.review(suggestion)
         at(point, lambda: os.kill(os.getpid(), signal.SIGKILL))
-        await bench.apply(suggestion, review.plan_hash)
+        await bench.hands.apply(suggestion, review.plan_hash)
 
 asyncio.run(main())
 """
@@ -58,9 +87,9 @@ def some_of(points: tuple[str, ...], always: tuple[str, ...]) -> list[Any]:
 class Place:
     """A database of either kind: what it looks like, and how often an index was made in it."""
 
-    def __init__(self, database: Database | Schema) -> None:
+    def __init__(self, database: Database | Schema, change: Change = BY_CUSTOMER) -> None:
         self.database = database
-        self.change: Change = BY_CUSTOMER
+        self.change = change
         if isinstance(database, Schema):
             database.execute(
                 "CREATE TABLE orders (id INT PRIMARY KEY, customer_id INT)", "INSERT INTO orders VALUES (1, 1), (2, 2)"
@@ -73,16 +102,12 @@ class Place:
     def look(self) -> Any:
         """All that must be as before when nothing was done."""
         if isinstance(self.database, Database):
-            return catalogue(self.database)
+            return catalogue(self.database), self.database.fetch(BESIDE)
         return self.database.fetch("SHOW CREATE TABLE orders")
 
     @property
     def half_made(self) -> list[str]:
         return invalid(self.database) if isinstance(self.database, Database) else []
-
-    @property
-    def made(self) -> bool:
-        return "orders_by_customer" in str(self.look())
 
 
 async def recovered(desk: Desk, place: Place, suggestion_id: str, before: Any) -> ChangeState | None:
@@ -99,12 +124,12 @@ async def recovered(desk: Desk, place: Place, suggestion_id: str, before: Any) -
     state = rows[0].state if rows else None
     assert state in (None, ChangeState.DONE, ChangeState.FAILED), rows
     assert place.half_made == []
-    assert place.made is (state is ChangeState.DONE)
+    assert (place.look() != before) is (state is ChangeState.DONE)
     if state is not ChangeState.DONE:
         assert place.look() == before
-        review = await desk.bench.review(suggestion_id)
-        assert (await desk.bench.apply(suggestion_id, review.plan_hash)).state is ChangeState.DONE
-    await desk.bench.undo(suggestion_id)
+        review = await desk.bench.hands.review(suggestion_id)
+        assert (await desk.bench.hands.apply(suggestion_id, review.plan_hash)).state is ChangeState.DONE
+    await desk.bench.hands.undo(suggestion_id)
     assert place.look() == before
     return state
 
@@ -132,6 +157,14 @@ async def test_meshag_killed(desk: Desk, settings: Settings, pg18: Database, poi
     assert (state is None) is (point == "before planned")
 
 
+@pytest.mark.parametrize("change", KINDS, ids=lambda change: change.kind)
+@pytest.mark.parametrize("point", some_of(POINTS, ("after run",)))
+async def test_meshag_killed_at_other_changes(
+    desk: Desk, settings: Settings, pg18: Database, change: Change, point: str
+) -> None:
+    await killed_at(desk, settings, Place(pg18, change), point)
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("point", POINTS)
 async def test_meshag_killed_on_version_15(desk: Desk, settings: Settings, pg15: Database, point: str) -> None:
@@ -151,8 +184,8 @@ async def test_meshag_killed_on_mysql(desk: Desk, settings: Settings, mysql: Sch
 
 # ---------------------------------------------------------------------------------------------- undone by itself
 
-VERIFIES = APPLIES.replace("        review = await bench.review(suggestion)\n", "").replace(
-    "await bench.apply(suggestion, review.plan_hash)", "await bench.verify(suggestion)"
+VERIFIES = APPLIES.replace("        review = await bench.hands.review(suggestion)\n", "").replace(
+    "await bench.hands.apply(suggestion, review.plan_hash)", "await bench.hands.verify(suggestion)"
 )
 LOOKS = ("after look", "before found", "after found", "before checkpoint", "after checkpoint", *POINTS)
 
@@ -174,8 +207,8 @@ async def test_killed_while_it_undoes_what_made_things_worse(
         await desk.bench.scheduler().once()
         if place.look() == before:
             break
-    if place.made:  # what was agreed to and not begun is not begun by another
-        await desk.bench.verify(row.id)
+    if place.look() != before:  # what was agreed to and not begun is not begun by another
+        await desk.bench.hands.verify(row.id)
     assert place.look() == before and place.half_made == []
     undos = [each for each in await desk.journal() if each.undoes == row.id]
     assert [each.state for each in undos].count(ChangeState.DONE) == 1
@@ -214,15 +247,15 @@ def started_again(server: Any) -> None:
 async def server_killed_at(desk: Desk, place: Place, point: str) -> None:
     before = place.look()
     advice = await desk.suggest(place.database, place.change)
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     with dying_at(point, place.database.server), contextlib.suppress(MeshagError):
-        await desk.bench.apply(advice.id, review.plan_hash)
+        await desk.bench.hands.apply(advice.id, review.plan_hash)
     started_again(place.database.server)
     await recovered(desk, place, advice.id, before)
 
 
 async def test_the_server_killed(desk: Desk, private_pg: Callable[..., Database]) -> None:
-    place = Place(private_pg(18, settings={"synchronous_commit": "on"}))
+    place = Place(private_pg(18))
     for point in ("after gated", "before run", "after run"):
         await server_killed_at(desk, place, point)
 
@@ -231,7 +264,7 @@ async def test_the_server_killed(desk: Desk, private_pg: Callable[..., Database]
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("major", [18, 15])
 async def test_the_server_killed_at_each_point(desk: Desk, private_pg: Callable[..., Database], major: int) -> None:
-    place = Place(private_pg(major, settings={"synchronous_commit": "on"}))
+    place = Place(private_pg(major))
     for point in POINTS:
         await server_killed_at(desk, place, point)
 

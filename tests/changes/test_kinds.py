@@ -6,7 +6,9 @@ import subprocess
 
 import pytest
 
+from meshag_tui.cli.advice import change_document, statement_lines
 from meshag_tui.engines.postgres.storage import undoing, with_options
+from meshag_tui.screens.apply import review_pieces
 from meshag_tui.types import (
     Change,
     ChangeState,
@@ -64,8 +66,8 @@ async def test_it_is_done_and_put_back_exactly(desk: Desk, shop: Database, chang
     row = await desk.apply(shop, change)
     assert row.state is ChangeState.DONE and row.undo_sql is not None
     assert dump(shop) != before
-    undone, review = await desk.bench.review_undo(row.id)
-    await desk.bench.undo(undone.id, review.plan_hash)
+    undone, review = await desk.bench.hands.review_undo(row.id)
+    await desk.bench.hands.undo(undone.id, review.plan_hash)
     assert dump(shop) == before
 
 
@@ -80,8 +82,8 @@ async def test_settings_of_a_database_and_a_role_in_it(desk: Desk, shop: Databas
     for change in (*changes[:2],):
         row = await desk.apply(shop, change)
         assert row.state is ChangeState.DONE
-        _, review = await desk.bench.review_undo(row.id)
-        await desk.bench.undo(row.id, review.plan_hash)
+        _, review = await desk.bench.hands.review_undo(row.id)
+        await desk.bench.hands.undo(row.id, review.plan_hash)
         assert dump(shop) == before
     row = await desk.apply(shop, changes[2])
     assert row.undo_sql is not None and row.undo_sql.endswith("SET work_mem = '7MB'")
@@ -93,10 +95,17 @@ async def test_a_setting_of_the_server_is_read_by_it_and_put_back(desk: Desk, sh
     first = await desk.apply(shop, SetSetting("work_mem", "9MB"))
     assert first.sql == "ALTER SYSTEM SET work_mem = '9MB';\nSELECT pg_catalog.pg_reload_conf()"
     assert shop.fetch("SHOW work_mem") == [("9MB",)]
+    said = change_document(first)  # one statement, and beside it what follows it of itself
+    assert said["sql"] == "ALTER SYSTEM SET work_mem = '9MB'"
+    assert said["then_sql"] == ["SELECT pg_catalog.pg_reload_conf()"]
+    review = await desk.bench.hands.review((await desk.suggest(shop, SetSetting("work_mem", "11MB"))).id)
+    assert "then   SELECT pg_catalog.pg_reload_conf()" in statement_lines(review)
+    shown = "".join(text for _, text in review_pieces(review))
+    assert "'11MB'" in shown.partition("Then, which belongs to it:")[0] and "pg_reload_conf" in shown
     second = await desk.apply(shop, SetSetting("work_mem", "10MB"))
     for row, then in ((second, "9MB"), (first, "4MB")):
-        _, review = await desk.bench.review_undo(row.id)
-        await desk.bench.undo(row.id, review.plan_hash)
+        _, review = await desk.bench.hands.review_undo(row.id)
+        await desk.bench.hands.undo(row.id, review.plan_hash)
         assert shop.fetch("SHOW work_mem") == [(then,)]
     assert shop.fetch(kept) == [(0,)]
 
@@ -105,14 +114,14 @@ async def test_what_somebody_changed_since_is_not_undone(desk: Desk, shop18: Dat
     row = await desk.apply(shop18, SetTableOptions("public", "orders", (("fillfactor", "80"),)))
     shop18.execute("ALTER TABLE public.orders SET (fillfactor = 85)")
     with pytest.raises(MeshagError, match=r"not as chg_.* set it any more, but fillfactor = 85"):
-        await desk.bench.review_undo(row.id)
+        await desk.bench.hands.review_undo(row.id)
     made = await desk.apply(shop18, CreateStatistics("public", "orders", ("customer_id", "total"), ("mcv",)))
     shop18.execute(
         "DROP STATISTICS orders_customer_id_total_stats; "
         "CREATE STATISTICS orders_customer_id_total_stats (ndistinct) ON customer_id, total FROM orders"
     )
     with pytest.raises(MeshagError, match="statistics are not the one"):
-        await desk.bench.review_undo(made.id)
+        await desk.bench.hands.review_undo(made.id)
 
 
 async def test_statistics_are_filled(desk: Desk, shop: Database) -> None:
@@ -134,7 +143,7 @@ async def test_an_index_is_built_anew(desk: Desk, shop: Database) -> None:
     shop.execute("DROP TABLE other")
     assert dump(shop) == before
     with pytest.raises(MeshagError, match="cannot be undone"):
-        await desk.bench.review_undo(row.id)
+        await desk.bench.hands.review_undo(row.id)
 
 
 async def test_what_a_failed_reindex_leaves_is_removed_and_no_other(desk: Desk, shop: Database) -> None:
@@ -184,7 +193,7 @@ async def test_it_is_refused_before_anything_is_sent(desk: Desk, shop18: Databas
     advice = await desk.suggest(shop18, change)
     before = dump(shop18)
     with pytest.raises(MeshagError, match=why):
-        await desk.bench.review(advice.id)
+        await desk.bench.hands.review(advice.id)
     assert dump(shop18) == before and await desk.journal() == ()
 
 
@@ -196,13 +205,13 @@ async def test_who_may_not_is_told_what_is_missing(desk: Desk, shop: Database) -
         (Reindex("public", "orders", "orders_status"), "owner"),
     ):
         advice = await desk.suggest(shop, change, url=shop.monitor_url)
-        review = await desk.bench.review(advice.id)
+        review = await desk.bench.hands.review(advice.id)
         assert [each.name for each in review.blocked_by] == [gate] and review.blocked_by[0].detail
     advice = await desk.suggest(shop, SetSetting("work_mem", "8MB"), url=shop.monitor_url)
     with pytest.raises(MeshagError, match="could not be put back"):
-        await desk.bench.review(advice.id)
+        await desk.bench.hands.review(advice.id)
     own = await desk.suggest(shop, SetSetting("work_mem", "8MB", role="meshag_monitor"), url=shop.monitor_url)
-    assert (await desk.bench.review(own.id)).blocked_by == ()
+    assert (await desk.bench.hands.review(own.id)).blocked_by == ()
 
 
 def test_options_are_put_back_in_their_order() -> None:

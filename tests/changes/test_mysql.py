@@ -164,10 +164,10 @@ async def test_every_kind_is_undone_exactly_after_a_restart(desk: Desk, shop: Sc
     later = await reopened()
     for row in reversed(rows):
         states.pop()
-        undone, review = await later.review_undo(row.id)
+        undone, review = await later.hands.review_undo(row.id)
         assert undone.id == row.id and review.sql == row.undo_sql and review.dialect == "mysql"
         assert (review.needs_name is not None) == isinstance(row.change, CreateIndex)
-        put_back = await later.undo(row.id, review.plan_hash, actor="bob")
+        put_back = await later.hands.undo(row.id, review.plan_hash, actor="bob")
         assert put_back.undoes == row.id and put_back.state is ChangeState.DONE
         assert definitions(shop) == states[-1]
     assert {each.state for each in await desk.journal() if each.undoes is None} == {ChangeState.UNDONE}
@@ -176,15 +176,15 @@ async def test_every_kind_is_undone_exactly_after_a_restart(desk: Desk, shop: Sc
 async def test_a_hidden_index_is_shown_and_hidden_again(desk: Desk, shop: Schema) -> None:
     before = definitions(shop)
     advice = await desk.suggest(shop, HideIndex(shop.name, "orders", "status"))
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     assert review.needs_name is None and "ALTER INDEX `status`" in review.sql
-    hidden = await desk.bench.apply(advice.id, review.plan_hash)
+    hidden = await desk.bench.hands.apply(advice.id, review.plan_hash)
     assert (await desk.bench.store(suggestions.get, advice.id)).status is SuggestionStatus.APPLIED
     shown = await desk.apply(shop, ShowIndex(shop.name, "orders", "status"))
     assert definitions(shop) == before
-    await desk.bench.undo(shown.id)
+    await desk.bench.hands.undo(shown.id)
     assert definitions(shop) != before
-    await desk.bench.undo(hidden.id)
+    await desk.bench.hands.undo(hidden.id)
     assert definitions(shop) == before
     assert await desk.log("suggestion.reviewed") == ["suggestion.reviewed"] * 2
 
@@ -195,7 +195,7 @@ async def test_upkeep_is_confirmed_and_has_no_undo(desk: Desk, shop: Schema) -> 
         row = await desk.apply(shop, change)
         assert row.state is ChangeState.DONE and row.undo_sql is None
         with pytest.raises(MeshagError, match="cannot be undone"):
-            await desk.bench.undo(row.id)
+            await desk.bench.hands.undo(row.id)
     assert definitions(shop) == before
 
 
@@ -204,13 +204,13 @@ async def test_an_index_that_is_another_by_now_is_not_dropped(desk: Desk, shop: 
     shop.execute("ALTER TABLE orders DROP KEY mine, ADD KEY mine (note, id)")
     before = definitions(shop)
     with pytest.raises(MeshagError, match="not the one"):
-        await desk.bench.undo(row.id)
+        await desk.bench.hands.undo(row.id)
     dropped = await desk.apply(shop, DropIndex(shop.name, "orders", "mine"))
     shop.execute("ALTER TABLE orders ADD KEY mine (id, note)")
     with pytest.raises(MeshagError, match="taken"):
-        await desk.bench.undo(dropped.id)
+        await desk.bench.hands.undo(dropped.id)
     shop.execute("ALTER TABLE orders DROP KEY mine")
-    await desk.bench.undo(dropped.id)
+    await desk.bench.hands.undo(dropped.id)
     assert definitions(shop) == before
 
 
@@ -219,9 +219,9 @@ async def test_an_index_comes_back_last_when_its_neighbours_changed(desk: Desk, 
     dropped = await desk.apply(shop, DropIndex(shop.name, "orders", "status"))
     assert "DROP INDEX `prefixed`" in str(dropped.undo_sql)
     shop.execute("ALTER TABLE orders DROP KEY prefixed, ADD KEY prefixed (note)")
-    _, review = await desk.bench.review_undo(dropped.id)
+    _, review = await desk.bench.hands.review_undo(dropped.id)
     assert "DROP INDEX" not in review.sql
-    await desk.bench.undo(dropped.id, review.plan_hash)
+    await desk.bench.hands.undo(dropped.id, review.plan_hash)
     keys = [
         name
         for (name,) in shop.fetch(
@@ -240,10 +240,10 @@ async def test_what_would_copy_the_table_is_refused_and_nothing_changed(desk: De
     """A FULLTEXT index keeps a table from being rebuilt in place: the server says so instead of blocking everybody."""
     before = definitions(shop)
     advice = await desk.suggest(shop, Rebuild(shop.name, "orders"))
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     assert review.blocked_by == ()
     with pytest.raises(RunFailed, match=r"not supported.*1846.*the table \w+\.orders is as before"):
-        await desk.bench.apply(advice.id, review.plan_hash)
+        await desk.bench.hands.apply(advice.id, review.plan_hash)
     assert definitions(shop) == before
     assert [row.state for row in await desk.journal()] == [ChangeState.FAILED]
     assert (await desk.bench.store(suggestions.get, advice.id)).status is SuggestionStatus.NEW
@@ -265,7 +265,7 @@ async def test_what_changed_since_it_was_looked_at_is_left_alone(
     for meanwhile in CHANGED.values():
         my.execute("DROP TABLE IF EXISTS orders, orders_2, customers, parts, codes", *SHOP)
         advice = await desk.suggest(my, DropIndex(my.name, "orders", "status"))
-        review = await desk.bench.review(advice.id)
+        review = await desk.bench.hands.review(advice.id)
         my.execute(meanwhile)
         if "codes" in meanwhile:
             my.execute(
@@ -273,16 +273,16 @@ async def test_what_changed_since_it_was_looked_at_is_left_alone(
             )
         before = definitions(my)
         with pytest.raises(RunFailed, match=r"changed since|There is no (index|table)|foreign key"):
-            await desk.bench.apply(advice.id, review.plan_hash)
+            await desk.bench.hands.apply(advice.id, review.plan_hash)
         assert definitions(my) == before
     rows = await desk.journal()
     assert {row.state for row in rows} == {ChangeState.FAILED} and {row.backend_pid for row in rows} == {None}
     advice = await desk.suggest(my, DropIndex(my.name, "orders", "prefixed"))
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     monkeypatch.setattr(reviews, "REVIEW_VALID_MS", 100)
     await asyncio.sleep(0.2)
     with pytest.raises(MeshagError, match="too old"):
-        await desk.bench.apply(advice.id, review.plan_hash)
+        await desk.bench.hands.apply(advice.id, review.plan_hash)
 
 
 async def test_an_account_that_only_watches_changes_nothing(
@@ -292,10 +292,10 @@ async def test_an_account_that_only_watches_changes_nothing(
     kinds = (index(shop, IndexColumn("note")), HideIndex(shop.name, "orders", "status"), Analyze(shop.name, "orders"))
     for change in kinds:
         advice = await desk.suggest(shop, change, url=shop.monitor_url)
-        review = await desk.bench.review(advice.id)
+        review = await desk.bench.hands.review(advice.id)
         assert [gate.name for gate in review.blocked_by] == ["privileges"]
         with pytest.raises(RunFailed, match=r"privileges is without (ALTER|INSERT).*GRANT"):
-            await desk.bench.apply(advice.id, review.plan_hash)
+            await desk.bench.hands.apply(advice.id, review.plan_hash)
 
     async def lets_everything_through(*_: object) -> tuple[()]:
         return ()
@@ -303,9 +303,9 @@ async def test_an_account_that_only_watches_changes_nothing(
     monkeypatch.setattr(gate_checks, "gates", lets_everything_through)
     for change in kinds:  # an account may lose its rights between the gate and the statement
         advice = await desk.suggest(shop, change, url=shop.monitor_url)
-        review = await desk.bench.review(advice.id)
+        review = await desk.bench.hands.review(advice.id)
         with pytest.raises(RunFailed, match=r"lacks a right.*(no index|as before|not renewed)") as denied:
-            await desk.bench.apply(advice.id, review.plan_hash)
+            await desk.bench.hands.apply(advice.id, review.plan_hash)
         assert denied.value.code == "permission"
     assert definitions(shop) == before
     assert {row.state for row in await desk.journal()} == {ChangeState.FAILED}
@@ -318,12 +318,12 @@ async def test_a_server_that_became_read_only_is_refused(
     schema.execute(*SHOP)
     before = definitions(schema)
     advice = await desk.suggest(schema, index(schema, IndexColumn("note")))
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     schema.execute("SET GLOBAL read_only = 1")
     with pytest.raises(RunFailed, match="read-only server"):
-        await desk.bench.apply(advice.id, review.plan_hash)
+        await desk.bench.hands.apply(advice.id, review.plan_hash)
     with pytest.raises(Refused, match="read-only server"):
-        await desk.bench.review(advice.id)
+        await desk.bench.hands.review(advice.id)
     assert definitions(schema) == before
     assert [row.state for row in await desk.journal()] == [ChangeState.FAILED]
 
@@ -339,9 +339,9 @@ def flavour(request: pytest.FixtureRequest) -> str:
 @pytest.mark.usefixtures("impatient")
 async def test_an_open_writer_is_named_and_the_index_made_when_it_ends(desk: Desk, shop: Schema) -> None:
     advice = await desk.suggest(shop, index(shop, IndexColumn("note"), IndexColumn("id")))
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     writer = writing(shop)
-    applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+    applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
     await until(lambda: any(row.attempts == 3 for row in desk.bench.store.run(changes.listing)))
     writer.commit()  # it was not cancelled, and can go on
     writer.close()
@@ -353,15 +353,30 @@ async def test_an_open_writer_is_named_and_the_index_made_when_it_ends(desk: Des
     assert warned and f"session {writer.thread_id()} (app@localhost)" in warned[0]
 
 
+async def test_of_a_deadlock_the_change_is_not_the_victim(desk: Desk, shop: Schema) -> None:
+    """Who read the table and then writes to it waits for the change that waits for him: the server picks him."""
+    advice = await desk.suggest(shop, index(shop, IndexColumn("note"), IndexColumn("id")))
+    review = await desk.bench.hands.review(advice.id)
+    with shop.connect(autocommit=False) as other, other.cursor() as cursor:
+        cursor.execute("SELECT note FROM orders WHERE id = 1")
+        applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
+        await until(lambda: any("metadata lock" in (state or "") for _, state in altering(shop)))
+        with pytest.raises(pymysql.OperationalError, match="Deadlock"):
+            await asyncio.to_thread(cursor.execute, "UPDATE orders SET note = 'x' WHERE id = 1")
+        other.rollback()
+        row = await applying
+    assert row.state is ChangeState.DONE and "orders_note_id_idx" in definitions(shop)["orders"]
+
+
 @pytest.mark.usefixtures("impatient")
 async def test_after_five_attempts_it_gives_up_and_nobody_waited_for_long(desk: Desk, shop: Schema) -> None:
     before = definitions(shop)
     makes, drops = index(shop, IndexColumn("note")), DropIndex(shop.name, "orders", "status")
     with writing(shop), Application(shop, patience_s=2) as application:
         advice = await desk.suggest(shop, makes if shop.flavour == MARIADB else drops)
-        review = await desk.bench.review(advice.id)
+        review = await desk.bench.hands.review(advice.id)
         with pytest.raises(RunFailed, match=r"blocked by session.*(no index|as before)") as failed:
-            await desk.bench.apply(advice.id, review.plan_hash)
+            await desk.bench.hands.apply(advice.id, review.plan_hash)
         assert failed.value.code == "lock-timeout"
     assert definitions(shop) == before
     assert [(row.state, row.attempts) for row in await desk.journal()] == [(ChangeState.FAILED, 5)]
@@ -419,7 +434,7 @@ async def test_no_request_of_the_application_waits_for_a_change(
             row = await desk.apply(shop, change)
             assert row.state is ChangeState.DONE
             if row.undo_sql is not None:
-                await desk.bench.undo(row.id)
+                await desk.bench.hands.undo(row.id)
     assert application.failed == [] and application.requests > 20
     assert definitions(shop) == before
 
@@ -430,8 +445,8 @@ async def test_no_request_of_the_application_waits_for_a_change(
 async def test_cancelling_ends_it_on_the_server_and_leaves_nothing(desk: Desk, slow: Schema) -> None:
     before = definitions(slow)
     advice = await desk.suggest(slow, index(slow, IndexColumn("note")))
-    review = await desk.bench.review(advice.id)
-    applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+    review = await desk.bench.hands.review(advice.id)
+    applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
     await until(lambda: altering(slow))
     assert await desk.bench.cancel(desk.bench.runner.running[0])
     with pytest.raises(RunCancelled, match="Cancelled"):
@@ -466,7 +481,7 @@ async def test_killed_while_the_server_works_the_next_one_adopts_it(desk: Desk, 
     process.wait()
     assert altering(slow), "the server goes on by itself"
     other = await desk.suggest(slow, Analyze(slow.name, "orders"))
-    await desk.bench.review(other.id)  # looks after what was left before it looks at anything new
+    await desk.bench.hands.review(other.id)  # looks after what was left before it looks at anything new
     (row,) = await desk.journal()
     assert row.state is ChangeState.DONE and row.attempts == 1
     assert "KEY `orders_note_idx` (`note`)" in definitions(slow)["orders"]
@@ -484,8 +499,8 @@ async def test_a_server_killed_in_the_middle_is_asked_when_it_is_back(
     schema.execute(*WAREHOUSE)
     before = definitions(schema)
     advice = await desk.suggest(schema, index(schema, IndexColumn("note")))
-    review = await desk.bench.review(advice.id)
-    applying = asyncio.create_task(desk.bench.apply(advice.id, review.plan_hash))
+    review = await desk.bench.hands.review(advice.id)
+    applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
     await until(lambda: altering(schema))
     await asyncio.sleep(0.1)
     await asyncio.to_thread(schema.server.stop, immediate=True)
@@ -494,7 +509,7 @@ async def test_a_server_killed_in_the_middle_is_asked_when_it_is_back(
     (row,) = await desk.journal()
     assert row.state is ChangeState.UNKNOWN
     await asyncio.to_thread(schema.server.start)
-    await desk.bench.review(advice.id)  # looks after what was left before it looks at anything new
+    await desk.bench.hands.review(advice.id)  # looks after what was left before it looks at anything new
     (row,) = await desk.journal()
     assert row.state is ChangeState.FAILED and "there is no index" in str(row.error)
     assert (await desk.log())[-3:] == ["change.unknown", "change.verifying", "change.failed"]
@@ -544,14 +559,14 @@ async def test_by_keys_an_index_is_hidden_with_two_and_dropped_by_its_name(
         await pilot.press("r")
         await ended(1)
         assert definitions(shop) != before
-        await desk.bench.dismiss((await desk.suggest(shop, None)).id, "makes the pane look again")
+        await desk.bench.advice.dismiss((await desk.suggest(shop, None)).id, "makes the pane look again")
         await _dialog(pilot, "u")
         await pilot.press("r")
         await until(lambda: [row.state for row in desk.bench.store.run(changes.listing)].count(ChangeState.UNDONE) == 1)
     assert definitions(shop) == before
     assert hide.id in {row.suggestion_id for row in await desk.journal()}
     drop = await desk.suggest(shop, DropIndex(shop.name, "orders", "status"))
-    await desk.bench.dismiss(hide.id, "done with")
+    await desk.bench.advice.dismiss(hide.id, "done with")
     app = MeshagApp(settings, desk.bench)
     async with app.run_test(size=(120, 40)) as pilot:
         await _dialog(pilot, "a")
@@ -562,7 +577,7 @@ async def test_by_keys_an_index_is_hidden_with_two_and_dropped_by_its_name(
         await until(lambda: definitions(shop) != before)
         await until(lambda: desk.bench.store.run(suggestions.get, drop.id).status is SuggestionStatus.APPLIED)
     (row, *_) = await desk.journal()
-    await desk.bench.undo(row.id)
+    await desk.bench.hands.undo(row.id)
     assert definitions(shop) == before
 
 
@@ -627,12 +642,12 @@ async def test_killed_at_any_moment(
         process.kill()
         process.wait()
         look = await desk.suggest(slow, Analyze(slow.name, "orders"))
-        await desk.bench.review(look.id)
+        await desk.bench.hands.review(look.id)
         rows = [row for row in await desk.journal() if row.suggestion_id == advice.id]
         assert len(rows) <= 1
         for row in rows:
             assert row.state in (ChangeState.DONE, ChangeState.FAILED), row
         assert done(slow, "ADD INDEX") - runs <= 1 and altering(slow) == []
         if rows and rows[0].state is ChangeState.DONE:
-            await desk.bench.undo(rows[0].id)
+            await desk.bench.hands.undo(rows[0].id)
         assert definitions(slow) == before

@@ -47,10 +47,10 @@ async def test_looking_at_everything_changes_nothing(
     await bench.sync(connection)
     schema.execute(*(f"SELECT * FROM orders WHERE customer_id = {customer}" for customer in range(30)))
     await bench.sync(connection)
-    found = await bench.suggest(connection)
+    found = await bench.advice.suggest(connection)
     assert {"missing-index", "duplicate-index"} <= {each.rule for each in found}
     await bench.doctor(connection)
-    reviewed = [await bench.review(each.id) for each in found if each.change is not None]
+    reviewed = [await bench.hands.review(each.id) for each in found if each.change is not None]
     assert len(reviewed) >= 2 and all(each.sql for each in reviewed)
     app = MeshagApp(settings, bench)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -71,6 +71,6 @@ async def test_looking_at_everything_changes_nothing(
 
     change = CreateIndex(IndexSpec(schema.name, "orders", (IndexColumn("customer_id"),), name="by_customer"))
     advice = await desk.suggest(schema, change, url=schema.owner_url)
-    await bench.apply(advice.id, (await bench.review(advice.id)).plan_hash)
+    await bench.hands.apply(advice.id, (await bench.hands.review(advice.id)).plan_hash)
     words = [text.lstrip("(").split()[0] for text in said(schema)]
     assert [word for word in words if word not in READING] == ["ALTER"], "it would show"

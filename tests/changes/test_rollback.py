@@ -54,7 +54,7 @@ async def test_what_has_changed_since_is_not_put_back(desk: Desk, shop18: Databa
         shop18.execute(statements)
         before = catalogue(shop18)
         with pytest.raises(MeshagError, match=said):
-            await desk.bench.undo(row.id)
+            await desk.bench.hands.undo(row.id)
         assert catalogue(shop18) == before, meanwhile
         assert (await desk.journal())[0].state is ChangeState.DONE
 
@@ -66,5 +66,5 @@ async def test_a_hidden_index_that_is_another_by_now_is_not_shown(desk: Desk, my
     my.execute(f"ALTER TABLE orders DROP KEY status, ADD KEY status (status, id) {hidden}")
     before = definitions(my)
     with pytest.raises(MeshagError, match="not the one"):
-        await desk.bench.undo(row.id)
+        await desk.bench.hands.undo(row.id)
     assert definitions(my) == before

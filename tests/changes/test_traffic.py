@@ -50,15 +50,15 @@ async def test_looking_at_everything_changes_nothing(desk: Desk, shop18: Databas
     for customer in range(50):
         shop18.fetch(WORK, (customer,))
     await bench.sync(connection)
-    found = await bench.suggest(connection)
+    found = await bench.advice.suggest(connection)
     assert {"missing-index", "duplicate-index"} <= {each.rule for each in found}
     await bench.doctor(connection)
     reviewed = 0
     for each in found:
         if each.change is not None:
-            assert (await bench.review(each.id)).sql
+            assert (await bench.hands.review(each.id)).sql
             reviewed += 1
-        await bench.mark_reviewed(each.id)
+        await bench.advice.mark_reviewed(each.id)
     assert reviewed >= 2
     app = MeshagApp(settings, bench)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -137,7 +137,7 @@ async def test_no_request_of_the_application_waits_for_a_change(
             row = await desk.apply(shop18, change)
             assert row.state is ChangeState.DONE
             if row.undo_sql is not None:
-                await desk.bench.undo(row.id)
+                await desk.bench.hands.undo(row.id)
         # And one that cannot be had at once: a transaction in the way, which ends by itself.
         blocker = shop18.connect()
         blocker.execute("BEGIN")

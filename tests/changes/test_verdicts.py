@@ -100,6 +100,17 @@ def test_what_it_costs_writers_counts() -> None:
     assert found.targets is not None and found.targets.value > 0
 
 
+def test_a_gain_of_its_own_that_the_others_seem_to_have_lost_is_not_shown_as_one() -> None:
+    chance = random.Random(9)
+    before, after = side(chance), side(chance, {TARGET: 0.8}, first=60)
+    calls, took = after.counted[READER][70]
+    after.counted[READER][70] = (calls, took + 60_000)  # type: ignore[index]
+    found = judged(before, after)
+    assert found.targets is not None and found.targets.low > 0
+    assert found.saved is not None and found.saved.value < 0 < found.saved.high
+    assert found.state is OutcomeState.INCONCLUSIVE and "no difference beyond chance" in found.said
+
+
 def test_more_calls_are_no_loss_and_fewer_no_gain() -> None:
     chance = random.Random(4)
     for busy in (0.6, 1.8):

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from meshag_tui.changes import verification
+from meshag_tui.changes.take_back import plan_line
+from meshag_tui.cli.changes import outcome_lines
 from meshag_tui.servers.mysqld import MARIADB, MYSQL
-from meshag_tui.settings import Settings, VerifySettings
+from meshag_tui.settings import MoneySettings, Settings, VerifySettings
 from meshag_tui.store import changes, connections, history, models, outcomes, snapshots, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.database import now_ms
@@ -40,6 +42,7 @@ from meshag_tui.workflows.verify import BY_ITSELF
 from tests.changes.conftest import BY_CUSTOMER, Desk
 from tests.rig.mysql import Schema, Servers
 from tests.rig.postgres import Database
+from tests.rig.stores import put_store
 from tests.store import readings
 
 SPANS = 24
@@ -53,7 +56,7 @@ def settings(tmp_path: Any) -> Settings:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     verify = VerifySettings(window_h=1.0, patience_windows=1)
-    return Settings(home=home, store_url=f"sqlite:///{home / 'store.db'}", verify=verify)
+    return Settings(home=home, store_url=put_store(home / "store.db"), verify=verify)
 
 
 @pytest.fixture(autouse=True)
@@ -144,8 +147,8 @@ async def applied(
         gain_ms_per_day=gain,
     )
     (suggestion_id,) = (await desk.bench.store(suggestions.save, connection_id, [advice])).ids
-    review = await desk.bench.review(suggestion_id)
-    return await desk.bench.apply(suggestion_id, review.plan_hash, actor="ada")
+    review = await desk.bench.hands.review(suggestion_id)
+    return await desk.bench.hands.apply(suggestion_id, review.plan_hash, actor="ada")
 
 
 @pytest.fixture(
@@ -176,7 +179,7 @@ async def test_what_a_change_did_is_measured_beside_what_was_forecast(
         await watched(desk, shop, work, SPANS + 1)  # the first sync is a baseline
         made = await applied(desk, shop, shop.index, "customer_id", gain=1.0)
         await watched(desk, shop, work, 1)
-        waiting = await desk.bench.verify(made.id)
+        waiting = await desk.bench.hands.verify(made.id)
         assert waiting.state is OutcomeState.WAITING and not waiting.settled
         assert "not enough calls yet" in waiting.result["said"]
         gained = await found_out(desk, shop, work, made)
@@ -193,6 +196,13 @@ async def test_what_a_change_did_is_measured_beside_what_was_forecast(
     assert set(by_role) <= {"target", "reader", "writer"} and gained.result["machine"] is not None
     assert gained.result["index"]["name"] == "by_customer" and gained.result["index"]["scans"] is not None
     assert gained.result["writes"] is not None
+    (planned,) = gained.result["plans"]
+    assert (
+        planned["before"]["hash"] != planned["after"]["hash"] and planned["before"]["cost"] > planned["after"]["cost"]
+    )
+    assert any("by_customer" in node for node in planned["after"]["nodes"])
+    assert not any("by_customer" in node for node in planned["before"]["nodes"])
+    assert "by_customer" in plan_line(planned) and "→" in plan_line(planned)
     assert lost.state is OutcomeState.WORSE, str(lost.result)
     listed = await desk.bench.store(outcomes.applied)
     states = {each.change.id: each.outcome and each.outcome.state for each in listed}
@@ -204,7 +214,7 @@ async def found_out(desk: Desk, shop: Shop, work: Callable[[], None], row: Chang
     """The customers go on until it is clear what the change did: on a busy machine that takes longer."""
     for _ in range(20):
         await watched(desk, shop, work, 4)
-        found = await desk.bench.verify(row.id)
+        found = await desk.bench.hands.verify(row.id)
         if found.state in (OutcomeState.BETTER, OutcomeState.WORSE):
             break
     return found
@@ -215,9 +225,9 @@ async def taken_back(desk: Desk, row: ChangeRow) -> None:
     (advice,) = await desk.bench.store(lambda: suggestions.listing(rule="rollback-regression"))
     assert advice.sql == row.undo_sql and advice.priority is SuggestionPriority.HIGH and advice.is_open
     assert any("→" in fact for fact in advice.evidence["facts"])
-    review = await desk.bench.review(advice.id)
+    review = await desk.bench.hands.review(advice.id)
     assert row.undo_sql is not None and review.sql == row.undo_sql
-    undone = await desk.bench.apply(advice.id, review.plan_hash)
+    undone = await desk.bench.hands.apply(advice.id, review.plan_hash)
     assert undone.undoes == row.id and (await desk.bench.store(changes.get, row.id)).state is ChangeState.UNDONE
     assert (await desk.bench.store(suggestions.get, advice.id)).status is SuggestionStatus.APPLIED
     assert row.suggestion_id is not None
@@ -263,7 +273,7 @@ async def test_it_is_undone_by_itself_only_where_that_was_asked_for_and_nothing_
     await counted(desk, row, after=30.0)
 
     async def verified() -> tuple[ChangeState, Any]:
-        assert (await desk.bench.verify(row.id)).state is OutcomeState.WORSE
+        assert (await desk.bench.hands.verify(row.id)).state is OutcomeState.WORSE
         run = next(run for run in await desk.bench.executions() if run.kind == "verify_change")
         return (await desk.bench.store(changes.get, row.id)).state, run.result
 
@@ -287,11 +297,33 @@ async def test_it_is_undone_by_itself_only_where_that_was_asked_for_and_nothing_
 async def test_advice_to_take_back_goes_when_it_is_no_longer_so(desk: Desk, shop18: Database) -> None:
     row = await desk.apply(shop18, BY_CUSTOMER)
     await counted(desk, row, after=30.0)
-    await desk.bench.verify(row.id)
+    await desk.bench.hands.verify(row.id)
     (advice,) = await desk.bench.store(lambda: suggestions.listing(rule="rollback-regression"))
     await desk.bench.store(lambda: models.QueryStatistics.update(time_ms=400.0).execute())
-    assert (await desk.bench.verify(row.id)).state is OutcomeState.INCONCLUSIVE
+    assert (await desk.bench.hands.verify(row.id)).state is OutcomeState.INCONCLUSIVE
     assert (await desk.bench.store(suggestions.get, advice.id)).resolved_at is not None
+
+
+async def test_after_the_last_word_a_later_window_is_compared_beside_it(desk: Desk, shop18: Database) -> None:
+    row = await desk.apply(shop18, BY_CUSTOMER)
+    await counted(desk, row, after=2.0)
+    first = await desk.bench.hands.verify(row.id)
+    assert first.state is OutcomeState.BETTER and not first.settled and "later" not in first.result
+
+    def weeks_go_by() -> None:
+        time_ms = models.QueryStatistics.time_ms
+        models.Outcome.update(settled=True, held=True).execute()
+        models.QueryStatistics.update(time_ms=time_ms * 20).where((time_ms > 50) & (time_ms < 400)).execute()
+
+    await desk.bench.store(weeks_go_by)
+    found = await desk.bench.hands.verify(row.id)
+    assert found.state is OutcomeState.BETTER and found.held is True and found.result["said"] == first.result["said"]
+    assert found.result["later"]["state"] == "worse" and found.result["later"]["saved"]["high"] < 0
+    (advice,) = await desk.bench.store(lambda: suggestions.listing(rule="rollback-regression"))
+    assert advice.is_open and advice.sql == row.undo_sql
+    said = list(outcome_lines(found, MoneySettings()))
+    assert sum(line.startswith("not seen  what functions run") for line in said) == 1
+    assert any(line.startswith("later     worse") for line in said), said
 
 
 async def test_looks_are_due_with_news_only_and_the_scheduler_makes_them(desk: Desk, shop18: Database) -> None:
@@ -310,7 +342,7 @@ async def test_looks_are_due_with_news_only_and_the_scheduler_makes_them(desk: D
 async def test_a_reset_meanwhile_is_said_and_nothing_concluded(desk: Desk, shop18: Database) -> None:
     row = await desk.apply(shop18, BY_CUSTOMER)
     await counted(desk, row, after=2.0, spans=4, lost_at=7)
-    found = await desk.bench.verify(row.id)
+    found = await desk.bench.hands.verify(row.id)
     assert found.state is OutcomeState.INCOMPARABLE and "statistics were reset" in found.result["said"]
     assert found.held is None and found.saved_ms_per_day is None
 
@@ -326,11 +358,11 @@ async def test_a_made_index_nobody_uses_is_advised_to_be_taken_back(desk: Desk, 
             started_at=(row.started_at or 0) - days, finished_at=(row.finished_at or 0) - days
         ).execute()
 
-    found = await desk.bench.verify(row.id)
+    found = await desk.bench.hands.verify(row.id)
     assert found.result["index"]["scans"] == 0
     assert await desk.bench.store(lambda: suggestions.listing(rule="rollback-unused")) == ()
     await desk.bench.store(long_ago)
-    await desk.bench.verify(row.id)
+    await desk.bench.hands.verify(row.id)
     (advice,) = await desk.bench.store(lambda: suggestions.listing(rule="rollback-unused"))
     assert "orders_by_customer" in advice.title and advice.sql == row.undo_sql
     with shop18.connect() as connection:
@@ -338,7 +370,7 @@ async def test_a_made_index_nobody_uses_is_advised_to_be_taken_back(desk: Desk, 
         connection.execute("SELECT note FROM orders WHERE customer_id = 7").fetchall()
         connection.execute("SELECT pg_stat_force_next_flush()")
     await desk.bench.sync(row.connection_id)
-    assert (await desk.bench.verify(row.id)).result["index"]["scans"] > 0
+    assert (await desk.bench.hands.verify(row.id)).result["index"]["scans"] > 0
     assert await desk.bench.store(lambda: suggestions.listing(rule="rollback-unused")) == ()
 
 
@@ -349,7 +381,7 @@ async def test_changes_of_one_run_are_measured_as_one_and_none_is_undone_by_itse
     second = await desk.apply(shop18, Analyze("public", "orders"))
     await counted(desk, first, after=30.0)  # applies to both: there was no sync between them
     await desk.bench.edit_connection(first.connection_id, undo_worse=True)
-    found = await desk.bench.verify(first.id)
+    found = await desk.bench.hands.verify(first.id)
     assert found.state is OutcomeState.WORSE and found.result["together"] == [second.id]
     assert f"with {second.id}" in found.result["said"] and found.held is None
     assert [each.state for each in await desk.journal()] == [ChangeState.DONE] * 2
@@ -367,7 +399,7 @@ async def test_a_change_too_soon_after_another_is_not_told_apart_from_it(desk: D
         models.QueryStatistics.update(calls=1).execute()  # too few in so short a time
 
     await desk.bench.store(minutes_later)
-    found = await desk.bench.verify(first.id)
+    found = await desk.bench.hands.verify(first.id)
     assert found.state is OutcomeState.INCOMPARABLE and found.settled and second.id in found.result["said"]
     assert found.held is None and found.result["together"] == []
 
@@ -376,7 +408,7 @@ async def test_what_was_never_forecast_is_refused_in_a_line(desk: Desk, shop18: 
     row = await desk.apply(shop18, BY_CUSTOMER)
     await desk.bench.store(lambda: models.Outcome.delete().execute())
     with pytest.raises(RunFailed, match="before MeshAG kept forecasts"):
-        await desk.bench.verify(row.id)
+        await desk.bench.hands.verify(row.id)
     listed = await desk.bench.store(outcomes.applied)
     assert [(each.change.id, each.outcome) for each in listed] == [(row.id, None)]
 
@@ -384,8 +416,8 @@ async def test_what_was_never_forecast_is_refused_in_a_line(desk: Desk, shop18: 
 async def test_a_setting_is_compared_by_all_statements(desk: Desk, shop18: Database) -> None:
     row = await desk.apply(shop18, SetSetting("work_mem", "8MB", database=shop18.name))
     await counted(desk, row, after=30.0)
-    found = await desk.bench.verify(row.id)
+    found = await desk.bench.hands.verify(row.id)
     assert found.state is OutcomeState.WORSE, found.result
     assert {each["role"] for each in found.result["statements"]} == {"reader"}
     assert found.result["index"] is None and found.result["writes"] is None
-    await desk.bench.undo(row.id)
+    await desk.bench.hands.undo(row.id)

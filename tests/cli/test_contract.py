@@ -68,6 +68,9 @@ def test_wrong_usage_is_2_with_one_reason(meshag: Meshag, arguments: list[str]) 
     assert (answer.code, answer.out) == (2, "")
     last = answer.err.strip().splitlines()[-1]
     assert last.startswith("meshag") and len(last) > 20
+    as_json = meshag("--json", *arguments)
+    assert as_json.code == 2 and as_json.document["error"]["code"] == "usage"
+    assert as_json.document["error"]["message"] in as_json.err
 
 
 def test_the_wrong_kind_of_id_is_named(meshag: Meshag) -> None:

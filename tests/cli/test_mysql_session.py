@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from meshag_tui.demo.shop import mysql as planted
-from meshag_tui.servers.mysqld import MARIADB
+from meshag_tui.servers.mysqld import MARIADB, MYSQL
 from meshag_tui.servers.place import ServerUnavailable
 from tests.cli.conftest import Meshag
-from tests.rig.mysql import Schema, installation
+from tests.rig.mysql import Schema, on_path
 
 Must = Callable[..., Any]
 
@@ -40,6 +40,7 @@ def test_from_nothing_to_applied_and_undone(shop: Schema, must: Must, meshag: Me
         return [shop.fetch(f"SHOW CREATE TABLE {name}")[0] for name in ("customers", "orders")]
 
     must("connections", "add", "shop", shop.owner_url)
+    assert f"shop  {shop.flavour}" in meshag("connections", "list").out, "the test before saving told which it is"
     assert must("connections", "test", "shop")["engine"] == shop.flavour
     assert must("sync", "shop")["tables"] == 2
     shop.execute(*[f"SELECT * FROM orders WHERE customer_id = {customer}" for customer in range(30)])
@@ -51,6 +52,7 @@ def test_from_nothing_to_applied_and_undone(shop: Schema, must: Must, meshag: Me
 
     known = {row["index"]: row for row in must("indexes", "shop")}
     assert known["PRIMARY"]["primary"] and not known["one"]["primary"]
+    assert known["PRIMARY"]["in_table"] and not known["one"]["in_table"]
     assert {known["one"]["duplicate_of"], known["two"]["duplicate_of"]} == {None, "one"}
     sizes = {row["table"]: row for row in must("tables", "shop")}
     assert set(sizes) == {"customers", "orders"}
@@ -81,17 +83,19 @@ def test_from_nothing_to_applied_and_undone(shop: Schema, must: Must, meshag: Me
 
 
 @pytest.mark.slow
-def test_the_demo_finds_what_was_planted(must: Must, meshag: Meshag) -> None:
+@pytest.mark.parametrize("flavour", [MARIADB, pytest.param(MYSQL, marks=pytest.mark.soak)])
+def test_the_demo_finds_what_was_planted(must: Must, meshag: Meshag, tmp_path: Path, flavour: str) -> None:
     try:
-        installation(MARIADB)
+        on_path(flavour, tmp_path)
     except ServerUnavailable as missing:
         pytest.skip(str(missing))
-    found = must("demo", "--engine", "mariadb", "--headless", "--seconds", "8", timeout_s=110)
+    chosen = ("--server", str(tmp_path / "mysqld")) if flavour == MYSQL else ()
+    found = must("demo", "--engine", flavour.lower(), *chosen, "--headless", "--seconds", "20", timeout_s=110)
     # Whether an index is used takes a month to know.
     rules = {problem.rule for problem in planted.PLANTED} - {"unused-index"}
     assert rules <= {row["rule"] for row in found["suggestions"]}
     assert found["executed"] > 50 and found["syncs"] >= 2 and found["queries"]
-    assert not (meshag.home / "meshag.db").exists(), "the user's own store is left alone"
+    assert must("connections", "list") == [], "the user's own store is left alone"
 
 
 ON_A_BARE_MACHINE = """
@@ -112,4 +116,14 @@ def test_the_demo_says_what_is_not_here(meshag: Meshag, tmp_path: Path) -> None:
         timeout=60,
         check=False,
     )
-    assert answer.returncode == 1 and "install mysql-server" in answer.stderr and answer.stderr.count("\n") == 1
+    assert answer.returncode == 1 and answer.stderr.count("\n") == 1
+    assert "install mysql-server (it need not run), or name the server's program by --server" in answer.stderr
+    impostor = tmp_path / "mysqld"
+    impostor.write_text("#!/bin/sh\necho Ver 10.11.18-MariaDB\n")
+    impostor.chmod(0o755)
+    for server, said in (
+        (impostor, "mysqld is MariaDB 10.11.18: --engine is for MySQL"),
+        (tmp_path / "no", "not run here"),
+    ):
+        refused = meshag("demo", "--engine", "mysql", "--headless", "--server", str(server))
+        assert refused.code == 1 and said in refused.err and refused.err.count("\n") == 1

@@ -7,6 +7,8 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -219,33 +221,58 @@ def test_the_process_list_forgets_a_password(pg18: Database, meshag: Meshag) -> 
 
 
 def test_one_bad_server_does_not_stop_the_others(pg18: Database, meshag: Meshag) -> None:
+    closed = f"{pg18.name}_closed"
+    pg18.execute(
+        f"CREATE DATABASE {closed} TEMPLATE blank",
+        f"REVOKE CONNECT ON DATABASE {closed} FROM PUBLIC",
+        f"ALTER DATABASE {pg18.name} SET row_security = off",
+        "CREATE TABLE guarded AS SELECT 1 AS id",
+        "ALTER TABLE guarded ENABLE ROW LEVEL SECURITY",
+    )
     meshag("connections", "add", "good", pg18.monitor_url)
     meshag("connections", "add", "bad", "postgresql://u:p@127.0.0.1:1/d", "--no-test")
+    meshag("connections", "add", "closed", pg18.monitor_url.replace(f"/{pg18.name}", f"/{closed}"), "--no-test")
     answer = meshag("sync", "--json")
+    pg18.execute(f"DROP DATABASE {closed}")
     assert answer.code == 1
     by_name = {row["connection"]: row for row in answer.document}
     assert by_name["good"]["duration_ms"] > 0 and by_name["bad"]["error"]["code"] == "cannot-connect"
+    assert by_name["good"]["tables"] == 1, "row security is about rows: ours is the catalogue"
+    assert by_name["closed"]["error"]["fix"].startswith(f'GRANT CONNECT ON DATABASE "{closed}" TO ')
     listed = {row["name"]: row for row in meshag("connections", "list", "--json").document}
-    assert (listed["good"]["status"], listed["bad"]["status"]) == ("ACTIVE", "ERROR")
-    assert listed["bad"]["last_error"]
+    assert [listed[name]["status"] for name in ("good", "bad", "closed")] == ["ACTIVE", "ERROR", "ERROR"]
+    assert listed["bad"]["last_error"] and closed in listed["closed"]["last_error"]
     assert "cannot" in meshag.log or "refused" in meshag.log, "the failure is in the log as well"
 
 
-def test_collect_syncs_until_told_to_stop(pg18: Database, meshag: Meshag, must: Must) -> None:
+def test_collect_syncs_until_told_to_stop_and_makes_up_for_nothing(pg18: Database, meshag: Meshag, must: Must) -> None:
     must("connections", "add", "shop", pg18.monitor_url, "--interval", "1s")
     assert must("collect", "--once")["done"] == 1
     assert must("collect", "--seconds", "3")["done"] >= 1
     must("connections", "edit", "shop", "--pause")
     assert must("collect", "--once")["done"] == 0
     must("connections", "edit", "shop", "--resume")
-    before = len(must("runs", "--limit", "100"))
+    runs = partial(must, "runs", "--limit", "100")
+    before = len(runs())
+
+    def until_more_than(number: int) -> None:
+        while len(runs()) <= number:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+
     process = meshag.start("collect")
-    while len(must("runs", "--limit", "100")) < before + 2:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
+    until_more_than(before)
+    process.send_signal(signal.SIGSTOP)  # as a suspended laptop: four intervals pass
+    stopped = len(runs())
+    time.sleep(4)
+    process.send_signal(signal.SIGCONT)
+    until_more_than(stopped + 2)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    states = {run["state"] for run in must("runs", "--limit", "100")}
+    started = sorted(run["started_at"] for run in runs() if run["kind"] == "sync")
+    last = pairwise(started[-4:])
+    assert all(later - earlier > 700 for earlier, later in last), "what was missed is not made up for"
+    states = {run["state"] for run in runs()}
     assert states <= {"done", "interrupted"}
 
 
@@ -280,6 +307,17 @@ def test_doctor_names_each_fault_and_its_cure(
     must("connections", "add", "shop", database.monitor_url)
     answer = meshag("doctor", "shop")
     assert answer.code in (0, 1) and "CREATE EXTENSION" in answer.out
+    answer = meshag("reset", "shop")
+    assert answer.code == 1 and "pg_stat_statements is not created" in answer.err
+    database.execute("CREATE EXTENSION pg_stat_statements")
+    answer = meshag("reset", "shop")
+    assert answer.code == 1 and "GRANT EXECUTE ON FUNCTION" in answer.err
+    must("connections", "edit", "shop", "--url", database.url)
+    answer = meshag("reset", "shop")
+    assert answer.code == 2 and "--yes" in answer.err, "nobody is there to type the name"
+    assert "pg_stat_statements_reset(0, " in must("reset", "shop", "--dry-run")["sql"]
+    assert must("reset", "shop", "--yes")["reset"] is True
+    database.execute("DROP EXTENSION pg_stat_statements")
     database.server.stop()
     answer = meshag("doctor", "shop", "--json")
     assert answer.code == 1
@@ -296,9 +334,9 @@ def test_doctor_names_each_fault_and_its_cure(
 
 
 def test_the_store_is_backed_up_restored_reset_and_seeded(
-    pg18: Database, meshag: Meshag, must: Must, tmp_path: Path, store_url: str
+    pg18: Database, meshag: Meshag, must: Must, tmp_path: Path, unmade_store_url: str
 ) -> None:
-    meshag.environment["MESHAG_STORE"] = store_url
+    meshag.environment["MESHAG_STORE"] = unmade_store_url
     must("connections", "add", "shop", pg18.monitor_url)
     copy = tmp_path / "copy.db"
     must("store", "backup", str(copy))
@@ -344,9 +382,17 @@ def test_a_model_is_asked_only_with_consent_and_once(
     work(watched)
     must("sync", "shop")
     fake_llm.script = [Reply(status=500)] * 9
-    down = meshag("suggest", "shop", "--json", environment=key, timeout_s=90)
+    kept = meshag("suggest", "shop", "--json", environment=key)
+    assert "kept from before: nothing was sent" in kept.err and len(fake_llm.requests) == 1, (
+        "other figures, same advice"
+    )
+    down = meshag("suggest", "shop", "--fresh", "--json", environment=key, timeout_s=90)
     assert down.code == 0 and down.document, "a model that fails costs a line, not the advice"
     assert "No advice from m" in down.err
+    calls = must("ledger", "list")
+    assert [row["outcome"] for row in calls] == ["error", "cached", "cached", "success"]
+    assert calls[-1]["tokens_in"] == 11 and calls[-1]["cost"] == "0.000000" and calls[-1]["query_ids"]
+    assert must("ledger", "sent", calls[-1]["id"])["text"] == preview["text"], "it can be read again, byte for byte"
 
 
 def test_a_project_without_cloud_sends_nothing_elsewhere(
@@ -376,7 +422,7 @@ def test_the_demo_finds_what_was_planted(must: Must, meshag: Meshag) -> None:
     rules = {row["rule"] for row in found["suggestions"]}
     assert {"missing-index", "duplicate-index", "redundant-index", "invalid-index", "stale-statistics"} <= rules
     assert found["executed"] > 50 and found["syncs"] >= 2 and found["queries"]
-    assert not (meshag.home / "meshag.db").exists(), "the user's own store is left alone"
+    assert must("connections", "list") == [], "the user's own store is left alone"
 
 
 def test_what_changed_is_told_with_the_reason(watched: Database, must: Must, meshag: Meshag) -> None:

@@ -92,7 +92,15 @@ async def test_a_demo_works_as_a_shop_does() -> None:
         with psycopg.connect(demo.monitor_url, autocommit=True) as monitor:
             seen = "SELECT DISTINCT application_name FROM pg_stat_activity WHERE usename = 'shop_app'"
             names = {name for (name,) in monitor.execute(seen)}
-            assert names == {"shop-web", "shop-office", "shop-worker", "shop-reports", "shop-batch"}
+            assert names == {
+                "shop-web",
+                "shop-office",
+                "shop-worker",
+                "shop-reports",
+                "shop-batch",
+                "shop-stock",
+                "shop-clerk",
+            }
             top = (
                 "SELECT query FROM pg_stat_statements WHERE dbid = (SELECT oid FROM pg_database WHERE datname = 'shop')"
             )

@@ -37,6 +37,17 @@ def authority(folder: Path, name: str) -> Authority:
     return Authority(key, certificate, file)
 
 
+def revoke(signer: Authority, certificates: list[x509.Certificate], file: Path) -> None:
+    """Write the authority's list of revoked certificates."""
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateRevocationListBuilder().issuer_name(signer.certificate.subject)
+    builder = builder.last_update(now - _DAY).next_update(now + _DAY)
+    for certificate in certificates:
+        revoked = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(now - _DAY)
+        builder = builder.add_revoked_certificate(revoked.build())
+    file.write_bytes(builder.sign(signer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
+
 def issue(signer: Authority | None, hosts: list[str], *, expired: bool = False) -> tuple[bytes, bytes]:
     """A new certificate for `hosts` (self-signed when there is no signer) and its private key, as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -57,10 +68,13 @@ def files(folder: Path, signer: Authority, hosts: list[str], *, expired: bool = 
     return signer.file, certificate, key
 
 
-def install(database: Database, signer: Authority | None, hosts: list[str], *, expired: bool = False) -> None:
+def install(
+    database: Database, signer: Authority | None, hosts: list[str], *, expired: bool = False
+) -> x509.Certificate:
     """Have a PostgreSQL server speak TLS with a new certificate for `hosts`, as for `issue`."""
     data = database.server.root / "data"
-    for name, content in zip(("test.crt", "test.key"), issue(signer, hosts, expired=expired), strict=True):
+    certificate, key = issue(signer, hosts, expired=expired)
+    for name, content in (("test.crt", certificate), ("test.key", key)):
         path = data / name
         path.touch(mode=0o600)
         path.write_bytes(content)
@@ -72,6 +86,7 @@ def install(database: Database, signer: Authority | None, hosts: list[str], *, e
         "SELECT pg_reload_conf()",
         "SELECT pg_sleep(0.3)",
     )
+    return x509.load_pem_x509_certificate(certificate)
 
 
 def only_tls(database: Database) -> None:

@@ -10,6 +10,7 @@ encoding of the streams) starts the real thing instead.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -99,6 +100,9 @@ def serve(listening: socket.socket) -> None:
     for module in pkgutil.walk_packages(meshag_tui.__path__, "meshag_tui."):
         if module.name.split(".")[1] in ("cli", "store", "workflows", "engines", "advisor", "agents", "changes"):
             importlib.import_module(module.name)
+    # Else each command looks at all of it for garbage as it ends, and copies the memory by that: 0.15 s each.
+    gc.collect()
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         connection, _ = listening.accept()

@@ -2,12 +2,20 @@
 
 Fixtures: `pg18`, `pg15` (the latter with HypoPG where Debian's package is installed), `pg` (both in turn), `pg_all`
 (13 to 18 in turn): each a new `Database` on a server shared by the session. `private_pg` starts a server of the test's
-own, to restart, crash or configure. `store_url` is an empty store, SQLite and PostgreSQL in turn.
+own, to restart, crash or configure.
 """
 
 from __future__ import annotations
 
+import base64
+import fcntl
+import hashlib
+import hmac
 import itertools
+import os
+import secrets
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,27 +110,28 @@ class Servers:
     def get(self, major: int) -> tuple[EmbeddedPostgres, frozenset[str]]:
         """The server and the extensions its blank database has."""
         if major not in self._running:
-            server = EmbeddedPostgres(
-                bindir(major),
-                tcp=True,
-                settings=_SHARED,
-            ).start()
+            server = Shared(bindir(major), tcp=True, settings=_SHARED).start()
             self._running[major] = (server, prepare(server))
         return self._running[major]
 
-    def fresh(self, major: int) -> Iterator[Database]:
+    def fresh(self, major: int, template: str = BLANK) -> Iterator[Database]:
         """Make a database, yield it, drop it."""
+        database = self.make(major, f"t{next(_names)}", template)
+        yield database
+        with psycopg.connect(database.server.dsn(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
+
+    def make(self, major: int, name: str, template: str = BLANK) -> Database:
+        """Make a database as a copy of another one that nobody is connected to."""
         server, extensions = self.get(major)
-        name = f"t{next(_names)}"
+        strategy = sql.SQL("STRATEGY file_copy" if major >= 15 else "")  # a third of the work of the default
         with psycopg.connect(server.dsn(), autocommit=True) as connection:
-            strategy = sql.SQL("STRATEGY file_copy" if major >= 15 else "")  # a third of the work of the default
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {} {}").format(
-                    sql.Identifier(name), sql.Identifier(BLANK), strategy
+                    sql.Identifier(name), sql.Identifier(template), strategy
                 )
             )
-            yield Database(server, name, major, extensions)
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        return Database(server, name, major, extensions)
 
     def close(self) -> None:
         """End them all."""
@@ -134,7 +143,10 @@ def prepare(server: EmbeddedPostgres) -> frozenset[str]:
     """Create the monitoring role and the blank database with pg_stat_statements; returns what else could be created."""
     with psycopg.connect(server.dsn(), autocommit=True) as connection:
         connection.execute(
-            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(MONITOR), sql.Literal(MONITOR_PASSWORD))
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(MONITOR), _quick(MONITOR_PASSWORD))
+        )
+        connection.execute(
+            sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(server.superuser), _quick(server.password))
         )
         connection.execute(sql.SQL("GRANT pg_monitor TO {}").format(sql.Identifier(MONITOR)))
         if connection.info.server_version >= 140000:
@@ -150,6 +162,53 @@ def prepare(server: EmbeddedPostgres) -> frozenset[str]:
             "SELECT name FROM pg_available_extensions WHERE name = ANY(%s)", (list(EXTENSIONS),)
         ).fetchall()
     return frozenset(name for (name,) in rows)
+
+
+def _quick(password: str) -> sql.Literal:
+    """What SCRAM keeps of a password, of one round for 4,096: each connection reckons them, for 2.5 ms."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 1)
+    client, server = (hmac.digest(salted, of, "sha256") for of in (b"Client Key", b"Server Key"))
+    parts = (base64.b64encode(part).decode() for part in (salt, hashlib.sha256(client).digest(), server))
+    return sql.Literal("SCRAM-SHA-256$1:{}${}:{}".format(*parts))
+
+
+class Shared(EmbeddedPostgres):
+    """A server of the session: one a version, so that its cluster may be a copy. Two copies would have one identity."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def copied_clusters() -> Iterator[None]:
+    """Have initdb make the cluster of a session's server, and of a sandbox, once an environment: a copy is a tenth.
+
+    Sandboxes are told by their having no checksums; who they are is asked of none.
+    """
+    make = EmbeddedPostgres._initialise
+    with pytest.MonkeyPatch.context() as patch:
+
+        def initialise(self: EmbeddedPostgres) -> None:
+            if isinstance(self, Shared) or not self._checksums:
+                _copied(self, make)
+            else:
+                make(self)
+
+        patch.setattr(EmbeddedPostgres, "_initialise", initialise)
+        yield
+
+
+def _copied(server: EmbeddedPostgres, make: Callable[[EmbeddedPostgres], None]) -> None:
+    name = f"PostgreSQL-{server.version}-{server.superuser}-{os.geteuid()}"
+    place, unfinished = FETCHED / "data" / name, FETCHED / "data" / f"{name}.new"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with (place.parent / f"{name}.lock").open("w") as lock:  # pytest's workers begin at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            make(server)
+            shutil.rmtree(unfinished, ignore_errors=True)
+            subprocess.run(["cp", "-a", server.data, unfinished], check=True)
+            unfinished.rename(place)
+            return
+    subprocess.run(["cp", "-a", f"{place}/.", server.data], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -180,7 +239,7 @@ def pg15(servers: Servers) -> Iterator[Database]:
     yield from _database(servers, 15)
 
 
-@pytest.fixture(params=[18, 15], ids=lambda major: f"pg{major}")
+@pytest.fixture(params=[pytest.param(18, id="pg18"), pytest.param(15, id="pg15", marks=pytest.mark.soak)])
 def pg(servers: Servers, request: pytest.FixtureRequest) -> Iterator[Database]:
     """A fresh database, on 18 and on 15 in turn."""
     yield from _database(servers, request.param)
@@ -208,14 +267,3 @@ def private_pg() -> Iterator[Callable[..., Database]]:
     yield start
     for server in started:
         server.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of an empty store: a SQLite file that does not exist yet, then an empty PostgreSQL database."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'store.db'}"
-        return
-    for database in request.getfixturevalue("servers").fresh(18):
-        database.execute("DROP EXTENSION pg_stat_statements")
-        yield database.url

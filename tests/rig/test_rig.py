@@ -11,6 +11,8 @@ import psycopg
 import pytest
 from playhouse.db_url import parse
 
+from meshag_tui.store import activity
+from meshag_tui.store.database import Store
 from tests.rig.llm import FakeLlm, Reply
 from tests.rig.postgres import Database
 
@@ -44,12 +46,18 @@ def test_hypopg_on_15(pg15: Database) -> None:
     assert "btree_t_g" in str(plan)
 
 
-def test_store_url_is_empty(store_url: str) -> None:
-    if store_url.startswith("sqlite"):
-        assert not Path(store_url.removeprefix("sqlite:///")).exists()
-        assert parse(store_url)["database"].endswith("store.db")
+def test_a_store_is_made_and_empty(store_url: str) -> None:
+    store = Store.open(store_url)
+    assert store.migrated == () and store.run(activity.recent, 5) == ()
+    store.close()
+
+
+def test_an_unmade_store_is_nothing_yet(unmade_store_url: str) -> None:
+    if unmade_store_url.startswith("sqlite"):
+        assert not Path(unmade_store_url.removeprefix("sqlite:///")).exists()
+        assert parse(unmade_store_url)["database"].endswith("store.db")
     else:
-        with psycopg.connect(store_url) as connection:
+        with psycopg.connect(unmade_store_url) as connection:
             objects = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
             assert connection.execute(objects).fetchone() == (0,)
 

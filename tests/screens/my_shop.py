@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import CostModel, IndexKey, Snapshot, Statements, StatementText, Traits
 from meshag_tui.store import connections, history, models, snapshots, suggestions
-from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import (
     CreateIndex,
@@ -23,7 +22,7 @@ from meshag_tui.types import (
     Target,
     Window,
 )
-from tests.screens.picture import AT, DAY, HOUR, MINUTE
+from tests.screens.picture import AT, DAY, HOUR, MINUTE, filled
 from tests.store.readings import Watched, text
 
 STATEMENTS = {
@@ -57,12 +56,7 @@ PERFORMANCE_SCHEMA_OFF = Finding(
 
 def fill(settings: Settings, *, warnings: tuple[Finding, ...] = ()) -> str:
     """Make the store and fill it; the id of its connection "shop"."""
-    vault = Vault.open(settings)
-    store = Store.open(settings.store_url)
-    try:
-        return store.run(_fill_open, vault, warnings)
-    finally:
-        store.close()
+    return filled(settings.home, _fill_open, warnings)
 
 
 def _fill_open(vault: Vault, warnings: tuple[Finding, ...]) -> str:
@@ -80,7 +74,7 @@ def _fill_open(vault: Vault, warnings: tuple[Finding, ...]) -> str:
         snapshots.write(shop, snapshot, texts)
     connections.synced(shop, snapshot.facts, warnings, AT + 48_000)
     models.Connection.update(
-        last_sync_at=AT - 12_000, created_at=AT - 9 * DAY, updated_at=AT, warnings=[asdict(each) for each in warnings]
+        last_sync_at=AT - 12_000, created_at=AT - 9 * DAY, updated_at=AT, warnings=[each._asdict() for each in warnings]
     ).where(models.Connection.id == shop).execute()
     _advise(shop)
     return shop

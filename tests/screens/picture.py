@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from textual.pilot import Pilot
 
@@ -18,6 +21,9 @@ from meshag_tui.types import ConnectionStatus, DbType, ExecutionState, Finding, 
 AT = 1_790_000_000_000
 """The moment every picture is taken at: 21 September 2026, 14:13:20 UTC (epoch ms)."""
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
+
+Made = TypeVar("Made")
+_FILLED: dict[str, tuple[tempfile.TemporaryDirectory[str], Any]] = {}
 
 WARNING = Finding(
     "pg-monitor",
@@ -35,14 +41,26 @@ def settings_in(home: Path, theme: str = "dark") -> Settings:
     return Settings(home=home, store_url=f"sqlite:///{home / 'meshag.db'}", ui=ui)
 
 
+def filled(home: Path, work: Callable[..., Made], *arguments: Any) -> Made:
+    """Make a store in `home` and fill it by `work(vault, *arguments)`; one that was filled so before is copied."""
+    key = f"{work.__module__}.{work.__name__}{arguments}"
+    if key not in _FILLED:
+        folder = tempfile.TemporaryDirectory()
+        settings = settings_in(Path(folder.name))
+        vault = Vault.open(settings)
+        store = Store.open(settings.store_url)
+        try:
+            _FILLED[key] = folder, store.run(work, vault, *arguments)
+        finally:
+            store.close()
+    folder, made = _FILLED[key]
+    shutil.copytree(folder.name, home, dirs_exist_ok=True)
+    return made
+
+
 def fill(settings: Settings) -> None:
     """Make the store and fill it."""
-    vault = Vault.open(settings)
-    store = Store.open(settings.store_url)
-    try:
-        store.run(_fill, vault)
-    finally:
-        store.close()
+    filled(settings.home, _fill)
 
 
 def _fill(vault: Vault) -> None:
@@ -86,7 +104,7 @@ def _connection(
         engine="PostgreSQL",
         version="18.6",
         system_identifier=name,
-        warnings=[asdict(finding) for finding in warnings or ()],
+        warnings=[finding._asdict() for finding in warnings or ()],
         created_at=AT - 9 * DAY,
         updated_at=AT - last,
     ).where(models.Connection.id == info.id).execute()
@@ -96,7 +114,7 @@ def _connection(
 def _runs(shop: str, stock: str) -> None:
     phases = {"connect": 8.4, "collect": 41.0, "texts": 12.6, "store": 30.2}
     counts = {"statements": 4_812, "new_statements": 3, "tables": 212, "indexes": 540, "complete": True}
-    done: dict[str, Any] = {"phases": phases, "warnings": [asdict(WARNING)], **counts}
+    done: dict[str, Any] = {"phases": phases, "warnings": [WARNING._asdict()], **counts}
     refused = "Nothing listens on db2.example.org:5432: connection refused"
     for number, (kind, connection, state, ago, took, result, error) in enumerate(
         (
@@ -158,19 +176,23 @@ def _said(shop: str, stock: str) -> None:
 
 def application(settings: Settings) -> MeshagApp:
     """The application at that moment; it syncs nothing."""
-    return MeshagApp(replace(settings), collect=False, clock=lambda: AT / 1000)
+    return MeshagApp(settings, collect=False, clock=lambda: AT / 1000)
 
 
 async def settled(pilot: Pilot[Any]) -> None:
     """Wait until the pane in front has loaded and everything is painted."""
+    await _loaded(pilot)
+    await pilot.pause(0.1)
+
+
+async def _loaded(pilot: Pilot[Any]) -> None:
     app = pilot.app
     assert isinstance(app, MeshagApp)
     for _ in range(500):
-        await pilot.pause(0.02)
         pane = app.front_pane()
         if pane is not None and not pane.stale and not pane.loading_now:
             break
-    await pilot.pause(0.1)
+        await asyncio.sleep(0.02)
 
 
 async def press(pilot: Pilot[Any], *keys: str) -> None:
@@ -178,4 +200,5 @@ async def press(pilot: Pilot[Any], *keys: str) -> None:
     await settled(pilot)
     for key in keys:
         await pilot.press(key)
-        await settled(pilot)
+        await _loaded(pilot)
+    await settled(pilot)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from meshag_tui.advisor.rehearsed import rehearsed
@@ -12,7 +12,6 @@ from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import IndexKey, StatementText
 from meshag_tui.store import connections, history, models, rehearsals, snapshots, suggestions
-from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import (
     Analyze,
@@ -30,7 +29,7 @@ from meshag_tui.types import (
     Target,
     Window,
 )
-from tests.screens.picture import AT, DAY, HOUR, MINUTE
+from tests.screens.picture import AT, DAY, HOUR, MINUTE, filled
 from tests.store.readings import Watched, text
 
 HOSTILE = "SELECT '[bold]no[/bold] [@click=app.quit]' \x1b[2J\x07, \u202eevil\u202c FROM \"x\ny\""
@@ -56,12 +55,7 @@ PGSS_MISSING = Finding(
 
 def fill(settings: Settings, *, read_only: bool = False, warnings: tuple[Finding, ...] = ()) -> str:
     """Make the store and fill it; the id of its connection "shop"."""
-    vault = Vault.open(settings)
-    store = Store.open(settings.store_url)
-    try:
-        return store.run(fill_open, vault, read_only, warnings)
-    finally:
-        store.close()
+    return filled(settings.home, fill_open, read_only, warnings)
 
 
 def fill_open(vault: Vault, read_only: bool = False, warnings: tuple[Finding, ...] = ()) -> str:
@@ -80,7 +74,7 @@ def fill_open(vault: Vault, read_only: bool = False, warnings: tuple[Finding, ..
         snapshots.write(shop, snapshot, ())
     connections.synced(shop, snapshot.facts, warnings, AT + 48_000)
     models.Connection.update(
-        last_sync_at=AT - 12_000, created_at=AT - 9 * DAY, updated_at=AT, warnings=[asdict(each) for each in warnings]
+        last_sync_at=AT - 12_000, created_at=AT - 9 * DAY, updated_at=AT, warnings=[each._asdict() for each in warnings]
     ).where(models.Connection.id == shop).execute()
     _advise(shop)
     _plan(shop)
@@ -89,12 +83,7 @@ def fill_open(vault: Vault, read_only: bool = False, warnings: tuple[Finding, ..
 
 def fill_changed(settings: Settings) -> str:
     """Another store: half an hour in whose second half look-ups are slow, with another plan, setting and index."""
-    vault = Vault.open(settings)
-    store = Store.open(settings.store_url)
-    try:
-        return store.run(_changed, vault)
-    finally:
-        store.close()
+    return filled(settings.home, _changed)
 
 
 def _changed(vault: Vault) -> str:

@@ -37,9 +37,13 @@ SHOTS: dict[str, tuple[str, ...]] = {
     "doctor": ("6",),
     "activity": ("7",),
     "tables": ("9",),
+    "sessions": ("0",),
     "table": ("9", "enter"),
     "help": ("2", "question_mark"),
     "palette": ("2", "ctrl+p"),
+    "talk": ("2", "T"),
+    "agents": ("A", "b", "b", "j"),
+    "flow": ("A", "b", "b", "j", "m", "enter"),
     "mariadb-apply": ("4", "j", "j", "a"),
 }
 """Each screenshot by its name, and the keys that lead there from the start; of PostgreSQL unless it says otherwise."""
@@ -55,7 +59,7 @@ async def watch(bench: Workbench, demo: Demo, seconds: float) -> None:
         await bench.sync(shop.id)
         await asyncio.sleep(5)
     await bench.sync(watched.id)
-    await bench.suggest(shop.id)
+    await bench.advice.suggest(shop.id)
     await bench.sync(shop.id)
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import TABLE_COUNTERS, Column, ForeignKey, Snapshot
 from meshag_tui.store import connections, models, snapshots, suggestions
-from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import Finding, Target
 from tests.screens import shop
-from tests.screens.picture import AT, DAY, HOUR, MINUTE
+from tests.screens.picture import AT, DAY, HOUR, MINUTE, filled
 from tests.store.readings import Watched
 
 HOSTILE = "[bold]carts[/]\x1b[2J"
@@ -25,14 +24,9 @@ _ID = Column("id", "bigint", False)
 _MARIADB = ("seq_rows", "index_rows", "inserts", "updates", "deletes")
 
 
-def fill(settings: Settings, *, mariadb: bool = False, warnings: tuple[Finding, ...] = (), **kept: Any) -> str:
+def fill(settings: Settings, *, mariadb: bool = False, warnings: tuple[Finding, ...] = ()) -> str:
     """Make the store and fill it; the id of its connection "shop"."""
-    vault = Vault.open(settings)
-    store = Store.open(settings.store_url)
-    try:
-        return store.run(fill_open, vault, mariadb, warnings, **kept)
-    finally:
-        store.close()
+    return filled(settings.home, fill_open, mariadb, warnings)
 
 
 def fill_open(
@@ -53,7 +47,7 @@ def fill_open(
         snapshots.write(connection, snapshot, ())
     connections.synced(connection, snapshot.facts, warnings, AT + 48_000)
     models.Connection.update(
-        last_sync_at=AT - 12_000, created_at=AT - 9 * DAY, updated_at=AT, warnings=[asdict(each) for each in warnings]
+        last_sync_at=AT - 12_000, created_at=AT - 9 * DAY, updated_at=AT, warnings=[each._asdict() for each in warnings]
     ).where(models.Connection.id == connection).execute()
     if tables and not mariadb:
         kept = suggestions.save(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,7 @@ def filled(settings: Settings) -> Settings:
         store.run(_applied, connection)
     finally:
         store.close()
-    return replace(settings, money=MoneySettings(cpu_hour=0.09, gb_month=0.12, currency="EUR"))
+    return settings._replace(money=MoneySettings(cpu_hour=0.09, gb_month=0.12, currency="EUR"))
 
 
 SCREENS = {"applied": ("4", "o"), "applied-better": ("4", "o", "j", "j"), "calibration": ("4", "o", "K")}
@@ -111,8 +110,8 @@ async def test_what_was_applied_is_measured_and_undone_by_keys(bench: Workbench,
         assert "nothing was applied yet" in desk.words
         await desk.press("escape", "M")
         assert "o shows what was applied first" in desk.words
-        review = await bench.review(suggestion)
-        row = await bench.apply(suggestion, review.plan_hash)
+        review = await bench.hands.review(suggestion)
+        row = await bench.hands.apply(suggestion, review.plan_hash)
         await bench.sync(info.id)
         await desk.press("o")
         await desk.until("✓ done")

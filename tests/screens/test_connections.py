@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from textual._compositor import Compositor
 
 from meshag_tui.store import connections, models
+from meshag_tui.text import moment
 from meshag_tui.types import ConnectionStatus, DbType, Secret, Target
+from meshag_tui.workflows.durable import RunFailed
+from meshag_tui.workflows.scheduler import Scheduler
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.certificates import authority, install, only_tls
 from tests.rig.mysql import Schema
@@ -87,10 +92,16 @@ async def test_a_pasted_url_fills_the_form_and_hides_its_password(
         await desk.until("✓ PostgreSQL 18")
 
 
-async def test_each_field_says_beside_itself_what_is_wrong(bench: Workbench, at_desk: Open) -> None:
+async def test_each_field_says_beside_itself_what_is_wrong(
+    bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await bench.add_connection("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await open_form(desk)
+        whole, paint = [], Compositor.render_full_update
+        monkeypatch.setattr(Compositor, "render_full_update", lambda *a, **how: whole.append(how) or paint(*a, **how))
+        await desk.press("tab", "shift+tab")
+        assert whole == [], "of a field that is left and one that is come to no more than they are painted"
         await fill(desk, name="shop", host="", port="99999", proxy="http://proxy", tls_ca="/no/such/file")
         await desk.press("enter")
         said = await desk.until("another connection has this name")
@@ -102,14 +113,13 @@ async def test_each_field_says_beside_itself_what_is_wrong(bench: Workbench, at_
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"password": "not it"}, f"does not accept this password for {MONITOR}"),
         pytest.param({"user": "nobody"}, "does not accept this password for nobody", marks=pytest.mark.soak),
         ({"database": "nowhere"}, "There is no database nowhere"),
         ({"host": "host.invalid"}, "host.invalid"),
         ({"tls": "require"}, "offers no TLS"),
         ({"proxy": "socks5://127.0.0.1:9"}, "The SOCKS5 proxy 127.0.0.1:9 cannot be reached"),
     ],
-    ids=["password", "user", "database", "host", "tls", "proxy"],
+    ids=["user", "database", "host", "tls", "proxy"],
 )
 async def test_what_fails_is_said_in_its_own_words_and_the_form_stays(
     bench: Workbench, at_desk: Open, pg18: Database, wrong: dict[str, str], said: str
@@ -122,6 +132,29 @@ async def test_what_fails_is_said_in_its_own_words_and_the_form_stays(
         assert "Nothing was saved" in screen
         assert "shop" in screen and parts(pg18, **wrong)["user"] in screen
         assert await bench.store(connections.listing) == ()
+
+
+async def test_the_others_are_watched_on_while_one_cannot_be_added(
+    bench: Workbench, at_desk: Open, pg18: Database
+) -> None:
+    old = await bench.add_connection("old", Target.from_url(pg18.monitor_url), interval_s=600)
+    now = [1_000.0]
+    scheduler = Scheduler(bench.store, bench.settings, bench.runner, bench.notices, clock=lambda: now[0])
+    await scheduler.once()
+    first = (await bench.store(connections.get, old.id)).last_sync_at
+    assert first
+    async with at_desk(bench) as desk:
+        await open_form(desk)
+        await fill(desk, **parts(pg18, password="not it"))
+        await desk.press("enter")
+        said = f"does not accept this password for {MONITOR}"
+        screen = await desk.until(lambda screen: said in " ".join(screen.replace("│", "").split()))
+        assert "Nothing was saved" in screen
+        now[0] += 700
+        await scheduler.once()
+    (left,) = await bench.store(connections.listing)
+    assert (left.name, left.status, left.last_error) == ("old", ConnectionStatus.ACTIVE, None)
+    assert left.last_sync_at is not None and left.last_sync_at > first
 
 
 async def test_tls_is_checked_against_the_ca_that_is_given(
@@ -138,13 +171,33 @@ async def test_tls_is_checked_against_the_ca_that_is_given(
         await desk.until(lambda _: "is not signed by a certificate authority we trust" in desk.words)
         assert "Nothing was saved" in desk.screen and "stranger.crt" in desk.screen
         await desk.press(*["shift+tab"] * 2, "end", *["backspace"] * len(str(stranger.file)))
-        await desk.type(str(signer.file))
+        await desk.paste(str(signer.file))
         await desk.press("enter")
         await desk.until("enter saves it")
         await desk.press("enter")
         await desk.until("✓ active")
         (info,) = await bench.store(connections.listing)
         assert (info.tls, info.tls_ca) == ("verify-full", str(signer.file))
+
+
+async def test_a_server_that_is_gone_is_down_since_its_last_answer_and_then_up(
+    bench: Workbench, at_desk: Open, private_pg: Callable[..., Database]
+) -> None:
+    database = private_pg(18)
+    info = await bench.add_connection("shop", Target.from_url(database.monitor_url))
+    await bench.sync(info.id)
+    async with at_desk(bench, size=(80, 24)) as desk:
+        await desk.press("1")
+        await desk.until("✓ active")
+        await asyncio.to_thread(database.server.stop, immediate=True)
+        with pytest.raises(RunFailed):
+            await bench.sync(info.id)
+        last = (await bench.store(connections.get, info.id)).last_sync_at
+        await desk.until(f"down since {moment(last, '%d %b %H:%M:%S')}, data")
+        await asyncio.to_thread(database.server.start)
+        await bench.sync(info.id)
+        await desk.until("✓ active")
+        assert "down since" not in desk.screen
 
 
 async def test_a_service_fills_the_form_and_a_socket_is_a_host(

@@ -28,8 +28,19 @@ async def test_a_revoked_right_is_named_with_its_grant_and_mended_at_once(
             pg18.execute("GRANT pg_monitor TO watcher")
             await desk.press("T")
             await desk.until("All roles' statements and sessions are visible")
+
+            await desk.press("Z")
+            await desk.until("GRANT EXECUTE ON FUNCTION")
+            await desk.press("escape")
+            pg18.execute("GRANT EXECUTE ON FUNCTION pg_stat_statements_reset(oid, oid, bigint, boolean) TO watcher")
+            await desk.press("Z")
+            said = await desk.until("Reset statement counters")
+            assert "pg_stat_statements_reset(0," in said and "Nothing does." in said
+            await desk.type("shop")
+            await desk.press("enter")
+            await desk.until("counted from nothing; what was collected stays")
     finally:
-        pg18.execute(f"REVOKE CONNECT ON DATABASE {pg18.name} FROM watcher", "DROP ROLE watcher")
+        pg18.execute("DROP OWNED BY watcher", "DROP ROLE watcher")
 
 
 async def test_without_the_extension_the_list_is_no_empty_list(bench: Workbench, at_desk: Open, pg18: Database) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from meshag_tui.screens.indexes import IndexesPane
+from meshag_tui.screens.indexes import IndexesPane, summary
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
 from tests.screens.conftest import AT, Desk, Open
@@ -48,6 +50,12 @@ async def test_the_list_shows_what_is_asked_for(bench: Workbench, at_desk: Open,
             await desk.type(typed)
             await desk.press("enter")
             assert {each.name for each in pane._list.rows} == names
+        everything, some = pane._all, pane._all[:2]
+        unknown = [
+            replace(one, row=replace(one.row, stats=replace(one.row.stats, size_bytes=None))) for one in everything
+        ]
+        assert "(size not known)" in summary(unknown, unknown, "all"), "what nobody told is not 0 B"
+        assert " and more" in summary([*unknown[:1], *some], everything, "all")
         await desk.press("slash")
         await desk.type("!orders")
         assert {each.table for each in pane._list.rows} == {"shop.events", "shop.carts"}

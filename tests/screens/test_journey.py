@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,7 +52,7 @@ async def prepared(bench: Workbench, database: Database) -> str:
         for number in range(300):
             connection.execute("SELECT id, note FROM orders WHERE customer_id = %s", (number,))
     await bench.sync(info.id)
-    await bench.suggest(info.id)
+    await bench.advice.suggest(info.id)
     return info.id
 
 
@@ -224,7 +223,7 @@ async def test_a_model_is_asked_only_after_its_prompt_was_shown(
     settings: Settings, at_desk: Open, pg18: Database, fake_llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-real-key")
-    asked = replace(settings, llm=LlmSettings(base_url=fake_llm.base_url, model="tester"))
+    asked = settings._replace(llm=LlmSettings(base_url=fake_llm.base_url, model="tester"))
     async with await Workbench.open(asked) as bench:
         connection_id = await prepared(bench, pg18)
         window = bench.store.run(history.latest_window, connection_id, 10**9)
@@ -261,10 +260,10 @@ async def test_a_project_without_cloud_shows_the_prompt_and_sends_none(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-a-real-key")
     elsewhere = fake_llm.base_url.replace("127.0.0.1", "0.0.0.0")  # answers, and is no loopback address
-    asked = replace(settings, llm=LlmSettings(base_url=elsewhere, model="tester"))
+    asked = settings._replace(llm=LlmSettings(base_url=elsewhere, model="tester"))
     async with await Workbench.open(asked) as bench:
         connection_id = await prepared(bench, pg18)
-        await bench.give_model_consent(connection_id)
+        await bench.advice.give_model_consent(connection_id)
         async with at_desk(bench, size=(120, 40)) as desk:
             await desk.press("1", "E")
             await desk.until("Edit shop")
@@ -281,6 +280,6 @@ async def test_a_project_without_cloud_shows_the_prompt_and_sends_none(
             said = await desk.until("This would be sent:")
             assert "its project allows only models on this machine" in said and elsewhere in said
             await desk.press("s", "enter")
-        await bench.suggest(connection_id, llm=True)  # past every question, with the consent given before
-        assert any("nothing was sent: its project allows only models" in note for note in bench.advice_notes)
+        await bench.advice.suggest(connection_id, llm=True)  # past every question, with the consent given before
+        assert any("nothing was sent: its project allows only models" in note for note in bench.advice.notes)
         assert not fake_llm.requests

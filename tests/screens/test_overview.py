@@ -9,11 +9,15 @@ from typing import Any
 
 import pytest
 
+from meshag_tui.live import Vital
 from meshag_tui.screens import overview
 from meshag_tui.screens.connections import ConnectionsPane
-from meshag_tui.store import connections, history, models, suggestions
+from meshag_tui.screens.connections_rows import Row
+from meshag_tui.store import connections, history, models, sampled, suggestions
+from meshag_tui.store.sampled import Span
 from meshag_tui.text import duration
-from meshag_tui.types import ConnectionStatus, DbType, Secret, Target, Window
+from meshag_tui.types import ConnectionStatus, DbType, Finding, Secret, Target, Window
+from meshag_tui.workflows.notices import Changed
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
 from tests.screens.conftest import AT, Desk, Open
@@ -42,6 +46,24 @@ async def read(desk: Desk) -> ConnectionsPane:
         if not pane.stale and not pane.loading_now and pane._around:
             return pane
     raise AssertionError(f"it never read to the end:\n{desk.screen}")
+
+
+async def test_vitals_and_waits_say_what_was_sampled(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    vitals = {"hit_ratio": Vital("ok", 0.982), "connections": Vital("ok", 41.0, 97.0), "lag_ms": Vital("no data")}
+    vitals |= {"oldest_ms": Vital("insufficient privilege", fix="GRANT pg_read_all_stats TO watcher;")}
+    vitals |= {"age": Vital("ok", 107.0, title="history list")}
+    async with at_desk(bench, size=(140, 50), clock=lambda: AT / 1000) as desk:
+        await desk.press("1")
+        await read(desk)
+        assert "Vitals" not in desk.screen, "nobody looked"
+        span = Span(AT - 120_000, AT - 60_000, 12, {"cpu": 12.0, "lock": 6.0}, (), vitals)
+        await bench.store(sampled.add, shop_id, span)
+        bench.notices.publish(Changed("sessions", shop_id))
+        said = await desk.until("Vitals")
+        assert "hits 98 %" in said and "connections 41 of 97" in said and "lag no data" in said
+        assert "oldest transaction not allowed" in said and "history list 107" in said
+        assert "GRANT pg_read_all_stats TO watcher;" in said
+        assert "1.5 on average in 15 min" in said and "running 67 %" in said and "lock 33 %" in said
 
 
 async def test_every_figure_equals_sql_on_the_store(bench: Workbench, at_desk: Open, shop_id: str) -> None:
@@ -92,6 +114,25 @@ def test_active_sessions_are_not_told_from_some_of_them(bench: Workbench, shop_i
     states = {"active": 1, "not ours to see": 6}
     assert overview.active(found._replace(sessions={**found.sessions, "by_state": states})) is None
     assert overview.active(found._replace(sessions=None)) is None
+
+
+def test_statements_that_nobody_counts_are_not_none(bench: Workbench, shop_id: str) -> None:
+    """performance_schema off, or pg_stat_statements missing: no 0 calls, no "none slow", and what mends it."""
+    info = bench.store.run(connections.get, shop_id)
+    found = bench.store.run(history.overview, shop_id, DAY, 100.0)._replace(
+        calls=0, statements=0, slow=0, ms_per_s=None, calls_per_s=None, mean_time_ms=None
+    )
+    off = Finding("performance-schema-off", "missing", "performance_schema is off", "No statements", "[mysqld]")
+    keys = dict.fromkeys(("sync-now", "connection-pause", "choose-window"), "r")
+    for missing in (info._replace(engine="MariaDB", warnings=(off,)), info):
+        said = "".join(text for _, text in overview.figure_pieces(missing, found, "24 h", 100.0))
+        row = Row(missing, AT, False, found)
+        state = overview.load_state(missing, found, keys)
+        if missing.warnings:
+            assert "performance_schema is off" in said and "0 calls" not in said and "none slow" not in said
+            assert row.figure("slow") is None and state.title == off.title and "[mysqld]" in state.remedy
+        else:
+            assert "0 calls" in said and row.figure("slow") == 0 and "read once" in state.title
 
 
 async def test_the_chart_is_of_the_window_and_a_window_without_data_says_so(

@@ -13,6 +13,9 @@ from meshag_tui import text
 from tests.screens import picture
 
 SIZES = [(80, 24), (120, 40)]
+LOOKS: dict[str, tuple[tuple[int, int], str]] = {"wide": ((200, 60), "dark"), "light": ((120, 40), "light")}
+"""Terminal size and theme of further pictures. A picture keeps its colours under NO_COLOR: `widgets/test_terminal` and
+the journey by keys tell what a terminal is sent then."""
 
 
 @pytest.fixture(autouse=True)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
+from meshag_tui.app import MeshagApp
 from meshag_tui.engines.postgres.words import WORDS
+from meshag_tui.screens import first
+from meshag_tui.screens.presets import kept_under
 from meshag_tui.screens.queries import QueriesPane
 from meshag_tui.screens.queries_rows import PAGE, QueryRows, columns_for
-from meshag_tui.store import connections, history, models, snapshots
-from meshag_tui.store.history import SORTS
+from meshag_tui.screens.query_facts import summary
+from meshag_tui.store import connections, history, history_queries, models, remembered, snapshots
+from meshag_tui.store.history import SORTS, Loss, QueryPage
 from meshag_tui.text import duration
-from meshag_tui.types import Window
+from meshag_tui.types import Target, Window
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
 from tests.screens.conftest import AT, Desk, Open
@@ -64,6 +71,43 @@ async def test_the_dearest_come_first_with_the_store_s_own_figures(
         assert f"{top.share * 100:.0f} %" in lines[0] and f"{top.calls:,}" in lines[0]
         assert f"{page.total_rows} statements" in desk.screen and f"{page.calls:,} calls" in desk.screen
         assert f"{page.calls:,} calls, mean {duration(page.total_time_ms / page.calls)}" in desk.screen
+
+
+@pytest.mark.parametrize("kept", [None, {"now": {"name": "arranged", "sort": "calls", "descending": False}}])
+async def test_the_first_page_is_read_before_the_screen_and_only_then(
+    bench: Workbench, at_desk: Open, shop_id: str, monkeypatch: pytest.MonkeyPatch, kept: object
+) -> None:
+    """What is read ahead is what the screen asks for, arranged as it was left."""
+    if kept is not None:
+        bench.store.run(remembered.remember, kept_under("queries", bench.actor), kept)
+    pages: list[str] = []
+
+    def page(*given: Any, **asked: Any) -> Any:
+        pages.append(asked["sort"])
+        return read(*given, **asked)
+
+    read = history_queries.page
+    monkeypatch.setattr(history_queries, "page", page)
+    await asyncio.to_thread(first.ask, bench)
+    async with at_queries(at_desk, bench):
+        assert pages == ["total_time" if kept is None else "calls"]
+
+
+async def test_keys_that_came_before_the_data_are_done_when_it_is_there(bench: Workbench, shop_id: str) -> None:
+    """In their order; what needs no data is done at once."""
+    opening: Future[Workbench] = Future()
+    app = MeshagApp(bench.settings, opening=opening, collect=False, clock=lambda: AT / 1000)
+    async with app.run_test(size=(120, 40)) as pilot:
+        desk = Desk(app, pilot)
+        await pilot.press("question_mark")
+        await desk.until("Keys")
+        await pilot.press("escape", "j", "j", "4", "2", "j")
+        opening.set_result(bench)
+        await desk.until("Share")
+        await desk.until(lambda _: app.place == "queries" and app.pane("suggestions") is not None)
+        pane = app.pane("queries")
+        assert isinstance(pane, QueriesPane)
+        await desk.until(lambda _: pane._list.cursor == 3)
 
 
 async def test_every_column_with_figures_is_sorted_by(bench: Workbench, at_desk: Open, shop_id: str) -> None:
@@ -216,6 +260,22 @@ async def test_internal_ones_are_counted_and_shown_by_a_key(bench: Workbench, at
         assert "own" in listed(pane)
 
 
+def test_the_line_below_the_list_leaves_whole_parts_out() -> None:
+    page = QueryPage((), DAY, 28, 70, 9.0, 5_400.0, 8_555, 0.98, True, (), 1)
+    ranked = {
+        200: "28 statements · ▲ 1 slow · 5.4 s in 8,555 calls, mean 631 µs · 98 % of it known by statement "
+        "· 70 internal hidden (i shows)",
+        80: "28 statements · ▲ 1 slow · 5.4 s in 8,555 calls · 98 % of it known by statement",
+        60: "28 statements · ▲ 1 slow · 5.4 s in 8,555 calls",
+        10: "28 statements",
+    }
+    for room, said in ranked.items():
+        assert summary(page, False, "", "i", room) == (said, False)
+    lost = page._replace(complete=False, covered_share=None, events=(Loss(1, "reset", "by somebody"),))
+    said, warns = summary(lost, True, "", "i", 10)
+    assert warns and said.startswith("28 statements · ") and "by somebody" in said, "what was lost is never left out"
+
+
 async def test_nothing_of_the_text_of_others_reaches_the_terminal_or_is_markup(
     bench: Workbench, at_desk: Open, shop_id: str
 ) -> None:
@@ -355,3 +415,10 @@ def test_at_most_two_thousand_rows_are_kept() -> None:
     assert len(rows._pages) <= 20 and 999 in rows._pages
     assert sum(1 for _ in rows) == 100_000 and not rows.wanted, "looking for a row reads nothing"
     assert rows[0].row is None and rows.wanted == {0}, "it is asked for again when one comes back"
+
+
+async def test_what_was_never_synced_says_so(bench: Workbench, at_desk: Open) -> None:
+    await bench.add_connection("new", Target.from_url("postgresql://watcher@192.0.2.1/shop"))
+    async with at_desk(bench) as desk:
+        await desk.press("2")
+        await desk.until("new was never synced")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,12 +14,15 @@ import pytest
 from textual.events import DescendantFocus
 
 from meshag_tui.app import MeshagApp
+from meshag_tui.screens.activity import ActivityPane
 from meshag_tui.screens.scope import DAY_MS
 from meshag_tui.screens.tabs import Tabs
+from meshag_tui.screens.tour import STOPS
 from meshag_tui.settings import Settings, UiSettings
 from meshag_tui.store import connections
 from meshag_tui.store.database import Store
 from meshag_tui.store.remembered import recall
+from meshag_tui.store.vault import Vault
 from meshag_tui.types import DbType, MeshagError, Target, UsageError
 from meshag_tui.widgets.chooser import Chooser
 from meshag_tui.widgets.form import ChoiceField
@@ -26,6 +31,7 @@ from meshag_tui.widgets.status import ActionBar, StatusLine
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.pty import Terminal
+from tests.screens import shop
 from tests.screens.conftest import Desk, Open
 
 ROOT = Path(__file__).parents[2]
@@ -63,23 +69,61 @@ def test_the_first_paint_loads_the_screen_alone(tmp_path: Path) -> None:
     assert not loaded & heavy
 
 
-def test_the_first_data_needs_no_driver_and_no_workflow(tmp_path: Path) -> None:
-    """What is imported between the first paint and the list of statements of a store on SQLite."""
-    Store.open(str(tmp_path / "meshag.db")).close()
-    program = (
-        "import sys, meshag_tui.app, meshag_tui.screens.queries, meshag_tui.store.database as database\n"
-        "import meshag_tui.workflows.workbench\n"
-        f"store = database.Store.open({str(tmp_path / 'meshag.db')!r})\n"
-        "print(*sys.modules); store.close()"
+FIRST_DATA = """
+import sys, meshag_tui.cli.command as command
+from meshag_tui import logs
+from meshag_tui.cli import output, tui
+from meshag_tui.screens import first
+from meshag_tui.settings import load
+from meshag_tui.widgets.terminal import erases_in_colour
+from meshag_tui.workflows.opening import begin
+command._parse([])
+settings = load(environment={"MESHAG_HOME": sys.argv[1]})
+logs.set_up(settings)
+opening = begin(settings, first.ask)
+import meshag_tui.app
+meshag_tui.app.MeshagApp(settings)
+bench = opening.result()
+from meshag_tui.screens.places import START, place_named
+place_named(START[0]).load()
+*_, (read, _, page) = bench.store._begun
+assert read.__qualname__ == "Question.page" and page.result().rows
+print(*sys.modules)
+bench.store.close()
+"""
+STARTED = """
+app cli engines logs screens settings store text types widgets workflows
+cli.alone cli.command cli.output cli.tui
+screens.filter screens.first screens.general screens.keys screens.list_pane screens.look screens.looking
+screens.pane screens.places screens.presets screens.queries screens.queries_rows screens.query_facts
+screens.question screens.scope screens.tabs screens.trail screens.why_empty
+store.connections store.database store.digests store.documents store.drivers store.history store.history_queries
+store.history_rows store.history_windows store.ids store.key_file store.models store.place store.remembered
+store.schema store.statistics store.text_filter store.thread store.vault
+widgets.actions widgets.columns widgets.entry widgets.frame widgets.guarded widgets.line widgets.page
+widgets.screens widgets.sql widgets.states widgets.status widgets.table widgets.terminal widgets.themes
+workflows.notices workflows.opening workflows.rights workflows.workbench
+"""
+
+
+def test_the_first_data_needs_no_more_modules_than_these(settings: Settings) -> None:
+    """All of ours that `meshag` loads until it shows the list of statements of a store on SQLite.
+
+    Whoever adds one makes each start slower: import it where it is first needed, or say here that every start needs it.
+    """
+    with contextlib.closing(Store.open(settings.store_url)) as store:
+        store.run(shop.fill_open, Vault.open(settings))
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_DATA, str(settings.home)], capture_output=True, text=True, timeout=60, cwd=ROOT
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
-    assert "peewee" in loaded
+    ours = {name.removeprefix("meshag_tui.") for name in loaded if name.startswith("meshag_tui.")}
+    assert ours - set(STARTED.split()) == set(), "every start would load these"
+    assert set(STARTED.split()) - ours == set(), "no start loads these any more"
     late = {"psycopg", "cryptography", "pygments.lexers.sql", "openai", "plotext", "postgast", "pydantic", "argparse"}
-    ours = {"engines.base", "snapshot", "workflows.durable", "screens.query", "widgets.dialog", "widgets.chart"}
-    ours |= {"proposed", "store.change_documents", "store.snapshots", "advisor"}
-    assert not loaded & (late | {f"meshag_tui.{name}" for name in ours})
+    late |= {"playhouse", "sqlglot", "asyncmy", "statistics", "secrets"}
+    assert not loaded & late
 
 
 async def test_a_store_that_takes_its_time_is_said_to_be_opened(settings: Settings) -> None:
@@ -96,7 +140,7 @@ async def test_a_store_that_takes_its_time_is_said_to_be_opened(settings: Settin
     ("changed", "said", "unsaid"),
     [
         ("app._FIRST_PAINT_S = 60", "no connection yet", "opening the store"),
-        ("tui.begin = lambda settings: Future()", "opening the store", "no connection yet"),
+        ("tui.begin = lambda settings, then: Future()", "opening the store", "no connection yet"),
     ],
     ids=["the data is quick", "the store never opens"],
 )
@@ -118,10 +162,25 @@ def test_the_first_paint_waits_a_moment_for_the_data(tmp_path: Path, changed: st
 
 async def test_an_empty_store_says_what_to_do(at_desk: Open) -> None:
     async with at_desk(size=(80, 24)) as desk:
-        said = await desk.until("no connection yet")
-        assert "i adds one" in said
+        said = await desk.until("i adds one")
+        assert "no connection yet" in said
         await desk.press("r")
         assert "r Sync: there is no connection yet" in desk.screen
+        await desk.press("ctrl+c")
+        assert "ctrl+c again leaves" in desk.screen
+
+        assert "ctrl+t shows you around" in said
+        await desk.press("ctrl+t")
+        for at, stop in enumerate(STOPS, 1):
+            said = await desk.until(f"Tour, {at} of {len(STOPS)}")
+            assert desk.app.place == stop.place
+            assert all(desk.app.actions[each].shown_key in said for each in stop.actions)
+            await desk.press("enter")
+        await desk.gone("Tour, ")
+        await desk.press("ctrl+t")
+        await desk.until("Tour, 1 of")
+        await desk.press("escape")
+        assert "Tour, " not in desk.screen and desk.app.place == STOPS[0].place
         await desk.press("q")
         assert desk.app._exit
 
@@ -155,10 +214,9 @@ async def test_keys_can_be_changed_by_the_actions_name(at_desk: Open) -> None:
 
 
 def test_a_key_for_two_actions_is_refused(settings: Settings) -> None:
-    from dataclasses import replace
 
     with pytest.raises(UsageError, match="given to both"):
-        MeshagApp(replace(settings, ui=UiSettings(keys={"sync-now": "q"})))
+        MeshagApp(settings._replace(ui=UiSettings(keys={"sync-now": "q"})))
 
 
 @pytest.fixture
@@ -219,6 +277,72 @@ async def test_a_pane_that_fails_leaves_the_application_alive(
         await desk.until("connection.added")
         await desk.press("1")
         await desk.until("stock")
+
+
+async def test_what_was_not_read_yet_is_not_called_empty(
+    bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_read, load = asyncio.Event(), ActivityPane.load
+
+    async def late(self: ActivityPane) -> None:
+        await may_read.wait()
+        await load(self)
+
+    monkeypatch.setattr(ActivityPane, "load", late)
+    async with at_desk(bench) as desk:
+        await desk.press("7")
+        assert "nothing was done yet" not in await desk.until("Loading")
+        may_read.set()
+        await desk.until("nothing was done yet")
+
+
+def test_no_work_beside_the_screens_fails_unheard() -> None:
+    """Every worker that is in the source passes the application's net: none asks to be left alone, none goes round."""
+    sources = {
+        path: path.read_text(encoding="utf-8")
+        for room in ("screens", "widgets", "app.py")
+        for path in [ROOT / "meshag_tui" / room, *(ROOT / "meshag_tui" / room).rglob("*.py")]
+        if path.is_file()
+    }
+    assert sum(text.count("run_worker(") for text in sources.values()) > 10
+    for path, text in sources.items():
+        for way_round in ("exit_on_error", "create_task(", "ensure_future("):
+            assert way_round not in text, f"{path.name}: what fails there nobody hears of"
+
+
+async def test_what_fails_beside_the_screens_takes_its_pane_or_dialog_with_it(
+    bench: Workbench, at_desk: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(self: object, text: str) -> None:
+        password = "hunter2"
+        raise ValueError(f"{text} of {len(password)}")
+
+    async with at_desk(bench) as desk:
+        await desk.press("7")
+        await desk.until("nothing was done yet")
+        pane = desk.app.front_pane()
+        assert pane is not None
+        pane.describe(lambda: fail(pane, "a row"))
+        assert "ValueError: a row of 7" in await desk.until("this screen failed")
+        await desk.press("question_mark")
+        await desk.until("Keys: MeshAG")
+        dialog = desk.app.screen
+        dialog.run_worker(fail(dialog, "a plan"))
+        assert "ValueError: a plan of 7" in await desk.until("This dialog failed")
+        await desk.press("escape")
+        desk.app.run_worker(fail(desk.app, "a look"))
+        await desk.until("ValueError: a look of 7. ")
+        assert caplog.text.count("ValueError: a ") >= 3 and "hunter2" not in caplog.text
+        await desk.press("question_mark")
+        await desk.until("Keys: MeshAG")
+        dialog = desk.app.screen
+        await desk.press("escape")
+        await desk.gone("Keys: MeshAG")
+        shown = desk.screen
+        desk.app.run_worker(fail(dialog, "what is gone"))
+        await desk.until(lambda _: "what is not shown any more failed" in caplog.text)
+        assert desk.screen == shown
+    assert desk.app.return_code in (None, 0)
 
 
 async def test_what_fails_in_painting_or_in_a_dialog_leaves_the_application_alive(
@@ -304,7 +428,7 @@ async def test_what_fails_in_what_a_line_hears_or_in_the_applications_own_work_e
             patch.setattr(Tabs, "on_click", fail)
             await desk.pilot.click(Tabs, offset=(3, 0))
             assert "Tabs failed" in caplog.text
-        await desk.pilot.click(Tabs, offset=(72, 0))
+        await desk.pilot.click(Tabs, offset=(desk.screen.splitlines()[1].index("7 "), 0))
         await desk.until("connection.added")
         for name, happens in (
             ("_freshness", lambda: desk.app.set_timer(0.01, desk.app._tick)),
@@ -340,8 +464,8 @@ async def test_what_another_process_wrote_is_seen(bench: Workbench, at_desk: Ope
     async with at_desk(bench) as desk:
         await desk.press("1")
         await desk.until("shop")
-        await bench.store(connections.add, "from elsewhere", NOWHERE, bench.vault)  # no notice is published
-        await desk.until("from elsewhere")
+        await bench.store(connections.add, "elsewhere", NOWHERE, bench.vault)  # no notice is published
+        await desk.until("elsewhere")
 
 
 async def test_connection_and_window_are_remembered(bench: Workbench, at_desk: Open) -> None:
@@ -409,3 +533,23 @@ async def test_the_footer_shows_what_can_be_done_here_first(bench: Workbench, at
         await desk.until("connection.added")
         said = await desk.until("/ Filter  s Sort")
         assert "enter Open" not in said, "of what was done there is no more to see"
+
+
+async def test_behind_a_dialog_nothing_is_painted_but_what_is_said(
+    bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_desk(bench) as desk:
+        await desk.press("i")
+        await desk.until("Add a connection")
+        painted: list[object] = []
+        show = desk.app._display
+        monkeypatch.setattr(desk.app, "_display", lambda screen, what: (painted.append(what), show(screen, what)))
+        line = desk.app.screen_stack[0].query_one(StatusLine)
+        line.change(connection="an age that grows")
+        await desk.pilot.pause(0.2)
+        assert [what for what in painted if what is not None] == []
+        desk.app.say("somebody should know")
+        await desk.pilot.pause(0.2)
+        assert len([what for what in painted if what is not None]) == 1
+        await desk.press("escape")
+        assert len([what for what in painted if what is not None]) > 1

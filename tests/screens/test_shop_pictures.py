@@ -19,7 +19,7 @@ from meshag_tui.widgets.dialog import ConfirmDialog
 from meshag_tui.workflows.rehearsal import RehearsalReview
 from tests.screens import picture, shop
 from tests.screens.test_apply_dialog import REVIEW, asked
-from tests.screens.test_pictures import SIZES, the_same_everywhere
+from tests.screens.test_pictures import LOOKS, SIZES, the_same_everywhere
 
 __all__ = ["the_same_everywhere"]
 
@@ -75,6 +75,16 @@ def test_what_changed(snap_compare: Any, tmp_path: Path, name: str, size: tuple[
     app = picture.application(settings)
     a_quarter = ("w", "1", "5", "enter")
     keys = (*a_quarter, *CHANGED[name])
+    assert snap_compare(app, terminal_size=size, run_before=lambda pilot: picture.press(pilot, *keys))
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_changed_in_other_looks(snap_compare: Any, tmp_path: Path, look: str) -> None:
+    size, theme = LOOKS[look]
+    settings = picture.settings_in(tmp_path / "home", theme)
+    shop.fill_changed(settings)
+    app = picture.application(settings)
+    keys = ("w", "1", "5", "enter", *CHANGED["compare"])
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: picture.press(pilot, *keys))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
 
 from meshag_tui.screens.suggestions import SuggestionsPane
-from meshag_tui.store import activity, connections, suggestions
+from meshag_tui.store import activity, baskets, connections, suggestions
 from meshag_tui.types import Risk, SuggestionStatus
+from meshag_tui.workflows.owner import this_process
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
 from tests.screens.conftest import AT, Desk, Open
@@ -27,6 +29,16 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 def statuses(bench: Workbench) -> list[str]:
     found = bench.store.run(suggestions.listing, resolved=True)
     return [each.status for each in sorted(found, key=lambda each: each.id)]
+
+
+def interrupted(bench: Workbench, connection_id: str) -> None:
+    """A run of two was killed before the journal had anything of them; the second was about to begin."""
+    found = bench.store.run(suggestions.listing, resolved=True)
+    items = [baskets.Item(each.id, each.title) for each in sorted(found, key=lambda each: each.id)[:2]]
+    nobody = this_process().replace(f":{os.getpid()}:", ":4194305:")  # no process has such a number
+    begun = {"actor": "ada", "owner": nobody, "plan_hash": "abc"}
+    run_id = bench.store.run(lambda: baskets.begin(connection_id, items, **begun))
+    bench.store.run(baskets.step, run_id, items[1].suggestion_id, "begun")
 
 
 async def at_advice(desk: Desk) -> SuggestionsPane:
@@ -67,10 +79,11 @@ async def test_reviewed_dismissed_with_a_reason_and_taken_up_again(
 async def test_marks_are_looked_at_together_and_dismissed_together(
     bench: Workbench, at_desk: Open, shop_id: str
 ) -> None:
+    interrupted(bench, shop_id)
     async with at_desk(bench, clock=lambda: AT / 1000) as desk:
         await at_advice(desk)
-        await desk.press("space", "space")
         await desk.until("2 marked")
+        assert "by ada was interrupted: 2 not begun, marked again (a looks at them)" in desk.screen
         await desk.press("u")
         assert "2 are marked, and each is looked at by itself" in desk.screen
         await desk.press("a")
@@ -204,4 +217,4 @@ async def test_without_a_key_no_model_is_asked(bench: Workbench, at_desk: Open, 
     async with at_desk(bench, clock=lambda: AT / 1000) as desk:
         await at_advice(desk)
         await desk.press("N")
-        assert "no key is set: put it into OPENAI_API_KEY" in desk.screen
+        await desk.until("no key is set: put it into OPENAI_API_KEY, or A adds a model")

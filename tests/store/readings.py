@@ -39,6 +39,7 @@ class Watched:
     columns: dict[str, tuple[Column, ...]] = field(
         default_factory=lambda: {"public.orders": (Column("id", "int8", False),)}
     )
+    views: dict[str, str] = field(default_factory=dict)
     sequences: tuple[Sequence, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
 
@@ -135,7 +136,7 @@ class Watched:
             statements=None if rows is None else Statements(COLUMNS, rows),
             tables=None if self.tables is None else tuple(self.tables.values()),
             indexes=None if self.indexes is None else tuple(self.indexes.values()),
-            schema=SchemaSnapshot(self.columns, {}, {}),
+            schema=SchemaSnapshot(self.columns, self.views, {}),
             foreign_keys=self.foreign_keys,
             sequences=self.sequences,
             sessions=SessionStats(100, 3, {"active": 2, "idle": 5}),

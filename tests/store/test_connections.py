@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import peewee
 import pytest
 
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import Epoch, ServerFacts
-from meshag_tui.store import activity, connections, executions, models
+from meshag_tui.store import connections, models, remembered
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import OtherKey, Vault
 from meshag_tui.types import ConnectionStatus, DbType, Finding, MeshagError, Secret, Target, TlsMode, UsageError
@@ -131,45 +133,66 @@ def test_all_four_states(store: Store, vault: Vault) -> None:
         store.run(connections.failed, "con_none", "x")
 
 
+OWNED = [model for model in models.MODELS if model not in (models.Connection, models.Project, models.User)]
+"""Every table but those above a connection, parents before their children."""
+NAMED = {f"{model._meta.table_name}_id": model for model in OWNED}  # type: ignore[attr-defined]
+
+
+def parents(model: type[models.Record]) -> dict[str, type[models.Record]]:
+    """What a row belongs to, by column: foreign keys, and the bare ids of large tables."""
+    found: dict[str, type[models.Record]] = {}
+    for name, field in model._meta.fields.items():  # type: ignore[attr-defined]
+        if isinstance(field, peewee.ForeignKeyField):
+            found[name] = field.rel_model
+        elif name in NAMED and isinstance(field, (peewee.IntegerField, peewee.BigIntegerField)):
+            found[name] = NAMED[name]
+    return found
+
+
+def fill(connection: str) -> dict[type[models.Record], Any]:
+    """A row in every table that has to do with a connection, by introspection: new tables come by themselves."""
+    made: dict[type[models.Record], Any] = {models.Connection: connection}
+    waiting = list(OWNED)
+    while waiting:
+        model = next(each for each in waiting if not set(parents(each).values()) & set(waiting) - {each})
+        waiting.remove(model)
+        above = parents(model)
+        if not set(above.values()) & set(made):
+            continue  # of no connection: prices, plans, the providers
+        values: dict[str, Any] = {}
+        for name, field in model._meta.fields.items():  # type: ignore[attr-defined]
+            if name in above:
+                values[name] = made.get(above[name])
+            elif not field.null and field.default is None and not isinstance(field, peewee.AutoField):
+                kind = field.field_type
+                values[name] = {} if kind in ("JSON", "JSONB") else f"{name} {connection}" if kind == "TEXT" else 7
+        row = model.create(**values)
+        made[model] = row.get_id() if not isinstance(model._meta.primary_key, peewee.CompositeKey) else row  # type: ignore[attr-defined]
+    for what in ("sequences", "llm-consent"):
+        remembered.remember(f"{what}:{connection}", {})
+    return made
+
+
 def test_remove_leaves_no_orphan_and_keeps_the_log(store: Store, vault: Vault) -> None:
     gone = store.run(connections.add, "shop", TARGET, vault)
     kept = store.run(connections.add, "other", TARGET, vault)
-
-    def fill(connection: str) -> None:
-        interval = models.Interval.create(connection=connection, end_at=1)
-        query = models.Query.create(connection=connection, key="1", first_seen_at=1, last_seen_at=1)
-        models.QueryStatistics.create(interval_id=interval.id, query_id=query.id, calls=1, time_ms=1)
-        digest = models.Digest.create(connection=connection, width_s=3600, end_at=1)
-        models.QueryDigest.create(digest_id=digest.id, query_id=query.id, calls=1, time_ms=1)
-        models.Baseline.create(connection=connection, number=1, statements="[]", counters="")
-        models.Plan.create(query=query, taken_at=1, last_seen_at=1, hash="x", mode="generic", cost=1, document={})
-        table = models.MonitoredTable.create(
-            connection=connection, key="1", schema_name="s", name="t", stats={}, first_seen_at=1, last_seen_at=1
-        )
-        models.TableAccess.create(interval=interval, table=table)
-        executions.request("sync", connection, 1, connection=connection)
-        activity.record("dba", "connection.added", "added", connection=connection)
-
-    for info in (gone, kept):
-        store.run(fill, info.id)
+    store.run(fill, gone.id)
+    filled = store.run(fill, kept.id)
+    assert len(filled) > 20 and {models.QueryDigest, models.SampledText, models.Outcome} < set(filled)
     counts = store.run(connections.remove, gone.id)
-    assert counts == {
-        "queries": 1,
-        "intervals": 1,
-        "tables": 1,
-        "indexes": 0,
-        "suggestions": 0,
-        "changes": 0,
-        "executions": 1,
-    }
-    for model in (
-        *(models.Connection, models.Query, models.QueryStatistics, models.QueryDigest, models.Baseline),
-        *(models.Plan, models.TableAccess),
-    ):
-        assert store.run(model.select().count) == 1, model
-    log = store.run(activity.recent)
-    assert [(entry.connection_name, entry.message) for entry in log] == [("other", "added"), (None, "added")]
-    assert store.run(lambda: activity.recent(kind="connection", connection=kept.id)) == log[:1]
+    for counted in ("queries", "intervals", "tables", "indexes", "suggestions", "changes", "executions"):
+        assert counts[counted] == 1, counted
+    of_nobody = {
+        models.Usage,
+        models.Activity,
+    }  # what it cost and what was done stays, and says of which connection not
+    for model in filled:
+        assert store.run(model.select().count) == (2 if model in of_nobody else 1), model
+    for each in of_nobody:
+        said = store.run(lambda each=each: sorted(str(row.connection_id) for row in each.select()))  # type: ignore[misc]
+        assert said == sorted(["None", kept.id])
+    assert [row.key for row in store.run(lambda: list(models.Setting.select())) if gone.id in row.key] == []
+    assert store.run(connections.contents, kept.id) == counts
 
 
 def test_no_cloud_is_of_a_whole_project_and_of_no_other(store: Store, vault: Vault) -> None:

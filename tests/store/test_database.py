@@ -45,6 +45,23 @@ def test_a_driver_is_loaded_for_the_store_that_needs_it(store_url: str) -> None:
     assert done.stdout.split() == ["done", str(store_url.startswith("postgresql")), "False"], done.stderr
 
 
+async def test_what_was_read_ahead_answers_the_first_who_asks_the_same(store: Store) -> None:
+    asked: list[str] = []
+
+    def answer(name: str) -> int:
+        asked.append(name)
+        return len(asked)
+
+    async with asyncio.timeout(20):
+        for name in ("a", "b"):
+            store.ahead(answer, name)
+        assert await store.read(answer, "c") == 3  # another question
+        assert [await store.read(answer, "a") for _ in range(2)] == [1, 4]
+        store.drop_ahead()
+        assert await store.read(answer, "b") == 5
+        assert asked == ["a", "b", "c", "a", "b"]
+
+
 async def test_work_is_off_the_loop_and_in_order(store: Store) -> None:
     async with asyncio.timeout(20):
         names = await asyncio.gather(*(store(lambda: threading.current_thread().name) for _ in range(5)))
@@ -180,12 +197,14 @@ def up(migrator, db):
 """
 
 
-def test_upgrade_keeps_the_data_and_makes_a_backup_first(store_url: str, two_migrations: Path, tmp_path: Path) -> None:
-    store = Store.open(store_url)
+def test_upgrade_keeps_the_data_and_makes_a_backup_first(
+    unmade_store_url: str, two_migrations: Path, tmp_path: Path
+) -> None:
+    store = Store.open(unmade_store_url)
     store.run(_note, "kept")
     store.close()
     two_migrations.write_text(ADD_COLUMN)
-    waiting = Store.open(store_url, migrate=False)
+    waiting = Store.open(unmade_store_url, migrate=False)
     assert [found.state for found in waiting.status()][-2:] == ["applied", "pending"]
     assert waiting.migrate() == ("9000_more",)
     assert waiting.run(_keys) == ["kept"]
@@ -194,13 +213,13 @@ def test_upgrade_keeps_the_data_and_makes_a_backup_first(store_url: str, two_mig
     assert len(backups) == (1 if store.kind == "sqlite" else 0)
 
 
-def test_a_migration_that_fails_changes_nothing(store_url: str, two_migrations: Path) -> None:
-    Store.open(store_url).close()
+def test_a_migration_that_fails_changes_nothing(unmade_store_url: str, two_migrations: Path) -> None:
+    Store.open(unmade_store_url).close()
     two_migrations.write_text(ADD_COLUMN + '    db.execute_sql("SELECT no_such_column")\n')
     with pytest.raises((StoreUnavailable, peewee.DatabaseError), match="no_such_column"):
-        Store.open(store_url)
+        Store.open(unmade_store_url)
     two_migrations.write_text(ADD_COLUMN)
-    store = Store.open(store_url)
+    store = Store.open(unmade_store_url)
     assert store.migrated == ("9000_more",)
     store.close()
 
@@ -216,27 +235,27 @@ KILLED = """
 
 
 @pytest.mark.parametrize("at", ["before", "between", "after"])
-def test_killed_in_a_migration_rolls_back(store_url: str, two_migrations: Path, at: str) -> None:
-    Store.open(store_url).close()
+def test_killed_in_a_migration_rolls_back(unmade_store_url: str, two_migrations: Path, at: str) -> None:
+    Store.open(unmade_store_url).close()
     kill = "    import os; os.kill(os.getpid(), 9)\n"
     body = ADD_COLUMN.strip("\n").split("\n")
     body.insert({"before": 1, "between": 2, "after": 3}[at], kill.rstrip("\n"))
     two_migrations.write_text("\n".join(body) + "\n")
     script = textwrap.dedent(KILLED)
-    done = subprocess.run([sys.executable, "-c", script, store_url, two_migrations.parent])
+    done = subprocess.run([sys.executable, "-c", script, unmade_store_url, two_migrations.parent])
     assert done.returncode == -signal.SIGKILL
     two_migrations.write_text(ADD_COLUMN)
-    store = Store.open(store_url)
+    store = Store.open(unmade_store_url)
     assert store.migrated == ("9000_more",)
     assert "later" in store.run(models.database.get_tables)
     store.close()
 
 
-def test_processes_that_open_a_new_store_at_once_all_succeed(store_url: str) -> None:
+def test_processes_that_open_a_new_store_at_once_all_succeed(unmade_store_url: str) -> None:
     script = "import sys\nfrom meshag_tui.store.database import Store\nStore.open(sys.argv[1]).close()"
-    openers = [subprocess.Popen([sys.executable, "-c", script, store_url]) for _ in range(4)]
+    openers = [subprocess.Popen([sys.executable, "-c", script, unmade_store_url]) for _ in range(4)]
     assert [opener.wait(60) for opener in openers] == [0] * 4
-    store = Store.open(store_url)
+    store = Store.open(unmade_store_url)
     assert {found.state for found in store.status()} == {"applied"}
     store.close()
 

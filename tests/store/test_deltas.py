@@ -189,7 +189,7 @@ trouble = st.one_of(
 )
 sync = st.tuples(st.just("sync"))
 steps = st.lists(st.one_of(work, work, work, sync, trouble), min_size=15, max_size=60)
-thorough = settings(max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @thorough
@@ -466,6 +466,13 @@ def test_a_long_pause_is_a_gap_and_keeps_its_counts() -> None:
     found = readings.span(reading_at(0, 0), reading_at(600_000, 600_000), 60_000)
     assert (found.start_at, found.end_at) == (0, 600_000)
     assert [each["kind"] for each in found.events] == ["gap"]
+
+
+@pytest.mark.parametrize("step", [-900, 900])
+def test_a_second_by_which_a_clock_is_corrected_has_no_effect(step: int) -> None:
+    start = 1_800_000_000_000
+    found = readings.span(reading_at(start, start), reading_at(start + 60_000 + step, start + 60_000), 60_000)
+    assert found == readings.Span(start, start + 60_000 + step)
 
 
 @pytest.mark.parametrize("jump", [3_600_000, -3_600_000, 315_360_000_000, -1_700_000_000_000])

@@ -65,7 +65,7 @@ trouble = st.sampled_from([("reset_all",), ("restart",)])
 steps = st.lists(st.one_of(work, work, work, sync, trouble), min_size=15, max_size=60)
 
 
-@settings(thorough, max_examples=400)
+@settings(thorough)
 @given(whole_seconds=st.booleans(), steps=steps)
 def test_random_histories_never_invent_and_every_loss_is_flagged(
     whole_seconds: bool, steps: list[tuple[Any, ...]]

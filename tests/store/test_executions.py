@@ -10,6 +10,7 @@ import textwrap
 import time
 
 import pytest
+from peewee import IntegrityError
 
 from meshag_tui.store import executions, models
 from meshag_tui.store.database import Store
@@ -37,15 +38,25 @@ def test_asked_for_once(store: Store, connection: str) -> None:
     first = store.run(lambda: executions.request("sync", connection, 5, connection=connection, input={"by": "hand"}))
     assert first is not None
     assert store.run(executions.request, "sync", connection, 5) is None
-    assert store.run(executions.request, "sync", connection, 6) is not None
+    assert store.run(executions.request, "sync", connection, 6) is None, "one of the same key is open"
     claimed = _claim(store)
     assert (claimed.id, claimed.input, claimed.attempts, claimed.done) == (first, {"by": "hand"}, 1, {})
-    assert store.run(executions.claim, ["sync"], "you", TTL) is None  # the other one is of the same key
+    assert store.run(executions.begin, "sync", connection, 6, "you", TTL) == (first, None)
     store.run(executions.finish, claimed, ExecutionState.DONE, {"rows": 3})
     shown = store.run(executions.get, first)
     assert (shown.state, shown.result, shown.connection_name) == (ExecutionState.DONE, {"rows": 3}, "shop")
     assert shown.duration_ms is not None
-    assert _claim(store, "you").slot == 6
+    begun, mine = store.run(executions.begin, "sync", connection, 6, "you", TTL)
+    assert mine is not None and (mine.id, mine.slot) == (begun, 6)
+    store.run(executions.finish, mine, ExecutionState.DONE)
+    assert store.run(executions.begin, "sync", connection, 6, "you", TTL) == (begun, None), "it has had its run"
+    store.run(executions.begin, "sync", connection, None, "you", TTL)
+    with pytest.raises(IntegrityError):  # whoever asks, and however: the database knows it too
+        store.run(
+            lambda: models.Execution.insert(
+                id="exec_x", kind="sync", key=connection, slot=9, state="ready", created_at=1, updated_at=1
+            ).execute()
+        )
 
 
 def test_not_before_its_time_nor_of_another_kind(store: Store) -> None:
@@ -192,3 +203,27 @@ def test_three_processes_share_the_work(store: Store, store_url: str) -> None:
 def test_owner_names_differ() -> None:
     assert executions.owner_name() != executions.owner_name()
     assert str(os.getpid()) in executions.owner_name()
+
+
+def test_a_run_is_parked_until_it_is_answered_and_one_that_failed_is_opened_again(store: Store) -> None:
+    run, claimed = store.run(executions.begin, "loop", "a", None, "me:1", 9_000)
+    assert claimed is not None and store.run(executions.newest, "loop", "a") == run
+    with pytest.raises(MeshagError, match="does not wait"):
+        store.run(executions.answer, run, "asked", {})
+    assert store.run(executions.park, claimed, executions.FOREVER, "waits for ada") is ExecutionState.READY
+    assert store.run(executions.claim, ("loop",), "me:1", 9_000) is None, "it is due when it is answered"
+    assert store.run(executions.begin, "loop", "a", None, "me:1", 9_000) == (run, None), "and open meanwhile"
+    store.run(executions.answer, run, "asked", {"way": "yes"})
+    with pytest.raises(MeshagError, match="does not wait"):
+        store.run(executions.answer, run, "asked", {"way": "no"})
+    again = store.run(executions.claim, ("loop",), "me:1", 9_000)
+    assert again is not None and (again.done, again.attempts) == ({"asked": {"way": "yes"}}, 1)
+    with pytest.raises(MeshagError, match="nothing to go on with"):
+        store.run(executions.reopen, run, ("loop",))
+    store.run(executions.finish, again, ExecutionState.FAILED, None, "no luck")
+    store.run(executions.reopen, run, ("loop",))
+    third = store.run(executions.claim, ("loop",), "me:1", 9_000)
+    assert third is not None and third.done == {"asked": {"way": "yes"}}
+    store.run(executions.finish, third, ExecutionState.DONE)
+    with pytest.raises(MeshagError, match="nothing to go on with"):
+        store.run(executions.reopen, run, ("loop",))

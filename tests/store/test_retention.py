@@ -201,7 +201,10 @@ def test_prune_forgets_what_is_past_the_last_limit(store: Store, connection: str
         "indexes": 0,
         "schemas": 1,
         "executions": 1,
-        "activity": 0,
+        "sampled": 0,
+        "health": 0,
+        "alerts": 0,
+        "ledger": 0,
     }
     assert store.run(lambda: [row.key for row in models.Query.select()]) == ["0", "2"]
     assert store.run(models.QueryStatistics.select().count) == 0
@@ -270,15 +273,19 @@ def test_sizes(store: Store, connection: str) -> None:
 @pytest.mark.parametrize("rows", [30_000])
 def test_sqlite_gives_space_back(tmp_path: Any, rows: int) -> None:
     store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
-    columns = ("at", "actor", "kind", "message", "details")
+    text = dict.fromkeys(("provider", "model", "purpose", "outcome", "actor"), "x" * 20)
+    row = {**text, "at": T0, "created_at": T0, "updated_at": T0, "prompt_hash": "h", "query_ids": "[]"}
+    row |= {"local": False, "attempts": 1}
 
     def fill() -> None:
         with atomic():
-            bulk.insert("activity", columns, [(T0, "a", "k", "x" * 100, "{}") for _ in range(rows)])
+            bulk.insert("usage", ("id", *row), [(f"use_{number}", *row.values()) for number in range(rows)])
 
     store.run(fill)
     before = store.run(retention.sizes).total_bytes
-    store.run(retention.prune, LIMITS, T0 + 500 * DAY)
+    assert store.run(retention.prune, LIMITS, T0 + 700 * DAY)["ledger"] == 0
+    store.run(lambda: models.Setting.delete().where(models.Setting.key == "retention.clock").execute())
+    store.run(retention.prune, LIMITS, T0 + 801 * DAY)  # what a clock says that does not leap
     assert store.run(retention.sizes).total_bytes < before / 4
     store.close()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from meshag_tui.store import database, ids, models, rehearsals, remembered, schema
+from meshag_tui.store import database, ids, models, rehearsals, remembered, schema, snapshots_statements
 from meshag_tui.store.database import Store
 
 
@@ -70,36 +70,54 @@ def test_migrations_make_exactly_the_models(store: Store) -> None:
         modelled[0].pop(extra, None)
     assert migrated[0] == modelled[0]
     only = {entry for entry in migrated[1] ^ modelled[1] if not entry[0].startswith("schema_")}
-    assert only == {("change", "suggestion_id", True)}  # the partial index that only the migration makes
+    # The partial indexes that only migrations make.
+    assert only == {("change", "suggestion_id", True), ("execution", "kind,key", True)}
     assert migrated[2] == modelled[2]
 
 
-def test_opening_again_finds_nothing_to_do(store_url: str) -> None:
-    first = Store.open(store_url)
+def test_opening_again_finds_nothing_to_do(unmade_store_url: str) -> None:
+    first = Store.open(unmade_store_url)
     names = tuple(path.stem for path in sorted(schema.DIRECTORY.glob("0*.py")))
     assert names[0] == "0001_initial" and first.migrated == names
     assert [(m.name, m.state) for m in first.status()] == [(name, "applied") for name in names]
     first.close()
-    second = Store.open(store_url)
+    second = Store.open(unmade_store_url)
     assert second.migrated == ()
     second.close()
 
 
+def _two_statements_that_mean_the_same() -> None:
+    """As the first version had them, of a connection of a project."""
+    for statement in (
+        "INSERT INTO project(id, name, settings, created_at, updated_at) VALUES('prj_1', 'p', '{}', 1, 1)",
+        "INSERT INTO connection(id, project_id, name, db_type, host, port, database, username, tls, status, read_only, "
+        "failures, facts, warnings, created_at, updated_at) VALUES('con_1', 'prj_1', 'shop', 'POSTGRES', "
+        "'h', 1, 'd', 'u', 'prefer', 'ACTIVE', FALSE, 0, '{}', '[]', 1, 1)",
+        "INSERT INTO query(connection_id, key, fingerprint, text_state, kind, internal, db_name, db_user, "
+        "first_seen_at, last_seen_at) VALUES('con_1', 'a', 'f00d', 'ok', 'select', FALSE, 'shop', 'app', 1, 1), "
+        "('con_1', 'b', 'f00d', 'ok', 'select', FALSE, 'shop', 'app', 1, 1)",
+    ):
+        models.database.execute_sql(statement)
+
+
 def test_an_older_store_is_upgraded_with_its_data(
-    store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unmade_store_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A store made with the first migration alone gets the others, and keeps what is in it."""
     with monkeypatch.context() as older:
         shutil.copy(schema.DIRECTORY / "0001_initial.py", tmp_path)
         older.setattr(schema, "DIRECTORY", tmp_path)
-        first = Store.open(store_url)
+        first = Store.open(unmade_store_url)
         assert first.migrated == ("0001_initial",)
         first.run(remembered.remember, "kept", {"since": 1})
+        first.run(_two_statements_that_mean_the_same)
         first.close()
-    second = Store.open(store_url)
+    second = Store.open(unmade_store_url)
     assert second.migrated == tuple(path.stem for path in sorted(schema.DIRECTORY.glob("0*.py")))[1:]
     assert second.run(remembered.recall, "kept") == {"since": 1}
     assert second.run(rehearsals.of_suggestion, "sug_1") == ()
+    number = snapshots_statements._meaning("f00d", "app", "shop")
+    assert second.run(lambda: [row.meaning for row in models.Query.select()]) == [number, number]
     second.close()
 
 
@@ -114,17 +132,17 @@ def test_clock_and_ids(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["9999_future", "0000_gone"])
-def test_store_of_a_newer_version_is_refused(store_url: str, name: str) -> None:
-    store = Store.open(store_url)
+def test_store_of_a_newer_version_is_refused(unmade_store_url: str, name: str) -> None:
+    store = Store.open(unmade_store_url)
     store.run(lambda: models.database.execute_sql(f"INSERT INTO schema_checksum VALUES ('{name}', 'x')"))
     store.close()
     with pytest.raises(schema.SchemaRefused, match="newer MeshAG"):
-        Store.open(store_url)
+        Store.open(unmade_store_url)
 
 
-def test_edited_migration_is_refused(store_url: str) -> None:
-    store = Store.open(store_url)
+def test_edited_migration_is_refused(unmade_store_url: str) -> None:
+    store = Store.open(unmade_store_url)
     store.run(lambda: models.database.execute_sql("UPDATE schema_checksum SET checksum = 'other'"))
     store.close()
     with pytest.raises(schema.SchemaRefused, match="0001_initial"):
-        Store.open(store_url)
+        Store.open(unmade_store_url)

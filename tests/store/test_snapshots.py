@@ -130,7 +130,11 @@ def test_what_leaves_the_server_and_returns_is_the_same_statement(store: Store, 
     server.statements = {}
     store.run(snapshots.write, con, server.snapshot())
     sizes, now, gone = store.run(kept)
-    assert (sizes, now, len(gone)) == ([], [], 650)
+    assert (sum(sizes), now, len(gone)) == (0, [], 650)
+    server.statements |= away
+    assert store.run(snapshots.write, con, server.snapshot()).new_statements == 0
+    sizes, now, gone = store.run(kept)
+    assert (sum(sizes), len(sizes), len(gone)) == (300, 3, 350), "blocks that nothing was left of are filled again"
 
 
 def test_extremes_and_when_it_was_last_seen_follow_the_statement(store: Store, connection: str) -> None:

@@ -104,6 +104,23 @@ def test_what_ran_between_syncs_is_what_is_counted(pg: Database, synced: Callabl
     assert before >= 1, "a statement seen for the first time between two syncs counts"
 
 
+def test_lists_of_any_length_and_a_table_made_anew_are_one_statement(pg15: Database, tmp_path: Path) -> None:
+    sync, pg = Sync(pg15, tmp_path), pg15
+    make = "CREATE TABLE orders (id int PRIMARY KEY)"
+    lists = [", ".join(map(str, range(length))) for length in range(1, 501)]
+    pg.execute(make)
+    sync()
+    pg.execute(*(f"SELECT * FROM orders WHERE id IN ({each})" for each in lists))
+    sync()
+    assert sync.calls == 500
+    pg.execute("DROP TABLE orders", make, *(f"SELECT * FROM orders WHERE id IN ({each})" for each in lists[:40]))
+    sync()
+    assert sync.calls == 540
+    kept = sync.store.run(lambda: models.Query.select().where(models.Query.fingerprint.is_null(False)).count())
+    assert kept >= 540, "to the server, each is a statement of its own"
+    sync.store.close()
+
+
 def test_a_reset_between_syncs(pg: Database, synced: Callable[[Database], Sync]) -> None:
     pg.execute("CREATE TABLE calm AS SELECT 1")  # stands still: it shows that this was no crash
     sync = synced(pg)

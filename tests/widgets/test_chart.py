@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 
@@ -103,12 +104,22 @@ async def test_events_are_marked_and_named() -> None:
 
 
 def test_local_time_and_days_of_23_and_25_hours(zone: pytest.MonkeyPatch) -> None:
-    zone.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    summer_begins = 1_774_738_800_000  # 2026-03-29 00:00 local; the day has 23 hours
-    ticks = time_ticks(summer_begins, summer_begins + 3 * 24 * HOUR, 4)
-    assert [label for _, label in ticks] == ["29 Mar", "30 Mar", "31 Mar", "01 Apr"]
-    assert ticks[1][0] - ticks[0][0] == 23 * HOUR
+    for where, month, day, hours in (
+        ("Europe/Berlin", 3, 29, 23),
+        ("Europe/Berlin", 10, 25, 25),
+        ("America/St_Johns", 3, 8, 23),
+        ("America/St_Johns", 11, 1, 25),
+        ("Asia/Kathmandu", 3, 29, 24),
+    ):
+        zone.setenv("TZ", where)
+        time.tzset()
+        begin = round(time.mktime((2026, month, day, 0, 0, 0, 0, 0, -1)) * 1000)
+        ticks = time_ticks(begin, begin + 3 * 24 * HOUR, 4)
+        assert [int(label.split()[0]) for _, label in ticks[:3]] == [day, day + 1, day + 2 if day < 29 else 31], where
+        assert [later - earlier for (earlier, _), (later, _) in itertools.pairwise(ticks[:3])] == [
+            hours * HOUR,
+            24 * HOUR,
+        ], where
     zone.setenv("TZ", "Asia/Kathmandu")  # UTC+5:45
     time.tzset()
     assert all(label.endswith("0") for _, label in time_ticks(START, START + HOUR, 6))

@@ -9,9 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from meshag_tui.settings import AdviceSettings, LlmSettings, Settings
+from meshag_tui.store import history
 from meshag_tui.store.database import Store
+from meshag_tui.types import Target
 from meshag_tui.workflows.durable import Runner
 from meshag_tui.workflows.notices import Notices
+from meshag_tui.workflows.workbench import Workbench
+from tests.rig.llm import FakeLlm
+from tests.rig.postgres import Database
+from tests.rig.stores import put_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,3 +58,31 @@ def other_process(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@pytest.fixture
+async def shop_bench(tmp_path: Path, fake_llm: FakeLlm) -> AsyncIterator[Workbench]:
+    """A workbench on an empty store, with a model of its own."""
+    llm = LlmSettings(base_url=fake_llm.base_url, model="m1", timeout_s=5)
+    advice = AdviceSettings(what_if="off")  # no sandbox is made: advice is reckoned, at once
+    settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"), llm=llm, advice=advice)
+    async with await Workbench.open(settings) as bench:
+        yield bench
+
+
+@pytest.fixture
+async def slow(shop_bench: Workbench, pg18: Database) -> history.QueryRow:
+    """A watched statement that reads all of a table."""
+    pg18.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, customer_id int, note text)",
+        "INSERT INTO orders SELECT n, n % 3000, repeat('x', 50) FROM generate_series(1, 30000) n",
+    )
+    pg18.execute("VACUUM ANALYZE orders")
+    added = await shop_bench.add_connection("shop", Target.from_url(pg18.url))
+    await shop_bench.sync(added.id)
+    for customer in range(12):
+        pg18.execute(f"SELECT note FROM orders WHERE customer_id = {customer} /* hunter2-canary */")
+    await shop_bench.sync(added.id)
+    window = await shop_bench.store(history.latest_window, added.id, 3_600_000)
+    page = await shop_bench.store(history.queries, added.id, window)
+    return next(row for row in page.rows if "FROM orders" in (row.text or ""))

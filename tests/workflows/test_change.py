@@ -59,9 +59,9 @@ from meshag_tui.workflows.workbench import Workbench
 
 async def main():
     async with await Workbench.open(Settings(home=Path(sys.argv[1]), store_url=sys.argv[2])) as bench:
-        review = await bench.review(sys.argv[3])
+        review = await bench.hands.review(sys.argv[3])
         print("reviewed", flush=True)
-        await bench.apply(sys.argv[3], review.plan_hash)
+        await bench.hands.apply(sys.argv[3], review.plan_hash)
 
 asyncio.run(main())
 """
@@ -96,40 +96,40 @@ def indexes(pg: Database) -> list[tuple[str, bool]]:
 
 async def test_applied_undone_and_told(bench: Workbench, pg18: Database) -> None:
     advice = await suggested(bench, pg18)
-    review = await bench.review(advice.id)
-    row = await bench.apply(advice.id, review.plan_hash, actor="ada")
+    review = await bench.hands.review(advice.id)
+    row = await bench.hands.apply(advice.id, review.plan_hash, actor="ada")
     assert (row.state, row.actor, row.sql) == (ChangeState.DONE, "ada", review.sql)
     assert indexes(pg18) == [("orders_customer", True)]
     assert (await bench.store(suggestions.get, advice.id)).status is SuggestionStatus.APPLIED
     with pytest.raises(MeshagError, match="applied already"):
-        await bench.review(advice.id)
-    undone = await bench.undo(row.id)
+        await bench.hands.review(advice.id)
+    undone = await bench.hands.undo(row.id)
     assert undone.undoes == row.id and indexes(pg18) == []
     assert (await bench.store(changes.get, row.id)).state is ChangeState.UNDONE
     assert (await bench.store(suggestions.get, advice.id)).status is SuggestionStatus.REVIEWED
     with pytest.raises(MeshagError):
-        await bench.undo(row.id)
+        await bench.hands.undo(row.id)
 
 
 async def test_what_was_not_reviewed_is_not_run(bench: Workbench, pg18: Database) -> None:
     advice = await suggested(bench, pg18)
     with pytest.raises(MeshagError, match="too old"):
-        await bench.apply(advice.id, "0" * 32)
-    review = await bench.review(advice.id)
+        await bench.hands.apply(advice.id, "0" * 32)
+    review = await bench.hands.review(advice.id)
     other = replace(ADVICE, identity="missing-index:other")
     (other_id,) = (await bench.store(suggestions.save, advice.connection_id, [other])).ids
     with pytest.raises(MeshagError, match="too old"):
-        await bench.apply(other_id, review.plan_hash)  # it was shown for another suggestion
-    await bench.apply(advice.id, review.plan_hash)
+        await bench.hands.apply(other_id, review.plan_hash)  # it was shown for another suggestion
+    await bench.hands.apply(advice.id, review.plan_hash)
     with pytest.raises(MeshagError, match="too old"):
-        await bench.apply(advice.id, review.plan_hash)
+        await bench.hands.apply(advice.id, review.plan_hash)
     assert len(await bench.store(changes.listing)) == 1
 
 
 async def test_a_yes_nobody_remembers_is_not_carried_out(bench: Workbench, pg18: Database) -> None:
     """The process died right after the yes, and the next one starts a day later."""
     advice = await suggested(bench, pg18)
-    review = await bench.review(advice.id)
+    review = await bench.hands.review(advice.id)
 
     def agreed_yesterday() -> str:
         from meshag_tui.changes.apply import enter
@@ -185,17 +185,17 @@ async def test_a_change_left_by_kill_9_is_looked_after_and_never_run_twice(
 async def test_read_only_runs_nothing(settings: Settings, pg18: Database) -> None:
     async with await Workbench.open(settings) as bench:
         advice = await suggested(bench, pg18)
-    async with await Workbench.open(replace(settings, read_only=True)) as bench:
+    async with await Workbench.open(settings._replace(read_only=True)) as bench:
         with pytest.raises(MeshagError, match="read-only"):
-            await bench.review(advice.id)
+            await bench.hands.review(advice.id)
 
 
 async def test_a_blocked_change_fails_with_its_gate(bench: Workbench, pg18: Database) -> None:
     advice = await suggested(bench, pg18)
-    review = await bench.review(advice.id)
+    review = await bench.hands.review(advice.id)
     pg18.execute("CREATE INDEX orders_customer ON orders (customer)")  # somebody was quicker
     with pytest.raises(RunFailed):
-        await bench.apply(advice.id, review.plan_hash)
+        await bench.hands.apply(advice.id, review.plan_hash)
     (row,) = await bench.store(changes.listing)
     assert row.state is ChangeState.FAILED
     assert (await bench.store(suggestions.get, advice.id)).status is SuggestionStatus.NEW

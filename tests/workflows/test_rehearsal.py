@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from meshag_tui.changes.rehearse import Asked, rehearse
+from meshag_tui.engines.base import Refused
+from meshag_tui.engines.rehearsal import Execution, Runnable
+from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.servers.place import temporary_folder
 from meshag_tui.servers.rundir import OWNER_FILE, PREFIX
 from meshag_tui.settings import RehearsalSettings, Settings
@@ -27,6 +31,7 @@ from meshag_tui.types import (
     IndexSpec,
     MeshagError,
     Risk,
+    SetSetting,
     Suggestion,
     SuggestionPriority,
     SuggestionType,
@@ -35,7 +40,9 @@ from meshag_tui.types import (
 from meshag_tui.workflows.durable import RunCancelled, RunFailed
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.commands import Commands
+from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
+from tests.rig.stores import put_store
 from tests.servers.test_postgres import wait_until
 
 BY_CUSTOMER = "SELECT count(*), max(note) FROM orders WHERE customer = {}"
@@ -47,7 +54,7 @@ def settings(tmp_path: Path) -> Settings:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     rehearsal = RehearsalSettings(measure_s=8)
-    return Settings(home=home, store_url=f"sqlite:///{home / 'meshag.db'}", rehearsal=rehearsal)
+    return Settings(home=home, store_url=put_store(home / "meshag.db"), rehearsal=rehearsal)
 
 
 @pytest.fixture
@@ -66,6 +73,29 @@ def shop(pg: Database) -> None:
     )
 
 
+ADVICE = Suggestion(
+    rule="missing-index",
+    identity="missing-index:orders",
+    type=SuggestionType.INDEX_OPTIMIZATION,
+    priority=SuggestionPriority.MEDIUM,
+    title="Index orders (customer): about 40 % of all query time",
+    text="",
+    evidence_kind=EvidenceKind.PLANNED,
+    evidence={
+        "kind": "planned",
+        "facts": ["planner cost 900 → 9"],
+        "confidence": [{"points": 70, "why": "the server's planner priced it"}],
+        "affected_share": 0.4,
+    },
+    confidence=0.7,
+    risk=Risk.MEDIUM,
+    schema="public",
+    table="orders",
+    sql="CREATE INDEX …",
+    gain_ms_per_day=1_000.0,
+)
+
+
 async def suggested(bench: Workbench, pg: Database, spec: IndexSpec, **more: Any) -> StoredSuggestion:
     """A connection to the shop after some work in it, and a suggestion to make an index on orders."""
     shop(pg)
@@ -76,30 +106,8 @@ async def suggested(bench: Workbench, pg: Database, spec: IndexSpec, **more: Any
     window = await bench.store(history.latest_window, info.id, 86_400_000)
     rows = (await bench.store(history.queries, info.id, window)).rows
     query = next(row for row in rows if "customer =" in (row.text or ""))
-    advice = Suggestion(
-        rule="missing-index",
-        identity="missing-index:orders",
-        type=SuggestionType.INDEX_OPTIMIZATION,
-        priority=SuggestionPriority.MEDIUM,
-        title="Index orders (customer): about 40 % of all query time",
-        text="",
-        evidence_kind=EvidenceKind.PLANNED,
-        evidence={
-            "kind": "planned",
-            "facts": ["planner cost 900 → 9"],
-            "confidence": [{"points": 70, "why": "the server's planner priced it"}],
-            "affected_share": 0.4,
-        },
-        confidence=0.7,
-        risk=Risk.MEDIUM,
-        schema="public",
-        table="orders",
-        change=CreateIndex(spec),
-        sql="CREATE INDEX …",
-        query_ids=(query.id,),
-        gain_ms_per_day=1_000.0,
-    )
-    saved = await bench.store(suggestions.save, info.id, [replace(advice, **more)])
+    made = replace(ADVICE, change=CreateIndex(spec), query_ids=(query.id,), **more)
+    saved = await bench.store(suggestions.save, info.id, [made])
     return await bench.store(suggestions.get, saved.ids[0])
 
 
@@ -108,13 +116,13 @@ INDEX = IndexSpec("public", "orders", (IndexColumn("customer"),), name="orders_c
 
 async def test_a_missing_index_is_measured_end_to_end(bench: Workbench, pg: Database) -> None:
     found = await suggested(bench, pg, INDEX)
-    review = await bench.review_rehearsal(found.id)
+    review = await bench.hands.review_rehearsal(found.id)
     assert len(review.plan.statements) == 2 and all(text.startswith("SELECT ") for text in review.plan.statements)
     assert 'FROM ONLY "public"."orders"' in " ".join(review.plan.statements)
     assert pg.fetch("SELECT count(*) FROM pg_stat_all_tables WHERE relname = 'orders' AND seq_scan > 100") == [(0,)]
 
     told: list[str] = []
-    row = await bench.rehearse(found.id, review.hash, lambda progress: told.append(progress.phase))
+    row = await bench.hands.rehearse(found.id, review.hash, lambda progress: told.append(progress.phase))
 
     main = next(one for one in row.document["statements"] if one["main"])
     assert row.verdict == main["verdict"] == "faster"
@@ -125,6 +133,9 @@ async def test_a_missing_index_is_measured_end_to_end(bench: Workbench, pg: Data
     others = [one for one in row.document["statements"] if not one["main"]]
     assert [one["verdict"] for one in others] == ["inconclusive"] and "id = $1" in others[0]["text"]
     assert others[0]["same_work"]
+    undone = row.document["undone"]
+    assert undone["proven"], undone
+    assert undone["sql"].startswith("CREATE INDEX CONCURRENTLY") and undone["undo_sql"].startswith("DROP INDEX CONC")
     assert row.document["share"] == 1 and row.document["listed"] == 2 and row.document["failed"] == 0
     assert any("copying public.orders" in phase for phase in told) and any("measuring" in phase for phase in told)
 
@@ -158,11 +169,37 @@ async def test_a_missing_index_is_measured_end_to_end(bench: Workbench, pg: Data
     assert (later.title, later.evidence_kind, later.confidence) == (now.title, now.evidence_kind, now.confidence)
 
 
+async def test_one_statement_that_cannot_be_run_stops_no_other() -> None:
+    fails, runs = Asked("qry_1", "SELECT broken", True, 1, None), Asked("qry_2", "SELECT 1", True, 1, 5.0)
+
+    class Stage:
+        label, prepared_s, copied, notes, source_plans = "a stage", 0.0, (), (), {}  # type: ignore[var-annotated]
+
+        async def ready(self, statement: str, sets: int, seed: int) -> Runnable:
+            if "broken" in statement:
+                raise Refused("no values are known for its parameters")
+            return Runnable(statement, statement, "", (), ((),))
+
+        async def change(self, change: Any) -> str:
+            return "CREATE INDEX"
+
+        async def run(self, side: str, runnable: Runnable, values: Any) -> Execution:
+            plan = Plan(PlanNode("0", "Result", 0, 1, 1, 1), "literal", side, {}, runnable.text)
+            return Execution(10.0 if side == "before" else 5.0, 1, 0, 1, plan)
+
+    stage: Any = Stage()
+    done = await rehearse(stage, CreateIndex(INDEX), [fails, runs], 5.0, lambda *_: None)
+    document = done.document()
+    assert (document["listed"], document["failed"], document["faster"]) == (2, 1, 1)
+    assert [one["verdict"] for one in document["statements"]] == ["failed", "faster"]
+    assert "no values are known" in document["statements"][0]["why"] and document["verdict"] == "faster"
+
+
 async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg18: Database) -> None:
     unused = IndexSpec("public", "orders", (IndexColumn("note"),), name="orders_note")
     found = await suggested(bench, pg18, unused)
-    review = await bench.review_rehearsal(found.id)
-    row = await bench.rehearse(found.id, review.hash)
+    review = await bench.hands.review_rehearsal(found.id)
+    row = await bench.hands.rehearse(found.id, review.hash)
     now = await bench.store(suggestions.get, found.id)
     main = next(one for one in row.document["statements"] if one["main"])
     assert main["before"]["blocks"] == main["after"]["blocks"]
@@ -183,40 +220,107 @@ async def test_a_statement_written_otherwise_is_proven_or_said_not_to_be(
     text = "SELECT count(*) FROM customers WHERE id NOT IN (SELECT customer FROM orders WHERE id > {})"
     pg18.execute(*(text.format(number * 1_000) for number in range(6)))
     await bench.sync(info.id)
-    (found,) = [one for one in await bench.suggest(info.id) if one.rule == "not-in-subquery"]
+    (found,) = [one for one in await bench.advice.suggest(info.id) if one.rule == "not-in-subquery"]
     other = found.evidence["rewrite"]["text"]
     assert "NOT EXISTS" in other and found.evidence["rewrite"]["proven"] is False
     assert any(fact.startswith("not proven") for fact in found.evidence["facts"])
 
     if known:
         pg18.execute("ALTER TABLE orders ALTER COLUMN customer SET NOT NULL")
-    review = await bench.review_rehearsal(found.id)
-    row = await bench.rehearse(found.id, review.hash)
+    review = await bench.hands.review_rehearsal(found.id)
+    row = await bench.hands.rehearse(found.id, review.hash)
     now = await bench.store(suggestions.get, found.id)
     assert (row.kind, row.document["sql"], len(row.document["statements"])) == ("rewrite", other, 1)
     assert row.document["proof"]["proven"] is now.evidence["rewrite"]["proven"] is known
     assert f"({'proven' if known else 'not proven'})" in now.title
     assert known or any("may be NULL" in fact for fact in now.evidence["facts"])
     assert known or any(point["points"] == -40 for point in now.evidence["confidence"])
-    later = await bench.store(suggestions.get, (await bench.suggest(info.id), found.id)[1])
+    later = await bench.store(suggestions.get, (await bench.advice.suggest(info.id), found.id)[1])
     assert later.title == now.title and later.evidence["rewrite"] == now.evidence["rewrite"]
+
+
+async def test_the_server_of_the_settings_is_a_connection_by_its_name(bench: Workbench, pg18: Database) -> None:
+    found = await suggested(bench, pg18, INDEX)
+    bench.settings = bench.settings._replace(rehearsal=RehearsalSettings(server="scratch"))
+    with pytest.raises(MeshagError, match="scratch"):
+        await bench.hands.review_rehearsal(found.id)
+    await bench.add_connection("scratch", Target.from_url("postgresql://tester@db.example.com/scratch"))
+    review = await bench.hands.review_rehearsal(found.id)
+    assert review.plan.place == "a database of its own on tester@db.example.com:5432/scratch"
+
+
+async def test_on_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tried(
+    bench: Workbench, mariadb: Schema
+) -> None:
+    mariadb.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, customer int NOT NULL, note varchar(60))",
+        "INSERT INTO orders SELECT seq, 1 + seq % 400, REPEAT('n', 50) FROM seq_1_to_40000",
+        "ANALYZE TABLE orders",
+    )
+    info = await bench.add_connection("shop", Target.from_url(mariadb.monitor_url))
+    await bench.sync(info.id)
+    mariadb.execute(*(BY_CUSTOMER.format(number) for number in range(1, 9)), *(BY_ID.format(n) for n in range(1, 20)))
+    mariadb.execute("UPDATE orders SET note = 'x' WHERE id = 7", "UPDATE orders SET customer = 5 WHERE id = 8")
+    await bench.sync(info.id)
+    window = await bench.store(history.latest_window, info.id, 86_400_000)
+    rows = (await bench.store(history.queries, info.id, window)).rows
+    query = next(row for row in rows if "COUNT" in (row.text or "").upper())
+    spec = IndexSpec(mariadb.name, "orders", (IndexColumn("customer"),), name="orders_customer")
+    made = replace(ADVICE, schema=mariadb.name, change=CreateIndex(spec), query_ids=(query.id,))
+    setting = replace(
+        ADVICE, identity="setting", change=SetSetting("sort_buffer_size", "1048576"), sql="SET …", undo_sql="SET …"
+    )
+    saved = await bench.store(suggestions.save, info.id, [made, setting])
+    index, other = saved.ids
+
+    review = await bench.hands.review_rehearsal(index)
+    assert review.plan.place.startswith("a private MariaDB")
+    row = await bench.hands.rehearse(index, review.hash)
+    main = next(one for one in row.document["statements"] if one["main"])
+    assert row.verdict == main["verdict"] == "faster" and main["same_plan"] is True, row.document["notes"]
+    assert main["change"]["high"] < -0.5
+    assert len(row.document["statements"]) == 4 and row.document["failed"] == 0, row.document
+    assert row.document["undone"]["proven"] and row.document["share"] == 1
+    now = await bench.store(suggestions.get, index)
+    assert now.evidence_kind is EvidenceKind.MEASURED and "measured" in now.title
+
+    review = await bench.hands.review_rehearsal(index)
+    before = folders()
+
+    def dies(progress: Any) -> None:
+        if "measuring" in progress.phase and progress.done == 1:
+            for folder in folders() - before:
+                (pid,) = (folder / "data").glob("*.pid")
+                os.kill(int(pid.read_text()), signal.SIGKILL)
+
+    with pytest.raises(RunFailed):
+        await bench.hands.rehearse(index, review.hash, dies)
+    assert len(await bench.store(rehearsals.of_suggestion, index)) == 1 and folders() <= before
+
+    review = await bench.hands.review_rehearsal(other)
+    assert not review.plan.statements and not review.asked
+    row = await bench.hands.rehearse(other, review.hash)
+    assert (row.kind, row.verdict, row.document["statements"]) == ("undo", "proven", [])
+    now = await bench.store(suggestions.get, other)
+    assert now.evidence["facts"][0].startswith("undoing it was tried in the sandbox")
+    assert (now.confidence, now.evidence_kind, now.title) == (0.7, EvidenceKind.PLANNED, ADVICE.title)
 
 
 async def test_what_was_not_shown_is_not_read(bench: Workbench, pg18: Database) -> None:
     found = await suggested(bench, pg18, INDEX)
     with pytest.raises(MeshagError, match="look at it again"):
-        await bench.rehearse(found.id, "made up")
-    review = await bench.review_rehearsal(found.id)
-    await bench.rehearse(found.id, review.hash)
+        await bench.hands.rehearse(found.id, "made up")
+    review = await bench.hands.review_rehearsal(found.id)
+    await bench.hands.rehearse(found.id, review.hash)
     with pytest.raises(MeshagError, match="look at it again"):
-        await bench.rehearse(found.id, review.hash)
+        await bench.hands.rehearse(found.id, review.hash)
 
 
 async def test_cancelled_it_ends_and_nothing_of_it_is_left(
     bench: Workbench, pg18: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await suggested(bench, pg18, INDEX)
-    review = await bench.review_rehearsal(found.id)
+    review = await bench.hands.review_rehearsal(found.id)
     before = folders()
     measuring = asyncio.Event()
 
@@ -224,7 +328,7 @@ async def test_cancelled_it_ends_and_nothing_of_it_is_left(
         if "measuring" in progress.phase:
             measuring.set()
 
-    running = asyncio.create_task(bench.rehearse(found.id, review.hash, tell))
+    running = asyncio.create_task(bench.hands.rehearse(found.id, review.hash, tell))
     await asyncio.wait({running, asyncio.create_task(measuring.wait())}, return_when=asyncio.FIRST_COMPLETED)
     assert len(folders() - before) == 1
     assert await bench.cancel(bench.runner.running[0])
@@ -248,7 +352,7 @@ def folders(pid: int | None = None) -> set[Path]:
 
 async def test_a_sandbox_that_dies_is_a_failure(bench: Workbench, pg18: Database) -> None:
     found = await suggested(bench, pg18, INDEX)
-    review = await bench.review_rehearsal(found.id)
+    review = await bench.hands.review_rehearsal(found.id)
     before = folders()
 
     def tell(progress: Any) -> None:
@@ -258,7 +362,7 @@ async def test_a_sandbox_that_dies_is_a_failure(bench: Workbench, pg18: Database
                 os.kill(pid, signal.SIGQUIT)
 
     with pytest.raises(RunFailed):
-        await bench.rehearse(found.id, review.hash, tell)
+        await bench.hands.rehearse(found.id, review.hash, tell)
     run = (await bench.executions(found.connection_id))[0]
     assert run.state is ExecutionState.FAILED and run.attempts == 1
     assert await bench.store(rehearsals.of_suggestion, found.id) == ()
@@ -272,11 +376,11 @@ from meshag_tui.workflows.workbench import Workbench
 
 async def main():
     async with await Workbench.open(Settings(home=Path(sys.argv[1]), store_url=sys.argv[2])) as bench:
-        review = await bench.review_rehearsal(sys.argv[3])
+        review = await bench.hands.review_rehearsal(sys.argv[3])
         def tell(progress):
             if "measuring" in progress.phase:
                 print("measuring", flush=True)
-        await bench.rehearse(sys.argv[3], review.hash, tell)
+        await bench.hands.rehearse(sys.argv[3], review.hash, tell)
 
 asyncio.run(main())
 """

@@ -7,7 +7,6 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,7 +175,7 @@ async def test_rules_look_for_improvements_by_themselves_once_there_is_a_workloa
         "ANALYZE orders",
     )
     connection_id = await add(bench, "shop", pg18, 60)
-    settings = replace(bench.settings, advice=AdviceSettings(every_s=1))
+    settings = bench.settings._replace(advice=AdviceSettings(every_s=1))
     scheduler = Scheduler(bench.store, settings, bench.runner, bench.notices, clock=clock)
 
     async def advised() -> list[ExecutionInfo]:
@@ -194,7 +193,7 @@ async def test_rules_look_for_improvements_by_themselves_once_there_is_a_workloa
     clock.now += 64
     await scheduler.once()
     assert len(await advised()) == 1
-    found = await bench.open_suggestions(connection_id)
+    found = await bench.advice.open_suggestions(connection_id)
     assert any(one.rule == "missing-index" and one.origin == "rule" for one in found)
     await asyncio.sleep(1.0)  # another span begins, by the store's clock
     clock.now += 64
@@ -207,7 +206,7 @@ async def test_no_rule_looks_by_itself_where_that_is_switched_off(
     bench: Workbench, clock: Clock, pg18: Database
 ) -> None:
     await add(bench, "shop", pg18, 60)
-    settings = replace(bench.settings, advice=AdviceSettings(every_s=0))
+    settings = bench.settings._replace(advice=AdviceSettings(every_s=0))
     scheduler = Scheduler(bench.store, settings, bench.runner, bench.notices, clock=clock)
     for _ in range(3):
         pg18.fetch("SELECT 1")

@@ -25,8 +25,8 @@ async def bench(store_url: str, tmp_path: Path) -> AsyncIterator[Workbench]:
 async def test_who_wishes_more_than_the_run_under_way_gets_a_run_of_its_own(bench: Workbench, pg18: Database) -> None:
     added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
-    plain = asyncio.create_task(bench.suggest(added.id))
-    same, wishing = bench.suggest(added.id), bench.suggest(added.id, budget_bytes=1_000)
+    plain = asyncio.create_task(bench.advice.suggest(added.id))
+    same, wishing = bench.advice.suggest(added.id), bench.advice.suggest(added.id, budget_bytes=1_000)
     await asyncio.gather(plain, same, wishing)
     inputs = [run.input.get("budget_bytes") for run in await bench.executions() if run.kind == "generate_suggestions"]
     assert sorted(inputs, key=str) == [1_000, None], "those who wish the same share one"
@@ -43,7 +43,7 @@ async def test_a_gain_per_day_is_of_the_time_watched_not_of_the_window(bench: Wo
     for customer in range(12):
         pg18.execute(f"SELECT note FROM orders WHERE customer_id = {customer}")
     await bench.sync(added.id)
-    found = [one for one in await bench.suggest(added.id) if one.rule == "missing-index"]
+    found = [one for one in await bench.advice.suggest(added.id) if one.rule == "missing-index"]
     assert [one.table for one in found] == ["orders"]
     window = await bench.store(history.latest_window, added.id, 86_400_000)
     page = await bench.store(history.queries, added.id, window)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,6 +18,9 @@ from meshag_tui.workflows.durable import RunFailed
 from meshag_tui.workflows.notices import Changed, Finished, Notice, Progress
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.postgres import Database
+from tests.rig.socks import SocksServer
+from tests.rig.statements import Sent
+from tests.rig.stores import put_store
 
 
 @pytest.fixture
@@ -58,6 +62,18 @@ async def test_a_sync_writes_everything_and_says_so(bench: Workbench, pg18: Data
     assert [notice.state for notice in heard if isinstance(notice, Finished)] == [ExecutionState.DONE] * 2
 
 
+async def test_a_server_behind_a_proxy_alone_is_tested_and_synced(bench: Workbench, pg18: Database) -> None:
+    async with SocksServer({"database.behind.example": "127.0.0.1"}, ("someone", "pr0xy-pass")) as proxy:
+        target = replace(Target.from_url(pg18.monitor_url), host="database.behind.example", proxy=proxy.url)
+        info = await bench.add_connection("hidden", target)
+        await bench.test_saved(info.id)
+        tested = len(proxy.asked)
+        assert tested and (await bench.sync(info.id)).server_statements > 0
+        assert len(proxy.asked) > tested, "the sync went through it as well"
+        found = await bench.store(connections.get, info.id)
+        assert (found.status, found.last_error) == (ConnectionStatus.ACTIVE, None)
+
+
 async def test_three_triggers_one_collection(bench: Workbench, pg18: Database) -> None:
     added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
     reports = await asyncio.gather(*(bench.sync(added.id) for _ in range(3)))
@@ -96,7 +112,7 @@ async def test_what_we_asked_the_server_is_known_as_ours_at_the_next_sync(bench:
 
     asking: tuple[Callable[[], Awaitable[object]], ...] = (
         lambda: bench.explain(query),
-        lambda: bench.suggest(added.id),
+        lambda: bench.advice.suggest(added.id),
     )
     for ask in asking:
         await ask()
@@ -115,6 +131,58 @@ async def test_tables_and_indexes_are_not_read_at_every_sync_but_by_hand(bench: 
     )
     assert outcome.value()["tables"] is None
     assert (await bench.sync(added.id)).tables == 1
+
+
+async def test_a_sync_that_has_everything_to_say_sends_the_store_few_statements(
+    store_url: str, tmp_path: Path, pg18: Database
+) -> None:
+    """Each kind of news at once: statements that are new, went, came back or got their text, a reset, moved extremes,
+    tables and indexes that are new, used, altered or gone, a sequence that moved, warnings."""
+    pg18.execute(
+        "CREATE TABLE used (id serial PRIMARY KEY, note text)",
+        "CREATE TABLE going (id int PRIMARY KEY)",
+        "CREATE INDEX used_note ON used (note)",
+        "SELECT count(*) FROM used WHERE note = 'returns'",
+    )
+    every_time = CollectSettings(objects_every_s=0, texts_every_s=0, texts_per_sync=3)
+    settings = Settings(home=tmp_path, store_url=store_url, collect=every_time)
+    async with await Workbench.open(settings) as bench:
+        added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+
+        async def sync() -> dict[str, Any]:
+            outcome = await bench.runner.submit(
+                "sync_database_stats", added.id, connection_id=added.id, input={"by_hand": False}
+            )
+            return dict(outcome.value())
+
+        await sync()
+        pg18.execute("SELECT pg_stat_statements_reset()", "INSERT INTO used (note) VALUES ('a')", "SELECT 1 AS goes")
+        await sync()
+        pg18.execute(
+            "SELECT pg_stat_statements_reset()",
+            "SELECT pg_stat_reset()",
+            "SELECT count(*) FROM used WHERE note = 'returns'",
+            "INSERT INTO used (note) VALUES ('b')",
+            "SELECT 1 AS is_new, pg_sleep(0.01)",
+            "ALTER TABLE used ADD COLUMN more int",
+            "CREATE TABLE is_new (id int PRIMARY KEY)",
+            "DROP TABLE going",
+            "SET enable_seqscan = off",
+            "SELECT id FROM used WHERE id = 1",
+        )
+        await asyncio.sleep(1.2)  # until the sessions' counters are with the server
+        sent = Sent()
+        await bench.store(sent.note)
+        result = await sync()
+
+        assert result["new_statements"] and result["active"] and result["schema_changed"] and result["warnings"]
+        assert {event["kind"] for event in result["events"]} >= {"reset"}
+        written = " ".join(sent.statements)
+        for table in ("query", "query_text", "query_statistics", "baseline", "monitored_table", "table_access"):
+            assert f'"{table}"' in written, table
+        for table in ("monitored_index", "index_usage", "schema_version", "setting", "connection", "execution"):
+            assert f'"{table}"' in written, table
+        assert len(sent.statements) <= 20, "\n".join(sent.statements)
 
 
 async def test_a_first_sync_of_many_statements_reads_the_costliest_texts_first(
@@ -176,6 +244,31 @@ async def test_a_server_that_is_down_is_retried_and_recovers(
     database.server.start()
     await bench.sync(added.id)
     assert (await status_of(bench, added.id)).status is ConnectionStatus.ACTIVE
+
+
+async def test_three_closed_databases_of_ten_are_named_and_the_others_are_read(tmp_path: Path, pg18: Database) -> None:
+    names = [pg18.name, *(f"{pg18.name}_{number}" for number in range(9))]
+    for name in names[1:]:
+        pg18.execute(f"CREATE DATABASE {name} TEMPLATE blank")
+    closed = names[1::3]
+    try:
+        for name in closed:
+            pg18.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+        async with await Workbench.open(Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))) as bench:
+            for name in names:
+                url = pg18.monitor_url.replace(f"/{pg18.name}", f"/{name}")
+                await bench.add_connection(name, Target.from_url(url))
+            await bench.scheduler().once()
+            for info in await bench.store(connections.listing):
+                if info.name in closed:
+                    assert info.status is ConnectionStatus.ERROR and info.name in (info.last_error or "")
+                    run = (await bench.executions(info.id))[0]
+                    assert run.result["fix"].startswith(f'GRANT CONNECT ON DATABASE "{info.name}" TO ')
+                else:
+                    assert (info.status, info.last_error) == (ConnectionStatus.ACTIVE, None)
+    finally:
+        for name in names[1:]:
+            pg18.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 async def test_a_paused_connection_stays_paused(bench: Workbench, pg18: Database) -> None:

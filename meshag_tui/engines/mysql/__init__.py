@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from meshag_tui.engines.base import DdlSession, Limits, Progress, Session
+    from meshag_tui.live import Ended, Ending
     from meshag_tui.types import Target
 
 
@@ -39,6 +40,26 @@ class MysqlEngine:
         if not isinstance(session, MysqlSession):
             raise TypeError(f"not a session of this engine: {type(session).__name__}")
         return await ddl.progress(session.wire, backend_pid)
+
+    def end_sql(self, ending: Ending) -> str:
+        from meshag_tui.engines.mysql import ending as room
+
+        return room.end_sql(ending)
+
+    async def end(self, target: Target, limits: Limits, ending: Ending) -> Ended:
+        from meshag_tui.engines.mysql import ending as room
+
+        return await room.end(target, limits, ending)
+
+    async def reset_sql(self, target: Target, limits: Limits) -> str:
+        from meshag_tui.engines.mysql import resetting
+
+        return await resetting.reset_sql(target, limits)
+
+    async def reset(self, target: Target, limits: Limits, agreed: str) -> None:
+        from meshag_tui.engines.mysql import resetting
+
+        await resetting.reset(target, limits, agreed)
 
     def setup_sql(self, user: str, database: str) -> str:
         from meshag_tui.engines.mysql import setup

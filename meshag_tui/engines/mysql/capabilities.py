@@ -54,6 +54,15 @@ def shortcomings(server: Server) -> Iterator[Finding]:
             "What we read is not held to a read-only session and to the server's own time-outs",
             "Connect to the server's own port",
         )
+    elif server.pooled:
+        yield Finding(
+            "proxy-pools",
+            "degraded",
+            "A proxy stands between us and the server and hands statements to sessions of its own",
+            "Figures may be of one server now and of another later; no session is kept, and nothing changed, that way "
+            "(ProxySQL, MaxScale and RDS Proxy do so)",
+            "Connect to the server's own port",
+        )
 
 
 def unattributed(server: Server, reading: Reading) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import EngineError, PermissionDenied
-from meshag_tui.engines.mysql import capabilities, relations, statements
+from meshag_tui.engines.mysql import capabilities, cluster, histograms, live_vitals, relations, statements
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.remedies import file_step, running_step
 from meshag_tui.engines.mysql.scope import INTERNAL, watcher
@@ -19,6 +19,7 @@ from meshag_tui.types import Finding, TlsMode, is_loopback
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
     from meshag_tui.engines.mysql.session import MysqlSession
+    from meshag_tui.live import Vital
 
 T = TypeVar("T")
 _OLDEST = {"MySQL": (8, 0, 0), "MariaDB": (10, 11, 0)}
@@ -37,6 +38,7 @@ class _Examination:
     storage: relations.Storage | None
     reading: statements.Reading | None
     cut: int
+    lag: Vital | None
     failures: tuple[str, ...]
 
 
@@ -77,6 +79,7 @@ async def _examine(session: MysqlSession) -> _Examination:
         storage=await tried(relations.storage(session.wire, server, ask=True)),
         reading=reading,
         cut=cut,
+        lag=await tried(live_vitals.lag(session)),
         failures=tuple(failures),
     )
 
@@ -112,10 +115,30 @@ def _server(seen: _Examination) -> Iterator[Finding]:
         )
     else:
         where = "" if seen.server.provider == "local" else f" at {seen.server.provider}"
-        role = (
-            "a replica: advice about index use needs the primary's figures too" if facts.in_recovery else "the primary"
-        )
+        role = "a replica: advice about index use needs the primary's figures too"
+        if not facts.in_recovery:
+            role = "the primary" if seen.server.replicates is not None else "the primary, as far as we can see"
         yield Finding("server", "ok", f"{facts.engine} {facts.version}{where}", f"It is {role}")
+    if seen.lag is not None and seen.lag.state == "insufficient privilege":
+        replica = seen.server.replicates is not None
+        yield Finding(
+            "replica-lag" if replica else "replica-unknown",
+            "degraded",
+            "How far this replica is behind is not visible"
+            if replica
+            else "Whether this server is a replica that has stopped is not visible: nothing is changed here",
+            f"{facts.user} may not ask how it replicates"
+            + ("" if replica else ", and performance_schema does not tell"),
+            seen.lag.fix,
+        )
+    if cluster.is_node(seen.server.settings):
+        yield Finding(
+            "cluster",
+            "info",
+            f"It is a node of a Galera cluster of {seen.server.status.get('wsrep_cluster_size', 'unknown size')}",
+            "Statements, and the use of indexes, are counted by each node: watch all of them. No index is made here: "
+            "every node would stand still meanwhile",
+        )
     if facts.tls is not None:
         checked = seen.tls_mode in (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL)
         yield Finding(
@@ -170,6 +193,14 @@ def _user(seen: _Examination) -> Iterator[Finding]:
             "Only the sum of a table's indexes is known, and not when its statistics were made",
             f"GRANT SELECT ON mysql.innodb_index_stats TO {grantee};\n"
             f"GRANT SELECT ON mysql.innodb_table_stats TO {grantee};",
+        )
+    if server.flavour == "MariaDB" and histograms.PRIVATE not in server.readable:
+        yield Finding(
+            "histograms",
+            "info",
+            "The planner's own statistics of columns are not visible",
+            "What ANALYZE TABLE … PERSISTENT keeps is not used: values are counted in a sample of the rows alone",
+            f"GRANT SELECT ON mysql.{histograms.PRIVATE} TO {capabilities.grantee(server)};",
         )
     hidden = seen.hidden_schemas or ()
     if hidden and not server.facts.database:

@@ -79,11 +79,7 @@ class Planning:
             raise Refused("The statement has no parameters: its plan is the literal one")
         if places and mode == "literal":
             raise Refused("The statement has parameters: choose the custom or the generic plan")
-        own = self._session.facts.database
-        schema = search_path or (own if own and own not in parse.SYSTEM_SCHEMAS else None)
-        kept = await self._kept(statement, schema) if places or schema is None else []
-        schema = schema or next((home for home, _ in kept if home), None)
-        schema = schema or await home_of(self._session, words(statement))
+        schema, kept = await self._home(statement, search_path, kept=bool(places))
         if not repaired:
             return await self._reads_nothing(found, schema)
         if places and mode in (None, "custom"):
@@ -98,6 +94,20 @@ class Planning:
         if not places:
             return await self._planned(found, repaired, schema, surveyed, "literal")
         return await self._with_samples(found, repaired, schema, surveyed, mode)
+
+    async def home(self, statement: str) -> str | None:
+        """The schema of a statement's bare names: the connection's, else where it ran, else one that has them all."""
+        return (await self._home(statement, None, kept=False))[0]
+
+    async def _home(
+        self, statement: str, search_path: str | None, *, kept: bool
+    ) -> tuple[str | None, list[tuple[str | None, str | None]]]:
+        """See `home`, and what is kept of the statement there, if that is wanted."""
+        own = self._session.facts.database
+        schema = search_path or (own if own and own not in parse.SYSTEM_SCHEMAS else None)
+        found = await self._kept(statement, schema) if kept or schema is None else []
+        schema = schema or next((home for home, _ in found if home), None)
+        return schema or await home_of(self._session, words(statement)), found
 
     # ------------------------------------------------------------------ values
 

@@ -43,13 +43,14 @@ _SELECT = Token("name", "SELECT"), Token("symbol", "*"), Token("name", "FROM")
 class Explainable:
     """A statement that may be planned. `words` are of its reading part, empty where it reads nothing (INSERT … VALUES).
 
-    `target` is what a write writes to.
+    `target` is what a write writes to. `whole` are all its words, harmless hints among them.
     """
 
     text: str
     operation: Operation
     words: tuple[Token, ...]
     target: Relation | None = None
+    whole: tuple[Token, ...] = ()
 
 
 def explainable(statement: str) -> Explainable:
@@ -68,7 +69,7 @@ def explainable(statement: str) -> Explainable:
     reads = _without_locks(reads)
     refuse_effects(reads)
     written = named(words) if operation != "Select" else []
-    return Explainable(statement, operation, tuple(reads), written[0] if written else None)
+    return Explainable(statement, operation, tuple(reads), written[0] if written else None, tuple(words))
 
 
 def checked(text: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from meshag_tui.engines.base import EngineError, NoSuchDatabase, PermissionDenied
+from meshag_tui.engines.mysql import sources
 from meshag_tui.engines.mysql.errors import place
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.wire import Flavour, flavour_and_version
@@ -35,6 +36,7 @@ SETTINGS = (
     *("performance_schema_max_table_instances", "performance_schema_max_table_handles", "userstat"),
     *("log_bin", "binlog_format", "gtid_mode", "slow_query_log", "long_query_time", "log_slow_query_time"),
     *("require_secure_transport", "have_ssl", "have_openssl", "innodb_read_only", "partial_revokes"),
+    *("wsrep_on", "wsrep_provider", "wsrep_osu_method"),
 )
 STATUS = (
     *("Uptime", "Queries", "Performance_schema_digest_lost", "Performance_schema_table_instances_lost"),
@@ -58,7 +60,8 @@ _SOURCES = {
         "sources": "replication_connection_configuration",
     },
 }
-_AGAIN = ("version", "now", "current_user", "read_only", "deadline")
+_AGAIN = ("version", "now", "current_user", "connection", "read_only", "deadline")
+_IDS = 2**32  # the greeting has room for numbers up to here
 LASTING_S = 300
 """How long what seldom changes is remembered between syncs."""
 _CHANGING = frozenset({"SUPER", "INSERT", "UPDATE", "DELETE", "DROP", "ALTER", "CREATE USER", "SHUTDOWN", "FILE"})
@@ -108,7 +111,9 @@ class Server:
     performance_schema: bool
     observing: Observing | None
     watch_denied: bool  # performance_schema is on and not ours to read
+    replicates: bool | None  # from others, or would had it not stopped; None: not ours to know
     settings_taken: bool
+    pooled: bool  # our statements are handed to sessions that are not the one that greeted us
     provider: Provider
     readable: frozenset[str]  # tables of InnoDB's own statistics that we may see
     remembered: bool  # what seldom changes is of an earlier reading
@@ -127,12 +132,13 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read of a server: as (part -> name -> value), what is watched, whether that is denied, replicas."""
+    """What was read of a server: as (part -> name -> value), what is watched, whether that is denied, its replicas."""
 
     parts: Mapping[str, Mapping[str, str]]
     observing: Observing | None
     denied: bool
     replicas: int
+    replicates: bool | None  # from others; None: not ours to know
 
     @property
     def sign(self) -> tuple[Any, ...]:
@@ -233,8 +239,8 @@ def _server(wire: Wire, found: _Read, remembered: bool) -> Server:
         )
     # MariaDB counts those that are connected for everybody, and the nodes of its cluster, this one among them.
     replicas = max(replicas, int(status.get("Slaves_connected") or 0), int(status.get("wsrep_cluster_size") or 0) - 1)
-    replica = "ON" in (settings.get("read_only"), settings.get("innodb_read_only"), status.get("Slave_running"))
-    replica = replica or (observing is not None and observing.sources > 0)
+    replicates = True if status.get("Slave_running") == "ON" else found.replicates
+    replica = bool(replicates) or "ON" in (settings.get("read_only"), settings.get("innodb_read_only"))
     now, started_at = float(server["now"]), _started_at(parts)
     rights = frozenset(parts.get("right", ()))
     facts = ServerFacts(
@@ -278,7 +284,9 @@ def _server(wire: Wire, found: _Read, remembered: bool) -> Server:
         performance_schema=watched,
         observing=observing,
         watch_denied=found.denied,
+        replicates=replicates,
         settings_taken=server["read_only"] in ("1", "ON") and float(server["deadline"] or 0) > 0,
+        pooled=int(server["connection"]) % _IDS != wire.connection_id % _IDS,
         provider=_provider(settings, server["version"], target.host),
         readable=frozenset(parts.get("readable", ())),
         remembered=remembered,
@@ -307,8 +315,9 @@ def _started_at(parts: Mapping[str, Mapping[str, str]]) -> int:
     return (int(float(parts["server"]["now"])) - int(parts["status"].get("Uptime", 0))) * 1000
 
 
-async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Observing | None, bool, int]:
-    """What is watched, whether that is denied to us, and the number of replicas and other members of a group."""
+async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Observing | None, bool, int, bool | None]:
+    """What is watched, whether that is denied to us, the number of replicas and other members of a group, and whether
+    it is a replica itself, if that can be known."""
     denied = False
     if watched:
         query = load("observing").format(
@@ -330,9 +339,10 @@ async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Obser
                 source_names=tuple(name for said in parts["source"] for name in _source_names(said)),
             )
             others = int(parts["replication"]["replicas"]) + int(parts["replication"]["members"])
-            return observing, False, others
+            return observing, False, others, observing.sources > 0
     parts = _parts(await wire.fetch(load("replicas"), ()))
-    return None, denied, int(parts["replication"]["replicas"])
+    found = await sources.sources(wire, watched)
+    return None, denied, int(parts["replication"]["replicas"]), None if found is None else bool(found)
 
 
 def _parts(rows: Iterable[tuple[Any, ...]]) -> dict[str, dict[str, str]]:
@@ -359,6 +369,12 @@ def _traits(flavour: Flavour, version: tuple[int, int, int]) -> Traits:
         shares_repeats=False,
         counts_late=False,
         foreign_keys_keep_index=True,
+        vacuums=False,
+        joint_statistics=False,
+        checks_rows_later=False,
+        copies_identity=False,
+        quote="`",
+        bare_names=False,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from meshag_tui.engines.base import Gate, PermissionDenied, Refused, RenderedChange
 from meshag_tui.engines.here import free_bytes, is_local, megabytes
-from meshag_tui.engines.mysql import grants, inuse, render, server_settings
+from meshag_tui.engines.mysql import cluster, grants, inuse, render, server_settings, sources
 from meshag_tui.engines.mysql.catalogue import VIEWS, Asked, find_table
 from meshag_tui.engines.mysql.errors import account, quoted
 from meshag_tui.engines.mysql.sql import load
@@ -58,15 +58,21 @@ def read_only(values: Mapping[str, str]) -> str | None:
 async def source(server: Asked, values: Mapping[str, str]) -> str | None:
     """The server that this one is a replica of, as host:port where we may know it, or None.
 
-    Known without the right to read performance_schema, or where it is off, only of a MariaDB that replicates just now.
+    Raises:
+        Refused: it does not let us know, and a replica that has stopped must not be changed either.
     """
-    try:
-        rows = await server.fetch(load("change_sources"), ())
-    except PermissionDenied:
-        rows = []
-    if rows:
-        return str(rows[0][0])
-    return "another server" if values.get("slave_running", "").upper() not in _OFF else None
+    found = await sources.sources(server, values.get("performance_schema", "").upper() not in _OFF)
+    if found:
+        return found[0]
+    if values.get("slave_running", "").upper() not in _OFF:
+        return "another server"
+    if found is None:
+        us = account(*values["current_user"].rsplit("@", 1))
+        raise Refused(
+            "Whether this server is a replica that has stopped cannot be known without performance_schema",
+            f"GRANT {sources.RIGHTS[server.flavour]} ON *.* TO {us};",
+        )
+    return None
 
 
 async def gates(
@@ -83,12 +89,13 @@ async def gates(
     builds = isinstance(change, CreateIndex | RestoreIndex | Rebuild)
     us = account(*values["current_user"].rsplit("@", 1))
     found = [_role(values, await source(server, values))]
+    if (node := cluster.gate(values, change)) is not None:
+        found.append(node)
     if isinstance(change, SetSetting):
         found += [await server_settings.rights(server, rights, us), await _still_as_rendered(server, change, rendered)]
+        found.append(server_settings.outlives(server.flavour, change))
         return (*found, _load(target, values), _connections(values))
     schema, table = rendered.target["schema"], rendered.target["table"]
-    if builds and values.get("wsrep_on", "").upper() not in _OFF:
-        found.append(_cluster())
     found += [_rights(rights, change, schema, table, us), await _still_as_rendered(server, change, rendered)]
     locks = await inuse.shows_locks(server)
     if holds_up(server, change):
@@ -110,11 +117,6 @@ def _role(values: Mapping[str, str], source: str | None) -> Gate:
         detail = f"Change {source}, which hands the change on"
         return Gate("server role", f"replica of {source}", "primary that takes changes", "block", detail)
     return Gate("server role", closed or "takes changes", "takes changes", "block" if closed else "pass")
-
-
-def _cluster() -> Gate:
-    detail = "wsrep_OSU_method TOI stops every node of the cluster for as long as the change takes"
-    return Gate("cluster", "Galera", "none", "block", detail)
 
 
 def _rights(found: grants.Grants, change: Change, schema: str, table: str, us: str) -> Gate:

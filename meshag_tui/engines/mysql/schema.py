@@ -69,7 +69,7 @@ def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: IndexRows) -
     columns: dict[str, list[Column]] = defaultdict(list)
     numbering: dict[Name, tuple[str, str]] = {}
     for schema, table, name, _, kind, nullable, default, extra in sorted(parts["column"], key=_place):
-        columns[f"{schema}.{table}"].append(Column(name, kind, nullable == "YES", _default(default, extra)))
+        columns[f"{schema}.{table}"].append(Column(name, kind, nullable == "YES", _default(default), extra or None))
         if "auto_increment" in (extra or "").lower():
             numbering[schema, table] = (name, kind)
     rules = {(schema, table, name): (update, delete) for schema, table, name, _, update, delete, _, _ in parts["rule"]}
@@ -101,10 +101,9 @@ def _place(row: tuple[Any, ...]) -> tuple[str, str, int]:
     return row[0], row[1], row[3]
 
 
-def _default(default: str | None, extra: str | None) -> str | None:
+def _default(default: str | None) -> str | None:
     """What a column gets by itself. MariaDB writes NULL where MySQL writes nothing."""
-    words = [word for word in (default if default != "NULL" else None, extra) if word]
-    return " ".join(words) or None
+    return default if default != "NULL" else None
 
 
 def _foreign_keys(rows: list[tuple[Any, ...]]) -> tuple[ForeignKey, ...]:

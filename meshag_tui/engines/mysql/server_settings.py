@@ -152,6 +152,14 @@ async def rights(server: Asked, found: grants.Grants, us: str) -> Gate:
     return Gate("privileges", "missing" if missing else "granted", wanted[0], "block" if missing else "pass", grant)
 
 
+def outlives(flavour: Flavour, change: SetSetting) -> Gate:
+    """Whether a restart keeps what is set. MariaDB has no SET PERSIST."""
+    if flavour == "MySQL":
+        return Gate("after a restart", "as set", "as set", "pass")
+    detail = f"MariaDB forgets it: write {change.name} = {change.value} under [mariadbd] in its option file too"
+    return Gate("after a restart", "what the option file says", "as set", "warn", detail)
+
+
 async def _running(server: Asked, name: str) -> str | None:
     rows = await server.fetch(load("change_setting").format(**VIEWS[server.flavour]), (name,))
     return str(rows[0][0]) if rows else None

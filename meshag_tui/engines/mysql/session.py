@@ -10,17 +10,19 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, Refused, RenderedChange, WhatIf
+from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, RenderedChange, WhatIf
 from meshag_tui.engines.mysql import facts as facts_of
 from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.engines.mysql.words import words_of
+from meshag_tui.live import LiveReading
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, Finding, Target, WhatIfChoice
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.explain import Planning
-    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Rehearsal, Say
+    from meshag_tui.engines.mysql.live import Live
+    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Named, Rehearsal, Say
 
 
 def common_settings(limits: Limits) -> dict[str, str | float]:
@@ -83,24 +85,28 @@ async def connect(target: Target, purpose: str, limits: Limits) -> AsyncIterator
 class MysqlSession:
     """One conversation with one server. `server` is what only this engine needs to know, `facts` what all may."""
 
-    def __init__(self, wire: Wire, server: facts_of.Server) -> None:
+    def __init__(self, wire: Wire, server: facts_of.Server, remembers: bool = False) -> None:
         self.wire = wire
         self.server = server
         self.facts: ServerFacts = server.facts
         self.words = words_of(server.flavour)
+        self.remembers = remembers  # what lasts between syncs
         self.collected = False  # whether `facts` belong to a reading already
         self._planning: Planning | None = None
+        self._live: Live | None = None
 
     @classmethod
-    async def open(cls, target: Target, purpose: str, limits: Limits) -> MysqlSession:
-        """Connect and read the facts."""
-        wire = await Wire.open(target, purpose, read_only_settings(limits), limits)
+    async def open(
+        cls, target: Target, purpose: str, limits: Limits, settings: SessionSettings | None = None
+    ) -> MysqlSession:
+        """Connect and read the facts. `settings`: other than those of a read-only session, for a sandbox alone."""
+        wire = await Wire.open(target, purpose, settings or read_only_settings(limits), limits)
         try:
             server = await facts_of.read(wire, remember=purpose == SYNC)
         except BaseException:
             wire.close()
             raise
-        return cls(wire, server)
+        return cls(wire, server, remembers=purpose == SYNC)
 
     async def fetch(
         self,
@@ -113,9 +119,13 @@ class MysqlSession:
         """Run one statement and return its rows as tuples; see `Wire.fetch`."""
         return await self.wire.fetch(query, params, deadline_s=deadline_s, shape=shape)
 
-    async def refresh(self) -> None:
-        """Read the facts anew."""
-        self.server = await facts_of.read(self.wire)
+    @property
+    def keepable(self) -> bool:
+        return self.server.settings_taken and not self.server.pooled and self.wire.gone is None
+
+    async def refresh(self, remember: bool = False) -> None:
+        """Read the facts anew; `remember` as `facts.read` has it."""
+        self.server = await facts_of.read(self.wire, remember)
         self.facts = self.server.facts
 
     async def collect(self, objects: bool = True) -> Snapshot:
@@ -127,6 +137,12 @@ class MysqlSession:
         from meshag_tui.engines.mysql import texts
 
         return await texts.texts(self, keys)
+
+    async def live(self, idle: bool = False, vitals: bool = False) -> LiveReading:
+        from meshag_tui.engines.mysql.live import Live
+
+        self._live = self._live or Live(self)
+        return await self._live.read(idle, vitals)
 
     async def findings(self) -> tuple[Finding, ...]:
         from meshag_tui.engines.mysql import doctor
@@ -165,11 +181,20 @@ class MysqlSession:
         """None: there is nothing here to prove it with."""
         return None
 
-    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
-        raise Refused(f"There is no sandbox with data for {self.facts.engine} yet: only PostgreSQL has one")
+    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits, server: Named | None = None) -> CopyPlan:
+        from meshag_tui.engines.mysql.sandbox import stage
 
-    def rehearse(self, plan: CopyPlan, say: Say) -> AbstractAsyncContextManager[Rehearsal]:
-        raise Refused(f"There is no sandbox with data for {self.facts.engine} yet: only PostgreSQL has one")
+        return await stage.copy_plan(self, statements, limits, server)
+
+    async def schema_plan(self, change: Change, limits: CopyLimits, server: Named | None = None) -> CopyPlan:
+        from meshag_tui.engines.mysql.sandbox import stage
+
+        return await stage.schema_plan(self, change, limits, server)
+
+    def rehearse(self, plan: CopyPlan, say: Say, server: Named | None = None) -> AbstractAsyncContextManager[Rehearsal]:
+        from meshag_tui.engines.mysql.sandbox import stage
+
+        return stage.rehearse(self, plan, say, server)
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
         return await self.planning.column_statistics(schema, table)

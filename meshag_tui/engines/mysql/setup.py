@@ -13,6 +13,10 @@ CREATE USER {user} IDENTIFIED BY 'choose a password' WITH MAX_USER_CONNECTIONS 1
 -- Sees all sessions and transactions, and InnoDB's own figures.
 GRANT PROCESS ON *.* TO {user};
 
+-- Sees whether this server is a replica, and how far behind. A MariaDB without performance_schema tells it to nobody
+-- else, and what may be a replica is not changed. (MySQL takes the second right for a comment.)
+GRANT REPLICATION CLIENT /*M!, SLAVE MONITOR */ ON *.* TO {user};
+
 -- Sees the counters and texts of all statements, and the use of indexes. It must be on: MariaDB ships with it off
 -- ([mysqld] performance_schema = ON in my.cnf, and a restart).
 GRANT SELECT ON performance_schema.* TO {user};
@@ -21,6 +25,7 @@ GRANT SELECT ON performance_schema.* TO {user};
 -- Optional: the size of each index, and when statistics were made.
 GRANT SELECT ON mysql.innodb_index_stats TO {user};
 GRANT SELECT ON mysql.innodb_table_stats TO {user};
+-- On MariaDB also, for its histograms of columns:  GRANT SELECT ON mysql.column_stats TO {user};
 """
 _ONE = """\
 -- May read tables: without it the server does not show them, and EXPLAIN of a SELECT checks the rights of the statement

@@ -1,27 +1,25 @@
 """What the columns of a table hold: the advisor's statistics, which neither server keeps for all columns.
 
-In: a session and a table. Out: `ColumnStatistics` as PostgreSQL's planner has them. Histograms (MySQL, where somebody
-made them) and the cardinality of indexes are taken from the server; what they do not say is counted in a sample.
+In: a session and a table. Out: `ColumnStatistics` as PostgreSQL's planner has them. Histograms, where somebody made
+them, and the cardinality of indexes are taken from the server; what they do not say is counted in a sample.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import ColumnStatistics
+from meshag_tui.engines.mysql import histograms
+from meshag_tui.engines.mysql.histograms import MOST_COMMON
 from meshag_tui.engines.mysql.sample import Column, Sample, read_sample
 from meshag_tui.engines.mysql.sql import load
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.session import MysqlSession
 
-MOST_COMMON = 100
 BUCKETS = 100
 _NUMBERS = frozenset(("tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year", "bit"))
 _TIMES = frozenset(("date", "datetime", "timestamp", "time"))
@@ -56,7 +54,7 @@ async def column_statistics(session: MysqlSession, schema: str, table: str) -> t
     if not columns:
         return ()
     keys, rows = await _keys(session, here)
-    histograms = await _histograms(session, here)
+    told = await histograms.read(session, here, rows)
     primary = [one.column for one in keys.get("PRIMARY", ())]
     sample = await read_sample(session, schema, table, columns, primary, rows)
     first = {parts[0].column: parts[0] for parts in keys.values() if parts[0].cardinality and not parts[0].prefix}
@@ -67,8 +65,8 @@ async def column_statistics(session: MysqlSession, schema: str, table: str) -> t
         key = first.get(column.name)
         cardinality = key.cardinality if key is not None else None
         one = _with_index(one, column, cardinality, column.name in unique, rows, sample)
-        if column.name in histograms:
-            one = _with_histogram(one, histograms[column.name])
+        if column.name in told and not sample.whole:
+            one = histograms.with_told(one, told[column.name], _ranked(column))
         found.append(one)
     return tuple(found)
 
@@ -83,14 +81,6 @@ async def _keys(session: MysqlSession, here: Mapping[str, str]) -> tuple[dict[st
             known = None if cardinality is None else int(cardinality)
             keys.setdefault(index, []).append(_KeyPart(column, known, not int(loose), part is not None))
     return keys, total
-
-
-async def _histograms(session: MysqlSession, here: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
-    """MySQL's histograms. MariaDB's stand in a table that is nobody's to read but the administrator's."""
-    if session.facts.engine != "MySQL":
-        return {}
-    rows = await session.fetch(load("histograms"), here)
-    return {name: json.loads(text) if isinstance(text, str | bytes) else text for name, text in rows}
 
 
 def _counted(column: Column, values: Sequence[str | None], sample: Sample, rows: float) -> ColumnStatistics:
@@ -153,42 +143,6 @@ def _with_index(
     if cardinality is None or cardinality <= 0 or rows <= 0 or (sample.whole or few):
         return one
     return replace(one, distinct=-cardinality / rows if cardinality > 0.1 * rows else float(cardinality))
-
-
-def _with_histogram(one: ColumnStatistics, histogram: Mapping[str, Any]) -> ColumnStatistics:
-    """MySQL's own histogram, which has seen more rows than our sample."""
-    nulls = float(histogram.get("null-values", 0.0))
-    buckets = histogram.get("buckets") or []
-    if histogram.get("histogram-type") == "singleton":
-        values, before = [], 0.0
-        for value, upto in buckets:
-            values.append((_plain(value), upto - before))
-            before = upto
-        values.sort(key=lambda each: -each[1])
-        return replace(
-            one,
-            null_fraction=nulls,
-            distinct=float(len(values)),
-            common_values=tuple(value for value, _ in values[:MOST_COMMON]),
-            common_frequencies=tuple(share for _, share in values[:MOST_COMMON]),
-            histogram=(),
-        )
-    ends = [_plain(bucket[0]) for bucket in buckets] + [_plain(bucket[1]) for bucket in buckets[-1:]]
-    different = float(sum(bucket[3] for bucket in buckets))
-    if one.common_values or len(ends) < 2:  # an equi-height histogram names no common values: the sample's stay
-        return replace(one, null_fraction=nulls, distinct=different or one.distinct)
-    return replace(one, null_fraction=nulls, distinct=different or one.distinct, histogram=tuple(ends))
-
-
-def _plain(value: Any) -> str:
-    """A bucket's end as text: strings are kept as base64."""
-    text = str(value)
-    if text.startswith("base64:"):
-        try:
-            return base64.b64decode(text.split(":", 2)[2]).decode("utf-8", "replace")
-        except (binascii.Error, IndexError):
-            return text
-    return text.removesuffix(".000000")
 
 
 def _width(column: Column, known: Sequence[str]) -> int:

@@ -125,7 +125,8 @@ async def _options(server: Asked, table: Table) -> dict[str, str]:
 async def create_histogram(server: Asked, change: CreateStatistics) -> RenderedChange:
     table, column = await _column(server, change)
     if await _histograms(server, table, column):
-        raise Refused(f"{table.full}.{column} has a histogram already")
+        anew = f"ANALYZE TABLE {table.sql} UPDATE HISTOGRAM ON {quoted(column)} WITH {BUCKETS} BUCKETS"
+        raise Refused(f"{table.full}.{column} has a histogram already, which could not be put back", anew)
     return RenderedChange(
         sql=f"ANALYZE NO_WRITE_TO_BINLOG TABLE {table.sql} UPDATE HISTOGRAM ON {quoted(column)} WITH {BUCKETS} BUCKETS",
         undo_sql=f"ANALYZE NO_WRITE_TO_BINLOG TABLE {table.sql} DROP HISTOGRAM ON {quoted(column)}",
@@ -173,17 +174,20 @@ async def has_no_histogram(server: Asked, change: DropStatistics, rendered: Rend
 
 
 async def _column(server: Asked, change: CreateStatistics | DropStatistics) -> tuple[Table, str]:
-    if server.flavour != "MySQL":
-        raise Refused("MariaDB keeps histograms of all columns with ANALYZE TABLE … PERSISTENT, none of one alone")
     table = await _table(server, change.schema, change.table)
     columns = change.columns if isinstance(change, CreateStatistics) else (change.name,)
     if isinstance(change, CreateStatistics) and change.kinds != ("histogram",):
-        raise Refused("MySQL has histograms of a column, no statistics of several together")
+        raise Refused(f"{server.flavour} has histograms of a column, no statistics of several together")
     if len(columns) != 1:
         raise Refused("A histogram is of one column")
     found = table.columns.get(columns[0].lower())
     if found is None:
         raise Refused(f"There is no column {columns[0]} in {table.full}")
+    if server.flavour != "MySQL":
+        raise Refused(
+            "MariaDB reads the whole table for it, and only who may write its own tables takes it back",
+            f"ANALYZE TABLE {table.sql} PERSISTENT FOR COLUMNS ({quoted(found.name)}) INDEXES ()",
+        )
     return table, found.name
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from meshag_tui.engines.base import CannotConnect, DeadlinePassed, EngineError, Limits, ServerFault
@@ -108,7 +108,25 @@ class Wire:
         """
         text = self._text(query, params)
         async with self._lock:
-            return await self._bounded(text, shape, self.limits.call_s if deadline_s is None else deadline_s)
+            return await self._bounded(
+                self._execute(text, shape), self.limits.call_s if deadline_s is None else deadline_s
+            )
+
+    async def stream(self, query: str, take: Callable[[list[Row]], Awaitable[None]], deadline_s: float) -> None:
+        """Run one statement and give `take` its rows as they come, some at a time; what it raises ends the session.
+
+        Raises:
+            DeadlinePassed, EngineError: as `fetch`.
+        """
+        text = self._text(query, None)
+        async with self._lock:
+            await self._bounded(self._stream(text, take), deadline_s)
+
+    def literal(self, value: Any) -> str:
+        """A value as the server reads it in a statement; of a collection its values in brackets."""
+        if isinstance(value, Collection) and not isinstance(value, str | bytes):
+            return "(" + (", ".join(self.literal(each) for each in value) or "NULL") + ")"
+        return str(self._line.literal(value))
 
     def close(self) -> None:
         """End the session without waiting for the server. It is told, so that it does not count us as broken off."""
@@ -126,18 +144,13 @@ class Wire:
 
     def _text(self, query: str, params: Sequence[Any] | Mapping[str, Any] | None) -> bytes:
         if isinstance(params, Mapping):
-            query %= {name: self._literal(value) for name, value in params.items()}
+            query %= {name: self.literal(value) for name, value in params.items()}
         elif params is not None:
-            query %= tuple(self._literal(value) for value in params)
+            query %= tuple(self.literal(value) for value in params)
         try:
             return marked(query.encode("utf-8", "surrogateescape"))
         except UnicodeEncodeError:
             raise ServerFault("A statement with half a character in it cannot be sent") from None
-
-    def _literal(self, value: Any) -> str:
-        if isinstance(value, Collection) and not isinstance(value, str | bytes):
-            return "(" + (", ".join(self._literal(each) for each in value) or "NULL") + ")"
-        return str(self._line.literal(value))
 
     async def _execute(self, text: bytes, shape: Callable[[list[Row]], list[T]] | None) -> list[Any]:
         from asyncmy.errors import Error
@@ -159,10 +172,37 @@ class Wire:
             await asyncio.sleep(0)
         return rows
 
-    async def _bounded(self, text: bytes, shape: Callable[[list[Row]], list[T]] | None, seconds: float) -> list[Any]:
+    async def _stream(self, text: bytes, take: Callable[[list[Row]], Awaitable[None]]) -> list[Any]:
+        from asyncmy.errors import Error
+
+        self.statements += 1
+        line = self._line
+        try:
+            await line.query(text, unbuffered=True)
+            result = line._result
+            texts = [at for at, field in enumerate(result.fields) if field.charsetnr != _BINARY]
+            some: list[Row] = []
+            while (row := await result._read_rowdata_packet_unbuffered()) is not None:
+                some.append(row)
+                if len(some) == _CHUNK:
+                    await take(_decoded(some, texts))
+                    some = []
+            if some:
+                await take(_decoded(some, texts))
+        except (Error, OSError, RuntimeError) as error:
+            raise statement_error(error, self.target.user) from error
+        except BaseException as error:  # rows that nobody reads are still on their way
+            self.gone = self.gone or f"its rows were not wanted: {error}"
+            line.abort()
+            raise
+        line._result = None
+        return []
+
+    async def _bounded(self, work: Coroutine[Any, Any, list[Any]], seconds: float) -> list[Any]:
         if self.gone is not None:
+            work.close()
             raise CannotConnect(f"The session with {self.target.label} is over: {self.gone}")
-        task = asyncio.ensure_future(self._execute(text, shape))
+        task = asyncio.ensure_future(work)
         try:
             done, _ = await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:

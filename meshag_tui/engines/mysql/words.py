@@ -19,11 +19,18 @@ WORDS = Words(
         *("tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
     ),
     statement_findings=("performance-schema-", "digest", "statistics-reset", "section-statement-statistics"),
+    no_measure="wraparound",
     replicas="its lists of threads and members",
     session_id="connection",
     keyless="auth_socket or none",
     home_schema=None,
-    whole_server=True,
+    script_run="mysql DATABASE < {file}",
+    script_head=(
+        "SET NAMES utf8mb4;",
+        "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION';",
+        "SET SESSION lock_wait_timeout = 2;",
+    ),
+    client=("mysql", "-h", "{host}", "-P", "{port}", "-u", "{user}", "-p", "{database}", "-e", "{sql}"),
     remedies={
         "stale-statistics": "Wrong row counts make it choose wrong joins and scans. ANALYZE TABLE reads a few pages of "
         "each index and takes seconds.",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from meshag_tui.engines.base import DdlSession, Limits, Progress, Session
+    from meshag_tui.live import Ended, Ending
     from meshag_tui.types import Target
 
 
@@ -38,6 +39,26 @@ class PostgresEngine:
         if not isinstance(session, PostgresSession):
             raise TypeError(f"not a PostgreSQL session: {type(session).__name__}")
         return await ddl.progress(session, backend_pid)
+
+    def end_sql(self, ending: Ending) -> str:
+        from meshag_tui.engines.postgres import ending as room
+
+        return room.end_sql(ending)
+
+    async def end(self, target: Target, limits: Limits, ending: Ending) -> Ended:
+        from meshag_tui.engines.postgres import ending as room
+
+        return await room.end(target, limits, ending)
+
+    async def reset_sql(self, target: Target, limits: Limits) -> str:
+        from meshag_tui.engines.postgres import resetting
+
+        return await resetting.reset_sql(target, limits)
+
+    async def reset(self, target: Target, limits: Limits, agreed: str) -> None:
+        from meshag_tui.engines.postgres import resetting
+
+        await resetting.reset(target, limits, agreed)
 
     def setup_sql(self, user: str, database: str) -> str:
         from meshag_tui.engines.postgres import setup

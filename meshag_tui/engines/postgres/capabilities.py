@@ -24,7 +24,7 @@ def readable(server: Server) -> bool:
 
 def statements_finding(server: Server) -> Finding | None:
     """Why pg_stat_statements gives nothing, from the facts alone; None when it can be read."""
-    created = EXTENSION in server.extension_schemas
+    created = EXTENSION in server.extension_schemas or server.statements_elsewhere is not None
     database, user = server.facts.database, server.facts.user
     if not preloaded(server):
         return Finding(
@@ -43,8 +43,8 @@ def statements_finding(server: Server) -> Finding | None:
             "The server counts statements, but an extension is created in each database for itself",
             f"CREATE EXTENSION pg_stat_statements;  -- in {database}, as its owner",
         )
-    schema = server.extension_schemas[EXTENSION]
     if not server.statement_columns:
+        schema = server.extension_schemas[EXTENSION]
         return Finding(
             "pgss-no-privilege",
             "missing",

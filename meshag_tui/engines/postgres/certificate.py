@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+from pathlib import Path
 
 _SSL_REQUEST = b"\x00\x00\x00\x08\x04\xd2\x16\x2f"
 
@@ -18,6 +19,11 @@ async def why_untrusted(address: str, port: int, ca_file: str | None, seconds: f
     context.check_hostname = False  # another name is another error, and libpq says that one
     with contextlib.suppress(OSError, ssl.SSLError):
         context.load_verify_locations(ca_file)
+    revoked = Path.home() / ".postgresql" / "root.crl"  # where libpq looks by itself
+    if revoked.exists():
+        with contextlib.suppress(OSError, ssl.SSLError):
+            context.load_verify_locations(revoked)
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
     writer: asyncio.StreamWriter | None = None
     try:
         async with asyncio.timeout(seconds):

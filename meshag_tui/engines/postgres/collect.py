@@ -40,10 +40,13 @@ async def collect(session: PostgresSession, objects: bool = True) -> Snapshot:
     Raises:
         EngineError: the session is lost; nothing of this reading is to be used.
     """
+    before = 0
     if session.collected:  # a session that is kept must not go on with the facts of its beginning
-        await session.refresh()
+        before = session.wire.statements
+        await session.refresh(remember=session.remembers)
     session.collected = True
-    return await _Collection(session).run(objects)
+    snapshot = await _Collection(session).run(objects)
+    return replace(snapshot, server_statements=session.wire.statements - before)
 
 
 class _Collection:
@@ -76,7 +79,6 @@ class _Collection:
             sequences=found.sequences,
             sessions=await self._section("sessions", self._sessions()),
             warnings=tuple(self.warnings),
-            server_statements=self.wire.statements,
         )
 
     async def _objects(self) -> Objects:

@@ -150,6 +150,11 @@ async def _wrap(pgconn: PGconn) -> psycopg.AsyncConnection[tuple[Any, ...]]:
     return connection
 
 
+def parameters(target: Target, application_name: str, options: str) -> dict[str, str | int | None]:
+    """libpq's parameters for whoever connects in a thread, where nobody waits: libpq looks the host up itself."""
+    return _parameters(target, "/", target.port, options, application_name)
+
+
 def _parameters(
     target: Target, address: str, port: int, options: str | None, application_name: str
 ) -> dict[str, str | int | None]:

@@ -40,6 +40,7 @@ class _Examination:
     sql_ascii: tuple[str, ...]  # databases whose texts may hold any bytes
     texts: str | None  # why texts cannot be read
     reading: statements.Reading | None
+    statements_from: tuple[str, str] | None  # what the settings name in place of pg_stat_statements
 
 
 async def findings(session: PostgresSession) -> tuple[Finding, ...]:
@@ -60,7 +61,7 @@ async def _examine(session: PostgresSession) -> _Examination:
     server, target = session.server, session.wire.target
     ((available, unreadable, others, sql_ascii),) = await session.fetch(load("doctor"))
     elsewhere = None
-    if EXTENSION not in server.extension_schemas:
+    if EXTENSION not in server.extension_schemas and server.statements_elsewhere is None:
         elsewhere = await _elsewhere(session, others or [])
     reading, why = None, None
     if readable(server):
@@ -82,6 +83,7 @@ async def _examine(session: PostgresSession) -> _Examination:
         sql_ascii=tuple(sql_ascii or ()),
         texts=why,
         reading=reading,
+        statements_from=session.wire.limits.statements_from,
     )
 
 
@@ -204,8 +206,7 @@ def _statements(seen: _Examination) -> Iterator[Finding]:
     server = seen.server
     missing = statements_finding(server)
     if missing is not None and missing.code == "pgss-not-created" and seen.elsewhere is not None:
-        yield replace(
-            missing,
+        yield missing._replace(
             code="pgss-in-other-database",
             title=f"pg_stat_statements is created in {seen.elsewhere}, not in {server.facts.database}",
             detail="The server counts the statements of all databases, but shows them only where it is created",
@@ -214,6 +215,26 @@ def _statements(seen: _Examination) -> Iterator[Finding]:
         yield missing
     if not readable(server):
         return
+    yield from _counters(seen, missing)
+    if seen.reading is not None:
+        yield from _reading(seen, seen.reading)
+    if seen.texts is not None:
+        yield _texts(seen, seen.texts)
+
+
+def _counters(seen: _Examination, missing: Finding | None) -> Iterator[Finding]:
+    server = seen.server
+    if (named := server.statements_elsewhere) is not None:
+        where = f"{named.schema}.{named.name}"
+        yield Finding("pgss", "ok", f"{where} counts statements", "[collect] statements_from in config.toml names it")
+        return
+    if (named_in_vain := seen.statements_from) is not None:
+        yield Finding(
+            "statements-from",
+            "info",
+            f"{'.'.join(named_in_vain)} is not here, or not ours to read: the extension's own is read",
+            "[collect] statements_from in config.toml names it",
+        )
     schema = server.extension_schemas[EXTENSION]
     version, newest = server.facts.extensions[EXTENSION], seen.available.get(EXTENSION)
     if newest is not None and _number(version) < _number(newest):
@@ -227,23 +248,17 @@ def _statements(seen: _Examination) -> Iterator[Finding]:
     elif missing is None:
         place = "" if schema in ("public", "pg_catalog") else f" in schema {quoted(schema)}"
         yield Finding("pgss", "ok", f"pg_stat_statements {version} counts statements{place}", "")
-    if seen.reading is not None:
-        yield from _reading(seen, seen.reading)
-    if seen.texts is not None:
-        if seen.sql_ascii:
-            cause = f"A statement of a database in SQL_ASCII is the usual cause ({', '.join(seen.sql_ascii[:3])})"
-            fix = f"ALTER DATABASE {quoted(seen.sql_ascii[0])} SET pg_stat_statements.track = 'none';"
-            fix += "  -- then let its entries be evicted, or reset them"
-        else:
-            cause = "The server's file of texts is damaged"
-            fix = "SELECT pg_stat_statements_reset();  -- makes a new file; all counters start anew"
-        yield Finding(
-            "pgss-texts",
-            "degraded",
-            "Texts of statements cannot be read; counters can",
-            f"{cause}: {seen.texts}",
-            fix,
-        )
+
+
+def _texts(seen: _Examination, why: str) -> Finding:
+    if seen.sql_ascii:
+        cause = f"A statement of a database in SQL_ASCII is the usual cause ({', '.join(seen.sql_ascii[:3])})"
+        fix = f"ALTER DATABASE {quoted(seen.sql_ascii[0])} SET pg_stat_statements.track = 'none';"
+        fix += "  -- then let its entries be evicted, or reset them"
+    else:
+        cause = "The server's file of texts is damaged"
+        fix = "SELECT pg_stat_statements_reset();  -- makes a new file; all counters start anew"
+    return Finding("pgss-texts", "degraded", "Texts of statements cannot be read; counters can", f"{cause}: {why}", fix)
 
 
 def _reading(seen: _Examination, reading: statements.Reading) -> Iterator[Finding]:

@@ -58,14 +58,14 @@ def _tls_only(where: str, target: Target, text: str) -> EngineError:
 
 
 def _untrusted(where: str, target: Target, text: str) -> EngineError:
-    why = "is not signed by a certificate authority we trust"
+    why, fix = "is not signed by a certificate authority we trust", "Give the CA file of this server (tls_ca)"
     if "expired" in text:
-        why = "has expired"
+        why, fix = "has expired", "Renew the server's certificate"
     elif "revoked" in text:
-        why = "was revoked"
+        why, fix = "was revoked", "Give the server another certificate, and ask why this one was revoked"
     elif text.endswith(("self-signed certificate", "self signed certificate")):
         why = "is self-signed"
-    return TlsFailed(f"The certificate of {where} {why}: {text}", "Give the CA file of this server (tls_ca)")
+    return TlsFailed(f"The certificate of {where} {why}: {text}", fix)
 
 
 def _wrong_host(where: str, target: Target, text: str) -> EngineError:

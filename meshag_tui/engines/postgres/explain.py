@@ -83,7 +83,9 @@ class Planner:
         self.values: tuple[str, ...] = ()
         self.calls = 0  # of the planner
         self._first: Plan | None = None
-        self._checked: str | None = None  # the text last found to be one statement
+        self._written: tuple[tuple[str, ...], str] | None = (
+            None  # values, and the text with them, found to be one statement
+        )
 
     @classmethod
     async def prepare(
@@ -157,10 +159,11 @@ class Planner:
 
         if self.mode == "generic" and self._session.facts.version_number < 160000:
             return None
-        text = rewrite.with_values(self.text, self.values, self.types) if self.values else self.text
-        if text != self._checked:
+        if self._written is None or self._written[0] != self.values:
+            text = rewrite.with_values(self.text, self.values, self.types) if self.values else self.text
             checked(text)
-            self._checked = text
+            self._written = self.values, text
+        text = self._written[1]
         options = f"GENERIC_PLAN, {_OPTIONS}" if self.mode == "generic" else _OPTIONS
         path = sql.SQL("SELECT pg_catalog.set_config('search_path', {}, true)").format(sql.Literal(self.path))
         return (path, f"EXPLAIN ({options}) {text}")

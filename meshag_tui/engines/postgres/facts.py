@@ -56,6 +56,15 @@ _PROVIDERS: Mapping[str, Provider] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A function or view that somebody set up in place of pg_stat_statements, as services and hardened servers do."""
+
+    schema: str
+    name: str
+    form: Literal["flag", "call", "view"]  # a function that is told whether texts are wanted, one that is not, a view
+
+
+@dataclass(frozen=True, slots=True)
 class Server:
     """The facts, and what reading this server depends on but nobody else needs."""
 
@@ -68,6 +77,7 @@ class Server:
     statement_columns: tuple[str, ...]  # of pg_stat_statements(boolean), empty when it is not to be read
     has_statement_info: bool
     provider: Provider
+    statements_elsewhere: Elsewhere | None = None  # what is read in place of pg_stat_statements(boolean)
     remembered: bool = False  # what lasts is of an earlier reading
 
 
@@ -84,7 +94,8 @@ _known: dict[tuple[Any, ...], _Known] = {}  # by target
 
 
 async def read(wire: Wire, remember: bool = False) -> Server:
-    """Read the facts with at most three statements: what may differ each time, what lasts, who the server is.
+    """Read the facts with at most three statements: what may differ each time, what lasts, who the server is; and one
+    more where the settings name what stands for pg_stat_statements.
 
     Sources: pg_database, pg_roles, pg_settings, pg_extension, pg_proc, pg_stat_ssl, pg_control_system().
     Where pg_control_system() may not be called, the identity is host, port and database oid: it does not survive a
@@ -150,6 +161,7 @@ async def read(wire: Wire, remember: bool = False) -> Server:
         has_statement_info="pg_stat_statements_info" in functions,
         provider=next((name for sign, name in _PROVIDERS.items() if sign in (lasting["signs"] or ())), "local"),
         remembered=remembered,
+        statements_elsewhere=lasting["elsewhere"],
     )
 
 
@@ -184,6 +196,12 @@ async def _lasting(wire: Wire, latency_ms: float) -> tuple[dict[str, Any], float
     lasting: dict[str, Any] = dict(zip(_LASTING, row, strict=True))
     functions = (text.split(" ") for text in lasting["statement_functions"] or ())
     lasting["functions"] = {words[0]: tuple(words[1:]) for words in functions}
+    lasting["elsewhere"] = None
+    if (named := wire.limits.statements_from) is not None:
+        schema, name = named
+        for form, columns in await wire.fetch(load("statements_elsewhere"), {"schema": schema, "name": name}):
+            lasting["elsewhere"] = Elsewhere(schema, name, form)
+            lasting["functions"]["pg_stat_statements"] = tuple(columns)
     lasting["identifier"] = None
     if lasting["may_read_control"]:
         begin = time.monotonic()

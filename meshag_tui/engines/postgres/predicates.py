@@ -25,7 +25,7 @@ _TEXT_TYPES = ("text", "bpchar", "varchar", "name")
 _CONDITIONS = ("Index Cond", "Recheck Cond", "Hash Cond", "Merge Cond", "Join Filter", "Filter")
 
 Node = Mapping[str, Any]
-Kind = Literal["eq", "range", "like-prefix", "like", "contains", "join", "other"]
+Kind = Literal["eq", "range", "like-prefix", "like", "contains", "join", "row", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ def predicates(plan: Plan) -> tuple[Predicate, ...]:
                 operator=one.operator,
                 alternatives=one.arm,
                 value=one.other_text if constant else None,
+                joined=_column(relabelled(one.other)) if one.kind == "join" and one.other is not None else None,
             )
         )
     return tuple(found)
@@ -185,6 +186,8 @@ class _Reader:
             left_text = right_text = ""
         sides = self._aliases(left), self._aliases(right)
         if sides[0] and sides[1]:
+            if how == "AEXPR_OP" and sides[0] == sides[1]:
+                yield from self._in_row(inner, operator, left, right, arm)
             if how != "AEXPR_OP" or sides[0] & sides[1]:
                 return
             yield from self._one(left, left_text, operator, right, right_text, arm, "join", sides[0])
@@ -196,11 +199,22 @@ class _Reader:
             yield from self._one(left, left_text, operator, right, right_text, arm, kind, sides[0])
         elif sides[1]:
             if how == "AEXPR_OP_ANY":  # 'x' = ANY (tags): only containment could be indexed
-                yield from self._one(right, right_text, "@>", left, left_text, arm, "other", sides[1])
+                yield from self._one(right, right_text, "= ANY", left, left_text, arm, "other", sides[1])
                 return
             mirrored = _MIRRORED.get(operator, operator)
             kind = self._kind(mirrored, how, left)
             yield from self._one(right, right_text, mirrored, left, left_text, arm, kind, sides[1])
+
+    def _in_row(self, inner: Node, operator: str, left: Node, right: Node, arm: int) -> Iterator[Comparison]:
+        """Two columns of one row, written the same way round wherever it stands."""
+        one, other = _column(left), _column(right)
+        scan = self._scans.get(one[0]) if one is not None else None
+        if one is None or other is None or scan is None or operator not in _MIRRORED:
+            return
+        names = [_quoted(one[1]), _quoted(other[1])]
+        if operator.startswith(">") or (operator in ("=", "<>") and names[0] > names[1]):
+            names, operator = names[::-1], _MIRRORED[operator]
+        yield Comparison(scan, {"A_Expr": inner}, f" {operator} ".join(names), operator, "row", None, "", arm)
 
     def _one(
         self,
@@ -297,6 +311,10 @@ def _column(node: Node) -> tuple[str, str] | None:
         return None
     parts = parse.names(node["ColumnRef"].get("fields", ()))
     return (parts[0], parts[1]) if len(parts) == 2 else None
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _type_name(cast: Node) -> str:

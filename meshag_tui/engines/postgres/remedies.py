@@ -18,6 +18,13 @@ _PRELOAD: Mapping[Provider, str] = {
     "Supabase": "In the dashboard under Database, Extensions, enable {library}; Supabase preloads it",
     "Neon": "Neon preloads pg_stat_statements itself; restart the compute if it is missing",
 }
+_AUTO_EXPLAIN: Mapping[Provider, str] = {  # a library without an extension
+    "Cloud SQL": "gcloud sql instances patch INSTANCE --database-flags=cloudsql.enable_auto_explain=on  "
+    "(list your other flags too)",
+    "Azure": "Under Server parameters add auto_explain to shared_preload_libraries, save and restart",
+    "Supabase": "Supabase preloads it; where it is missing, ask its support",
+    "Neon": "Neon itself decides what is preloaded: see its list of extensions",
+}
 _SETTING: Mapping[Provider, str] = {
     "RDS": "In the DB parameter group set {name} = {value}",
     "Aurora": "In the DB cluster parameter group set {name} = {value}",
@@ -25,6 +32,12 @@ _SETTING: Mapping[Provider, str] = {
     "Azure": "Under Server parameters set {name} = {value}",
     "Supabase": "supabase postgres-config update --config {name}={value}",
     "Neon": "Neon does not let you change {name} for the server; ALTER ROLE … SET {name} may do",
+}
+_ADMINISTRATOR: Mapping[Provider, str] = {
+    "RDS": "a member of rds_superuser",
+    "Aurora": "a member of rds_superuser",
+    "Cloud SQL": "a member of cloudsqlsuperuser",
+    "Neon": "a member of neon_superuser",
 }
 _HYPOPG: Mapping[Provider, str] = {
     "Azure": "Under Server parameters add hypopg to azure.extensions, then: CREATE EXTENSION hypopg;",
@@ -34,6 +47,8 @@ _HYPOPG: Mapping[Provider, str] = {
 
 def preload_step(server: Server, library: str = EXTENSION) -> str:
     """How a library gets into shared_preload_libraries, those already in it kept where we may see them."""
+    if library == "auto_explain" and server.provider in _AUTO_EXPLAIN:
+        return _AUTO_EXPLAIN[server.provider]
     if server.provider in _PRELOAD:
         return _PRELOAD[server.provider].format(library=library)
     present = [name.strip() for name in server.session_settings.get("shared_preload_libraries", "").split(",")]
@@ -56,8 +71,11 @@ def hypopg_step(server: Server, available: bool) -> str:
     """How HypoPG gets into this database."""
     if server.provider in _HYPOPG:
         return _HYPOPG[server.provider]
-    create = f"CREATE EXTENSION hypopg;  -- in {server.facts.database}, as a superuser"
-    if available or server.provider != "local":
+    by = _ADMINISTRATOR.get(server.provider, "a superuser")
+    create = f"CREATE EXTENSION hypopg;  -- in {server.facts.database}, as {by}"
+    if available:
         return create
     major = server.facts.version_number // 10_000
+    if server.provider != "local":
+        return f"{server.provider} does not offer it with {server.facts.version}; with later releases:\n{create}"
     return f"Install it on the server (Debian: apt install postgresql-{major}-hypopg), then:\n{create}"

@@ -110,6 +110,18 @@ def renumbered(text: str, same: Mapping[int, int] | None = None) -> str:
     return "".join(words)
 
 
+def first_places(text: str) -> list[int]:
+    """The numbers of the parameters, each once, in the order of their first places."""
+    return list(dict.fromkeys(int(token.text[1:]) for token in tokens(text) if token.kind == "parameter"))
+
+
+def numbered(text: str, numbers: Mapping[int, int]) -> str:
+    """The text with each parameter's number as `numbers` has it."""
+    return "".join(
+        f"${numbers[int(token.text[1:])]}" if token.kind == "parameter" else token.text for token in tokens(text)
+    )
+
+
 def with_type(text: str, number: int, type_name: str) -> str:
     """The text with a cast after each `$number`. `type_name` is a type as the server prints it."""
     return "".join(
@@ -118,14 +130,21 @@ def with_type(text: str, number: int, type_name: str) -> str:
     )
 
 
-def with_values(text: str, values: Sequence[str], types: Sequence[str]) -> str:
+def with_values(text: str, values: Sequence[str | None], types: Sequence[str]) -> str:
     """The text with each `$n` as a literal of its type: planned as a prepared statement's custom plan is."""
+    given = [
+        f"({'NULL' if value is None else literal(value)}::{_whole(kind)})"
+        for value, kind in zip(values, types, strict=True)
+    ]
     return "".join(
-        f"({literal(values[int(token.text[1:]) - 1])}::{types[int(token.text[1:]) - 1]})"
-        if token.kind == "parameter"
-        else token.text
-        for token in tokens(text)
+        given[int(token.text[1:]) - 1] if token.kind == "parameter" else token.text for token in tokens(text)
     )
+
+
+def _whole(type_name: str) -> str:
+    """A type that takes values of any length: `character` and `bit` alone mean one, and cut a longer value off."""
+    base, brackets, dimensions = type_name.partition("[")
+    return {"character": "bpchar", "bit": 'pg_catalog."bit"'}.get(base, base) + brackets + dimensions
 
 
 def literal(value: str) -> str:

@@ -7,6 +7,7 @@ with NULLs for values the planner answers "never true".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,7 @@ _FIRST_ARGUMENT = {"date_trunc": "day", "date_part": "day", "timezone": "UTC", "
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What a parameter is compared with; `place` is its place in a list of values for the same column."""
+    """What a parameter is compared with; `place` is its place among the values that the same column is to equal."""
 
     number: int
     schema: str
@@ -71,14 +72,18 @@ class Samples:
 def compared(plan: Plan) -> tuple[Parameter, ...]:
     """The parameters that a plan's conditions compare with a column, directly or through one function over it."""
     found: dict[int, Parameter] = {}
+    places: Counter[tuple[str, str, str]] = Counter()
     for one in comparisons(plan):
         column = _only_column(one)
         if column is None or one.other is None:
             continue
-        for place, (number, array) in enumerate(_values(one.other)):
-            found.setdefault(
-                number, Parameter(number, one.scan.schema, one.scan.table, column, one.operator, array, place)
-            )
+        for number, array in _values(one.other):
+            if number in found:
+                continue
+            at = (one.scan.schema, one.scan.table, column)
+            place = places[at]
+            places[at] += one.operator == "="  # who asks twice asks for two values
+            found[number] = Parameter(number, *at, one.operator, array, place)
     return tuple(found.values())
 
 
@@ -149,6 +154,8 @@ def _value(
 ) -> str | None:
     if one.operator in ("@>", "<@", "&&") and elements:
         return _array([elements[min(variant, len(elements) - 1)]])
+    if one.operator == "= ANY":  # looked for in an array
+        return elements[min(variant, len(elements) - 1)] if elements else None
     if statistics is None:
         return None
     if one.operator in RANGES and not one.array:

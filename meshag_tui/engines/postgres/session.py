@@ -14,6 +14,7 @@ from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, Re
 from meshag_tui.engines.postgres import facts as facts_of
 from meshag_tui.engines.postgres.wire import Wire
 from meshag_tui.engines.postgres.words import WORDS
+from meshag_tui.live import LiveReading
 from meshag_tui.plan import Plan, PlanMode, Predicate
 from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, Finding, Target, WhatIfChoice
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
     from psycopg import sql
 
     from meshag_tui.engines.postgres.explain import Planner
+    from meshag_tui.engines.postgres.live import Live
     from meshag_tui.engines.postgres.sandbox import StatisticsSandbox
-    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Rehearsal, Say
+    from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Named, Rehearsal, Say
 
 
 def read_only_settings(limits: Limits) -> dict[str, str]:
@@ -61,14 +63,16 @@ class PostgresSession:
 
     words = WORDS
 
-    def __init__(self, wire: Wire, server: facts_of.Server) -> None:
+    def __init__(self, wire: Wire, server: facts_of.Server, remembers: bool = False) -> None:
         self.wire = wire
         self.server = server
         self.facts: ServerFacts = server.facts
         self.prepared: dict[tuple[str, PlanMode], Planner] = {}  # statements that were explained here
         self.running_patterns: tuple[str, ...] | None = None  # texts, see `patterns`; None: not read yet
+        self.remembers = remembers  # what lasts between syncs
         self.collected = False  # whether `facts` belong to a reading already
         self._sandbox: StatisticsSandbox | None = None
+        self._live: Live | None = None
 
     @classmethod
     async def open(cls, target: Target, purpose: str, limits: Limits, *, read_only: bool = True) -> PostgresSession:
@@ -86,7 +90,7 @@ class PostgresSession:
         except BaseException:
             wire.close()
             raise
-        return cls(wire, server)
+        return cls(wire, server, remembers=purpose == SYNC)
 
     async def fetch(
         self,
@@ -104,9 +108,13 @@ class PostgresSession:
         """The schema an installed extension lives in, None when it is not installed in this database."""
         return self.server.extension_schemas.get(name)
 
-    async def refresh(self) -> None:
-        """Read the facts anew."""
-        self.server = await facts_of.read(self.wire)
+    @property
+    def keepable(self) -> bool:
+        return self.wire.settings_taken and self.wire.gone is None
+
+    async def refresh(self, remember: bool = False) -> None:
+        """Read the facts anew; `remember` as `facts.read` has it."""
+        self.server = await facts_of.read(self.wire, remember)
         self.facts = self.server.facts
 
     async def collect(self, objects: bool = True) -> Snapshot:
@@ -118,6 +126,12 @@ class PostgresSession:
         from meshag_tui.engines.postgres import texts
 
         return await texts.texts(self, keys)
+
+    async def live(self, idle: bool = False, vitals: bool = False) -> LiveReading:
+        from meshag_tui.engines.postgres.live import Live
+
+        self._live = self._live or Live(self)
+        return await self._live.read(idle, vitals)
 
     async def findings(self) -> tuple[Finding, ...]:
         from meshag_tui.engines.postgres import doctor
@@ -163,17 +177,22 @@ class PostgresSession:
     def rewritten(self, rule: str, statement: str) -> str | None:
         from meshag_tui.engines.postgres import rewriting
 
-        return rewriting.not_exists(statement) if rule == "not-in-subquery" else None
+        return rewriting.written_otherwise(rule, statement)
 
-    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits) -> CopyPlan:
+    async def copy_plan(self, statements: Sequence[str], limits: CopyLimits, server: Named | None = None) -> CopyPlan:
         from meshag_tui.engines.postgres.sandbox import stage
 
-        return await stage.copy_plan(self, statements, limits)
+        return await stage.copy_plan(self, statements, limits, server)
 
-    def rehearse(self, plan: CopyPlan, say: Say) -> AbstractAsyncContextManager[Rehearsal]:
+    async def schema_plan(self, change: Change, limits: CopyLimits, server: Named | None = None) -> CopyPlan:
         from meshag_tui.engines.postgres.sandbox import stage
 
-        return stage.rehearse(self, plan, say)
+        return await stage.schema_plan(self, change, limits, server)
+
+    def rehearse(self, plan: CopyPlan, say: Say, server: Named | None = None) -> AbstractAsyncContextManager[Rehearsal]:
+        from meshag_tui.engines.postgres.sandbox import stage
+
+        return stage.rehearse(self, plan, say, server)
 
     async def column_statistics(self, schema: str, table: str) -> tuple[ColumnStatistics, ...]:
         from meshag_tui.engines.postgres import explain

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import Compiled, ServerFault
 from meshag_tui.engines.postgres.sql import load
+from meshag_tui.engines.postgres.wire import MOMENTS_BEGIN_US
 from meshag_tui.snapshot import Epoch, Statements
 
 if TYPE_CHECKING:
@@ -46,10 +47,7 @@ _NEEDS_SETTING = {
     "io_read_ms": "track_io_timing",
     "io_write_ms": "track_io_timing",
 }
-_EXPRESSIONS = {
-    "wal_bytes": "s.wal_bytes::int8",
-    "stats_since": "pg_catalog.date_part('epoch', s.stats_since)",  # s: ms are made of them here, for each row
-}
+_EXPRESSIONS = {"wal_bytes": "s.wal_bytes::int8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ async def read(wire: Wire, server: Server) -> Reading | None:
     query, names = _query(server)
     for _ in range(2):
         shaper = _Shaper(server, names)
-        rows = await wire.fetch(query, {"database": server.facts.database_oid}, shape=shaper.shape)
+        rows = await wire.fetch(query, {"database": server.facts.database_oid}, shape=shaper.shape, bare_moments=True)
         if shaper.consistent:
             hidden = shaper.unseen + shaper.own
             statements = Statements(tuple(names), rows, hidden, shaper.hidden_time_ms, whole=not shaper.unseen)
@@ -98,10 +96,9 @@ async def compiled(wire: Wire, server: Server) -> dict[str, Compiled]:
     """Statements whose plans were compiled, by key; see `base.Session.compiled`."""
     from psycopg import sql
 
-    schema = server.extension_schemas.get("pg_stat_statements")
-    if schema is None or "jit_functions" not in server.statement_columns:
+    if "jit_functions" not in server.statement_columns:
         return {}
-    query = sql.SQL(load("compiling")).format(function=sql.Identifier(schema, "pg_stat_statements"))
+    query = sql.SQL(load("compiling")).format(source=source(server))
     database = server.facts.database_oid
     return {
         key_of(database, user, queryid, toplevel): Compiled(calls, total, spent)
@@ -134,7 +131,7 @@ class _Shaper:
             if since is None:
                 shaped.append((key, *row[3:]))
             else:
-                shaped.append((key, *row[3:since], round(row[since] * 1000), *row[since + 1 :]))
+                shaped.append((key, *row[3:since], _ms(row[since]), *row[since + 1 :]))
         return shaped
 
     def _left_out(self, row: tuple[Any, ...]) -> None:
@@ -172,11 +169,11 @@ def _query(server: Server) -> tuple[sql.Composed, list[str]]:
     for name in ("calls", "total_time_ms"):
         if name not in found:
             raise ServerFault(f"This pg_stat_statements has no column {' or '.join(_SOURCES[name])}")
-    schema = server.extension_schemas["pg_stat_statements"]
     expressions = [_EXPRESSIONS.get(name) or f"s.{source}" for name, source in found.items()]
     before = after = sql.Composed([])
     if server.has_statement_info:
         values = sql.SQL(", ".join(_INFO.get(name, "NULL") for name in found))
+        schema = server.extension_schemas["pg_stat_statements"]
         function = sql.Identifier(schema, "pg_stat_statements_info")
         info = sql.SQL(load("statement_info")).format(values=values, function=function)
         before = sql.Composed([info, sql.SQL(" UNION ALL ")])
@@ -186,14 +183,33 @@ def _query(server: Server) -> tuple[sql.Composed, list[str]]:
         after=after,
         toplevel=toplevel(server),
         columns=sql.SQL(", ".join(expressions)),
-        function=sql.Identifier(schema, "pg_stat_statements"),
+        source=source(server),
     )
     return composed, list(found)
+
+
+def _ms(moment: int) -> int:
+    """A bare moment in ms since 1970, rounded as the server's own date_part('epoch', …) is."""
+    return round((moment + MOMENTS_BEGIN_US) / 1_000_000 * 1000)
 
 
 def key_of(database: int | None, user: int, queryid: int, toplevel: bool) -> str:
     """A statement's key: what the server itself tells statements apart by."""
     return f"{database}.{user}.{queryid}.{'t' if toplevel else 'f'}"
+
+
+def source(server: Server, texts: str = "false") -> sql.Composed:
+    """What the rows are read from; `texts` is the SQL of whether texts are wanted, where it can be told so."""
+    from psycopg import sql
+
+    named = server.statements_elsewhere
+    if named is None:
+        function = sql.Identifier(server.extension_schemas["pg_stat_statements"], "pg_stat_statements")
+        return sql.SQL("{}({})").format(function, sql.SQL(texts))
+    here = sql.Identifier(named.schema, named.name)
+    if named.form == "view":
+        return sql.SQL("(SELECT * FROM {})").format(here)
+    return sql.SQL("{}({})").format(here, sql.SQL(texts if named.form == "flag" else ""))
 
 
 def toplevel(server: Server) -> sql.SQL:

@@ -16,7 +16,7 @@ import psycopg
 from meshag_tui.engines.base import EngineError
 from meshag_tui.engines.postgres.capabilities import readable
 from meshag_tui.engines.postgres.sql import load
-from meshag_tui.engines.postgres.statements import key_of, toplevel
+from meshag_tui.engines.postgres.statements import key_of, source, toplevel
 from meshag_tui.snapshot import StatementText
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ async def _read(session: PostgresSession, keys: Collection[str] | None) -> list[
         wanted = sql.SQL(" AND s.queryid = ANY (%(ids)s::int8[])")
         params["ids"] = sorted({int(key.split(".")[2]) for key in keys})
     query = sql.SQL(load("texts")).format(
-        function=sql.Identifier(server.extension_schemas["pg_stat_statements"], "pg_stat_statements"),
+        source=source(server, texts="m.memory IS NOT NULL"),
         toplevel=toplevel(server),
         keys=wanted,
     )

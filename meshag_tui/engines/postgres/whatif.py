@@ -4,6 +4,10 @@ In: a session on a database with the extension, a statement, index specs. Out: `
 a hypothetical index lives in our backend's memory. Each call plans from scratch: a prepared plan keeps no track of
 hypothetical indexes. HypoPG 1.3 and 1.4 know btree, hash, brin and bloom; for other methods its refusal is raised.
 
+An index on some rows is only given to HypoPG for a statement that reads that one table by its own name: for any other
+its condition is about whichever relation the statement names first, so that no plan uses it, and of 1.4 it is reported
+that the server then goes down with all its sessions, where a view is between.
+
 `size_bytes` is HypoPG's estimate: it knows no deduplication and adds a fifth, so an index on a column of few values is
 said to be three to four times its real size.
 """
@@ -17,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 
 from meshag_tui.engines.base import EngineError, Refused, WhatIf, WhatIfPlan
-from meshag_tui.engines.postgres import render
+from meshag_tui.engines.postgres import parse, render
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.explain import Planner
 from meshag_tui.engines.postgres.sandbox import missing_programs
 from meshag_tui.plan import Plan, PlanMode
 from meshag_tui.types import EvidenceKind, IndexSpec, WhatIfChoice
+
+Name = tuple[str, str]
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.session import PostgresSession
@@ -73,7 +79,17 @@ class HypoPG:
         self._schema = sql.Identifier(schema)
         self._planners: dict[tuple[str, PlanMode | None], Planner] = {}
         self._definitions: dict[IndexSpec, str] = {}
+        self._alone: dict[str, Name | None] = {}  # the one table that a statement reads
         self._there = False  # hypothetical indexes, in the backend
+
+    def sees(self, statement: str, index: IndexSpec) -> bool:
+        """Not on some rows, unless the statement reads its table alone."""
+        if index.where is None:
+            return True
+        if statement not in self._alone:
+            self._alone[statement] = _only_table(statement)
+        alone = self._alone[statement]
+        return alone is not None and alone[1] == index.table and alone[0] in ("", index.schema)
 
     async def plan(
         self,
@@ -92,6 +108,7 @@ class HypoPG:
         """
         if without:
             raise Refused("HypoPG leaves no index out")
+        indexes = [spec for spec in indexes if self.sees(statement, spec)]
         begin = time.monotonic()
         try:
             return await self._plan(statement, indexes, mode, values)
@@ -123,7 +140,9 @@ class HypoPG:
             plan, made = await self._at_once(planner, message, definitions)
         names = _index_names(plan)
         used = tuple(spec for spec, (name, _) in zip(indexes, made, strict=True) if name in names)
-        return WhatIfPlan(plan, used, {spec: size for spec, (_, size) in zip(indexes, made, strict=True)})
+        each = dict(zip(indexes, made, strict=True))
+        sizes = {spec: size for spec, (_, size) in each.items()}
+        return WhatIfPlan(plan, used, sizes, {spec: name for spec, (name, _) in each.items()})
 
     async def _at_once(
         self, planner: Planner, message: Sequence[str | sql.Composable], definitions: Sequence[str]
@@ -159,9 +178,9 @@ class HypoPG:
         """Answers with the name and the estimated size of each hypothetical index, in the order given."""
         return sql.SQL(
             "SELECT h.indexname::text, {schema}.hypopg_relation_size(h.indexrelid)::bigint "
-            "FROM pg_catalog.unnest({definitions}::text[]) WITH ORDINALITY d(text, number), "
+            "FROM pg_catalog.unnest(ARRAY[{definitions}]::text[]) WITH ORDINALITY d(text, number), "
             "LATERAL {schema}.hypopg_create_index(d.text) h ORDER BY d.number"
-        ).format(schema=self._schema, definitions=sql.Literal(list(definitions)))
+        ).format(schema=self._schema, definitions=sql.SQL(", ").join(map(sql.Literal, definitions)))
 
     @staticmethod
     def _made(rows: Sequence[Sequence[Any]], definitions: Sequence[str]) -> list[tuple[str, int]]:
@@ -187,6 +206,17 @@ class HypoPG:
         whole = await render.checked_parts(self._session, spec)
         names = {name: quoted(name) for name in render.names_in(whole)}
         return render.create_index_sql(whole, None, names, concurrently=False)
+
+
+def _only_table(statement: str) -> Name | None:
+    """Schema, if said, and name of the one table a statement reads, once and with no query in it; else None."""
+    try:
+        tree = parse.parse_one(statement).tree
+    except Refused:
+        return None
+    read = [*parse.find({"x": tree}, "RangeVar"), *([tree["relation"]] if "relation" in tree else [])]
+    inside = any(next(parse.find(tree, name), None) is not None for name in ("SelectStmt", "CommonTableExpr"))
+    return (read[0].get("schemaname", ""), read[0].get("relname", "")) if len(read) == 1 and not inside else None
 
 
 def _index_names(plan: Plan) -> set[str]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from meshag_tui.engines.proxy import Relay
 
+MOMENTS_BEGIN_US = 946_684_800_000_000
+"""Where the server's own count of time begins, 2000-01-01 UTC, in µs since 1970."""
 _CHUNK = 250  # rows turned into Python values before the event loop gets its turn
 
 T = TypeVar("T")
@@ -96,6 +98,7 @@ class Wire:
         deadline_s: float | None = None,
         simple: bool = False,
         shape: Callable[[list[Row]], list[T]] | None = None,
+        bare_moments: bool = False,
     ) -> list[Any]:
         """Run one statement and return its rows (none for a command).
 
@@ -105,6 +108,7 @@ class Wire:
             simple: send by the simple protocol, which takes several statements: only for a text that a parser has
                 found to be one (EXPLAIN of a text with `$1` cannot be sent otherwise).
             shape: turns rows into what is returned, a few hundred at a time, so that the event loop is never held.
+            bare_moments: moments come as the server sends them, in µs since `MOMENTS_BEGIN_US`: many cost less so.
 
         Raises:
             DeadlinePassed: no answer in time.
@@ -114,8 +118,8 @@ class Wire:
 
         async def run() -> list[Any]:
             if self.settings_taken or self._in_transaction:
-                return await self._execute(text, params, simple, shape)
-            return await self._with_local_settings(text, params, simple, shape)
+                return await self._execute(text, params, simple, shape, bare_moments)
+            return await self._with_local_settings(text, params, simple, shape, bare_moments)
 
         async with self._lock:
             return await self._bounded(run(), self.limits.call_s if deadline_s is None else deadline_s)
@@ -186,13 +190,13 @@ class Wire:
             self._relay.close()
 
     async def _with_local_settings(
-        self, text: bytes, params: Any, simple: bool, shape: Callable[[list[Row]], list[T]] | None
+        self, text: bytes, params: Any, simple: bool, shape: Callable[[list[Row]], list[T]] | None, bare_moments: bool
     ) -> list[Any]:
         """A pooler dropped our start-up settings: give them to each statement's own transaction."""
         await self._execute(f"BEGIN {MARKER} READ ONLY".encode(), None, False, None)
         try:
             await self._execute(*self._local_settings(), False, None)
-            return await self._execute(text, params, simple, shape)
+            return await self._execute(text, params, simple, shape, bare_moments)
         finally:
             if self.gone is None:
                 await self._execute(f"ROLLBACK {MARKER}".encode(), None, False, None)
@@ -202,13 +206,21 @@ class Wire:
         return f"SELECT {MARKER} {calls}".encode(), [word for pair in self._settings.items() for word in pair]
 
     async def _execute(
-        self, text: bytes, params: Any, simple: bool, shape: Callable[[list[Row]], list[T]] | None
+        self,
+        text: bytes,
+        params: Any,
+        simple: bool,
+        shape: Callable[[list[Row]], list[T]] | None,
+        bare_moments: bool = False,
     ) -> list[Any]:
         import psycopg
+        from psycopg.types.numeric import Int8BinaryLoader
 
         self.statements += 1
         try:
             async with self._connection.cursor(binary=not simple) as cursor:
+                if bare_moments:
+                    cursor.adapters.register_loader("timestamptz", Int8BinaryLoader)
                 await cursor.execute(text, params)
                 if cursor.description is None:
                     return []

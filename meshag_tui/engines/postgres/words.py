@@ -17,11 +17,22 @@ WORDS = Words(
     "or pip install 'meshag-tui[demo]' here)",
     figures=("hit_ratio", "temp", "io", "shared_read", "wal"),
     statement_findings=("pgss-", "query-id-off", "statistics-reset", "section-statement-statistics"),
+    no_measure="undo",
     replicas="pg_stat_replication",
     session_id="pid",
     keyless=".pgpass, peer or trust",
     home_schema="public",
-    whole_server=False,
+    script_run="psql -X -f {file} DATABASE   (not with -1: CONCURRENTLY cannot be in a transaction)",
+    script_head=(
+        "\\set ON_ERROR_STOP on",
+        "SET client_encoding = 'UTF8';",
+        "SET standard_conforming_strings = on;",
+        "SET search_path = pg_catalog, pg_temp;",
+        "SET default_tablespace = '';",
+        "SET lock_timeout = '2s';",
+        "SET statement_timeout = 0;",
+    ),
+    client=("psql", "-h", "{host}", "-p", "{port}", "-U", "{user}", "-d", "{database}", "-c", "{sql}"),
     remedies={
         "stale-statistics": "Wrong row counts make it choose wrong joins and scans. ANALYZE reads a sample and takes "
         "seconds.",

@@ -16,6 +16,7 @@ from meshag_tui.engines.base import SYNC, Limits
 from meshag_tui.engines.mysql import schema, statements
 from meshag_tui.engines.mysql.texts import is_cut
 from meshag_tui.snapshot import Snapshot
+from tests.advisor.conftest import filled
 from tests.engines.mysql.conftest import Open
 from tests.rig.mysql import FLAVOURS, PFS_OFF, SMALL_DIGESTS, Schema
 
@@ -45,6 +46,12 @@ async def by_text(session: Any, snapshot: Snapshot) -> dict[str, dict[str, Any]]
     return {text.text or "": rows[text.key] for text in await session.texts(rows)}
 
 
+COUNTED = (
+    *("calls", "total_time_ms", "min_time_ms", "max_time_ms", "rows", "rows_examined", "no_index_calls", "tmp_tables"),
+    *("tmp_disk_tables", "sort_merge_passes", "stats_since"),
+)
+
+
 async def test_statements_in_true_milliseconds(my: Schema, open_session: Open) -> None:
     my.execute("CREATE TABLE t (a int, b int)", "INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)")
     session = await open_session(my.monitor_url)
@@ -64,6 +71,20 @@ async def test_statements_in_true_milliseconds(my: Schema, open_session: Open) -
     assert reading["rows_examined"] in (9, 11), "three rows each; a sorted row may count twice"
     (writing,) = (row for text, row in found.items() if text.startswith("INSERT INTO `t`"))
     assert (writing["calls"], writing["rows"]) == (1, 3)
+    # A temporary table that has no room in memory, and a sort in several passes through a file.
+    with my.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SET SESSION tmp_table_size = 1024, max_heap_table_size = 16384, sort_buffer_size = 32768")
+        if my.flavour == "MySQL":  # its other kind of temporary table has room for 1 MB at least
+            cursor.execute("SET SESSION internal_tmp_mem_storage_engine = 'MEMORY'")
+        cursor.execute(filled("t", 900, "n, n"))
+        cursor.execute("INSERT INTO t SELECT a + 1000 * b, b FROM t")
+        cursor.execute("SELECT a, REPEAT(b, 50), COUNT(*) FROM t GROUP BY a, REPEAT(b, 50) ORDER BY 2")
+    snapshot = await session.collect()
+    assert snapshot.statements is not None and snapshot.statements.columns == COUNTED
+    (spilling,) = (row for text, row in (await by_text(session, snapshot)).items() if "GROUP BY" in text)
+    assert (spilling["calls"], spilling["rows"], spilling["no_index_calls"]) == (1, 1_800, 1)
+    assert (spilling["tmp_tables"], spilling["tmp_disk_tables"]) == (1, 1) and spilling["sort_merge_passes"] >= 1
+    assert spilling["min_time_ms"] == spilling["max_time_ms"] == spilling["total_time_ms"] > 0
     epoch = snapshot.facts.epoch
     assert epoch.stats_reset is not None and epoch.stats_reset <= min(row["stats_since"] for row in found.values())
 
@@ -163,6 +184,8 @@ async def test_tables_indexes_and_structure(my: Schema, open_session: Open) -> N
         ("customer_id", "int", True),
         ("day", "date", True),
     ]
+    said = {c.name: c.conditions for c in snapshot.schema.columns[f"{my.name}.orders"]}
+    assert (said["id"], said["customer_id"]) == (" NOT NULL auto_increment", ""), "it is no default"
     constraints = " | ".join(snapshot.schema.constraints[f"{my.name}.orders"])
     assert "buyer FOREIGN KEY (customer_id) REFERENCES" in constraints and "ON DELETE CASCADE" in constraints
     assert "some CHECK" in constraints and "once UNIQUE (customer_id, day)" in constraints

@@ -12,7 +12,7 @@ import pymysql
 import pytest
 
 from meshag_tui.engines.base import DdlSession, EngineError, Gate, Limits, LockTimeout, PermissionDenied, Refused
-from meshag_tui.engines.mysql import MysqlEngine, ddl
+from meshag_tui.engines.mysql import MysqlEngine, cluster, ddl
 from meshag_tui.engines.mysql import gates as gate_checks
 from meshag_tui.engines.mysql.session import connect
 from meshag_tui.types import (
@@ -25,6 +25,7 @@ from meshag_tui.types import (
     IndexSpec,
     Rebuild,
     RestoreIndex,
+    SetSetting,
     ShowIndex,
     Target,
 )
@@ -266,11 +267,12 @@ async def test_an_account_without_the_right_is_told_and_nothing_is_half_done(sho
 
 
 async def test_a_right_may_come_by_a_role_or_a_pattern_or_the_table(shop: Schema) -> None:
-    pattern = shop.user("PROCESS ON *.*", f"ALTER, SELECT ON `{shop.name[0]}%`.*")
-    table = shop.user("PROCESS ON *.*", "SELECT ON orders", "ALTER ON victim", "ALTER ON orders")
-    columns = shop.user("PROCESS ON *.*", "SELECT (id), UPDATE (status) ON orders")
+    watching = ("PROCESS ON *.*", "SELECT ON performance_schema.*")
+    pattern = shop.user(*watching, f"ALTER, SELECT ON `{shop.name[0]}%`.*")
+    table = shop.user(*watching, "SELECT ON orders", "ALTER ON victim", "ALTER ON orders")
+    columns = shop.user(*watching, "SELECT (id), UPDATE (status) ON orders")
     everything = shop.user("ALL ON *.*")
-    by_role = shop.user()
+    by_role = shop.user("SELECT ON performance_schema.*")
     role, who = f"{shop.name}_r", f"'{Target.from_url(by_role).user}'@'%'"
     shop.execute(f"CREATE ROLE {role}", f"GRANT ALTER, SELECT ON {shop.name}.* TO {role}", f"GRANT {role} TO {who}")
     shop.execute(f"SET DEFAULT ROLE {role} {'FOR' if shop.flavour == 'MariaDB' else 'TO'} {who}")
@@ -565,7 +567,7 @@ async def test_replicas_and_a_server_without_performance_schema(
         assert await session.verify(create(schema), found) == "done"
 
 
-async def test_a_pooler_is_refused(shop: Schema, fake_server: Listen) -> None:
+async def test_a_pooler_is_refused_and_said(shop: Schema, fake_server: Listen) -> None:
     """What hands our statements to sessions of its own greets with a number that none of them has."""
     there = Target.from_url(shop.owner_url)
 
@@ -581,9 +583,13 @@ async def test_a_pooler_is_refused(shop: Schema, fake_server: Listen) -> None:
         await passing
 
     async with fake_server(pools) as place:
+        pooler = replace(there, host=place.host, port=place.port)
         with pytest.raises(Refused, match="connection pooler"):
-            async with ddl.connect_for_change(replace(there, host=place.host, port=place.port), Limits()):
+            async with ddl.connect_for_change(pooler, Limits()):
                 pass
+        async with connect(pooler, "sync", Limits()) as session:
+            assert not session.keepable
+            assert "proxy-pools" in {finding.code for finding in (await session.collect()).warnings}
 
 
 async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -661,3 +667,21 @@ async def _until(ask: Callable[[], Awaitable[Any]], answer: object) -> None:
             return
         await asyncio.sleep(0.15)  # INNODB_TRX is renewed only when nobody has read it for 0.1 s
     raise AssertionError(f"it never said {answer}")
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "state", "said"),
+    [
+        ("TOI", CreateIndex(IndexSpec("s", "t", (IndexColumn("a"),))), "block", "node by node"),
+        ("TOI", HideIndex("s", "t", "i"), "warn", "every node stands still"),
+        ("RSU", HideIndex("s", "t", "i"), "block", "this node alone is changed"),
+        ("TOI", Analyze("s", "t"), "warn", "analyze the others too"),
+        ("RSU", SetSetting("long_query_time", "1"), "warn", "the others keep theirs"),
+    ],
+)
+def test_what_a_change_does_to_a_cluster(method: str, change: Change, state: str, said: str) -> None:
+    node = {"wsrep_on": "ON", "wsrep_provider": "/usr/lib/libgalera_smm.so", "wsrep_osu_method": method}
+    gate = cluster.gate(node, change)
+    assert gate is not None and (gate.state, gate.value) == (state, f"Galera, {method}") and said in gate.detail
+    assert cluster.gate(node | {"wsrep_provider": "none"}, change) is None
+    assert cluster.gate({"wsrep_on": "OFF"}, change) is None

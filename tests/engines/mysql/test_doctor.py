@@ -81,7 +81,11 @@ async def test_all_is_well(my: Schema, open_session: Open) -> None:
     assert {"server", "process", "select", "performance-schema", "index-sizes"} <= set(found)
     assert my.flavour in found["server"].title and "primary" in found["server"].detail
     my.execute(*statements_of(found["index-sizes"].fix or ""))
-    assert "index-sizes" not in by_code(await session.findings())
+    assert ("histograms" in found) == (my.flavour == "MariaDB")
+    if "histograms" in found:
+        my.execute(*statements_of(found["histograms"].fix or ""))
+    await session.refresh()
+    assert not {"index-sizes", "histograms"} & set(by_code(await session.findings()))
 
 
 async def test_a_user_who_may_change_things(my: Schema, open_session: Open) -> None:
@@ -118,6 +122,12 @@ async def test_performance_schema_off(private_my: Private, open_session: Open, f
     assert (missing.fix or "").startswith("[mysqld]\nperformance_schema = ON")
     assert ("userstat" in missing.detail) == (flavour == "MariaDB")
     assert "performance-schema" not in found
+    assert ("replica-unknown" in found) == (flavour == "MariaDB"), "MySQL tells it all the same"
+    if flavour == "MariaDB":
+        assert "as far as we can see" in found["server"].detail
+        schema.execute((found["replica-unknown"].fix or "").rstrip(";"))
+        found = by_code(await (await open_session(schema.monitor_url)).findings())
+        assert "replica-unknown" not in found and found["server"].detail == "It is the primary"
 
 
 async def test_a_full_table_and_long_statements(private_my: Private, open_session: Open) -> None:

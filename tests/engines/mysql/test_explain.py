@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from meshag_tui.engines.base import EngineError, Limits, PermissionDenied, Refused
+from meshag_tui.engines.base import ColumnStatistics, EngineError, Limits, PermissionDenied, Refused
+from meshag_tui.engines.mysql.histograms import Told, with_told
 from meshag_tui.engines.mysql.session import MysqlSession
 from meshag_tui.plan import Plan
+from tests.advisor.conftest import filled
 from tests.engines.mysql.conftest import Open
 from tests.rig.mysql import ANSI_QUOTES, PFS_OFF, Schema
 
@@ -410,13 +412,44 @@ async def test_column_statistics(open_session: Open, schema: Schema) -> None:
     assert session.wire.statements == before  # looked at once a session
 
 
-async def test_histograms_are_taken_where_somebody_made_them(open_session: Open, mysql: Schema) -> None:
-    mysql.execute(*SCHEMA, "ANALYZE TABLE orders UPDATE HISTOGRAM ON status, note, total WITH 16 BUCKETS")
-    session = await opened(open_session, mysql)
-    found = {one.column: one for one in await session.column_statistics(mysql.name, "orders")}
-    assert set(found["status"].common_values) == {"done", "new", "pending"}
-    assert sum(found["status"].common_frequencies) == pytest.approx(1)
-    assert found["total"].distinct == pytest.approx(97)
+async def test_histograms_are_taken_where_somebody_made_them(open_session: Open, my: Schema) -> None:
+    """Of 12,000 rows a sample cannot count the values of all: the server did."""
+    made = {
+        "MySQL": ["ANALYZE TABLE big UPDATE HISTOGRAM ON a, b WITH 16 BUCKETS"],
+        "MariaDB": ["SET histogram_type = JSON_HB", "ANALYZE TABLE big PERSISTENT FOR COLUMNS (a, b) INDEXES ()"],
+    }
+    my.execute("CREATE TABLE big (id int PRIMARY KEY, a varchar(9), b int)")
+    with my.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(filled("big", 12_000, "n, if(n % 4 = 3, NULL, elt(1 + n % 4, 'x', 'y', 'y')), n DIV 4"))
+        cursor.execute("ANALYZE TABLE big")
+        for statement in made[my.flavour]:
+            cursor.execute(statement)
+    url = my.user("PROCESS ON *.*", f"SELECT ON {my.name}.*", "SELECT ON performance_schema.*")
+    session = await open_session(url)
+    user = session.facts.user
+    unseen = {one.column: one for one in await session.column_statistics(my.name, "big")}
+    if my.flavour == "MariaDB":
+        my.execute(f"GRANT SELECT ON mysql.column_stats TO '{user}'@'%'")
+        session = await open_session(url)
+        told = {one.column: one for one in await session.column_statistics(my.name, "big")}
+        assert told["b"].distinct == pytest.approx(3_000, rel=0.05) != unseen["b"].distinct
+    else:
+        told = unseen
+    assert dict(zip(told["a"].common_values, told["a"].common_frequencies, strict=True)) == pytest.approx(
+        {"y": 0.5, "x": 0.25}
+    )
+    assert told["a"].null_fraction == pytest.approx(0.25) and told["a"].distinct == 2
+
+
+def test_a_histogram_of_long_ago_is_left_aside() -> None:
+    """The sample shows rows that it does not know: other shares, or values beyond its ends."""
+    sampled = ColumnStatistics("a", "int", 0.0, 50.0, 4, ("7", "8"), (0.5, 0.1))
+    now = Told(0.0, 40.0, (("7", 0.4), ("8", 0.1)))
+    assert with_told(sampled, now, int).distinct == 40.0
+    assert with_told(sampled, Told(0.0, 40.0, (("9", 0.9), ("7", 0.1))), int) is sampled
+    spread = ColumnStatistics("a", "int", 0.0, -1.0, 4, histogram=tuple(map(str, range(0, 1000, 10))))
+    assert with_told(spread, Told(0.0, None, ends=("0", "500", "990")), int).histogram == ("0", "500", "990")
+    assert with_told(spread, Told(0.0, None, ends=("0", "200", "500")), int) is spread
 
 
 async def test_a_sample_reads_no_more_than_it_says(open_session: Open, schema: Schema) -> None:

@@ -6,10 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from meshag_tui.engines.base import CannotConnect, DeadlinePassed, Limits
+from meshag_tui.settings import Settings
+from meshag_tui.store import connections
+from meshag_tui.types import Target, TlsMode
+from meshag_tui.workflows.scheduler import Scheduler
+from meshag_tui.workflows.workbench import Workbench
 from tests.engines.mysql.conftest import Listen, Open
 from tests.engines.mysql.test_dial import silent
 from tests.rig.mysql import FLAVOURS, Schema
@@ -92,3 +99,44 @@ async def test_locked_tables_cost_no_wait(my: Schema, open_session: Open) -> Non
         assert len(snapshot.tables or ()) == 30
         assert len(snapshot.indexes or ()) == 60
         assert not snapshot.warnings
+
+
+async def test_a_server_that_answers_slowly_is_asked_seldom_and_one_thing_at_a_time(my: Schema, tmp_path: Path) -> None:
+    """Each answer comes 50 ms late, so that a sync takes most of its interval of a second."""
+    waiting: set[int] = set()
+    at_once = 0
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", my.server.port)
+
+        async def ask() -> None:
+            nonlocal at_once
+            while chunk := await reader.read(65_536):
+                waiting.add(id(writer))
+                at_once = max(at_once, len(waiting))
+                await asyncio.sleep(0.05)
+                far_writer.write(chunk)
+            far_writer.close()
+
+        asking = asyncio.create_task(ask())
+        while chunk := await far_reader.read(65_536):
+            waiting.discard(id(writer))
+            writer.write(chunk)
+        waiting.discard(id(writer))
+        writer.close()
+        await asking
+
+    relay = await asyncio.start_server(accept, "127.0.0.1", 0)
+    settings = Settings(home=tmp_path, store_url=f"sqlite:///{tmp_path}/store.db")
+    async with relay, await Workbench.open(settings) as bench:
+        target = replace(Target.from_url(my.monitor_url), port=relay.sockets[0].getsockname()[1], tls=TlsMode.DISABLE)
+        added = await bench.add_connection("slow", target, interval_s=1)
+        now = 1_000.0
+        scheduler = Scheduler(bench.store, bench.settings, bench.runner, bench.notices, clock=lambda: now)
+        await asyncio.gather(scheduler.once(), scheduler.once())
+        now += 1.2
+        await scheduler.once()
+        assert len([run for run in await bench.executions() if run.kind == "sync_database_stats"]) == 1
+        assert at_once == 1
+        stretched = [each for each in (await bench.store(connections.get, added.id)).warnings if "every" in each.title]
+        assert stretched and "instead of every 1 s" in stretched[0].title

@@ -27,6 +27,7 @@ from meshag_tui.engines.marker import MARKER
 from meshag_tui.engines.mysql.errors import number
 from meshag_tui.engines.mysql.wire import flavour_and_version
 from meshag_tui.engines.rehearsal import CopyLimits
+from meshag_tui.servers import mysqld
 from meshag_tui.types import Secret, Target, TlsMode
 from tests.engines.mysql.conftest import Open
 from tests.rig.mysql import BINARY_LOG, FLAVOURS, PASSWORD, Schema
@@ -344,8 +345,13 @@ async def test_over_ipv6(private_my: Callable[..., Schema], open_session: Open, 
     assert (await session.collect()).schema is not None
 
 
-async def test_there_is_no_sandbox_with_data_and_it_says_so(my: Schema, open_session: Open) -> None:
+async def test_without_a_server_of_its_kind_there_is_no_sandbox_and_it_says_so(
+    my: Schema, open_session: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = await open_session(my.monitor_url)
-    with pytest.raises(Refused, match=f"no sandbox with data for {session.facts.engine}"):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(mysqld, "_FOLDERS", ())
+    with pytest.raises(Refused, match=f"no sandbox here: there is no {session.facts.engine} server") as refused:
         await session.copy_plan(["SELECT 1"], CopyLimits(1, 1, 1.0))
+    assert "[rehearsal] server" in (refused.value.fix or "")
     assert session.rewritten("not-in-subquery", "SELECT 1 FROM a WHERE b NOT IN (SELECT c FROM d)") is None

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from meshag_tui.engines.base import SYNC
+from meshag_tui.engines.base import SYNC, Limits
 from meshag_tui.engines.postgres.statements import columns
 from meshag_tui.snapshot import IndexStats, Snapshot, Statements, TableStats
 from tests.engines.postgres.conftest import Open
@@ -72,6 +72,9 @@ async def test_counters_on_every_version(pg_all: Database, open_session: Open) -
         assert epoch.evictions is None
     if pg_all.major >= 17:
         assert epoch.started_at - 5_000 < row["stats_since"] <= snapshot.taken_at + 5_000
+        of_epoch = "SELECT queryid, date_part('epoch', stats_since) * 1000 FROM pg_stat_statements"
+        moments = {str(queryid): round(moment) for queryid, moment in pg_all.fetch(of_epoch)}
+        assert all(row["stats_since"] == moments[key.split(".")[2]] for key, row in rows.items())
     assert busiest.startswith(f"{snapshot.facts.database_oid}.")
     assert busiest.endswith(".t")
 
@@ -215,6 +218,56 @@ async def test_an_extension_left_behind_by_an_upgrade(pg15: Database, open_sessi
     (old,) = [finding for finding in await session.findings() if finding.code == "pgss-old-version"]
     assert old.fix == "ALTER EXTENSION pg_stat_statements UPDATE;"
     assert version in old.title
+
+
+async def test_a_vendors_view_of_the_name_is_not_what_is_read(pg18: Database, open_session: Open) -> None:
+    """Some services take the extension's view away and put a view or function of their own in front of the path."""
+    pg18.execute(
+        "ALTER EXTENSION pg_stat_statements DROP VIEW pg_stat_statements",
+        "DROP VIEW pg_stat_statements",
+        "CREATE SCHEMA managed",
+        "CREATE VIEW managed.pg_stat_statements AS SELECT 1 AS nothing",
+        "CREATE FUNCTION managed.pg_stat_statements(boolean) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "GRANT USAGE ON SCHEMA managed TO PUBLIC",
+        f'ALTER DATABASE "{pg18.name}" SET search_path = managed, public',
+        "SELECT 'counted' AS behind_another_view",
+    )
+    session = await open_session(pg18.monitor_url)
+    statements = (await session.collect()).statements
+    assert statements is not None
+    texts = {text.text for text in await session.texts([row[0] for row in statements.rows])}
+    assert "SELECT $1 AS behind_another_view" in texts
+
+
+async def test_what_stands_for_the_view_can_be_named(pg18: Database, open_session: Open) -> None:
+    """A function that is told whether texts are wanted, one that is not, a view: of somebody who may read it all."""
+    pg18.execute(
+        "REVOKE EXECUTE ON FUNCTION pg_stat_statements(boolean), pg_stat_statements_info() FROM PUBLIC, pg_monitor",
+        "CREATE SCHEMA managed",
+        "GRANT USAGE ON SCHEMA managed TO PUBLIC",
+        """CREATE FUNCTION managed.told(texts boolean) RETURNS SETOF public.pg_stat_statements SECURITY DEFINER
+           LANGUAGE sql AS 'SELECT * FROM public.pg_stat_statements(texts)'""",
+        """CREATE FUNCTION managed.untold(OUT userid oid, OUT dbid oid, OUT queryid bigint, OUT query text,
+               OUT calls int8, OUT total_exec_time float8) RETURNS SETOF record SECURITY DEFINER
+           LANGUAGE sql AS 'SELECT userid, dbid, queryid, query, calls, total_exec_time FROM public.pg_stat_statements'
+        """,
+        "CREATE VIEW managed.seen AS SELECT * FROM managed.told(true)",
+        "GRANT SELECT ON managed.seen TO PUBLIC",
+        "SELECT 'counted' AS through_another_door",
+    )
+    for name in ("told", "untold", "seen"):
+        session = await open_session(pg18.monitor_url, limits=Limits(statements_from=("managed", name)))
+        snapshot = await session.collect()
+        assert snapshot.statements is not None and codes(snapshot) == set(), name
+        texts = {text.text: text.key for text in await session.texts([row[0] for row in snapshot.statements.rows])}
+        assert by_key(snapshot.statements)[texts["SELECT $1 AS through_another_door"]]["calls"] == 1
+        found = {finding.code: finding for finding in await session.findings()}
+        assert found["pgss"].title == f"managed.{name} counts statements"
+        assert await session.compiled() == {}
+    elsewhere = await open_session(pg18.monitor_url, limits=Limits(statements_from=("managed", "nothing")))
+    assert codes(await elsewhere.collect()) == {"pgss-no-privilege"}, (
+        "the extension's own, where there is no such thing"
+    )
 
 
 async def test_columns_of_a_version_to_come(pg18: Database, open_session: Open) -> None:

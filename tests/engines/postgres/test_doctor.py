@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from typing import get_args
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from meshag_tui.engines.postgres import PostgresEngine
+from meshag_tui.engines.postgres import PostgresEngine, remedies
+from meshag_tui.engines.postgres.facts import Provider
 from meshag_tui.types import Finding, Secret
 from tests.engines.postgres.conftest import Open
 from tests.rig.postgres import Database
@@ -157,34 +160,59 @@ async def test_hypopg_states(pg15: Database, pg18: Database, open_session: Open)
     assert "postgresql-18-hypopg" in str((await examined(open_session, pg18.monitor_url))["hypopg-missing"].fix)
 
 
-@pytest.mark.parametrize(
-    ("sign", "provider", "words"),
-    [
-        ("rds_superuser", "RDS", "DB parameter group"),
-        ("cloudsqlsuperuser", "Cloud SQL", "gcloud sql instances patch"),
-        ("azure_pg_admin", "Azure", "Server parameters"),
-        ("supabase_admin", "Supabase", "supabase postgres-config"),
-        ("neon_superuser", "Neon", "Neon does not let you"),
-    ],
-)
-async def test_a_providers_own_way(
-    private_pg: Callable[..., Database], open_session: Open, sign: str, provider: str, words: str
+async def test_a_provider_is_known_by_what_it_leaves_in_each_cluster(
+    private_pg: Callable[..., Database], open_session: Open
 ) -> None:
-    database = private_pg(18)
-    database.execute(f"CREATE ROLE {sign}")
-    found = await examined(open_session, database.monitor_url)
-    assert f" at {provider}" in found["server"].title
-    assert words in str(found["track-io-timing"].fix)
-    assert "ALTER SYSTEM" not in str(found)
-
-
-async def test_aurora_is_known_by_its_function(private_pg: Callable[..., Database], open_session: Open) -> None:
     database = private_pg(18, preload=[])
+    for sign, provider in (
+        ("rds_superuser", "RDS"),
+        ("cloudsqlsuperuser", "Cloud SQL"),
+        ("azure_pg_admin", "Azure"),
+        ("supabase_admin", "Supabase"),
+        ("neon_superuser", "Neon"),
+    ):
+        database.execute(f"CREATE ROLE {sign}")
+        found = await examined(open_session, database.monitor_url)
+        assert f" at {provider}" in found["server"].title
+        assert STEPS[provider][0] in str(pgss(found).fix)
+        assert STEPS[provider][1] in str(found["auto-explain"].fix)
+        assert STEPS[provider][2] in str(found["track-io-timing"].fix)
+        assert STEPS[provider][3] in str(found["hypopg-missing"].fix)
+        assert "ALTER SYSTEM" not in str(found)
+        database.execute(f"DROP ROLE {sign}")
     database.execute(
         "CREATE ROLE rds_superuser", "CREATE FUNCTION aurora_version() RETURNS text LANGUAGE sql AS 'SELECT 1::text'"
     )
     found = await examined(open_session, database.monitor_url)
     assert "DB cluster parameter group" in str(pgss(found).fix)
+
+
+STEPS = {  # library, auto_explain, setting, hypopg: what of it is the provider's own
+    "local": ("ALTER SYSTEM", "ALTER SYSTEM", "ALTER SYSTEM", "apt install postgresql-18-hypopg"),
+    "RDS": ("DB parameter group", "DB parameter group", "DB parameter group", "as a member of rds_superuser"),
+    "Aurora": ("DB cluster", "DB cluster", "DB cluster", "as a member of rds_superuser"),
+    "Cloud SQL": ("preloads", "cloudsql.enable_auto_explain", "gcloud sql", "as a member of cloudsqlsuperuser"),
+    "Azure": ("azure.extensions", "shared_preload_libraries", "Server parameters", "azure.extensions"),
+    "Supabase": ("In the dashboard", "support", "supabase postgres-config", "In the dashboard"),
+    "Neon": ("restart the compute", "Neon itself decides", "Neon does not let", "as a member of neon_superuser"),
+}
+
+
+async def test_each_missing_thing_has_each_providers_step(pg18: Database, open_session: Open) -> None:
+    session = await open_session(pg18.monitor_url)
+    assert set(STEPS) == set(get_args(Provider))
+    for provider in get_args(Provider):
+        server = replace(session.server, provider=provider)
+        said = (
+            remedies.preload_step(server),
+            remedies.preload_step(server, "auto_explain"),
+            remedies.setting_step(server, "track_io_timing", "on"),
+            remedies.hypopg_step(server, available=False),
+        )
+        for step, own in zip(said, STEPS[provider], strict=True):
+            assert own in step, provider
+            assert provider == "local" or not ("ALTER SYSTEM" in step or "as a superuser" in step)
+        assert "CREATE EXTENSION hypopg" in remedies.hypopg_step(server, True) or provider == "Supabase"
 
 
 @pytest.mark.parametrize("name", ["watcher", "we\"ird ' role %s"])

@@ -48,6 +48,22 @@ async def test_sample_values_make_a_custom_plan(open_session: Open, database: Da
     assert {node.table for node in plan.root.walk() if node.table} == {"orders", "customers"}
 
 
+async def test_samples_of_types_whose_bare_name_means_one_character_are_not_cut_off(
+    open_session: Open, database: Database
+) -> None:
+    database.execute(
+        "CREATE TABLE app.parcels (id int, state char(10), marks bit(4))",
+        "INSERT INTO app.parcels SELECT i, (ARRAY['ready', 'sent'])[1 + i % 2], "
+        "(ARRAY[B'1010', B'1100'])[1 + i % 2] FROM generate_series(1, 1000) i",
+        "ANALYZE app.parcels",
+    )
+    session = await open_session(database.monitor_url)
+    for condition in ("state = $1", "marks = $1", "state IN ($1, $2)", "state = ANY ($1)"):
+        plan = await session.explain(f"SELECT * FROM app.parcels WHERE {condition}")
+        assert plan.mode == "custom"
+        assert plan.root.rows == pytest.approx(500, rel=0.1) or plan.root.rows == 1000, condition
+
+
 async def test_a_range_costs_about_what_it_really_costs(open_session: Open, database: Database) -> None:
     session = await open_session(database.monitor_url)
     statement = "SELECT * FROM app.orders WHERE created_at >= $1 AND created_at < $2"

@@ -12,7 +12,7 @@ from meshag_tui.servers.place import ServerUnavailable
 from meshag_tui.servers.postgres import EmbeddedPostgres
 from meshag_tui.types import TlsMode
 from tests.engines.postgres.conftest import Open
-from tests.rig.certificates import authority, install, only_tls
+from tests.rig.certificates import authority, install, only_tls, revoke
 from tests.rig.postgres import BLANK, MONITOR_PASSWORD, Database, bindir, prepare
 
 CHECKING = (TlsMode.VERIFY_CA, TlsMode.VERIFY_FULL)
@@ -51,32 +51,38 @@ async def test_every_mode_that_encrypts_gets_in(tls_only: Database, open_session
     assert "without TLS" in str(error)
 
 
-async def test_a_wrong_authority_is_refused(tls_only: Database, open_session: Open, tmp_path: Path) -> None:
-    install(tls_only, authority(tmp_path, "trusted"), ["127.0.0.1"])
-    stranger = authority(tmp_path, "stranger")
-    for mode in CHECKING:
-        error = await failure(open_session, tls_only, tls=mode, tls_ca=str(stranger.file))
+STRANGER = "not signed by a certificate authority we trust"
+WRONG = {  # what is wrong with the certificate: what verify-ca and verify-full say; None: they let it in
+    "another host": (None, "another host than 127.0.0.1"),
+    "unknown authority": (STRANGER, STRANGER),
+    "self-signed": ("self-signed", "self-signed"),
+    "expired": ("has expired", "has expired"),
+    "revoked": ("was revoked", "was revoked"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_certificate_that_is_not_right(
+    tls_only: Database, open_session: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    trusted, stranger = authority(tmp_path, "trusted"), authority(tmp_path, "stranger")
+    signer = {"self-signed": None, "unknown authority": stranger}.get(wrong, trusted)
+    host = "db.example.com" if wrong == "another host" else "127.0.0.1"
+    made = install(tls_only, signer, [host], expired=wrong == "expired")
+    if wrong == "revoked":
+        await open_session(tls_only.monitor_url, tls=TlsMode.VERIFY_FULL, tls_ca=str(trusted.file))
+        (tmp_path / ".postgresql").mkdir()
+        revoke(trusted, [made], tmp_path / ".postgresql" / "root.crl")
+    for mode, said in zip(CHECKING, WRONG[wrong], strict=True):
+        if said is None:
+            await open_session(tls_only.monitor_url, tls=mode, tls_ca=str(trusted.file))
+            continue
+        error = await failure(open_session, tls_only, tls=mode, tls_ca=str(trusted.file))
         assert isinstance(error, TlsFailed)
-        assert "not signed by a certificate authority we trust" in str(error)
-    assert (await open_session(tls_only.monitor_url, tls=TlsMode.REQUIRE)).facts.tls is not None
-
-
-async def test_a_certificate_for_another_host(tls_only: Database, open_session: Open, tmp_path: Path) -> None:
-    trusted = authority(tmp_path, "trusted")
-    install(tls_only, trusted, ["db.example.com"])
-    error = await failure(open_session, tls_only, tls=TlsMode.VERIFY_FULL, tls_ca=str(trusted.file))
-    assert isinstance(error, TlsFailed)
-    assert "another host than 127.0.0.1" in str(error)
-    await open_session(tls_only.monitor_url, tls=TlsMode.VERIFY_CA, tls_ca=str(trusted.file))
-
-
-async def test_expired_and_self_signed(tls_only: Database, open_session: Open, tmp_path: Path) -> None:
-    trusted = authority(tmp_path, "trusted")
-    install(tls_only, trusted, ["127.0.0.1"], expired=True)
-    assert "has expired" in str(await failure(open_session, tls_only, tls=TlsMode.VERIFY_CA, tls_ca=str(trusted.file)))
-    install(tls_only, None, ["127.0.0.1"])
-    error = await failure(open_session, tls_only, tls=TlsMode.VERIFY_FULL, tls_ca=str(trusted.file))
-    assert "self-signed" in str(error)
+        assert said in str(error), mode
+    for mode in (TlsMode.PREFER, TlsMode.REQUIRE):  # they encrypt, and ask nobody who answers
+        assert (await open_session(tls_only.monitor_url, tls=mode)).facts.tls is not None
 
 
 async def test_without_a_ca_file_the_systems_are_trusted(

@@ -29,9 +29,13 @@ PLANTED: tuple[Planted, ...] = (
     Planted("implicit-cast", "payments", "receipt", "a number is compared with text, which no index on text serves"),
 )
 
+_WATCHING = (
+    *("PROCESS ON *.*", "SELECT ON performance_schema.*"),
+    *("SELECT ON mysql.innodb_index_stats", "SELECT ON mysql.innodb_table_stats"),
+)
 _RIGHTS: Mapping[str, tuple[str, ...]] = {
-    OWNER: (f"ALL ON {SCHEMA}.*", "PROCESS ON *.*", "SELECT ON performance_schema.*"),
-    MONITOR: (f"SELECT ON {SCHEMA}.*", "PROCESS ON *.*", "SELECT ON performance_schema.*"),
+    OWNER: (f"ALL ON {SCHEMA}.*", *_WATCHING),
+    MONITOR: (f"SELECT ON {SCHEMA}.*", *_WATCHING),
     APP: (f"SELECT, INSERT, UPDATE, DELETE ON {SCHEMA}.*",),
 }
 

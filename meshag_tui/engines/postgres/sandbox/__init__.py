@@ -10,6 +10,7 @@ settings; where it would use an index as the source's cannot (skip scan, before 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -152,6 +153,10 @@ class StatisticsSandbox:
         read = {(node.schema, node.table) for plan in plans for node in plan.root.walk() if node.schema and node.table}
         return self._whole or (bool(plans) and read <= self._unread.keys())
 
+    def sees(self, statement: str, index: IndexSpec) -> bool:
+        """Indexes are real here."""
+        return True
+
     async def close(self) -> None:
         """End its server; nothing of it is left."""
         self._session.wire.close()
@@ -167,7 +172,7 @@ class StatisticsSandbox:
         values: tuple[str, ...],
         without: Collection[Name],
     ) -> WhatIfPlan:
-        made = [await self._index(spec) for spec in indexes]
+        made = await self._indexes(indexes)
         seen = {one.oid for one in made}
         gone = self._cluster.oids(list(without)) if without else []
         hidden = {one.oid for one in self._made.values()} - seen | set(gone)
@@ -186,7 +191,9 @@ class StatisticsSandbox:
         self._check_read(plan)
         names = {node.index for node in plan.root.walk() if node.index is not None}
         used = tuple(spec for spec, one in zip(indexes, made, strict=True) if one.name in names)
-        return WhatIfPlan(plan, used, {spec: one.size_bytes for spec, one in zip(indexes, made, strict=True)})
+        each = dict(zip(indexes, made, strict=True))
+        sizes = {spec: one.size_bytes for spec, one in each.items()}
+        return WhatIfPlan(plan, used, sizes, {spec: one.name for spec, one in each.items()})
 
     async def _without_skips(self, planner: Planner, hidden: set[int]) -> Plan:
         """The plan, with no index read in a way that the source's planner does not know."""
@@ -252,45 +259,65 @@ class StatisticsSandbox:
 
     # ------------------------------------------------------------------ indexes
 
-    async def _index(self, spec: IndexSpec) -> Made:
-        spec = replace(spec, name=None)
-        if spec in self._refused:
-            raise self._refused[spec]
-        if spec not in self._made:
-            try:
-                self._made[spec] = await self._make(spec)
-            except EngineError as error:
-                self._refused[spec] = error
-                raise
-        return self._made[spec]
+    async def _indexes(self, specs: Sequence[IndexSpec]) -> list[Made]:
+        """The indexes, those that are not there yet made together; where one is refused, each alone."""
+        bare = [replace(spec, name=None) for spec in specs]
+        new = [spec for spec in dict.fromkeys(bare) if spec not in self._made and spec not in self._refused]
+        if len(new) > 1:
+            with contextlib.suppress(Refused, ServerFault):
+                self._made |= await self._make(new)
+        for spec in bare:
+            if spec in self._refused:
+                raise self._refused[spec]
+            if spec not in self._made:
+                try:
+                    self._made |= await self._make([spec])
+                except EngineError as error:
+                    self._refused[spec] = error
+                    raise
+        return [self._made[spec] for spec in bare]
 
-    async def _make(self, spec: IndexSpec) -> Made:
-        whole = await render.checked_parts(self._session, spec)
-        name = f"meshag_{next(self._names)}"
-        names = {one: quoted(one) for one in [*render.names_in(whole), name]}
-        definition = render.create_index_sql(whole, name, names, concurrently=False)
-        entries = await self._entries(whole)
-        table = (whole.schema, whole.table)
-        return await in_thread(lambda: self._cluster.make(definition, table, name, whole.method, entries))
+    async def _make(self, specs: Sequence[IndexSpec]) -> dict[IndexSpec, Made]:
+        from meshag_tui.engines.postgres.sandbox.cluster import Wanted
 
-    async def _entries(self, spec: IndexSpec) -> Entries:
-        """What the index would hold, by the planner's own estimates."""
+        whole = [await render.checked_parts(self._session, spec) for spec in specs]
+        wanted = []
+        for one, entries in zip(whole, await self._entries(whole), strict=True):
+            name = f"meshag_{next(self._names)}"
+            names = {each: quoted(each) for each in [*render.names_in(one), name]}
+            definition = render.create_index_sql(one, name, names, concurrently=False)
+            wanted.append(Wanted(definition, (one.schema, one.table), name, one.method, entries))
+        made = await in_thread(lambda: self._cluster.make(wanted))
+        return dict(zip(specs, made, strict=True))
+
+    async def _entries(self, specs: Sequence[IndexSpec]) -> list[Entries]:
+        """What the indexes would hold, by the planner's own estimates."""
         from meshag_tui.engines.postgres.sandbox.cluster import Entries
 
-        keys = [f"({one.name})" if one.is_expression else quoted(one.name) for one in spec.columns]
-        shown = ", ".join([*keys, *(quoted(name) for name in spec.include)])
-        rest = f"FROM {quoted(spec.schema)}.{quoted(spec.table)}" + (f" WHERE {spec.where}" if spec.where else "")
-        all_rows, width = await self._estimate(f"SELECT {shown} {rest}")
+        whole, grouped = [], []
+        for spec in specs:
+            keys = [f"({one.name})" if one.is_expression else quoted(one.name) for one in spec.columns]
+            shown = ", ".join([*keys, *(quoted(name) for name in spec.include)])
+            rest = f"FROM {quoted(spec.schema)}.{quoted(spec.table)}" + (f" WHERE {spec.where}" if spec.where else "")
+            whole.append(f"SELECT {shown} {rest}")
+            grouped.append(f"SELECT {', '.join(keys)} {rest} GROUP BY {', '.join(keys)}")
         try:
-            distinct, _ = await self._estimate(f"SELECT {', '.join(keys)} {rest} GROUP BY {', '.join(keys)}")
-        except ServerFault:  # a type that knows no equality
-            distinct = all_rows
-        return Entries(all_rows, width, distinct)
+            found = await self._estimates([*whole, *grouped])
+            keys_of = [distinct for distinct, _ in found[len(whole) :]]
+        except ServerFault:  # a type that knows no equality, say
+            if len(specs) > 1:
+                raise
+            found = await self._estimates(whole)
+            keys_of = [rows for rows, _ in found]
+        return [Entries(rows, width, distinct) for (rows, width), distinct in zip(found, keys_of, strict=False)]
 
-    async def _estimate(self, text: str) -> tuple[float, float]:
-        rows = await self._session.fetch(f"EXPLAIN (FORMAT JSON) {parse.parse_one(text).text}")
-        top = rows[0][0][0]["Plan"]
-        return float(top["Plan Rows"]), float(top["Plan Width"])
+    async def _estimates(self, texts: Sequence[str]) -> list[tuple[float, float]]:
+        """Rows and their mean bytes, as the planner expects of each text; one round trip for all."""
+        answers = await self._session.wire.batch(
+            [f"EXPLAIN (FORMAT JSON) {parse.parse_one(text).text}" for text in texts]
+        )
+        plans = [rows[0][0][0]["Plan"] for rows in answers]
+        return [(float(top["Plan Rows"]), float(top["Plan Width"])) for top in plans]
 
 
 def _schema_above(root: PlanNode, wanted: PlanNode) -> str:

@@ -52,6 +52,17 @@ class Entries:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """An index to be made on a table: its statement, rendered from a checked spec, with `name` in it."""
+
+    definition: str
+    table: Name
+    name: str
+    method: str
+    entries: Entries
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """An index that exists in the sandbox only. `size_bytes` is what it would have on the source."""
 
@@ -163,42 +174,50 @@ class Cluster:
 
     # ------------------------------------------------------------------ indexes that are only here
 
-    def make(self, definition: str, table: Name, name: str, method: str, entries: Entries) -> Made:
-        """Make an index as large as it would be on the source, not yet seen by plans.
-
-        Args:
-            definition: the statement, rendered from a checked spec, with `name` in it.
-            entries: what would be in it.
+    def make(self, wanted: Sequence[Wanted]) -> list[Made]:
+        """Make indexes as large as they would be on the source, not yet seen by plans; all of them or none.
 
         Raises:
-            EngineError: the server does not take it.
+            EngineError: the server does not take one of them.
         """
         if self._maker is None:
             raise EngineError("The statistics sandbox is closed")
-        home, pages = self._path(table), self._lengths[table]
-        files.shrink(home)  # nothing to read for the server: an index of no rows is made at once
+        homes = self._files({one.table for one in wanted})
+        for _, home in homes.values():
+            files.shrink(home)  # nothing to read for the server: an index of no rows is made at once
         try:
-            self._maker.execute(definition.encode())
+            self._maker.execute(b";".join(one.definition.encode() for one in wanted))
         except psycopg.Error as error:
             raise Refused(str(error).partition("\n")[0]) from None
         finally:
-            files.stretch(home, pages, self.server.give_to_server)
-        path = self._path((table[0], name))
-        bytes_ = index_bytes(
-            entries.rows, entries.width, entries.distinct, method=method, shares_repeats=files.shares_repeats(path)
+            for table, (_, home) in homes.items():
+                files.stretch(home, self._lengths[table], self.server.give_to_server)
+        places = self._files({(one.table[0], one.name) for one in wanted})
+        made, lengths = [], []
+        for one in wanted:
+            (oid, path), entries = places[one.table[0], one.name], one.entries
+            shares = files.shares_repeats(path)
+            bytes_ = index_bytes(
+                entries.rows, entries.width, entries.distinct, method=one.method, shares_repeats=shares
+            )
+            pages = max(2, bytes_ // files.PAGE)
+            if one.method == "btree":  # of the others nothing but the length is looked at
+                files.deepen(path, files.depth(pages, entry_bytes(entries.width)))
+            files.stretch(path, pages, self.server.give_to_server)
+            made.append(Made(oid, one.name, bytes_))
+            lengths.append(pages)
+        oids = [one.oid for one in made]
+        self.admin.execute(
+            "UPDATE pg_catalog.pg_class c SET relpages = n.pages, reltuples = n.rows FROM ROWS FROM "
+            "(pg_catalog.unnest(%s::oid[]), pg_catalog.unnest(%s::int[]), pg_catalog.unnest(%s::float4[])) "
+            "n (oid, pages, rows) WHERE c.oid = n.oid",
+            (oids, lengths, [one.entries.rows for one in wanted]),
         )
-        pages = max(2, bytes_ // files.PAGE)
-        if method == "btree":  # of the others nothing but the length is looked at
-            files.deepen(path, files.depth(pages, entry_bytes(entries.width)))
-        files.stretch(path, pages, self.server.give_to_server)
-        ((oid,),) = self.admin.execute(
-            "UPDATE pg_catalog.pg_class c SET relpages = %s, reltuples = %s FROM pg_catalog.pg_namespace n "
-            "WHERE n.oid = c.relnamespace AND n.nspname = %s AND c.relname = %s RETURNING c.oid::bigint",
-            (pages, entries.rows, table[0], name),
-        ).fetchall()
-        self.admin.execute("UPDATE pg_catalog.pg_index SET indisvalid = false WHERE indexrelid = %s::oid", (oid,))
-        self._hidden |= {oid}
-        return Made(oid, name, bytes_)
+        self.admin.execute(
+            "UPDATE pg_catalog.pg_index SET indisvalid = false WHERE indexrelid = ANY(%s::oid[])", (oids,)
+        )
+        self._hidden |= set(oids)
+        return made
 
     def hide(self, oids: Collection[int]) -> None:
         """Have plans see every index but these."""
@@ -226,14 +245,18 @@ class Cluster:
                 raise Refused(f"The sandbox has no index {one[0]}.{one[1]}: {self.missing.get(one, 'nor the source')}")
         return [found[one] for one in names]
 
-    def _path(self, name: Name) -> Path:
+    def _files(self, names: Collection[Name]) -> dict[Name, tuple[int, Path]]:
+        """The oid and first file of each table or index; Refused when one is not here."""
         rows = self.admin.execute(
-            "SELECT pg_catalog.pg_relation_filepath(c.oid) FROM pg_catalog.pg_class c "
-            "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'i')",
-            name,
+            "SELECT n.nspname, c.relname, c.oid::bigint, pg_catalog.pg_relation_filepath(c.oid) "
+            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE c.relkind IN ('r', 'i') AND (n.nspname, c.relname) IN "
+            "(SELECT * FROM ROWS FROM (pg_catalog.unnest(%s::name[]), pg_catalog.unnest(%s::name[])))",
+            ([home for home, _ in names], [name for _, name in names]),
         ).fetchall()
-        if not rows:
-            why = self.missing.get(name, "it is not a table with rows of its own")
-            raise Refused(f"The sandbox has no table {name[0]}.{name[1]}: {why}")
-        return self.server.data / str(rows[0][0])
+        found = {(home, name): (oid, self.server.data / str(path)) for home, name, oid, path in rows}
+        for one in names:
+            if one not in found:
+                why = self.missing.get(one, "it is not a table with rows of its own")
+                raise Refused(f"The sandbox has no table {one[0]}.{one[1]}: {why}")
+        return found

@@ -19,26 +19,20 @@ from meshag_tui.engines.postgres.sandbox.schema import dotted, literal
 from meshag_tui.engines.postgres.sandbox.source import Relation, Source
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, KeyCopy, TableCopy
+from meshag_tui.engines.shares import FOR_PARENTS, SPARE, shares
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.session import PostgresSession
 
 SEED = 20_17
 """Of TABLESAMPLE: the same table gives the same pages."""
-_SMALL = 8 * 1024 * 1024
-"""Bytes up to which a table is copied whole even where that leaves others less."""
-_FOR_PARENTS = 0.4
-"""Part of the limits that is kept for parents, where some have to be looked up."""
-_SPARE = 1.3
-"""How many times the rows expected a sample may bring: pages are not equally full."""
-MOST_KEYS = 5_000
-"""Keys looked up by one statement."""
-
 Take = Callable[[bytes], Awaitable[None]]
 
 
-async def plan(session: PostgresSession, statements: Sequence[str], limits: CopyLimits, place: str) -> CopyPlan:
-    """What would be read for these statements; see `base.Session.copy_plan`.
+async def plan(
+    session: PostgresSession, statements: Sequence[str], limits: CopyLimits, place: str, *, reads: bool = True
+) -> CopyPlan:
+    """What would be read for these statements; see `base.Session.copy_plan`. `reads`: rows would be read at all.
 
     Raises:
         Refused: none of them can be planned, or they read nothing that could be copied.
@@ -57,12 +51,16 @@ async def plan(session: PostgresSession, statements: Sequence[str], limits: Copy
         raise Refused(f"None of the statements can be planned: {notes[0] if notes else 'there is none'}")
     found = await sources.read(session, plans, keys=True)
     read = {(node.schema or "", node.table) for one in plans for node in one.root.walk() if node.table}
-    tables = await _tables(session, found, read, limits)
-    if not any(table.share for table in tables):
+    tables = await _tables(session, found, read, limits) if reads else []
+    if reads and not any(table.share for table in tables):
         raise Refused("The statements read no table whose rows could be copied")
     keys = await _keys(session, found, tables)
     kept = {(key.parent_schema, key.parent) for key in keys}
     tables = [table for table in tables if table.share or (table.schema, table.table) in kept]
+    part = {(table.schema, table.table) for table in tables if 0 < table.share < 1}
+    sampled = sorted({key.parent for key in keys if part & {(key.schema, key.table), (key.parent_schema, key.parent)}})
+    if sampled:
+        notes.append(f"of {', '.join(sampled)} rows that many others name are likelier to be among those copied")
     if any(relation.row_security for relation in found.relations):
         notes.append("policies may hide rows from us")
     return CopyPlan(
@@ -134,15 +132,15 @@ async def _tables(
             )
     wanted = {one.home for one in relations if one.kind != "p" and (one.home in read or _part_of(one, found, read))}
     sizes = {one.home: known[one.oid][:2] for one in relations if one.home in wanted}
-    shares = _shares(sizes, limits)
-    if any(shares.get(one.home, 0.0) < 1 for one in relations):
-        shares = _shares(sizes, limits, kept=_FOR_PARENTS)
+    parts = shares(sizes, limits)
+    if any(parts.get(one.home, 0.0) < 1 for one in relations):
+        parts = shares(sizes, limits, kept=FOR_PARENTS)
     made = []
     for one in relations:
         count, size, _ = known[one.oid]
-        share = shares.get(one.home, 0.0)
+        share = parts.get(one.home, 0.0)
         columns = tuple(column.name for column in one.columns if column.virtual is None)
-        most = limits.rows if share == 1 else math.ceil(count * share * _SPARE) + 1_000
+        most = limits.rows if share == 1 else math.ceil(count * share * SPARE) + 1_000
         made.append(TableCopy(*one.home, columns, count, size, share, min(limits.rows, most), routed=one.kind == "p"))
     return made
 
@@ -152,26 +150,6 @@ def _part_of(one: Relation, found: Source, read: set[tuple[str, str]]) -> bool:
     by_name = {each.home: each for each in found.relations}
     above = [by_name[home] for home in one.parents if home in by_name]
     return any(each.home in read or _part_of(each, found, read) for each in above)
-
-
-def _shares(
-    sizes: dict[tuple[str, str], tuple[int, int]], limits: CopyLimits, kept: float = 0.0
-) -> dict[tuple[str, str], float]:
-    """The part of each table, from its (rows, bytes): what smaller ones leave is for the larger ones."""
-    shares = {}
-    bytes_left, rows_left = limits.bytes * (1 - kept), limits.rows * (1 - kept)
-    order = sorted(sizes, key=lambda name: sizes[name][1])
-    for at, name in enumerate(order):
-        rows, size = sizes[name]
-        many = len(order) - at
-        if size <= min(_SMALL, bytes_left) and rows <= rows_left / many:
-            share = 1.0
-        else:
-            share = min(1.0, bytes_left / many / max(size, 1), rows_left / many / max(rows, 1))
-        shares[name] = float(f"{share:.3g}") if share < 1 else 1.0
-        bytes_left -= size * share
-        rows_left -= rows * share
-    return shares
 
 
 async def _keys(session: PostgresSession, found: Source, tables: Sequence[TableCopy]) -> list[KeyCopy]:
@@ -219,7 +197,3 @@ async def read_rows(session: PostgresSession, text: str, take: Take, most_bytes:
 
     await session.wire.copy_out(f"COPY ({text}) TO STDOUT", counted, seconds)
     return came
-
-
-def batches(rows: Sequence[tuple[str, ...]]) -> list[Sequence[tuple[str, ...]]]:
-    return [rows[at : at + MOST_KEYS] for at in range(0, len(rows), MOST_KEYS)]

@@ -7,24 +7,22 @@ rows without are taken out again: no foreign key of the copy points nowhere.
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from meshag_tui.engines.base import DeadlinePassed, Refused
+from meshag_tui.engines.base import Refused
 from meshag_tui.engines.postgres.dial import dial
 from meshag_tui.engines.postgres.sandbox import copying
 from meshag_tui.engines.postgres.sandbox.source import Source
 from meshag_tui.engines.postgres.session import PostgresSession
 from meshag_tui.engines.rehearsal import Copied, CopyPlan, KeyCopy, Say, TableCopy
+from meshag_tui.engines.shares import ROUNDS, batches
 from meshag_tui.text import count
 from meshag_tui.types import Target
 
 _CONNECT_S = 10.0
-_ROUNDS = 20
-"""How often parents of parents are looked for."""
 
 
 class Loader:
@@ -96,15 +94,7 @@ class _Filling:
         self._types = {one.home: {column.name: column.type for column in one.columns} for one in source.relations}
         self._rows: dict[tuple[str, str], int] = {}
         self._bytes: dict[tuple[str, str], int] = {}
-        self._until = time.monotonic() + plan.limits.seconds
-
-    def _seconds(self) -> float:
-        left = self._until - time.monotonic()
-        if left <= 0:
-            raise DeadlinePassed(
-                f"Copying took longer than the {self._plan.limits.seconds:g} s allowed ([rehearsal] copy_s)"
-            )
-        return left
+        self._seconds = plan.limits.clock()
 
     async def tables(self) -> None:
         """Read each table, or its sample."""
@@ -124,7 +114,7 @@ class _Filling:
 
     async def parents(self) -> None:
         """Look up what copied rows name, again for what came, until nothing is missing or the limit is reached."""
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             came = 0
             for key in self._plan.keys:
                 parent = self._tables[key.parent_schema, key.parent]
@@ -143,7 +133,7 @@ class _Filling:
         )
         types = [self._types[key.parent_schema, key.parent][one] for one in key.parent_columns]
         came = 0
-        for some in copying.batches(missing):
+        for some in batches(missing):
             self._say(f"copying {parent.name}: {count(len(missing))} rows that {key.table} names")
             values = copying.arrays(some, types)
             came += await self._take(parent, copying.by_keys(parent, key.parent_columns, values))
@@ -151,7 +141,7 @@ class _Filling:
 
     async def without_orphans(self) -> None:
         """Take out rows whose parents did not come."""
-        for _ in range(_ROUNDS):
+        for _ in range(ROUNDS):
             gone = 0
             for key in self._plan.keys:
                 lost = await self._loader.execute(

@@ -17,7 +17,7 @@ from meshag_tui.engines.postgres import parse, rewrite
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.explain import checked
 from meshag_tui.engines.postgres.sandbox.schema import dotted
-from meshag_tui.engines.rehearsal import Answer, Proof, Runnable
+from meshag_tui.engines.rehearsal import Answer, Proof, Runnable, Values
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.session import PostgresSession
@@ -36,13 +36,13 @@ ORDER BY c.oid, a.attnum
 """
 
 
-def filled(runnable: Runnable, values: tuple[str, ...]) -> str:
+def filled(runnable: Runnable, values: Values) -> str:
     """The statement with these values, found to be one again."""
     text = rewrite.with_values(runnable.prepared, values, runnable.types) if values else runnable.prepared
     return checked(text).text
 
 
-async def answer(session: PostgresSession, runnable: Runnable, values: tuple[str, ...]) -> Answer:
+async def answer(session: PostgresSession, runnable: Runnable, values: Values) -> Answer:
     """The rows it returns now, in the transaction that is open."""
     rows = await session.fetch(
         "SELECT count(*), COALESCE(sum(pg_catalog.hashtextextended(r::text, 0)), 0)::text || ':' || "  # noqa: S608

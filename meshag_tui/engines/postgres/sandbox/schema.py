@@ -6,7 +6,7 @@ kind, because the texts come from a server that is not ours. Names are quoted he
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,6 +140,17 @@ def views(source: Source) -> Iterator[Step]:
 def extended(source: Source) -> Iterator[Step]:
     for schema, name, text in source.extended:
         yield Step("CreateStatsStmt", text, (schema, name))
+
+
+def options(rows: Sequence[tuple[Any, ...]]) -> Iterator[str]:
+    """Statements that give tables the options and targets of rows (schema, table, column, option, value)."""
+    for home, table, column, option, value in rows:
+        what = f"ALTER TABLE {dotted((home, table))}"
+        if column is not None:
+            yield f"{what} ALTER COLUMN {quoted(column)} SET STATISTICS {int(value)}"
+        else:
+            name = ".".join(map(quoted, option.split(".", 1)))
+            yield f"{what} SET ({name} = {literal(value)})"
 
 
 def all_types(source: Source) -> list[str]:

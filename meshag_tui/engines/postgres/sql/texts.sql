@@ -7,7 +7,7 @@ FROM (
     FROM (
         SELECT s.userid, s.queryid, {toplevel} AS toplevel, pg_catalog.left(s.query, %(limit)s) AS text, r.rolname::text AS role
         FROM (SELECT pg_catalog.set_config('work_mem', %(memory)s, true) AS memory OFFSET 0) m
-        CROSS JOIN LATERAL {function}(m.memory IS NOT NULL) s
+        CROSS JOIN LATERAL {source} s
         LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.userid
         WHERE s.dbid = %(database)s{keys}
     ) t

@@ -1,0 +1,189 @@
+"""What a sandbox with data would read of a MySQL or MariaDB server: whole tables, samples of large ones, and parents.
+
+In: a session, statements, limits. Out: a `CopyPlan` with the exact statements, `?` where values come that are known
+only then. Of a table that does not fit, rows are read at places all over its primary key, some hundred at each, so that
+they stay as near to each other as they were; where the key is no whole number its first rows. No other rows are looked
+at. Then the rows that copied rows name by a foreign key come along, looked up by the key.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from meshag_tui.engines.base import EngineError, Refused
+from meshag_tui.engines.mysql.errors import quoted
+from meshag_tui.engines.mysql.sandbox import source as sources
+from meshag_tui.engines.mysql.sandbox.source import ENGINE, Source, Table
+from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, KeyCopy, TableCopy
+from meshag_tui.engines.shares import FOR_PARENTS, SPARE, shares
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.mysql.session import MysqlSession
+
+PLACES = 200
+"""At how many places of a table's key rows are read, where it is not copied whole."""
+
+
+async def plan(
+    session: MysqlSession,
+    statements: Sequence[str],
+    limits: CopyLimits,
+    place: str,
+    notes: Sequence[str],
+    *,
+    reads: bool = True,
+) -> CopyPlan:
+    """What would be read for these statements; see `base.Session.copy_plan`. `reads`: rows would be read at all.
+
+    Raises:
+        Refused: none of them can be planned, or they read nothing that could be copied.
+        PermissionDenied: a table is not ours to read.
+    """
+    said, asked = list(notes), []
+    for statement in statements:
+        try:
+            await session.explain(statement)
+            asked.append(statement)
+        except EngineError as error:
+            if session.wire.gone is not None:
+                raise
+            said.append(f"a statement is left out, it cannot be planned: {error}")
+    if not asked:
+        raise Refused(f"None of the statements can be planned: {said[-1] if said else 'there is none'}")
+    found = await sources.read(session, asked)
+    tables = await _tables(session, found, limits, said) if reads else _empty(found)
+    if reads and not any(table.share for table in tables):
+        raise Refused("The statements read no table whose rows could be copied")
+    keys = _keys(found, tables)
+    kept = {(key.parent_schema, key.parent) for key in keys}
+    tables = [table for table in tables if table.share or not reads or (table.schema, table.table) in kept]
+    part = {(table.schema, table.table) for table in tables if 0 < table.share < 1}
+    sampled = sorted({key.parent for key in keys if part & {(key.schema, key.table), (key.parent_schema, key.parent)}})
+    if sampled:
+        said.append(f"of {', '.join(sampled)} rows that many others name are likelier to be among those copied")
+    first = sorted(".".join(home) for home in part if not found.tables[home].counted)
+    if first:
+        said.append(f"of {', '.join(first)} the first rows by its key, which is no whole number, not from all over it")
+    if reads:
+        said.append("the planner's statistics are counted anew, of the rows that are copied")
+    return CopyPlan(
+        source=session.wire.target.label,
+        source_id=session.facts.epoch.system_identifier,
+        place=place,
+        tables=tuple(tables),
+        keys=tuple(keys),
+        statements=tuple(_statements(found, tables, keys)),
+        limits=limits,
+        asked=tuple(asked),
+        notes=tuple(said),
+    )
+
+
+def selects(table: Table, copied: TableCopy, ends: tuple[int, int] | None) -> list[str]:
+    """The statements that read a table, or a part of its rows.
+
+    Args:
+        ends: the least and the greatest number that its key begins with; None: of a table that is read whole, or empty.
+    """
+    whole = f"SELECT {_columns(table)} FROM {table.sql}"  # noqa: S608 (names are quoted)
+    order = f" ORDER BY {', '.join(map(quoted, table.primary))}" if table.primary and copied.share < 1 else ""
+    if ends is None or copied.share == 1 or not table.counted:
+        return [f"{whole}{order} LIMIT {copied.most_rows}"]
+    low, high = ends
+    places = max(1, min(PLACES, high - low + 1))
+    each = max(1, math.ceil(table.rows * copied.share / places))
+    bounds = [low + (high + 1 - low) * at // places for at in range(places + 1)]
+    key = quoted(table.primary[0])
+    return [
+        f"{whole} WHERE {key} >= {begin} AND {key} < {end}{order} LIMIT {each}"
+        for begin, end in itertools.pairwise(bounds)
+    ]
+
+
+def ends_of(table: Table) -> str:
+    """The statement that asks for the ends of a table's key."""
+    key = quoted(table.primary[0])
+    return f"SELECT MIN({key}), MAX({key}) FROM {table.sql}"  # noqa: S608
+
+
+def by_keys(table: Table, columns: Sequence[str], values: str) -> str:
+    """The statement that looks up rows; `values` is a list of keys in brackets."""
+    names = ", ".join(map(quoted, columns))
+    where = f"({names})" if len(columns) > 1 else names
+    return f"SELECT {_columns(table)} FROM {table.sql} WHERE {where} IN {values}"  # noqa: S608
+
+
+def _columns(table: Table) -> str:
+    """As they are read: a document as the text that it is written from."""
+    return ", ".join(
+        f"CONVERT({quoted(name)} USING utf8mb4)" if kind == "json" else quoted(name)
+        for name, kind in table.columns.items()
+    )
+
+
+def _statements(found: Source, tables: Sequence[TableCopy], keys: Sequence[KeyCopy]) -> list[str]:
+    said = []
+    by_name = {(table.schema, table.table): table for table in tables}
+    for home, copied in by_name.items():
+        table = found.tables[home]
+        if 0 < copied.share < 1 and table.counted:
+            order = ", ".join(map(quoted, table.primary))
+            first = quoted(table.primary[0])
+            said += [
+                ends_of(table),
+                f"SELECT {_columns(table)} FROM {table.sql} WHERE {first} >= ? AND {first} < ? "  # noqa: S608
+                f"ORDER BY {order} LIMIT ?",
+            ]
+        elif copied.share:
+            said += selects(table, copied, None)
+    for key in keys:
+        home = (key.parent_schema, key.parent)
+        if by_name[home].share < 1:
+            many = f"({', '.join('?' * len(key.parent_columns))})" if len(key.parent_columns) > 1 else "?"
+            said.append(by_keys(found.tables[home], key.parent_columns, f"({many}, …)"))
+    return list(dict.fromkeys(said))
+
+
+async def _tables(session: MysqlSession, found: Source, limits: CopyLimits, notes: list[str]) -> list[TableCopy]:
+    """How much of each table."""
+    usable = {}
+    for home, table in found.tables.items():
+        if table.engine == ENGINE:
+            await sources.may_read(session, table)
+            usable[home] = table
+        else:
+            notes.append(f"without {'.'.join(home)}, a table of {table.engine}")
+    sizes = {home: (table.rows, table.bytes) for home, table in usable.items() if home in found.named}
+    parts = shares(sizes, limits)
+    if any(parts.get(home, 0.0) < 1 for home in usable):
+        parts = shares(sizes, limits, kept=FOR_PARENTS)
+    made = []
+    for home, table in usable.items():
+        share = parts.get(home, 0.0)
+        most = limits.rows if share == 1 else math.ceil(table.rows * share * SPARE) + 1_000
+        made.append(TableCopy(*home, tuple(table.columns), table.rows, table.bytes, share, min(limits.rows, most)))
+    return made
+
+
+def _empty(found: Source) -> list[TableCopy]:
+    """The tables without any row."""
+    kept = ((home, one) for home, one in found.tables.items() if one.engine == ENGINE)
+    return [TableCopy(*home, tuple(one.columns), one.rows, one.bytes, 0.0, 0) for home, one in kept]
+
+
+def _keys(found: Source, tables: Sequence[TableCopy]) -> list[KeyCopy]:
+    """The foreign keys whose children are copied, from the children up."""
+    known = {(table.schema, table.table) for table in tables}
+    filled = {(table.schema, table.table) for table in tables if table.share}
+    chosen: list[KeyCopy] = []
+    left = [key for key in found.keys if (key.parent_schema, key.parent) in known]
+    while True:
+        more = [key for key in left if (key.schema, key.table) in filled]
+        if not more:
+            return chosen
+        chosen += more
+        left = [key for key in left if key not in more]
+        filled |= {(key.parent_schema, key.parent) for key in more}

@@ -1,0 +1,179 @@
+"""What sessions of a PostgreSQL server do now, and its vital figures: one statement each, over no table of a user's.
+
+Source: pg_stat_get_activity(), the function under pg_stat_activity; pg_blocking_pids() of those that wait for a lock.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from meshag_tui.engines.live_texts import LiveTexts, Said
+from meshag_tui.engines.postgres import parse
+from meshag_tui.engines.postgres.errors import quoted
+from meshag_tui.engines.postgres.sql import load
+from meshag_tui.live import LiveReading, LiveSession, SessionState, Vital, WaitClass
+from meshag_tui.types import Finding
+
+if TYPE_CHECKING:
+    from meshag_tui.engines.postgres.session import PostgresSession
+
+LISTED = 500
+_MS = timedelta(milliseconds=1)
+_WRAPAROUND = 2_146_483_647.0  # the server takes no more writes from here, 2^31 less its margin
+_CLASSES: dict[str, WaitClass] = {
+    "IO": "io",
+    "Lock": "lock",
+    "LWLock": "latch",
+    "BufferPin": "latch",
+    "Client": "network",
+    "IPC": "other",
+}
+_KINDS = {"client backend": "client", "autovacuum worker": "autovacuum", "walsender": "replication"}
+
+
+class Live:
+    """Reads sessions over one open session, and remembers what figures it counts from."""
+
+    def __init__(self, session: PostgresSession) -> None:
+        self._session = session
+        self._texts = LiveTexts(parse.normalise, parse.fingerprint)
+        self._blocks: tuple[int, int] | None = None
+
+    async def read(self, idle: bool, vitals: bool) -> LiveReading:
+        """One sample; see `base.Session.live`."""
+        wire, server = self._session.wire, self._session.server
+        query = sql.SQL(load("live_sessions")).format(
+            idle=sql.SQL("true" if idle else "false"),
+            query_id=sql.SQL("s.query_id" if server.facts.version_number >= 140000 else "NULL::int8"),
+            limit=sql.SQL(str(LISTED + 1)),
+        )
+        began = time.monotonic()
+        rows = await wire.fetch(query, {})
+        took_ms = (time.monotonic() - began) * 1000
+        taken_at = int(time.time() * 1000)
+        seen = [row for row in rows[:LISTED] if row[8] is not None or row[7] is not None]
+        said = await self._texts.of(row[14] for row in seen)
+        sessions = tuple(_session(row, said) for row in seen)
+        hidden = len(rows[:LISTED]) - len(seen)
+        tracked = server.session_settings.get("track_activities") != "off"
+        finding = None if tracked else _untracked()
+        if hidden:
+            finding = _unseen(server.facts.user, hidden)
+        found = await self._vitals(sessions, hidden) if vitals else None
+        return LiveReading(
+            taken_at,
+            took_ms,
+            sessions,
+            state="insufficient privilege" if hidden else "ok" if tracked else "unsupported",
+            hidden=hidden,
+            more=len(rows) - len(rows[:LISTED]),
+            finding=finding,
+            vitals=found,
+        )
+
+    async def _vitals(self, sessions: tuple[LiveSession, ...], hidden: int) -> dict[str, Vital]:
+        """Sources: pg_stat_database, pg_stat_replication, pg_last_xact_replay_timestamp(), pg_database."""
+        rows = await self._session.wire.fetch(load("live_vitals"))
+        hit, read, connected, standby, lag, readers, unseen, readers_lag, age, multi_age = rows[0]
+        settings, user = self._session.server.session_settings, self._session.facts.user
+        limit = float(settings.get("max_connections", 0)) - float(settings.get("superuser_reserved_connections", 0))
+        grant = f"GRANT pg_read_all_stats TO {quoted(user)};"
+        before, self._blocks = self._blocks, (int(hit), int(read))
+        return {
+            "hit_ratio": _hit_ratio(before, self._blocks),
+            "connections": Vital("ok", float(connected), limit),
+            "lag_ms": _lag(standby, lag, readers, unseen, readers_lag, grant),
+            "oldest_ms": Vital("insufficient privilege", fix=grant)
+            if hidden
+            else Vital(
+                "ok", max((each.transaction_ms or 0.0 for each in sessions if each.kind == "client"), default=0)
+            ),
+            "age": Vital("ok", float(max(age, multi_age)), _WRAPAROUND, "transactions until wraparound"),
+        }
+
+
+def _hit_ratio(before: tuple[int, int] | None, now: tuple[int, int]) -> Vital:
+    """The share of blocks found in the server's memory since the look before."""
+    if before is None or now[0] < before[0] or now[1] < before[1]:
+        return Vital("no data", detail="it is counted between two looks")
+    hit, read = now[0] - before[0], now[1] - before[1]
+    return Vital("ok", hit / (hit + read)) if hit + read else Vital("no data", detail="nothing was read")
+
+
+def _lag(standby: bool, lag: float | None, readers: int, unseen: int, readers_lag: float | None, grant: str) -> Vital:
+    if standby:
+        return Vital("no data", detail="nothing was replayed yet") if lag is None else Vital("ok", max(0.0, lag))
+    if not readers:
+        return Vital("no data", detail="nobody replicates from it")
+    if unseen:
+        return Vital("insufficient privilege", fix=grant)
+    return Vital("ok", readers_lag or 0.0, detail=f"of {readers} that read from it, the slowest")
+
+
+def _session(row: tuple[Any, ...], said: dict[str, Said]) -> LiveSession:
+    pid, began, begun, user, database, client, application, backend, state, wait, event = row[:11]
+    transaction, changed, query_id, text, blockers, now = row[11:]
+    text, fingerprint = said.get(text, (None, None))
+    shown = _state(state)
+    active = shown == "active"
+    return LiveSession(
+        id=pid,
+        began=_stamp(began),
+        begun=_stamp(begun),
+        user=user or "",
+        database=database or "",
+        client=client or ("local" if backend == "client backend" else ""),
+        application=application or "",
+        kind=_KINDS.get(backend, backend or ""),
+        state=shown,
+        wait=(_CLASSES.get(wait, "other") if wait else "cpu") if active else None,
+        event=f"{wait}: {event}" if active and wait else "",
+        statement_ms=_age(begun, now) if active else None,
+        transaction_ms=_age(transaction, now),
+        state_ms=_age(changed, now),
+        text=text,
+        fingerprint=fingerprint,
+        statement=None if query_id is None else str(query_id),
+        blocked_by=tuple(dict.fromkeys(blockers or ())),
+    )
+
+
+def _state(state: str | None) -> SessionState:
+    if state is None or state == "disabled":
+        return "unknown"
+    if state.startswith("idle in transaction"):
+        return "idle in transaction"
+    return "idle" if state == "idle" else "active"
+
+
+def _stamp(moment: datetime | None) -> str:
+    return "" if moment is None else moment.isoformat()
+
+
+def _age(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else max(0.0, (now - moment) / _MS)
+
+
+def _unseen(user: str, hidden: int) -> Finding:
+    return Finding(
+        "sessions-insufficient-privilege",
+        "degraded",
+        f"What {hidden:,} sessions of other roles do is hidden from {user}",
+        "The server shows it only to members of pg_read_all_stats (<insufficient privilege>)",
+        f"GRANT pg_read_all_stats TO {quoted(user)};",
+        {"hidden": hidden},
+    )
+
+
+def _untracked() -> Finding:
+    return Finding(
+        "sessions-untracked",
+        "degraded",
+        "The server does not track what sessions do",
+        "track_activities is off: neither state nor statement of a session is known",
+        "ALTER SYSTEM SET track_activities = on; SELECT pg_reload_conf();",
+    )

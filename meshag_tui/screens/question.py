@@ -1,0 +1,49 @@
+"""What a list of statements is of. Needs no Textual: the first is asked while Textual is still being loaded."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from meshag_tui.settings import Settings
+from meshag_tui.store import history
+from meshag_tui.store.connections import ConnectionInfo
+from meshag_tui.store.history import QueryPage
+from meshag_tui.types import Window
+
+PAGE = 100
+"""Rows read at once; several screens full."""
+USUAL_ORDER = ("total_time", True)
+
+
+class Question(NamedTuple):
+    """A page of it is an answer."""
+
+    connection_id: str
+    window: Window
+    sort: str
+    descending: bool
+    text: str
+    internal: bool
+    slow_ms: float
+
+    def page(self, number: int) -> QueryPage:
+        """Read page `number`, in the store's thread."""
+        return self.rows(PAGE, number * PAGE)
+
+    def rows(self, limit: int, offset: int = 0) -> QueryPage:
+        return history.queries(
+            self.connection_id,
+            self.window,
+            sort=self.sort,
+            descending=self.descending,
+            limit=limit,
+            offset=offset,
+            text=self.text or None,
+            internal=self.internal,
+            slow_ms=self.slow_ms,
+        )
+
+
+def slow_ms(info: ConnectionInfo, settings: Settings) -> float:
+    """From which mean a statement of this connection counts as slow, ms."""
+    return settings.advice.slow_ms if info.slow_ms is None else info.slow_ms

@@ -1,0 +1,52 @@
+"""Plan statements now, without running them, and keep the plans: one that is looked at, or those a change is for.
+
+The plans before and after a change stand beside each other in what is found of it (`changes.verification`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from meshag_tui.engines import engine_for
+from meshag_tui.settings import Settings
+from meshag_tui.store import connections, history
+from meshag_tui.store.database import Store
+from meshag_tui.store.ids import query_uid
+from meshag_tui.store.vault import Vault
+from meshag_tui.types import MeshagError
+from meshag_tui.workflows.sync import limits
+
+MOST = 5
+"""Statements of a change that are planned."""
+_PATIENCE_S = 5.0
+_log = logging.getLogger("meshag.workflows")
+
+
+async def plan(store: Store, vault: Vault, settings: Settings, query_ids: Sequence[int]) -> None:
+    """Plan statements of one connection, in one read-only session, and keep each plan that is another than before.
+
+    Raises:
+        MeshagError: the text of one is not known, or the server cannot plan it.
+    """
+    found = [await store.read(history.statement, query_id) for query_id in query_ids]
+    target = await store(connections.target, found[0].connection_id, vault)
+    async with engine_for(target.db_type).connect(target, "explain", limits(settings.collect)) as session:
+        for query_id, one in zip(query_ids, found, strict=True):
+            if one.text is None:
+                raise MeshagError(f"The text of {one.uid} is {one.text_state}: it cannot be planned")
+            await store(history.save_plan, query_id, await session.explain(one.text, database=one.database))
+
+
+async def plan_what_can_be(store: Store, vault: Vault, settings: Settings, query_ids: Sequence[int]) -> None:
+    """The same of a few, as far as it goes in a few seconds: what cannot be planned is left without a plan."""
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            for query_id in query_ids[:MOST]:
+                try:
+                    await plan(store, vault, settings, [query_id])
+                except MeshagError as error:
+                    _log.info("%s was not planned: %s", query_uid(query_id), error)
+    except TimeoutError:
+        _log.info("planning took too long: %s have no plan of now", ", ".join(map(query_uid, query_ids)))

@@ -1,0 +1,47 @@
+"""Agents from the command line: listed, made from a file, given a flow, and what is wrong is said."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.cli.conftest import Meshag
+
+AGENT = """
+name = "Bloat watcher"
+category = "tuning"
+every = "6h"
+tools = ["collect", "filter", "explain", "advise_rules", "notify"]
+context = "orders is partitioned by month"
+flow = "advise"
+"""
+
+
+def test_agents_are_made_from_files_and_do_what_a_document_says(
+    meshag: Meshag, must: Callable[..., Any], tmp_path: Path
+) -> None:
+    file = tmp_path / "agent.toml"
+    file.write_text(AGENT)
+    made = must("agents", "add", "-f", str(file))
+    assert made["id"].startswith("agnt_") and (made["every_s"], made["status"]) == (21_600, "ACTIVE")
+    names = [row["name"] for row in must("agents", "list", "--category", "tuning")]
+    assert names == ["Bloat watcher", "Index hunter"]
+    document = must("flow", "export", "Bloat watcher")
+    document["nodes"][-2]["parameters"]["text"] = "Look"
+    changed = tmp_path / "flow.json"
+    changed.write_text(json.dumps(document))
+    assert must("flow", "import", "bloat watcher", str(changed))["flow_version"] == 2
+    assert must("flow", "export", "Bloat watcher", "--version", "1") != document == must("flow", "export", made["id"])
+    document["nodes"][3]["kind"] = "apply"
+    changed.write_text(json.dumps(document))
+    refused = meshag("flow", "import", "Bloat watcher", str(changed))
+    assert refused.code == 1 and "apply must come after an approval" in refused.err
+    shown = meshag("agents", "show", "Bloat watcher")
+    assert "├─╮" in shown.out and "orders" not in refused.out
+    file.write_text(AGENT.replace('"collect"', '"dance"'))
+    wrong = meshag("agents", "add", "-f", str(file))
+    assert wrong.code == 2 and "no tool dance" in wrong.err
+    assert must("agents", "status", "Bloat watcher", "PAUSED")["status"] == "PAUSED"
+    assert must("stats")["agents"] == {"ACTIVE": 3, "PAUSED": 1}
