@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from meshag_tui.advisor.costs import Weighed, enough, memory_setting, number_setting, weigh
+from meshag_tui.advisor.join_order import wrong_order
 from meshag_tui.advisor.measured import BYTES_A_PAGE, measured
+from meshag_tui.advisor.workers import too_few_planned
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
 from meshag_tui.text import count, number_of, percent, size
 
@@ -40,6 +42,7 @@ def bottlenecks(plan: Plan, catalog: Catalog | None = None) -> tuple[Bottleneck,
     for weighed in nodes:
         for rule in _RULES:
             found.extend(rule(weighed, nodes, facts))
+    found.extend(wrong_order(plan, nodes, facts.settings))
     if "Actual Rows" in plan.root.actual:
         found = [one for one in found if one.rule not in _FORETOLD]
         found.extend(measured(plan, nodes, facts.work_mem))
@@ -51,11 +54,12 @@ class _Facts:
 
     def __init__(self, catalog: Catalog | None) -> None:
         self._tables = {(row.stats.schema, row.stats.name): row.stats for row in catalog.tables} if catalog else {}
-        settings = catalog.facts.settings if catalog else {}
-        self.work_mem = memory_setting(settings, "work_mem")
+        self.settings = catalog.facts.settings if catalog else {}
+        self.block_size = catalog.facts.block_size if catalog else 0
+        self.work_mem = memory_setting(self.settings, "work_mem")
         self.hash_mem = None
         if self.work_mem is not None:
-            self.hash_mem = int(self.work_mem * number_setting(settings, "hash_mem_multiplier", 1.0))
+            self.hash_mem = int(self.work_mem * number_setting(self.settings, "hash_mem_multiplier", 1.0))
 
     def rows(self, schema: str | None, table: str | None) -> float | None:
         found = self._tables.get((schema or "", table or ""))
@@ -305,6 +309,11 @@ def _stale_visibility(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Fact
     )
 
 
+def _few_workers(weighed: Weighed, nodes: tuple[Weighed, ...], facts: _Facts) -> Iterator[Bottleneck]:
+    pages = facts.pages(weighed.node.schema, weighed.node.table)
+    yield from too_few_planned(weighed, nodes, pages and pages * facts.block_size, facts.settings)
+
+
 _FORETOLD = frozenset({"sort-spill", "hash-spill", "lossy-bitmap", "heap-fetches"})
 """Of a plan that was run, what happened is known."""
 
@@ -320,4 +329,5 @@ _RULES: tuple[_Rule, ...] = (
     _lossy_bitmap,
     _unbounded_index_scan,
     _stale_visibility,
+    _few_workers,
 )

@@ -23,6 +23,7 @@ from meshag_tui.advisor.health import sessions, table_health
 from meshag_tui.advisor.hygiene import index_hygiene
 from meshag_tui.advisor.indexes import serves_spec
 from meshag_tui.advisor.judgement import judged
+from meshag_tui.advisor.large_tables import large_tables
 from meshag_tui.advisor.leaning import Leaning
 from meshag_tui.advisor.missing_index import already_suggested
 from meshag_tui.advisor.missing_index import suggestions as index_suggestions
@@ -69,6 +70,8 @@ STATEMENT_RULES = frozenset(
         "array-membership",
         "heap-fetches",
         "fillfactor",
+        "wide-rows",
+        "partition-candidate",
         "offset-pagination",
         "not-in-subquery",
         "order-by-random",
@@ -164,6 +167,7 @@ async def suggestions(
     made += await with_plans(hygiene, examined, session, settings, budget, notes)
     made += await bloat(catalog, columns, session, notes)
     made += [*table_care(catalog, examined, tables), *missing_foreign_keys(examined, catalog, tables)]
+    made += large_tables(examined, catalog, tables, helped)
     made += [*table_health(catalog), *running_out(catalog, tables), *sessions(catalog)]
 
     complete: set[str] = set()

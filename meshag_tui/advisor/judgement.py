@@ -49,6 +49,8 @@ _RULE_GROUNDS = {
     "select-star": "the text says *, the sizes are counted; what is shown of it is not known",
     "n-plus-one": "follows from counts of calls and rows, not from the application's code",
     "missing-histogram": "rows read were counted, the values sampled; another plan is not certain",
+    "wide-rows": "widths are from the statistics, what is asked for from the plans",
+    "partition-candidate": "size and rows were counted; what moving the rows takes is not known",
     "jit-overhead": "the server counted what compiling took",
     "work-mem-spill": "temporary blocks were counted; the memory wanted is reckoned from them",
 }

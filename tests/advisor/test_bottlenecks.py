@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from meshag_tui.advisor.bottlenecks import bottlenecks
 from meshag_tui.advisor.costs import memory_setting, weigh
+from meshag_tui.engines.postgres.plantree import read_plan
 from meshag_tui.plan import Bottleneck
-from tests.advisor.conftest import Connect
+from tests.advisor.conftest import Connect, Watch
 from tests.rig.postgres import Database
 
 SCHEMA = """
@@ -74,6 +77,46 @@ async def test_shares_add_up_to_the_whole(connect: Connect, pg18: Database) -> N
         ):
             plan = await session.explain(statement)
             assert sum(one.share for one in weigh(plan)) == pytest.approx(1.0, abs=0.02), statement
+
+
+async def test_what_settings_keep_a_plan_from(watch: Watch, pg18: Database) -> None:
+    """A scan by one process where more are worth it, and joins in the order they are written."""
+    parallel_unsafe = "CREATE FUNCTION odd(int) RETURNS boolean LANGUAGE plpgsql AS 'BEGIN RETURN $1 % 2 = 1; END'"
+    pg18.execute(SCHEMA, parallel_unsafe, "VACUUM ANALYZE")
+    shop = watch(pg18)
+    await shop.sync()
+    catalog = shop.catalog()
+
+    def named(statement: str, rule: str, **settings: str) -> list[Bottleneck]:
+        with pg18.connect() as connection, connection.transaction():
+            for name, value in settings.items():
+                connection.execute(f"SET LOCAL {name} = '{value}'")
+            ((document,),) = connection.execute(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement}").fetchall()
+        facts = replace(catalog.facts, settings={**catalog.facts.settings, **settings})
+        found = bottlenecks(read_plan(document, "literal", statement), replace(catalog, facts=facts))
+        return [one for one in found if one.rule == rule]
+
+    whole = "SELECT sum(total) FROM orders WHERE note = 'x'"
+    small = {"min_parallel_table_scan_size": "64kB"}
+    (one,) = named(whole, "parallel-shortfall", max_parallel_workers_per_gather="0", **small)
+    assert one.node_path == "0.0" and "per_gather is 0: SET it to 5" in one.text and "Seq Scan on orders" in one.text
+    (one,) = named("SELECT sum(total) FROM orders WHERE odd(customer_id)", "parallel-shortfall", **small)
+    assert "not marked PARALLEL SAFE" in one.text
+    free = {"max_parallel_workers_per_gather": "4", "parallel_setup_cost": "0", "max_parallel_workers": "4"}
+    assert named(whole, "parallel-shortfall", **free, **small) == []
+    assert named(whole, "parallel-shortfall", max_parallel_workers_per_gather="0") == []  # it is small as it is
+    update = "UPDATE orders SET total = 1 WHERE note = 'x'"
+    assert named(update, "parallel-shortfall", max_parallel_workers_per_gather="0", **small) == []
+
+    written = (
+        "SELECT o.id FROM orders o JOIN customers c ON c.id = o.customer_id JOIN orders p ON p.id = o.id AND p.id < 9"
+    )
+    (one,) = named(written, "join-order", join_collapse_limit="1")
+    assert one.node_path.startswith("0.") and "3 relations are more than join_collapse_limit (1)" in one.text
+    assert "rows together, and Hash Join at node 0 keeps" in one.text and "(p) is asked for by o alone" in one.text
+    assert named(written, "join-order", join_collapse_limit="8") == []
+    needs_both = written.replace("p.id = o.id", "p.id = o.id + c.region")
+    assert named(needs_both, "join-order", join_collapse_limit="1") == []
 
 
 def test_memory_settings_are_read_in_every_form() -> None:

@@ -44,6 +44,9 @@ TROUBLES = [
      "SET LOCAL enable_memoize = off; SET LOCAL enable_material = off",
      "SELECT c.name FROM orders o JOIN cities c ON c.id = o.city WHERE upper(o.note) LIKE 'N%' AND length(note) > 2",
      "so Index Scan on cities ran 60,000 times"),
+    ("join-order", "SET LOCAL join_collapse_limit = 1",
+     "SELECT o.id FROM orders o JOIN orders p ON p.id = o.id JOIN cities c ON c.id = o.city "
+     "WHERE upper(o.note) LIKE 'N%' AND c.name = 'c7'", "(c) is asked for by o alone"),
 ]  # fmt: skip
 
 

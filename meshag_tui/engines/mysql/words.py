@@ -67,6 +67,10 @@ WORDS = Words(
         "reset-often": "Find what truncates performance_schema.events_statements_summary_by_digest (another monitoring "
         "tool, a cron job), or what makes the server restart",
         "slow-reading": "lower performance_schema_digests_size",
+        "wide-rows": "Keep them in a table of their own with the same key, read when they are shown. Where few columns "
+        "are asked for, an index that has them all serves the scan as well.",
+        "partition-candidate": "The column becomes part of every unique key, a partitioned table has no foreign keys "
+        "and none refers to it, and the rows have to be copied: make it beside this one and change their names.",
         "n-plus-one": "a join, or WHERE key IN (…).",
     },
 )

@@ -28,7 +28,7 @@ SETTINGS = (
     *("track_activity_query_size", "autovacuum", "autovacuum_max_workers", "autovacuum_freeze_max_age"),
     *("autovacuum_vacuum_threshold", "autovacuum_vacuum_scale_factor", "autovacuum_vacuum_max_threshold"),
     *("autovacuum_analyze_threshold", "autovacuum_analyze_scale_factor", "wal_level", "hot_standby_feedback"),
-    *("fsync", "log_min_duration_statement"),
+    *("fsync", "log_min_duration_statement", "join_collapse_limit", "min_parallel_table_scan_size"),
     *("pg_stat_statements.max", "pg_stat_statements.track", "pg_stat_statements.track_utility"),
     *("pg_stat_statements.track_planning", "pg_stat_statements.save", "auto_explain.log_min_duration"),
 )

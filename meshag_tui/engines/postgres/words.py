@@ -67,6 +67,12 @@ WORDS = Words(
         "reset-often": "Find what calls pg_stat_statements_reset() (another monitoring tool, a cron job), or what "
         "makes the server crash",
         "slow-reading": "lower pg_stat_statements.max",
+        "wide-rows": "Keep them in a table of their own with the same key, read when they are shown; or, for values of "
+        "some hundred bytes, SET (toast_tuple_target = 128) and rewrite the rows: then they lie beside the table. "
+        "Where few columns are asked for, an index that has them all serves the scan as well.",
+        "partition-candidate": "The partition key becomes part of every unique key, and the rows have to be copied: "
+        "make the partitioned table beside it, attach the old one as its first partition, and let new rows go to new "
+        "ones.",
         "n-plus-one": "a join, or WHERE key = ANY ($1).",
         "half-dropped-index": "REINDEX INDEX CONCURRENTLY brings it back",
     },
