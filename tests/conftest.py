@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.rig.small_disk",
     "tests.rig.llm",
     "tests.rig.commands",
+    "tests.rig.long_run",
 ]
 
 

@@ -28,7 +28,7 @@ _KEYS = (
     Column("NAME", lambda one: one.name),
     Column("OF", lambda one: one.user),
     Column("MAY", lambda one: ", ".join(one.permissions)),
-    Column("STATE", lambda one: "on" if one.active else "revoked"),
+    Column("STATE", lambda one: one.state),
     Column("ENDS", lambda one: "never" if one.expires_at is None else moment(one.expires_at)),
     Column("A MINUTE", lambda one: "" if one.per_minute is None else str(one.per_minute), "right"),
     Column("USED", lambda one: "never" if one.last_used_at is None else ago(one.last_used_at)),

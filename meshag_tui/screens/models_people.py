@@ -7,9 +7,9 @@ from typing import Any
 
 from meshag_tui.screens.entities import Kind, Verb
 from meshag_tui.store import access_keys, database, people, projects
-from meshag_tui.store.access_keys import GIVEN, Made
+from meshag_tui.store.access_keys import GIVEN, KeyInfo, Made
 from meshag_tui.store.people import MEANING, ROLES
-from meshag_tui.text import ago, glyphs, moment, number_of
+from meshag_tui.text import glyphs, moment, number_of
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import Confirmation, TextDialog
 from meshag_tui.widgets.form import Field, whole_number
@@ -19,6 +19,10 @@ from meshag_tui.widgets.states import Condition, State
 _ALONE = "This store is a file: whoever opens it may do everything. Roles count on a PostgreSQL store."
 _UNTIL_TWO = "Whoever opens this store may do everything, until a second person is added."
 _HONEST = "Roles keep colleagues from mistakes: whoever holds the store's password can do everything."
+
+
+def _day(at_ms: int | None) -> str:
+    return "never" if at_ms is None else moment(at_ms, "%Y-%m-%d")
 
 
 class Users(Kind):
@@ -32,7 +36,7 @@ class Users(Kind):
         Column("role", "Role", 9, keep=95),
         Column("account", "Account", 10, flex=1, value=lambda who: who.account or "", keep=80),
         Column("keys", "Keys", 5, align="right", keep=60),
-        Column("updated_at", "Changed", 10, render=ago, descending=True, keep=40),
+        Column("updated_at", "Changed", 10, render=_day, descending=True, keep=40),
     )
     verbs = (
         Verb("add", "Add", "Add somebody", of_row=False),
@@ -108,9 +112,9 @@ class AccessKeys(Kind):
         Column("user", "Of", 8, flex=1, keep=50),
         Column("may", "May", 18, flex=3, value=lambda key: ", ".join(key.permissions), prose=True, keep=80),
         Column("state", "State", 10, value=lambda key: _state(key), keep=95),
-        Column("expires_at", "Ends", 16, render=lambda at: "never" if at is None else moment(at), keep=60),
+        Column("expires_at", "Ends", 10, render=_day, keep=60),
         Column("per_minute", "A minute", 8, align="right", render=lambda n: "" if n is None else str(n), keep=30),
-        Column("last_used_at", "Used", 10, render=lambda at: "never" if at is None else ago(at), keep=70),
+        Column("last_used_at", "Used", 10, render=_day, keep=70),
     )
     verbs = (
         Verb("add", "Add", "Make a key; it is shown once", of_row=False),
@@ -248,9 +252,9 @@ class Projects(Kind):
         self.confirm(Confirmation("Forget a project", row.name, effect, verb="Forget", typed_name=row.name), remove)
 
 
-def _state(key: Any) -> str:
+def _state(key: KeyInfo) -> str:
     drawn = glyphs()
-    return f"{drawn.ok} on" if key.active else f"{drawn.none} revoked"
+    return f"{drawn.ok if key.state == 'on' else drawn.none} {key.state}"
 
 
 def _cloud(settings: Any) -> str:

@@ -32,7 +32,7 @@ class KeyRejected(Forbidden):
 
 
 class KeyInfo(NamedTuple):
-    """A key as people see it; `prefix` stands for it everywhere."""
+    """A key as people see it; `prefix` stands for it everywhere, `state` is on, revoked or ended (its time is over)."""
 
     id: str
     name: str
@@ -40,6 +40,7 @@ class KeyInfo(NamedTuple):
     user: str
     permissions: tuple[str, ...]
     active: bool
+    state: str
     expires_at: int | None
     last_used_at: int | None
     rotated_from: str | None
@@ -91,7 +92,7 @@ def rotate(actor: str, given: str, overlap_ms: int) -> Made:
     with database.durable():
         old = find(given)
         now = database.now_ms()
-        if not old.active or (old.expires_at is not None and old.expires_at <= now):
+        if old.state != "on":
             raise UsageError(f"{old.prefix} has ended already: make another")
         row: Any = key.get_by_id(old.id)
         made = _make(old.name, row.user_id, list(old.permissions), old.expires_at, old.per_minute, old.id)
@@ -115,7 +116,7 @@ def set_active(actor: str, given: str, active: bool) -> KeyInfo:
 
 def listing() -> tuple[KeyInfo, ...]:
     """All keys, the newest first."""
-    key, user = models.AccessKey, models.User
+    key, user, now = models.AccessKey, models.User, database.now_ms()
     rows: Any = key.select(key, user.name.alias("owner")).join(user).order_by(key.id.desc()).dicts()
     return tuple(
         KeyInfo(
@@ -125,6 +126,7 @@ def listing() -> tuple[KeyInfo, ...]:
             row["owner"],
             tuple(row["permissions"]),
             row["active"],
+            _state(row, now),
             row["expires_at"],
             row["last_used_at"],
             row["rotated_from"],
@@ -134,6 +136,12 @@ def listing() -> tuple[KeyInfo, ...]:
         )
         for row in rows
     )
+
+
+def _state(row: dict[str, Any], now_ms: int) -> str:
+    if not row["active"]:
+        return "revoked"
+    return "ended" if row["expires_at"] is not None and row["expires_at"] <= now_ms else "on"
 
 
 def find(given: str) -> KeyInfo:

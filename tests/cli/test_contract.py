@@ -214,7 +214,7 @@ def test_the_log_is_rotated_and_survives_two_processes(tmp_path: Path) -> None:
 def test_a_signal_ends_a_command_at_once(meshag: Meshag, number: signal.Signals) -> None:
     process = meshag.start("collect", "--json")
     try:
-        while not _catches(process.pid, signal.SIGTERM):
+        while not (_catches(process.pid, signal.SIGTERM) and _catches(process.pid, number)):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
         process.send_signal(number)

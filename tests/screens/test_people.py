@@ -106,7 +106,10 @@ def _fill() -> None:
     for number, row in enumerate(models.AccessKey.select().order_by(models.AccessKey.id)):
         later = None if number else picture.AT - picture.HOUR
         models.AccessKey.update(
-            id=f"key_{number:016d}", prefix=f"mk_{number:08d}", last_used_at=later, expires_at=picture.AT + picture.DAY
+            id=f"key_{number:016d}",
+            prefix=f"mk_{number:08d}",
+            last_used_at=later,
+            expires_at=picture.AT + picture.DAY if number else None,
         ).where(models.AccessKey.id == row.id).execute()
     default = models.Project.select().order_by(models.Project.id).first()
     projects.edit("ada", default.id, colour="red", no_cloud=True, bell=False, quiet="22:00-07:00")

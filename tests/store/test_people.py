@@ -147,6 +147,7 @@ def test_a_key_ends_is_revoked_rotated_and_not_used_too_often(store: Store) -> N
         store.run(access_keys.authenticate, each.secret)
     over = models.AccessKey.update(expires_at=1).where(models.AccessKey.id == made.info.id)
     store.run(over.execute)
+    assert store.run(access_keys.find, made.info.id).state == "ended"
     with pytest.raises(KeyRejected, match="has ended"):
         store.run(access_keys.authenticate, made.secret)
     with pytest.raises(UsageError, match="has ended already"):
