@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from meshag_tui.engines.base import EngineError, Limits, Refused
+from meshag_tui.engines.mysql.sandbox import copying
 from meshag_tui.engines.mysql.sandbox.places import PREFIX, PrivateServer
+from meshag_tui.engines.mysql.sandbox.source import Table
 from meshag_tui.engines.mysql.sandbox.stage import Stage
 from meshag_tui.engines.mysql.session import connect
-from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Named
+from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, Named, TableCopy
 from meshag_tui.store.documents import document
 from meshag_tui.types import (
     Analyze,
@@ -140,6 +142,38 @@ async def test_statements_run_on_both_sides(my: Schema) -> None:
         with pytest.raises(EngineError, match="closed"):
             await stage.run("before", read, read.sets[0])
         assert not root.exists(), "nothing of its server is left"
+
+
+KEYS = {
+    "uuid": ("char(36)", "INSERT(INSERT(LEFT(SHA2(n, 256), 32), 9, 0, '-'), 14, 0, '-')"),
+    "binary": ("binary(16)", "UNHEX(LEFT(SHA2(n, 256), 32))"),
+    "code": ("varchar(12)", "CONCAT('ORD-', LPAD(n, 6, '0'))"),
+    "both cases": ("varchar(20)", "CONCAT(CHAR(65 + n % 26), CHAR(97 + n % 25), n)"),
+    "number": ("bigint", "n * 7"),
+}
+
+
+def test_a_large_table_is_read_all_over_its_key_of_whatever_kind(my: Schema) -> None:
+    deep = "cte_max_recursion_depth" if my.flavour == "MySQL" else "max_recursive_iterations"
+    with my.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(f"SET SESSION {deep} = 1000000")
+        for name, (kind, value) in KEYS.items():
+            cursor.execute(f"CREATE TABLE `{name}` (id {kind} PRIMARY KEY, n int)")
+            cursor.execute(f"INSERT INTO `{name}` " + NUMBERS.format(most=4000) + f"{value}, n FROM g")
+            table = Table((my.name, name), "InnoDB", 4000, 4000, {"id": kind, "n": "int"}, ("id",))
+            cursor.execute(copying.ends_of(table))
+            low, high = cursor.fetchall()[0]
+            wanted = TableCopy(my.name, name, ("id", "n"), 4000, 4000, 0.2, 4000)
+            rows: list[tuple[object, ...]] = []
+            for text in copying.selects(table, wanted, (low, high), connection.escape):
+                cursor.execute(text)
+                rows += cursor.fetchall()
+            assert len(rows) == len(set(rows)), f"{name}: no row twice"
+            assert 400 <= len(rows) <= 1_000, (name, len(rows))
+            cursor.execute(f"SELECT id FROM `{name}` ORDER BY id")
+            place = {row[0]: at for at, row in enumerate(cursor.fetchall())}
+            tenths = {place[row[0]] * 10 // 4000 for row in rows}
+            assert len(tenths) == (2 if name == "both cases" else 10), (name, tenths)
 
 
 async def test_samples_come_with_their_parents(my: Schema) -> None:

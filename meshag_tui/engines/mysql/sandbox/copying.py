@@ -2,19 +2,20 @@
 
 In: a session, statements, limits. Out: a `CopyPlan` with the exact statements, `?` where values come that are known
 only then. Of a table that does not fit, rows are read at places all over its primary key, some hundred at each, so that
-they stay as near to each other as they were; where the key is no whole number its first rows. No other rows are looked
-at. Then the rows that copied rows name by a foreign key come along, looked up by the key.
+they stay as near to each other as they were; where the key is a date or the like its first rows. No other rows are
+looked at. Then the rows that copied rows name by a foreign key come along, looked up by the key.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import EngineError, Refused
 from meshag_tui.engines.mysql.errors import quoted
+from meshag_tui.engines.mysql.sandbox import cutting
 from meshag_tui.engines.mysql.sandbox import source as sources
 from meshag_tui.engines.mysql.sandbox.source import ENGINE, Source, Table
 from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan, KeyCopy, TableCopy
@@ -64,9 +65,14 @@ async def plan(
     sampled = sorted({key.parent for key in keys if part & {(key.schema, key.table), (key.parent_schema, key.parent)}})
     if sampled:
         said.append(f"of {', '.join(sampled)} rows that many others name are likelier to be among those copied")
-    first = sorted(".".join(home) for home in part if not found.tables[home].counted)
+    first = sorted(".".join(home) for home in part if found.tables[home].key_kind is None)
     if first:
-        said.append(f"of {', '.join(first)} the first rows by its key, which is no whole number, not from all over it")
+        said.append(f"of {', '.join(first)} the first rows by its key, which cannot be cut, not from all over it")
+    cut = sorted(".".join(home) for home in part if found.tables[home].key_kind in ("text", "bytes"))
+    if cut:
+        said.append(
+            f"of {', '.join(cut)} rows from pieces of its key, cut evenly by its signs: perhaps fewer than asked"
+        )
     if reads:
         said.append("the planner's statistics are counted anew, of the rows that are copied")
     return CopyPlan(
@@ -82,25 +88,32 @@ async def plan(
     )
 
 
-def selects(table: Table, copied: TableCopy, ends: tuple[int, int] | None) -> list[str]:
+def selects(
+    table: Table, copied: TableCopy, ends: tuple[Any, Any] | None, literal: Callable[[Any], str] = str
+) -> list[str]:
     """The statements that read a table, or a part of its rows.
 
     Args:
-        ends: the least and the greatest number that its key begins with; None: of a table that is read whole, or empty.
+        ends: the least and the greatest value that its key begins with; None: of a table that is read whole, or empty.
+        literal: a value of the key as the server reads it.
     """
     whole = f"SELECT {_columns(table)} FROM {table.sql}"  # noqa: S608 (names are quoted)
     order = f" ORDER BY {', '.join(map(quoted, table.primary))}" if table.primary and copied.share < 1 else ""
-    if ends is None or copied.share == 1 or not table.counted:
+    if ends is None or copied.share == 1 or table.key_kind is None:
         return [f"{whole}{order} LIMIT {copied.most_rows}"]
-    low, high = ends
-    places = max(1, min(PLACES, high - low + 1))
-    each = max(1, math.ceil(table.rows * copied.share / places))
-    bounds = [low + (high + 1 - low) * at // places for at in range(places + 1)]
+    bounds = [literal(ends[0]), *map(literal, _cuts(table, ends))]
+    each = max(1, math.ceil(table.rows * copied.share / len(bounds)))
     key = quoted(table.primary[0])
-    return [
-        f"{whole} WHERE {key} >= {begin} AND {key} < {end}{order} LIMIT {each}"
-        for begin, end in itertools.pairwise(bounds)
-    ]
+    pieces = [f"{whole} WHERE {key} >= {begin} AND {key} < {end}" for begin, end in itertools.pairwise(bounds)]
+    return [f"{piece}{order} LIMIT {each}" for piece in (*pieces, f"{whole} WHERE {key} >= {bounds[-1]}")]
+
+
+def _cuts(table: Table, ends: tuple[Any, Any]) -> Sequence[Any]:
+    if table.key_kind == "number":
+        return cutting.numbers(int(ends[0]), int(ends[1]), PLACES)
+    if table.key_kind == "bytes":
+        return cutting.octets(bytes(ends[0]), bytes(ends[1]), PLACES)
+    return cutting.texts(str(ends[0]), str(ends[1]), PLACES)
 
 
 def ends_of(table: Table) -> str:
@@ -129,14 +142,11 @@ def _statements(found: Source, tables: Sequence[TableCopy], keys: Sequence[KeyCo
     by_name = {(table.schema, table.table): table for table in tables}
     for home, copied in by_name.items():
         table = found.tables[home]
-        if 0 < copied.share < 1 and table.counted:
+        if 0 < copied.share < 1 and table.key_kind is not None:
             order = ", ".join(map(quoted, table.primary))
-            first = quoted(table.primary[0])
-            said += [
-                ends_of(table),
-                f"SELECT {_columns(table)} FROM {table.sql} WHERE {first} >= ? AND {first} < ? "  # noqa: S608
-                f"ORDER BY {order} LIMIT ?",
-            ]
+            first, whole = quoted(table.primary[0]), f"SELECT {_columns(table)} FROM {table.sql}"  # noqa: S608
+            said.append(ends_of(table))
+            said += [f"{whole} WHERE {first} >= ?{end} ORDER BY {order} LIMIT ?" for end in (f" AND {first} < ?", "")]
         elif copied.share:
             said += selects(table, copied, None)
     for key in keys:

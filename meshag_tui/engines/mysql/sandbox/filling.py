@@ -80,13 +80,13 @@ class _Filling:
                 continue
             self._say(f"copying {copied.name}")
             ends = None
-            if copied.share < 1 and table.counted:
+            if copied.share < 1 and table.key_kind is not None:
                 low, high = (await self._session.fetch(copying.ends_of(table), deadline_s=self._seconds()))[0]
                 if low is None:
                     continue
-                ends = int(low), int(high)
+                ends = low, high
             self._rows.setdefault(home, 0)
-            for text in copying.selects(table, copied, ends):
+            for text in copying.selects(table, copied, ends, self._loader.literal):
                 await self._take(table, text)
 
     async def _take(self, table: Table, text: str) -> int:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 Name = tuple[str, str]
 ENGINE = "InnoDB"
-_WHOLE_NUMBERS = frozenset(("tinyint", "smallint", "mediumint", "int", "bigint"))
+_KINDS = {
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), "number"),
+    **dict.fromkeys(("char", "varchar"), "text"),
+    **dict.fromkeys(("binary", "varbinary"), "bytes"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,10 @@ class Table:
         return f"{quoted(self.home[0])}.{quoted(self.home[1])}"
 
     @property
-    def counted(self) -> bool:
-        """Whether its rows are kept in the order of a whole number, so that some from all over it can be asked for."""
-        return bool(self.primary) and self.columns[self.primary[0]].split("(")[0].split()[0] in _WHOLE_NUMBERS
+    def key_kind(self) -> str | None:
+        """What its rows are kept in the order of, where some from all over it can be asked for: a whole number, a text,
+        or bytes; None: none of these."""
+        return _KINDS.get(self.columns[self.primary[0]].split("(")[0].split()[0]) if self.primary else None
 
 
 @dataclass(frozen=True, slots=True)
