@@ -14,7 +14,7 @@ from typing import Any
 from meshag_tui.advisor.judgement import LEAST, MOST
 from meshag_tui.advisor.missing_index import priority_of
 from meshag_tui.text import count, duration, one_line, percent
-from meshag_tui.types import EvidenceKind, Suggestion, SuggestionPriority
+from meshag_tui.types import DropIndex, EvidenceKind, HideIndex, Suggestion, SuggestionPriority
 
 VALID_MS = 30 * 86_400_000
 """A rehearsal older than this says nothing any more: rows and statistics have moved on."""
@@ -77,6 +77,8 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
         points.append((-10, f"a rehearsal could not tell it from noise: {said(_top(document))}"))
         return _rated(replace(made, evidence=evidence), [*points, *doubted])
     top = _top(document, str(verdict))
+    if verdict == "no effect":
+        return _no_effect(made, evidence, document, title, points)
     evidence |= {"kind": EvidenceKind.MEASURED.value, "method": METHOD}
     points = _before_weighing(made, points)
     if verdict == "slower":
@@ -111,6 +113,24 @@ def rehearsed(made: Suggestion, rehearsal_id: str, at: int, document: Mapping[st
         ),
         points,
     )
+
+
+def _no_effect(
+    made: Suggestion, evidence: dict[str, Any], document: Mapping[str, Any], title: str, points: list[tuple[int, str]]
+) -> Suggestion:
+    """The planner took no notice of it, which of what is to go is as it should be. On part of the rows that may be
+    otherwise than on all: then it is not called measured."""
+    whole = float(document.get("share") or 0.0) >= _PART
+    on = "" if whole else f" on {percent(document.get('share'))} of the rows"
+    why = f"run in a sandbox{on}: the same plans, reading the same blocks"
+    if isinstance(made.change, DropIndex | HideIndex):
+        return _rated(replace(made, evidence=evidence), [*points, (5 if whole else 0, f"{why} without it")])
+    evidence["priority"] = f"low: no effect was seen{on}"
+    made = replace(made, title=f"{title} no effect{on}", priority=SuggestionPriority.LOW, evidence=evidence)
+    if not whole:
+        return _rated(made, [*points, (-30, why)])
+    evidence |= {"kind": EvidenceKind.MEASURED.value, "method": METHOD}
+    return _rated(replace(made, evidence_kind=EvidenceKind.MEASURED, gain_ms_per_day=0.0), [(LEAST, why)])
 
 
 def forecast(made: Suggestion) -> Suggestion:
@@ -196,7 +216,10 @@ def _facts(document: Mapping[str, Any]) -> list[str]:
             )
     others = [one for one in document.get("statements", ()) if not one["main"]]
     if others:
-        words = {"faster": "faster", "slower": "slower", "inconclusive": "without a difference", "failed": "not run"}
+        words = {
+            **{"faster": "faster", "slower": "slower", "no effect": "without any effect"},
+            **{"inconclusive": "without a difference", "failed": "not run"},
+        }
         counts = {words[each]: sum(one["verdict"] == each for one in others) for each in words}
         said_so = ", ".join(f"{many} {word}" for word, many in counts.items() if many)
         facts.append(f"other statements on the table: {said_so}")
@@ -211,7 +234,8 @@ def _facts(document: Mapping[str, Any]) -> list[str]:
 
 
 def _word(one: Mapping[str, Any]) -> str:
-    return "not told from noise" if one["verdict"] == "inconclusive" else str(one["verdict"])
+    words = {"inconclusive": "not told from noise", "no effect": "without effect"}
+    return words.get(one["verdict"], str(one["verdict"]))
 
 
 def _of_copy(document: Mapping[str, Any], top: Mapping[str, Any] | None) -> list[tuple[int, str]]:

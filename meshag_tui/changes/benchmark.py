@@ -82,7 +82,9 @@ class Measured:
 
     @property
     def verdict(self) -> Verdict:
-        return "inconclusive" if self.change is None or self.same_work else self.change.verdict
+        if self.change is None:
+            return "inconclusive"
+        return "no effect" if self.same_work else self.change.verdict
 
 
 async def measure(

@@ -20,7 +20,7 @@ FEWEST = 6
 LEAST = 0.03
 """A smaller difference is none: caches and clocks differ by that much between two equal databases."""
 
-Verdict = Literal["faster", "slower", "inconclusive"]
+Verdict = Literal["faster", "slower", "no effect", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True)

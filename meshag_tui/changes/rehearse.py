@@ -20,6 +20,8 @@ from meshag_tui.types import Change
 SETS = 5
 """Sets of values a statement is run with, if its columns hold so many."""
 SEED = 20_17
+VERDICTS: tuple[Verdict, ...] = ("faster", "slower", "no effect", "inconclusive")
+_PLAIN = ("faster", "slower")
 _FOR_OTHERS = 0.4
 """Part of the time that is for the other statements of the table."""
 
@@ -91,7 +93,7 @@ class Rehearsed:
         found = [
             (one.asked.ms_per_day, one.measured.change)
             for one in self.tried
-            if one.measured is not None and one.measured.change is not None and one.verdict != "inconclusive"
+            if one.measured is not None and one.measured.change is not None and one.verdict in _PLAIN
         ]
         if not found or any(spent is None for spent, _ in found):
             return None
@@ -104,14 +106,17 @@ class Rehearsed:
     @property
     def verdict(self) -> Verdict:
         """Faster only if a statement it is for is, none of those is slower, and what is certainly saved is more than
-        what the others may lose."""
-        plain = [one for one in self.tried if one.verdict != "inconclusive"]
+        what the others may lose. No effect if all those it is for are planned and read as before."""
+        plain = [one for one in self.tried if one.verdict in _PLAIN]
         mains = {one.verdict for one in plain if one.asked.main} or {one.verdict for one in plain}
         saved = sum(_at_stake(one) * -_worst(one) for one in plain if one.verdict == "faster")
         lost = sum(_at_stake(one) * _worst(one) for one in plain if one.verdict == "slower")
         if "slower" in mains or lost > saved:
             return "slower"
-        return "faster" if "faster" in mains else "inconclusive"
+        if "faster" in mains:
+            return "faster"
+        wanted = [one for one in self.tried if one.asked.main] or self.tried
+        return "no effect" if wanted and all(one.verdict == "no effect" for one in wanted) else "inconclusive"
 
     @property
     def outcome(self) -> str:
@@ -136,7 +141,7 @@ class Rehearsed:
             "confidence": CONFIDENCE,
             "listed": len(self.tried),
             "failed": self.failed,
-            **{name: self.counted(name) for name in ("faster", "slower", "inconclusive")},
+            **{name: self.counted(name) for name in VERDICTS},
             "saved_ms_per_day": None if saving is None else asdict(saving),
             "statements": [_document(one) for one in self.tried],
         }

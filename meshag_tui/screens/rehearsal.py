@@ -132,9 +132,10 @@ def result_dialog(row: RehearsalRow, title: str) -> TextDialog:
 
 
 def verdict_word(verdict: str) -> str:
-    """ "✓ faster", "✗ slower", "· inconclusive"."""
+    """ "✓ faster", "✗ slower", "– no effect", "· inconclusive"."""
     drawn = glyphs()
     signs = {"faster": drawn.ok, "proven": drawn.ok, "slower": drawn.bad}
+    signs["no effect"] = drawn.none
     signs |= dict.fromkeys(("failed", "not proven"), drawn.warning)
     return f"{signs.get(verdict, drawn.gap)} {verdict}"
 
@@ -177,7 +178,8 @@ def result_pieces(row: RehearsalRow) -> list[Piece]:
 
 
 def _counts(found: Mapping[str, Any]) -> str:
-    parts = [f"{found[name]} {name}" for name in ("faster", "slower", "inconclusive", "failed") if found[name]]
+    names = ("faster", "slower", "no effect", "inconclusive", "failed")  # one of before has no "no effect"
+    parts = [f"{found[name]} {name}" for name in names if found.get(name)]
     return f"  of {found['listed']} statements: {', '.join(parts)}\n"
 
 

@@ -114,7 +114,7 @@ class Rehearsal(Record):
     suggestion = ForeignKeyField(Suggestion, null=True, on_delete="CASCADE")
     created_at = BigIntegerField()
     actor = TextField()
-    verdict = TextField()  # faster, slower, inconclusive; of a rewrite also proven, not proven
+    verdict = TextField()  # faster, slower, no effect, inconclusive; of a rewrite also proven, not proven
     kind = TextField()  # change, rewrite
     document = JSONField()
     samples = JSONField()

@@ -155,6 +155,7 @@ async def _rehearse(run: Run, store: Store, vault: Vault, settings: Settings) ->
 def _save(suggestion_id: str, done: Rehearsed, actor: str) -> dict[str, Any]:
     """In the store's thread: keep it, and say the suggestion anew."""
     from meshag_tui.advisor.rehearsed import rehearsed
+    from meshag_tui.changes.rehearse import VERDICTS
 
     found, document = suggestions.get(suggestion_id), done.document()
     kept = rehearsals.save(
@@ -174,7 +175,7 @@ def _save(suggestion_id: str, done: Rehearsed, actor: str) -> dict[str, Any]:
         "verdict": done.outcome,
         "listed": len(done.tried),
         "failed": done.failed,
-        **{name: done.counted(name) for name in ("faster", "slower", "inconclusive")},
+        **{name: done.counted(name) for name in VERDICTS},
     }
 
 

@@ -11,6 +11,7 @@ from meshag_tui.advisor.rehearsed import VALID_MS, forecast, rehearsed, saving, 
 from meshag_tui.advisor.rewrites import unproven
 from meshag_tui.types import (
     CreateIndex,
+    DropIndex,
     EvidenceKind,
     IndexColumn,
     IndexSpec,
@@ -95,6 +96,20 @@ def test_noise_changes_the_confidence_alone() -> None:
     one = rehearsed(PLANNED, "reh_1", 7, measured(0.0))
     assert (one.title, one.evidence_kind, one.gain_ms_per_day) == (PLANNED.title, EvidenceKind.PLANNED, 1_000.0)
     assert total(one) == 65
+
+
+def test_a_candidate_that_does_nothing_is_labelled_no_effect_and_what_may_go_gains_by_it() -> None:
+    nothing = {"verdict": "no effect", "saved_ms_per_day": None}
+    one = rehearsed(PLANNED, "reh_1", 7, measured(0.0) | nothing)
+    assert one.title == "Index orders (customer): no effect" and one.priority is SuggestionPriority.LOW
+    assert (one.evidence_kind, one.gain_ms_per_day, one.confidence) == (EvidenceKind.MEASURED, 0.0, 0.05)
+    assert forecast(one) == PLANNED
+    part = rehearsed(PLANNED, "reh_1", 7, measured(0.0, share=0.02) | nothing)
+    assert part.title.endswith("no effect on 2.0 % of the rows") and part.evidence_kind is EvidenceKind.PLANNED
+    assert total(part) == 45 and part.gain_ms_per_day == 1_000.0, "on all rows it may be otherwise"
+    drop = replace(PLANNED, change=DropIndex("public", "orders", "orders_old"), gain_ms_per_day=None)
+    gone = rehearsed(drop, "reh_1", 7, measured(0.0) | nothing)
+    assert gone.title == drop.title and total(gone) == 80, "nobody misses it: as it should be"
 
 
 def test_a_small_copy_and_another_plan_are_held_against_it() -> None:

@@ -92,7 +92,7 @@ async def test_the_same_plan_reading_the_same_blocks_is_no_change_whatever_the_c
     device = machine(0.5, 1)
     device.plans["after"] = device.plans["before"]
     found = await measure(device.run, 5, EFFORT, 1)
-    assert found.same_work and found.verdict == "inconclusive"
+    assert found.same_work and found.verdict == "no effect"
     two = await measure(device.run, 5, EFFORT, 1, same_text=False)
     assert not two.same_work and two.verdict == "faster"
 

@@ -131,7 +131,7 @@ async def test_a_missing_index_is_measured_end_to_end(bench: Workbench, pg: Data
     assert "Seq Scan of orders" in main["plan_before"]["nodes"]
     assert any("orders_customer" in node for node in main["plan_after"]["nodes"])
     others = [one for one in row.document["statements"] if not one["main"]]
-    assert [one["verdict"] for one in others] == ["inconclusive"] and "id = $1" in others[0]["text"]
+    assert [one["verdict"] for one in others] == ["no effect"] and "id = $1" in others[0]["text"]
     assert others[0]["same_work"]
     undone = row.document["undone"]
     assert undone["proven"], undone
@@ -204,9 +204,9 @@ async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg18:
     main = next(one for one in row.document["statements"] if one["main"])
     assert main["before"]["blocks"] == main["after"]["blocks"]
     assert main["plan_before"]["hash"] == main["plan_after"]["hash"]
-    assert row.verdict == "inconclusive"
-    assert now.evidence_kind is EvidenceKind.PLANNED and now.confidence < found.confidence
-    assert "noise" in now.evidence["confidence"][-1]["why"]
+    assert row.verdict == "no effect" == main["verdict"]
+    assert now.title.endswith(": no effect") and now.priority is SuggestionPriority.LOW
+    assert (now.evidence_kind, now.gain_ms_per_day, now.confidence) == (EvidenceKind.MEASURED, 0.0, 0.05)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["not-null", "nullable"])
