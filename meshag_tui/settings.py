@@ -84,11 +84,17 @@ class VerifySettings(NamedTuple):
 
 
 class MoneySettings(NamedTuple):
-    """What the server's time and disk cost. Without a rate, figures are of time only."""
+    """What the server's time, disk and reads cost. Without a rate, figures are of time only."""
 
     cpu_hour: float = 0.0  # price of one CPU for an hour
     gb_month: float = 0.0  # price of a gigabyte of disk for a month
+    io_million: float = 0.0  # price of a million blocks read, where reads are paid for
     currency: str = ""  # written behind the figures
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a rate at all."""
+        return max(self.cpu_hour, self.gb_month, self.io_million) > 0
 
 
 class RehearsalSettings(NamedTuple):

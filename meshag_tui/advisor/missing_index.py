@@ -148,7 +148,7 @@ def _suggestion(
         "cost_before": round(top.before, 2),
         "cost_after": round(top.after, 2),
         "workload": vars(choice.checked),
-        "upkeep": None if kept is None else kept_document(kept),
+        "upkeep": None if kept is None else kept_document(kept, span_ms),
         "statements": [
             {
                 "query_id": one.statement.query.uid,

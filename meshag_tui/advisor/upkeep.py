@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 ROW_UPKEEP_MS = 0.01
 """Assumed time to keep one index entry for one written row, where no INSERT into its table says it."""
 _LEAST_MS, _MOST_MS = 0.001, 0.05
+DAY_MS = 86_400_000
 _ENOUGH_ROWS = 100
 """Rows inserted from which on their time says something."""
 _SET = re.compile(r"\bset\b(.*?)(?:\bwhere\b|\bfrom\b|\breturning\b|$)", re.IGNORECASE | re.DOTALL)
@@ -140,6 +141,9 @@ def writers_pay(spec: IndexSpec, kept: Keep | None) -> Iterator[str]:
         yield "It holds a column that statements update: those updates could no longer be made in place (HOT)."
 
 
-def kept_document(kept: Keep) -> dict[str, float]:
-    """The figures, for evidence."""
-    return {name: round(getattr(kept, name), 4) for name in ("entries", "in_place", "ms", "expected_ms")}
+def kept_document(kept: Keep, span_ms: float | None = None) -> dict[str, float]:
+    """The figures, for evidence; with the window's length also what is reckoned with a day."""
+    found = {name: round(getattr(kept, name), 4) for name in ("entries", "in_place", "ms", "expected_ms")}
+    if span_ms:
+        found["ms_per_day"] = round(max(kept.ms, kept.expected_ms) * DAY_MS / span_ms, 3)
+    return found

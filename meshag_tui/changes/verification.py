@@ -86,7 +86,8 @@ def look(change_id: str, settings: VerifySettings, *, later: bool = False) -> Lo
     lost = [loss.kind for window in (before, after) for loss in _lost(found, window)]
     targets = [int(each) for each in outcome.forecast.get("query_ids", ())]
     watched = concerned.watched(row.connection_id, row.change, targets, Window(before.start, after.end))
-    counted = _counted(row.connection_id, Window(before.start, after.end), [*watched.roles, *watched.controls])
+    both = Window(before.start, after.end)
+    counted = _counted(row.connection_id, both, [*watched.roles, *watched.controls])
     first, second = (Side(spans, counted) for spans in sides)
     verdict = judge(
         first,
@@ -115,6 +116,7 @@ def look(change_id: str, settings: VerifySettings, *, later: bool = False) -> Lo
         **_document(verdict, first, second, watched),
         "window": {"before": [before.start, before.end], "after": [after.start, after.end]},
         "intervals": {"before": len(first.spans), "after": len(second.spans), "left_out": len(lost)},
+        "reads": _reads(row.connection_id, both, sides, watched),
         "index": index,
         "plans": _plans(row, targets, now),
         "writes": _writes(row, before, after),
@@ -260,6 +262,16 @@ def _counted(
 ) -> Mapping[int, Mapping[int, tuple[float, float]]]:
     """Calls and time by interval, statements of one fingerprint as one."""
     return history_queries.amounts(connection_id, window, history_queries.shown_as(connection_id, list(ids)))
+
+
+def _reads(
+    connection_id: str, window: Window, sides: Sequence[tuple[Span, ...]], watched: Watched
+) -> dict[str, float] | None:
+    """Blocks read less a day since the change, by the same arithmetic as time; None where the server counts none."""
+    shown = history_queries.shown_as(connection_id, list(watched.roles))
+    read = history_queries.amounts(connection_id, window, shown, "shared_read")
+    before, after = (Side(spans, read) for spans in sides)
+    return _between(saved_ms_per_day(before, after, list(watched.roles), LEVEL))
 
 
 def _index(row: ChangeRow) -> dict[str, Any] | None:

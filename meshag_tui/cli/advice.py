@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from meshag_tui.changes.basket import Basket
     from meshag_tui.changes.review import Review
     from meshag_tui.engines.base import Gate
+    from meshag_tui.settings import MoneySettings
     from meshag_tui.store.changes import ChangeRow
     from meshag_tui.store.suggestions import StoredSuggestion
     from meshag_tui.workflows.workbench import Workbench
@@ -43,7 +44,7 @@ async def suggest(args: argparse.Namespace, output: Output) -> None:
         )
         for note in bench.advice.notes:
             output.note(f"meshag: {note}")
-        _print(found, output, f"Nothing to suggest for {info.name}")
+        _print(found, output, f"Nothing to suggest for {info.name}", args.settings.money)
 
 
 async def suggestions(args: argparse.Namespace, output: Output) -> None:
@@ -65,19 +66,27 @@ async def suggestions(args: argparse.Namespace, output: Output) -> None:
         )
         if args.status is None and not args.all:
             found = [suggestion for suggestion in found if suggestion.is_open]
-        _print(found, output, "No suggestion; meshag suggest NAME looks for some")
+        _print(found, output, "No suggestion; meshag suggest NAME looks for some", args.settings.money)
 
 
-def _print(found: Sequence[StoredSuggestion], output: Output, nothing: str) -> None:
-    columns = (
+def _print(found: Sequence[StoredSuggestion], output: Output, nothing: str, rates: MoneySettings) -> None:
+    columns = [
         Column("ID", lambda row: row.id),
         Column("PRIORITY", lambda row: row.priority),
         Column("STATUS", lambda row: row.status),
         Column("RULE", lambda row: row.rule),
         Column("EVIDENCE", lambda row: row.evidence_kind),
         Column("TITLE", lambda row: row.title),
-    )
-    output.answer([describe(row) for row in found], lambda: table(columns, found) if found else [nothing])
+    ]
+    if rates.any:
+        columns.insert(-1, Column("WORTH", lambda row: _worth(row, rates), "right"))
+    output.answer([describe(row, rates) for row in found], lambda: table(columns, found) if found else [nothing])
+
+
+def _worth(row: StoredSuggestion, rates: MoneySettings) -> str:
+    from meshag_tui.changes.money import estimate, in_short
+
+    return in_short(estimate(row.gain_ms_per_day, row.evidence, row.change, rates))
 
 
 def statement_fields(sql: str | None) -> dict[str, Any]:
@@ -86,10 +95,15 @@ def statement_fields(sql: str | None) -> dict[str, Any]:
     return {"sql": first, "then_sql": list(rest)}
 
 
-def describe(row: StoredSuggestion) -> dict[str, Any]:
-    """A suggestion as the contract has it, and what else is known."""
+def describe(row: StoredSuggestion, rates: MoneySettings | None = None) -> dict[str, Any]:
+    """A suggestion as the contract has it, and what else is known; with rates also what it is worth in 30 days."""
     from meshag_tui.store.ids import query_uid
 
+    money = None
+    if rates is not None and rates.any:
+        from meshag_tui.changes.money import estimate
+
+        money = estimate(row.gain_ms_per_day, row.evidence, row.change, rates)
     return {
         "id": row.id,
         "connection_id": row.connection_id,
@@ -110,6 +124,7 @@ def describe(row: StoredSuggestion) -> dict[str, Any]:
         "origin": row.origin,
         "model": row.model,
         "gain_ms_per_day": row.gain_ms_per_day,
+        "worth": None if money is None else {**money._asdict(), "days": 30},
         "created_at": row.created_at,
         "last_found_at": row.last_found_at,
         "resolved_at": row.resolved_at,

@@ -40,7 +40,7 @@ async def changes(args: argparse.Namespace, output: Output) -> None:
         Column("WORTH", lambda row: _worth(row.outcome, rates), "right"),
         Column("STATEMENT", lambda row: row.change.sql),
     ]
-    if rates.cpu_hour <= 0 and rates.gb_month <= 0:
+    if not rates.any:
         del columns[6]
     nothing = ["Nothing was applied yet: meshag apply sug_… does it"]
     output.answer([describe(row, rates) for row in found], lambda: table(columns, found) if found else nothing)
@@ -73,11 +73,12 @@ async def calibration(args: argparse.Namespace, output: Output) -> None:
 
 def describe(row: Applied, rates: MoneySettings) -> dict[str, Any]:
     """An applied change as JSON. Times are epoch ms, gains ms of the server's time a day, worth is of 30 days."""
-    from meshag_tui.changes.money import worth
+    from meshag_tui.changes.money import estimate, worth
 
     change, outcome = row.change, row.outcome
     result: Mapping[str, Any] = {} if outcome is None else outcome.result
     money = worth(result, rates)
+    before = None if outcome is None else estimate(outcome.gain_ms_per_day, outcome.forecast, change.change, rates)
     return {
         "id": change.id,
         "connection_id": change.connection_id,
@@ -98,7 +99,8 @@ def describe(row: Applied, rates: MoneySettings) -> dict[str, Any]:
         "forecast_ms_per_day": None if outcome is None else outcome.gain_ms_per_day,
         "forecast_at_this_load_ms_per_day": result.get("expected_ms_per_day"),
         "saved_ms_per_day": result.get("saved"),
-        "worth": None if money is None else {**money._asdict(), "days": 30, "basis": "measured"},
+        "forecast_worth": None if before is None else {**before._asdict(), "days": 30},
+        "worth": None if money is None else {**money._asdict(), "days": 30},
         "looked_at": None if outcome is None else outcome.looked_at,
         "next_look_at": None if outcome is None else outcome.next_look_at,
         "result": result,
@@ -107,7 +109,7 @@ def describe(row: Applied, rates: MoneySettings) -> dict[str, Any]:
 
 def outcome_lines(outcome: ChangeOutcome, rates: MoneySettings) -> Iterator[str]:
     """An outcome for people."""
-    from meshag_tui.changes.money import amount, span, worth
+    from meshag_tui.changes.money import money_lines, span, worth
     from meshag_tui.changes.take_back import plan_line, statement_line
     from meshag_tui.text import gained, moment
 
@@ -120,8 +122,7 @@ def outcome_lines(outcome: ChangeOutcome, rates: MoneySettings) -> Iterator[str]
     if saved := result.get("saved"):
         yield f"measured  {gained(saved['value'])}, between {span(saved['low'])} and {span(saved['high'])} (95 %)"
     if (money := worth(result, rates)) is not None:
-        yield f"worth     {amount(money.low, money.currency)} to {amount(money.high, money.currency)} in 30 days"
-        yield from (f"          {line}" for line in money.how)
+        yield from (f"{'' if number else 'worth':10}{line}" for number, line in enumerate(money_lines(money)))
     for each in result.get("statements", ()):
         yield f"          {statement_line(each)}"
     if result.get("statements"):
@@ -175,10 +176,9 @@ def track_line(track: Track) -> str:
 
 
 def _worth(outcome: ChangeOutcome | None, rates: MoneySettings) -> str:
-    from meshag_tui.changes.money import amount, worth
+    from meshag_tui.changes.money import in_short, worth
 
-    money = None if outcome is None else worth(outcome.result, rates)
-    return "" if money is None else f"{amount(money.low, '')} to {amount(money.high, money.currency)}/30 d"
+    return in_short(None if outcome is None else worth(outcome.result, rates))
 
 
 def _now() -> int:

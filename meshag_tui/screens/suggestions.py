@@ -224,6 +224,7 @@ class SuggestionsPane(ListPane):
             key("apply"),
             key("undo"),
             self.words.dialect,
+            self.bench.settings.money,
         )
         if self.view == "whole":
             self.query_one("#suggestion-page", Page).set_parts(parts, keep_place=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from meshag_tui.settings import MoneySettings
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.ids import query_uid
 from meshag_tui.store.suggestions import StoredSuggestion
@@ -90,6 +91,7 @@ def in_full(
     apply_key: str | None,
     undo_key: str | None,
     dialect: str,
+    rates: MoneySettings,
 ) -> list[Piece]:
     """All of a suggestion: what and why, the evidence with its figures, what would run, what puts it back, its past.
 
@@ -105,7 +107,7 @@ def in_full(
     ]
     said += _evidence(found)
     said += _statement(found, apply_key, dialect)
-    said += _judgement(found, now_ms)
+    said += _judgement(found, now_ms, rates)
     return said + _history(history, outcomes, now_ms, undo_key)
 
 
@@ -172,7 +174,20 @@ def _rewrite(found: StoredSuggestion, dialect: str) -> list[Piece]:
     return [("accent", "\nWritten otherwise  "), word, ("", "\n"), *sql_parts(text.strip(), dialect), ("", "\n")]
 
 
-def _judgement(found: StoredSuggestion, now_ms: float) -> list[Piece]:
+def _worth(found: StoredSuggestion, rates: MoneySettings) -> list[Piece]:
+    """Money, where somebody set what things cost."""
+    if not rates.any:
+        return []
+    from meshag_tui.changes.money import estimate, money_lines
+
+    money = estimate(found.gain_ms_per_day, found.evidence, found.change, rates)
+    if money is None:
+        return []
+    worth, *how = money_lines(money)
+    return [("accent", "Worth  "), ("", f"{worth}\n"), *(("dim", f"   {line}\n") for line in how)]
+
+
+def _judgement(found: StoredSuggestion, now_ms: float, rates: MoneySettings) -> list[Piece]:
     said: list[Piece] = [("accent", "\nConfidence  "), ("", percent(found.confidence))]
     points, priority = _points(found), found.evidence.get("priority")
     said += [("", "\n"), *points] if points else []
@@ -184,6 +199,7 @@ def _judgement(found: StoredSuggestion, now_ms: float) -> list[Piece]:
         said += [("accent", "Gain  "), ("", f"about {duration(found.gain_ms_per_day)} of the server's time a day\n")]
     elif at_stake is not None:
         said += [("accent", "At stake  "), ("", f"{duration(at_stake)} of the server's time a day, at most\n")]
+    said += _worth(found, rates)
     origin = f"said by the model {found.model}, checked against the catalogue" if found.origin == "llm" else "a rule"
     said.append(
         ("dim", f"From {origin}; found {ago(found.created_at, now_ms)}, again {ago(found.last_found_at, now_ms)}")

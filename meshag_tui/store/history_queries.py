@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from meshag_tui.store import database, digests, models, text_filter
 from meshag_tui.store.models import LEVELS
@@ -277,14 +277,21 @@ def shown_as(connection_id: str, ids: Sequence[int]) -> dict[int, int]:
     return {each: each for each in ids} | dict(fetch(statement, [connection_id]))
 
 
-def amounts(connection_id: str, window: Window, shown: Mapping[int, int]) -> dict[int, dict[int, tuple[float, float]]]:
-    """Calls and time by interval, for each statement that `shown` maps others to."""
+def amounts(
+    connection_id: str, window: Window, shown: Mapping[int, int], what: Literal["time_ms", "shared_read"] = "time_ms"
+) -> dict[int, dict[int, tuple[float, float]]]:
+    """Calls and time by interval, for each statement that `shown` maps others to.
+
+    Args:
+        what: time, or in its place the blocks that were read; where the server does not count them there is nothing.
+    """
     if not shown:
         return {}
     mark = models.database.param
     statement = f"""
-        SELECT query_id, interval_id, calls, time_ms FROM query_statistics
+        SELECT query_id, interval_id, calls, {what} FROM query_statistics
         WHERE query_id IN ({", ".join(str(int(each)) for each in shown)}) AND interval_id IN ({intervals_sql(mark)})
+          AND {what} IS NOT NULL
     """  # noqa: S608
     found: dict[int, dict[int, tuple[float, float]]] = {}
     for query_id, interval_id, calls, time_ms in fetch(statement, [connection_id, window.start, window.end]):

@@ -37,7 +37,8 @@ class OutcomeState(StrEnum):
 class ChangeOutcome:
     """One row. Times are epoch ms, gains ms of the server's time a day (negative: it costs).
 
-    `forecast`: "query_ids", "affected_ms_per_day", "size_bytes", "title", "type", "shown_confidence". `result`: see
+    `forecast`: "query_ids", "affected_ms_per_day", "size_bytes", "upkeep", "rehearsal", "title", "type",
+    "shown_confidence". `result`: see
     `changes.verification`; {} before the first look. `settled`: it is the last word. `held`: whether it did what was
     forecast, None where that cannot be said.
     """
@@ -97,7 +98,7 @@ def expect(row: ChangeRow, advice: StoredSuggestion | None) -> None:
         "type": None if advice is None else advice.type,
         "query_ids": [] if advice is None else list(advice.query_ids),
         "affected_ms_per_day": evidence.get("affected_ms_per_day"),
-        "size_bytes": evidence.get("size_bytes"),
+        **{name: evidence.get(name) for name in ("size_bytes", "upkeep", "rehearsal")},
         "shown_confidence": None if advice is None else advice.confidence,
     }
     models.Outcome.create(

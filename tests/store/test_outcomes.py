@@ -10,11 +10,12 @@ import pytest
 
 from meshag_tui.advisor.calibration import ENOUGH, Calibration, said
 from meshag_tui.changes import record
-from meshag_tui.changes.money import worth
+from meshag_tui.changes.money import estimate, worth
 from meshag_tui.settings import MoneySettings
 from meshag_tui.store import changes, connections, models, outcomes, schema, suggestions
 from meshag_tui.store.database import Store
 from meshag_tui.store.outcomes import OutcomeState, Track
+from meshag_tui.types import CreateIndex, DropIndex, IndexColumn, IndexSpec
 from tests.store.test_suggestions import MISSING
 
 
@@ -107,6 +108,36 @@ def test_money_is_a_range_with_its_arithmetic_and_nothing_without_a_rate() -> No
     ) or money.how[0].endswith("= 3.00 EUR to 9.00 EUR")
     costs = worth({"saved": {"value": -1.0, "low": -3_600_000.0, "high": 1.0}}, MoneySettings(cpu_hour=1.0))
     assert costs is not None and costs.low == pytest.approx(-30.0)
+
+
+def test_reads_that_are_paid_for_count_too() -> None:
+    rates = MoneySettings(io_million=0.2, currency="USD")
+    result = {"saved": {"value": 2.0, "low": 1.0, "high": 3.0}, "reads": {"value": 2e6, "low": -1e6, "high": 5e6}}
+    money = worth(result, rates)
+    assert money is not None and (money.low, money.high) == (pytest.approx(-6.0), pytest.approx(30.0))
+    assert len(money.how) == 1 and "blocks read a day × 30 d × 0.2 a million = -6.00 USD to 30.00 USD" in money.how[0]
+    assert worth({**result, "reads": None}, rates) is None, "a server that counts none"
+
+
+def test_a_forecast_is_worth_a_range_of_all_that_can_be_and_a_rehearsal_its_interval() -> None:
+    rates = MoneySettings(cpu_hour=0.1, gb_month=0.5, currency="EUR")
+    make = CreateIndex(IndexSpec("public", "orders", (IndexColumn("id"),)))
+    evidence = {
+        "affected_ms_per_day": 7_200_000.0,
+        "upkeep": {"ms_per_day": 3_600_000.0},
+        "size_bytes": 2_000_000_000,
+    }
+    money = estimate(1_800_000.0, evidence, make, rates)
+    assert money is not None and money.basis == "estimated"
+    assert (money.low, money.high) == (pytest.approx(-3.0 - 1.0), pytest.approx(3.0 - 1.0))
+    assert money.how[-1].startswith("forecast: ") and "1.50 EUR" in money.how[-1]
+    tried = {**evidence, "rehearsal": {"saved_ms_per_day": {"about": 1.0, "least": 3_600_000.0, "most": 10_800_000.0}}}
+    money = estimate(1_800_000.0, tried, make, rates)
+    assert money is not None and money.basis == "measured in a sandbox"
+    assert (money.low, money.high) == (pytest.approx(2.0), pytest.approx(8.0))
+    freed = estimate(None, {"size_bytes": 2_000_000_000}, DropIndex("public", "orders", "old"), rates)
+    assert freed is not None and (freed.low, freed.high) == (pytest.approx(1.0), pytest.approx(1.0))
+    assert estimate(None, {}, make, rates) is None and estimate(5.0, evidence, make, MoneySettings()) is None
 
 
 def test_a_store_from_before_keeps_its_data_and_its_changes_have_no_forecast(tmp_path: Path) -> None:
