@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -152,7 +152,7 @@ class _Work:
             self.hands, self.engine, self.target, self.limits, row.connection_id, row.change, estimated, self.rules
         )
         gates = _documents(now.gates)
-        reason = refusal(now, row.plan_hash, record.warnings(row))
+        reason = refusal(now, row.plan_hash, record.accepted(row))
         if reason is not None:
             await self.store(record.failed, row.id, reason, gates)
             raise ChangeRefused(reason)
@@ -302,13 +302,13 @@ class _Work:
             await _note_failure(self.store, change_id, error)
 
 
-def refusal(now: Review, agreed_hash: str, accepted: tuple[str, ...]) -> str | None:
-    """Why a review made now does not let through what was agreed to, or None. `accepted`: the warnings shown then."""
+def refusal(now: Review, agreed_hash: str, accepted: Collection[tuple[str, str]]) -> str | None:
+    """Why a review made now does not let through what was agreed to, or None. `accepted`: see `record.accepted`."""
     if now.plan_hash != agreed_hash:
         return "The object has changed since it was reviewed: open the suggestion again and look at the new statement"
-    new = [gate for gate in now.warned_by if gate.name not in accepted]
+    new = [gate for gate in (*now.unknown, *now.warned_by) if (gate.name, gate.state) not in accepted]
     for gate in (*now.blocked_by, *new):
-        must = "must be" if gate.state == "block" else "should be"
+        must = "should be" if gate.state == "warn" else "must be"
         said = f"Not run: {gate.name} is {gate.value}, {must} {gate.limit}. {gate.detail}".rstrip()
         return said if gate.state == "block" else f"{said}; that was not so when it was reviewed: look again"
     return None

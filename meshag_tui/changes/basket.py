@@ -111,6 +111,11 @@ class Basket:
         return tuple(gate for gate in self.gates if gate.state == "warn")
 
     @property
+    def unknown(self) -> tuple[Gate, ...]:
+        """Those of each without its number: what somebody goes on without, they go on without for all."""
+        return tuple(gate for item in self.items for gate in item.review.unknown)
+
+    @property
     def needs_name(self) -> str | None:
         """What to type before anything is dropped: the name, or of several "drop 3"."""
         names = [item.review.needs_name for item in self.items if item.review.needs_name is not None]

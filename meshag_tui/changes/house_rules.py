@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from meshag_tui.engines.base import Gate
 from meshag_tui.maintenance import MaintenanceWindow
@@ -20,12 +20,15 @@ from meshag_tui.store import activity, connections, people, suggestions
 
 @dataclass(frozen=True, slots=True)
 class HouseRules:
-    """What holds for one change. `agreed` are those who asked for it or marked its suggestion as reviewed."""
+    """What holds for one change. `agreed` are those who asked for it or marked its suggestion as reviewed.
+
+    `advised` is the object as it was when advised, "not kept" where the suggestion does not say; None: no suggestion.
+    """
 
     window: MaintenanceWindow | None = None
     approvers: tuple[str, ...] = ()
     agreed: tuple[str, ...] = ()
-    advised: Mapping[str, Any] | None = None
+    advised: Mapping[str, Any] | Literal["not kept"] | None = None
     undoes: bool = False
 
     def gates(self, catalogue: Mapping[str, Any], now: datetime) -> tuple[Gate, ...]:
@@ -48,8 +51,11 @@ class HouseRules:
 NO_RULES = HouseRules()
 
 
-def _same(advised: Mapping[str, Any], catalogue: Mapping[str, Any]) -> Gate:
+def _same(advised: Mapping[str, Any] | Literal["not kept"], catalogue: Mapping[str, Any]) -> Gate:
     """The table that was made again under its name, the index that is another by now: what was advised is not of it."""
+    if advised == "not kept":
+        detail = "The suggestion does not say which object it was made for: look for advice anew"
+        return Gate("object as when advised", "unknown", "the same", "block", detail)
     other = [name for name, then in advised.items() if then != catalogue.get(name)]
     value = "the same" if not other else f"another {other[0].replace('_', ' ')}"
     detail = f"It was {advised[other[0]]} and is {catalogue.get(other[0])}: look for advice anew" if other else ""
@@ -63,9 +69,10 @@ def house_rules(
     name = connections.get(connection_id).name
     approvers = tuple(dict.fromkeys((*settings.changes.approver_names, *people.approvers())))
     agreed = [actor]
-    advised = None
+    advised: Any = None
     if suggestion_id is not None:
-        advised = suggestions.get(suggestion_id).evidence.get("object")
+        kept = suggestions.get(suggestion_id).evidence.get("object")
+        advised = kept if isinstance(kept, Mapping) else "not kept"
         if approvers:
             reviewed = activity.recent(50, subject=suggestion_id, kind="suggestion.reviewed")
             agreed += [entry.actor for entry in reviewed]
@@ -73,6 +80,6 @@ def house_rules(
         settings.changes.window_of(name),
         approvers,
         tuple(dict.fromkeys(agreed)),
-        advised if isinstance(advised, Mapping) else None,
+        advised,
         undoes,
     )

@@ -53,8 +53,9 @@ def planned(
         )
         if undoes is None:
             outcomes.expect(row, None if suggestion_id is None else suggestions.get(suggestion_id))
-        accepted = warnings(row)
-        _tell(row, f"Agreed to: {sql}" + (f" (warned of {', '.join(accepted)})" if accepted else ""))
+        despite = {"warned of": "warn", "without knowing": "unknown"}
+        said = [f"{how} {', '.join(names)}" for how, state in despite.items() if (names := _of(row, state))]
+        _tell(row, f"Agreed to: {sql}" + (f" ({'; '.join(said)})" if said else ""))
     return row
 
 
@@ -158,9 +159,13 @@ def unknown(change_id: str, error: str) -> ChangeRow:
     return row
 
 
-def warnings(row: ChangeRow) -> tuple[str, ...]:
-    """Names of the gates that warned in the row's last review."""
-    return tuple(gate["name"] for gate in row.gates if gate["state"] == "warn")
+def accepted(row: ChangeRow) -> frozenset[tuple[str, str]]:
+    """Name and state of the gates of the row's last review that were accepted: what warned, what was unknown."""
+    return frozenset((gate["name"], gate["state"]) for gate in row.gates if gate["state"] in ("warn", "unknown"))
+
+
+def _of(row: ChangeRow, state: str) -> list[str]:
+    return [gate["name"] for gate in row.gates if gate["state"] == state]
 
 
 def _still_wanted(row: ChangeRow) -> None:

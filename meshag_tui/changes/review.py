@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from meshag_tui.changes.house_rules import NO_RULES, HouseRules
+from meshag_tui.changes.record import ChangeRefused
 from meshag_tui.engines.base import DdlSession, Engine, Gate, Limits, RenderedChange
 from meshag_tui.types import Change, DropIndex, DropStatistics, Target
 
@@ -26,7 +27,7 @@ class Review:
     """What would run, where, what speaks against it, and what would put it back.
 
     Saying yes to it, by its `plan_hash`, accepts the gates in `warned_by`; whoever asks the question shows them first.
-    A warning that is not among them when the change is about to run stops it.
+    Those in `unknown` must be accepted by name. One that is not among them when the change is about to run stops it.
     """
 
     connection_id: str
@@ -49,6 +50,26 @@ class Review:
     @property
     def warned_by(self) -> tuple[Gate, ...]:
         return tuple(gate for gate in self.gates if gate.state == "warn")
+
+    @property
+    def unknown(self) -> tuple[Gate, ...]:
+        return tuple(gate for gate in self.gates if gate.state == "unknown")
+
+
+def check_unknown(gates: Collection[Gate], accept: Collection[str]) -> None:
+    """Unknown is no, unless somebody goes on without knowing.
+
+    Args:
+        gates: whose values are unknown.
+        accept: names of those that somebody goes on without.
+
+    Raises:
+        ChangeRefused: one of them is not accepted; its text says what to do.
+    """
+    for gate in gates:
+        if gate.name not in accept:
+            said = f"Not run: {gate.name} is {gate.value}, must be {gate.limit}. {gate.detail}".rstrip(". ")
+            raise ChangeRefused(f'{said}. To go on without knowing it: --accept "{gate.name}", or k where it is shown')
 
 
 def plan_hash(connection_id: str, system_identifier: str, rendered: RenderedChange) -> str:

@@ -133,7 +133,10 @@ def describe(row: StoredSuggestion, rates: MoneySettings | None = None) -> dict[
 
 
 async def apply(args: argparse.Namespace, output: Output) -> None:
-    """Show, ask, run. `--yes` is a yes to the statement and to every warning shown with it; what blocks, blocks."""
+    """Show, ask, run. `--yes` is a yes to the statement and to every warning shown with it; what blocks, blocks.
+
+    What is not known needs a yes of its own: `--accept` with the gate's name, or an answer on the terminal.
+    """
     from meshag_tui.workflows.workbench import Workbench
 
     for each in args.ids:
@@ -154,16 +157,14 @@ async def apply(args: argparse.Namespace, output: Output) -> None:
             if output.as_json:
                 output.document(review_document(review))
             return
-        refuse_blocked(review)
-        if not args.yes:
-            ask(review, output)
-        row = await carried_out(bench, output, bench.hands.apply(args.id, review.plan_hash))
+        accept = ask(review, output, args)
+        row = await carried_out(bench, output, bench.hands.apply(args.id, review.plan_hash, accept=accept))
         undo = "" if row.undo_sql is None else f"; meshag undo {row.id} puts it back"
         output.answer(change_document(row), lambda: [f"Done ({row.id}){undo}"])
 
 
 async def undo(args: argparse.Namespace, output: Output) -> None:
-    """Show, ask, run; `--yes` as for `apply`."""
+    """Show, ask, run; `--yes` and `--accept` as for `apply`."""
     from meshag_tui.workflows.workbench import Workbench
 
     expect(args.id, "chg", "undo", "sug")
@@ -171,10 +172,8 @@ async def undo(args: argparse.Namespace, output: Output) -> None:
         undone, review = await bench.hands.review_undo(args.id)
         for line in _review_lines(review):
             output.line(line)
-        refuse_blocked(review)
-        if not args.yes:
-            ask(review, output)
-        row = await carried_out(bench, output, bench.hands.undo(undone.id, review.plan_hash))
+        accept = ask(review, output, args)
+        row = await carried_out(bench, output, bench.hands.undo(undone.id, review.plan_hash, accept=accept))
         output.answer(change_document(row), lambda: [f"Undone: {undone.id} ({row.id})"])
 
 
@@ -217,23 +216,37 @@ def gate_line(gate: Gate) -> str:
     return f"{gate.state:<6} {gate.name}: {gate.value}{limit}{'; ' + gate.detail if gate.detail else ''}"
 
 
-def refuse_blocked(review: Review | Basket) -> None:
-    """Raises MeshagError where a gate blocks."""
+def ask(review: Review | Basket, output: Output, args: argparse.Namespace) -> list[str]:
+    """Ask for a yes, or for the name of what is dropped, and before that for each gate whose value is not known.
+
+    Returns:
+        Names of the gates that are gone on without.
+
+    Raises:
+        MeshagError: a gate blocks, or is not known and not to be gone on without; else as `asking.confirm`.
+    """
+    from meshag_tui.changes.review import check_unknown
+    from meshag_tui.cli.asking import confirm, confirm_name
+
     if review.blocked_by:
         gate = review.blocked_by[0]
         raise MeshagError(f"Not run: {gate.name} is {gate.value}, must be {gate.limit}. {gate.detail}".rstrip())
-
-
-def ask(review: Review | Basket, output: Output) -> None:
-    """Ask for a yes, or for the name of what is dropped. Raises as `asking.confirm` does."""
-    from meshag_tui.cli.asking import confirm, confirm_name
-
+    accept = list(args.accept)
+    if args.yes:
+        check_unknown(review.unknown, accept)
+        return accept
+    for gate in review.unknown:
+        if gate.name not in accept:
+            question = f"{gate.name} is {gate.value}, must be {gate.limit}. Go on without knowing it?"
+            confirm(question, output, f'--accept "{gate.name}"')
+            accept.append(gate.name)
     warned = ", ".join(gate.name for gate in review.warned_by)
     despite = f" despite the warning: {warned}" if warned else ""
     if review.needs_name is not None:
         confirm_name(f"It will be dropped{despite}.", review.needs_name, output)
     else:
         confirm(f"Run it{despite}?", output)
+    return accept
 
 
 async def carried_out(bench: Workbench, output: Output, work: Coroutine[Any, Any, _T]) -> _T:

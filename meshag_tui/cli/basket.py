@@ -29,14 +29,13 @@ async def apply(args: argparse.Namespace, output: Output) -> None:
             if output.as_json:
                 output.document(_document(basket))
             return
-        advice.refuse_blocked(basket)
-        if not args.yes:
-            advice.ask(basket, output)
+        accept = advice.ask(basket, output, args)
 
         def tell(number: int, one: Wanted) -> None:
             output.note(f"meshag: {number} of {len(basket.items)}: {one.title}")
 
-        ran = await advice.carried_out(bench, output, bench.hands.apply_basket(basket.plan_hash, tell=tell))
+        work = bench.hands.apply_basket(basket.plan_hash, tell=tell, accept=accept)
+        ran = await advice.carried_out(bench, output, work)
         done = [f"Done ({row.id}): {row.sql}" for row in ran.done]
         output.answer(_ran(ran), lambda: done or ["Nothing was done"])
         if ran.failed is not None:

@@ -61,6 +61,10 @@ shell remembers it. Better: --password-stdin, or the environment variable MESHAG
 """
 
 
+_ACCEPT: dict[str, Any] = {
+    **{"action": "append", "default": [], "metavar": "GATE"},
+    "help": 'go on although this gate\'s value is not known ("free disk"); --yes alone never does',
+}
 _ABOUT_SANDBOX = """\
 Rows of the tables that the statements read are copied to a private server on this machine, within the limits of
 [rehearsal] in config.toml, and are gone with it. The exact statements that read them are shown first.
@@ -330,6 +334,7 @@ def _advice(commands: Any) -> None:
     apply.add_argument("--rest", metavar="NAME", help="what was not begun of the last run of several on a connection")
     apply.add_argument("--dry-run", action="store_true", help="show, and run nothing")
     apply.add_argument("--yes", action="store_true", help="run it without asking, whatever the gates warn of")
+    apply.add_argument("--accept", **_ACCEPT)
 
     migration = _add(
         commands, "migration", "migration:migration", "write suggestions as an up and a down file for psql or mysql"
@@ -347,6 +352,7 @@ def _advice(commands: Any) -> None:
     undo = _add(commands, "undo", "advice:undo", "put back what an applied suggestion changed")
     undo.add_argument("id", metavar="ID", help="sug_… or chg_…")
     undo.add_argument("--yes", action="store_true", help="run it without asking, whatever the gates warn of")
+    undo.add_argument("--accept", **_ACCEPT)
 
     changes = _add(commands, "changes", "changes:changes", "what was applied, and what each change was measured to buy")
     changes.add_argument("name", metavar="NAME", nargs="?")

@@ -297,12 +297,16 @@ class RenderedChange:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One pre-flight check: its value and its limit as shown, and whether it lets us through. Unknown is no."""
+    """One pre-flight check: its value and its limit as shown, and whether it lets us through.
+
+    Unknown is no. Where a right or a setting would make the value known, the gate blocks and `detail` says which. It is
+    "unknown" only where nothing we may be given would: then somebody must say, gate by gate, that they go on without.
+    """
 
     name: str
     value: str
     limit: str
-    state: Literal["pass", "warn", "block"]
+    state: Literal["pass", "warn", "unknown", "block"]
     detail: str = ""
 
 

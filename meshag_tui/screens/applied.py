@@ -6,6 +6,7 @@ undone, or compared with the time before it now; enter opens the suggestion it c
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, cast
 
 from textual.app import ComposeResult
@@ -197,15 +198,17 @@ class AppliedView(Vertical):
         async def ask() -> Review:
             return (await bench.hands.review_undo(change_id))[1]
 
+        dialog = ApplyDialog(f"Undo: {one_line(row.what)}", ask, verb="Put it back")
+
         def answered(agreed: str | None) -> None:
             if agreed is not None:
-                self._pane.shell.do(self._undo(change_id, agreed))
+                self._pane.shell.do(self._undo(change_id, agreed, dialog.accept))
 
-        self._pane.shell.push_screen(ApplyDialog(f"Undo: {one_line(row.what)}", ask, verb="Put it back"), answered)
+        self._pane.shell.push_screen(dialog, answered)
 
-    async def _undo(self, change_id: str, agreed: str) -> None:
+    async def _undo(self, change_id: str, agreed: str, accept: Collection[str]) -> None:
         try:
-            undone = await self._pane.bench.hands.undo(change_id, agreed)
+            undone = await self._pane.bench.hands.undo(change_id, agreed, accept=accept)
         except MeshagError as error:
             fix = getattr(error, "fix", None) or ""
             self._pane.shell.push_screen(error_dialog("Not undone", str(error), fix))

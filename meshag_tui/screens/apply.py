@@ -1,8 +1,8 @@
 """Before a change: the dialog that shows exactly what would run where, with its gates and what puts it back.
 
 It is open while the server is asked, so that keys pressed meanwhile reach nothing else. What is blocked cannot be run;
-what is warned of must be accepted first; what would be dropped must be named. Returns the hash of the review that was
-agreed to, or None.
+what is not known must be gone on without, and what is warned of be accepted, each by a key of its own; what would be
+dropped must be named. Returns the hash of the review that was agreed to, or None.
 """
 
 from __future__ import annotations
@@ -31,17 +31,24 @@ if TYPE_CHECKING:
 
 VALID_S = 15 * 60.0
 """A review older than this is not run: the server has moved on, and the workbench refuses it as well."""
-_GATES = {"pass": ("good", "ok"), "warn": ("warning", "warns"), "block": ("critical", "blocks")}
+_GATES = {
+    "pass": ("good", "ok"),
+    "warn": ("warning", "warns"),
+    "unknown": ("warning", "unknown"),
+    "block": ("critical", "blocks"),
+}
+ORDER = {"block": 0, "unknown": 1, "warn": 2, "pass": 3}
+"""What speaks against a change comes first."""
 
 
 def gate_pieces(gate: Gate) -> list[Piece]:
     """A gate in a line: symbol, word, value and limit; below it why, when it does not simply let us through."""
     drawn = glyphs()
-    symbol = {"pass": drawn.ok, "warn": drawn.warning, "block": drawn.bad}[gate.state]
+    symbol = {"pass": drawn.ok, "block": drawn.bad}.get(gate.state, drawn.warning)
     look, word = _GATES[gate.state]
     limit = f" (limit: {one_line(gate.limit)})" if gate.limit else ""
     said: list[Piece] = [
-        (look, f"  {symbol} {word:<7}"),
+        (look, f"  {symbol} {word:<6} "),
         ("", f"{one_line(gate.name)}: {one_line(gate.value)}{limit}\n"),
     ]
     if gate.detail and gate.state != "pass":
@@ -58,9 +65,8 @@ def review_pieces(review: Review) -> list[Piece]:
         said.append(("dim", "Then, which belongs to it:\n"))
     for one in rest:
         said += [*sql_parts(one.strip(), review.dialect), ("", "\n")]
-    order = {"block": 0, "warn": 1, "pass": 2}
     said.append(("dim", "Gates:\n" if review.gates else "No gate applies to it.\n"))
-    for gate in sorted(review.gates, key=lambda each: order[each.state]):
+    for gate in sorted(review.gates, key=lambda each: ORDER[each.state]):
         said += gate_pieces(gate)
     said.append(("dim", "This puts it back:\n"))
     said += (
@@ -84,6 +90,8 @@ class Agreeable(Protocol):
     def blocked_by(self) -> tuple[Gate, ...]: ...
     @property
     def warned_by(self) -> tuple[Gate, ...]: ...
+    @property
+    def unknown(self) -> tuple[Gate, ...]: ...
 
 
 _Shown = TypeVar("_Shown", bound=Agreeable)
@@ -92,8 +100,8 @@ _Shown = TypeVar("_Shown", bound=Agreeable)
 class ApplyDialog(Dialog[str | None]):
     """Asks for a review and for a deliberate yes to it. Returns the plan hash, None when it was left.
 
-    Keys: r runs it, w accepts the warnings, y copies the statement, c, n or esc leave. Where a name must be typed
-    letters are letters: enter runs it.
+    Keys: r runs it, k goes on without what is not known, w accepts the warnings, y copies the statement, c, n or esc
+    leave. Where a name must be typed letters are letters: enter runs it. `accept` is what was gone on without, by name.
     """
 
     DEFAULT_CSS = dialog_css("ApplyDialog")
@@ -101,6 +109,7 @@ class ApplyDialog(Dialog[str | None]):
         Binding("escape", "leave", "Cancel", show=False),
         Binding("c,n", "leave", "Cancel", show=False),
         Binding("r", "confirm", "Run", show=False),
+        Binding("k", "go_on", "Go on without knowing", show=False),
         Binding("w", "accept", "Accept the warnings", show=False),
         Binding("y", "copy_sql", "Copy", show=False),
         Binding("left,up", "app.focus_previous", "Previous", show=False),
@@ -118,6 +127,7 @@ class ApplyDialog(Dialog[str | None]):
     ) -> None:
         super().__init__()
         self.review: Agreeable | None = None
+        self.accept: tuple[str, ...] = ()
         self._title = title
 
         async def look() -> tuple[Agreeable, list[Piece]]:
@@ -140,11 +150,12 @@ class ApplyDialog(Dialog[str | None]):
             yield PlainLine("", id="problem", classes="dialog--problem")
             with Horizontal():
                 yield Answer("esc", "Cancel", id="cancel")
+                yield Answer("k", "Go on without knowing", id="go_on")
                 yield Answer("w", "Accept the warnings", id="accept")
                 yield Answer("r", self._verb, id="confirm", disabled=True)
 
     def on_mount(self) -> None:
-        for part in ("#name", "#typed", "#accept"):
+        for part in ("#name", "#typed", "#go_on", "#accept"):
             self.query_one(part).display = False
         self.query_one("#cancel").focus()
         self.query_one("#plan", Page).set_state(State(Condition.LOADING, "asking the server; nothing runs yet"))
@@ -163,17 +174,24 @@ class ApplyDialog(Dialog[str | None]):
         self._show_next()
 
     def _show_next(self) -> None:
-        """Offer what comes next: nothing, accepting the warnings, typing the name, or running it."""
+        """Offer what comes next: nothing, going on without knowing, accepting warnings, typing the name, running it."""
         review = self.review
         if review is None:
             return
         blocked, warned = review.blocked_by, review.warned_by
         confirm, accept = self.query_one("#confirm", Answer), self.query_one("#accept", Answer)
-        accept.display = bool(warned) and not blocked and not self._accepted
+        unknown = [gate for gate in review.unknown if gate.name not in self.accept]
+        go_on = self.query_one("#go_on", Answer)
+        go_on.display = bool(unknown) and not blocked
+        accept.display = bool(warned) and not blocked and not unknown and not self._accepted
         if blocked:
             gate = blocked[0]
             limit = f", must be {one_line(gate.limit)}" if gate.limit else ""
             self._tell(f"{glyphs().bad} Not possible now: {one_line(gate.name)} is {one_line(gate.value)}{limit}")
+            return
+        if unknown:
+            names = ", ".join(dict.fromkeys(one_line(gate.name) for gate in unknown))
+            self._tell(f"{glyphs().warning} Not known: {names}. k goes on without knowing, esc leaves")
             return
         if accept.display:
             many = "is a warning" if len(warned) == 1 else f"are {len(warned)} warnings"
@@ -198,6 +216,8 @@ class ApplyDialog(Dialog[str | None]):
         match event.answer.id:
             case "confirm":
                 self.action_confirm()
+            case "go_on":
+                self.action_go_on()
             case "accept":
                 self.action_accept()
             case _:
@@ -221,6 +241,12 @@ class ApplyDialog(Dialog[str | None]):
         if self.review is not None:
             self.post_message(Page.Copied(self.query_one("#plan", Page), self.review.sql))
 
+    def action_go_on(self) -> None:
+        if self.review is not None and self.query_one("#go_on").display:
+            self.accept = tuple(dict.fromkeys(gate.name for gate in self.review.unknown))
+            self.query_one("#cancel").focus()
+            self._show_next()
+
     def action_accept(self) -> None:
         if self.query_one("#accept").display:
             self._accepted = True
@@ -231,6 +257,9 @@ class ApplyDialog(Dialog[str | None]):
         """Agree to what is shown, if that can be done."""
         review = self.review
         if review is None or review.blocked_by or (review.warned_by and not self._accepted):
+            self._show_next()
+            return
+        if any(gate.name not in self.accept for gate in review.unknown):
             self._show_next()
             return
         if review.needs_name is not None and self.query_one("#typed", Input).value != review.needs_name:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from meshag_tui.cli.migration import files_of, write
-from meshag_tui.screens.apply import ApplyDialog, gate_pieces
+from meshag_tui.screens.apply import ORDER, ApplyDialog, gate_pieces
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.text import glyphs, moment, one_line
 from meshag_tui.types import MeshagError
@@ -33,7 +33,7 @@ def basket_pieces(basket: Basket) -> list[Piece]:
     said: list[Piece] = [("dim", "On       "), ("bold", f"{one_line(basket.target_label)}\n")]
     against = [gate for gate in basket.gates if gate.state != "pass"]
     said.append(("dim", "Against it:\n" if against else "Every gate lets it through.\n"))
-    for gate in sorted(against, key=lambda each: each.state != "block"):
+    for gate in sorted(against, key=lambda each: ORDER[each.state]):
         said += gate_pieces(gate)
     said.append(("dim", "Together:\n"))
     for gate in basket.together:
@@ -64,17 +64,17 @@ def ask(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion]) -> None:
 
     def answered(agreed: str | None) -> None:
         if agreed is not None:
-            pane.shell.do(_run(pane, wanted, agreed))
+            pane.shell.do(_run(pane, wanted, agreed, dialog.accept))
 
     pane.shell.push_screen(dialog, answered)
 
 
-async def _run(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion], agreed: str) -> None:
+async def _run(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion], agreed: str, accept: Collection[str]) -> None:
     def tell(number: int, one: Wanted) -> None:
         pane.begun(one.suggestion_id, f"{ONE_OF} {number} of {len(wanted)}")
 
     try:
-        ran = await pane.bench.hands.apply_basket(agreed, tell=tell)
+        ran = await pane.bench.hands.apply_basket(agreed, tell=tell, accept=accept)
     except MeshagError as error:
         pane.failed(f"Not applied: {len(wanted)} suggestions", error)
         return

@@ -452,11 +452,13 @@ class SuggestionsPane(ListPane):
             basket.ask(self, self._targets)
             return
         dialog = ApplyDialog(f"Apply: {one_line(found.title)}", partial(self.bench.hands.review, found.id))
-        self.shell.push_screen(dialog, lambda agreed: self._begin_apply(found, agreed))
 
-    def _begin_apply(self, found: StoredSuggestion, agreed: str | None) -> None:
-        if agreed is not None:
-            self.shell.do(self._change(found, "applying", "Applied", self.bench.hands.apply(found.id, agreed)))
+        def answered(agreed: str | None) -> None:
+            if agreed is not None:
+                work = self.bench.hands.apply(found.id, agreed, accept=dialog.accept)
+                self.shell.do(self._change(found, "applying", "Applied", work))
+
+        self.shell.push_screen(dialog, answered)
 
     def do_migration(self) -> None:
         """Write what is marked as two files, to be run by psql or mysql."""
@@ -490,11 +492,14 @@ class SuggestionsPane(ListPane):
             change_ids.append(row.id)
             return review
 
+        dialog = ApplyDialog(f"Undo: {one_line(found.title)}", ask, verb="Put it back")
+
         def answered(agreed: str | None) -> None:
             if agreed is not None:
-                self.shell.do(self._change(found, "undoing", "Undone", self.bench.hands.undo(change_ids[-1], agreed)))
+                work = self.bench.hands.undo(change_ids[-1], agreed, accept=dialog.accept)
+                self.shell.do(self._change(found, "undoing", "Undone", work))
 
-        self.shell.push_screen(ApplyDialog(f"Undo: {one_line(found.title)}", ask, verb="Put it back"), answered)
+        self.shell.push_screen(dialog, answered)
 
     async def _change(self, found: StoredSuggestion, doing: str, done: str, work: Awaitable[ChangeRow]) -> None:
         """Carry out what was agreed to, and say what came of it."""

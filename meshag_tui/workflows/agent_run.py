@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.agents import flow as flows
@@ -323,7 +323,7 @@ class _Work:
             review = await self._bench.hands.review(item["id"])
             if review.plan_hash != item["hash"]:
                 raise MeshagError("what would run is not what was agreed to any more: it is left alone")
-            row = await self._bench.hands.apply(item["id"], review.plan_hash, item["by"])
+            row = await self._bench.hands.apply(item["id"], review.plan_hash, item["by"], _accepted(item))
         except MeshagError as error:
             await self._run.log("error", f"{item['title']}: {error}")
             return {}
@@ -345,7 +345,7 @@ class _Work:
             _, review = await self._bench.hands.review_undo(item["id"])
             if review.plan_hash != item["hash"]:
                 raise MeshagError("what would run is not what was agreed to any more: it is left alone")
-            row = await self._bench.hands.undo(item["id"], review.plan_hash, item["by"])
+            row = await self._bench.hands.undo(item["id"], review.plan_hash, item["by"], _accepted(item))
         except MeshagError as error:
             await self._run.log("error", f"{item['title']}: {error}")
             return {}
@@ -397,5 +397,14 @@ class _Work:
 
 def _item(subject: str, title: str, review: Review) -> dict[str, Any]:
     """A statement that is to be agreed to."""
-    warned = [f"{gate.name}: {gate.value}" for gate in review.warned_by]
-    return {"id": subject, "title": title, "sql": review.sql, "hash": review.plan_hash, "warned": warned}
+    warned = [f"{gate.name}: {gate.value}" for gate in (*review.unknown, *review.warned_by)]
+    unknown = [gate.name for gate in review.unknown]
+    return {
+        **{"id": subject, "title": title, "sql": review.sql, "hash": review.plan_hash},
+        **{"warned": warned, "unknown": unknown},
+    }
+
+
+def _accepted(item: Mapping[str, Any]) -> Collection[str]:
+    """What was unknown and shown as that to who agreed."""
+    return tuple(item.get("unknown", ()))

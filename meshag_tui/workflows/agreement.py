@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from meshag_tui.engines import engine_for
@@ -56,17 +57,17 @@ class Agreements:
         size = None if size is None else size + beside_bytes
         return await self._review(found.connection_id, wanted, suggestion_id, size, suggestion_id=suggestion_id)
 
-    async def apply(self, suggestion_id: str, plan_hash: str, actor: str) -> ChangeRow:
-        return await self.carry_out(suggestion_id, self._agreed(suggestion_id, plan_hash), actor)
+    async def apply(self, suggestion_id: str, plan_hash: str, actor: str, accept: Collection[str]) -> ChangeRow:
+        return await self.carry_out(suggestion_id, self._agreed(suggestion_id, plan_hash), actor, accept)
 
-    async def carry_out(self, suggestion_id: str, reviewed: Review, actor: str) -> ChangeRow:
+    async def carry_out(self, suggestion_id: str, reviewed: Review, actor: str, accept: Collection[str]) -> ChangeRow:
         """Apply a suggestion by a review of it that was agreed to, of several perhaps some time ago."""
         found, wanted = await self.applicable(suggestion_id)
         if reviewed.change != wanted:
             raise MeshagError("The suggestion says something else by now: look at it again")
         undoes = _undoes(found)
         size = estimated_bytes(found) if undoes is None else reviewed.estimated_bytes
-        return await self._carry_out(reviewed, actor, suggestion_id, estimated_bytes=size, undoes=undoes)
+        return await self._carry_out(reviewed, actor, suggestion_id, accept, estimated_bytes=size, undoes=undoes)
 
     async def target_of(self, suggestion_id: str) -> Target:
         """The server that a suggestion is about."""
@@ -95,14 +96,14 @@ class Agreements:
         check_same(row, reviewed)
         return row, reviewed
 
-    async def undo(self, change_id: str, plan_hash: str | None, actor: str) -> ChangeRow:
+    async def undo(self, change_id: str, plan_hash: str | None, actor: str, accept: Collection[str] = ()) -> ChangeRow:
         if plan_hash is None:
             row, reviewed = await self.review_undo(change_id)
         else:
             row = await self._change_of(change_id)
             reviewed = self._agreed(row.id, plan_hash)
         size = reviewed.estimated_bytes
-        return await self._carry_out(reviewed, actor, row.suggestion_id, estimated_bytes=size, undoes=row.id)
+        return await self._carry_out(reviewed, actor, row.suggestion_id, accept, estimated_bytes=size, undoes=row.id)
 
     async def applicable(self, suggestion_id: str) -> tuple[StoredSuggestion, Change]:
         """A suggestion with what it asks for. Raises MeshagError where that is nothing, or is done."""
@@ -178,13 +179,16 @@ class Agreements:
         reviewed: Review,
         actor: str,
         suggestion_id: str | None,
+        accept: Collection[str],
         *,
         estimated_bytes: int | None = None,
         undoes: str | None = None,
     ) -> ChangeRow:
         from meshag_tui.changes.apply import enter
         from meshag_tui.changes.record import never_begun
+        from meshag_tui.changes.review import check_unknown
 
+        check_unknown(reviewed.unknown, accept)
         await self._check_writable(reviewed.connection_id)
         if undoes is None and suggestion_id is not None:  # how its statements are planned without it
             found = await self._store(suggestions.get, suggestion_id)

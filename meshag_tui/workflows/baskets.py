@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -66,8 +66,10 @@ class Baskets:
         self._shown[basket.plan_hash] = (basket, time.monotonic())
         return basket
 
-    async def apply(self, plan_hash: str, actor: str, tell: Callable[[int, Wanted], None] | None = None) -> Ran:
-        from meshag_tui.changes.review import REVIEW_VALID_MS
+    async def apply(
+        self, plan_hash: str, actor: str, tell: Callable[[int, Wanted], None] | None, accept: Collection[str]
+    ) -> Ran:
+        from meshag_tui.changes.review import REVIEW_VALID_MS, check_unknown
 
         basket, made_at = self._shown.pop(plan_hash, (None, 0.0))
         if basket is None or time.monotonic() - made_at > REVIEW_VALID_MS / 1000:
@@ -75,20 +77,28 @@ class Baskets:
         if basket.blocked_by:
             gate = basket.blocked_by[0]
             raise MeshagError(f"Not run: {gate.name} is {gate.value}, must be {gate.limit}. {gate.detail}".rstrip())
+        check_unknown(basket.unknown, accept)
         entered = [runs.Item(item.wanted.suggestion_id, item.wanted.title) for item in basket.items]
         connection_id = basket.items[0].review.connection_id
         run_id = await self._store(
             runs.begin, connection_id, entered, actor=actor, owner=this_process(), plan_hash=plan_hash
         )
         try:
-            ran = await self._run(run_id, basket, actor, tell)
+            ran = await self._run(run_id, basket, actor, tell, accept)
         except asyncio.CancelledError:
             await asyncio.shield(self._store(runs.end, run_id, "cancelled"))
             raise
         await self._store(runs.end, run_id, ran.error)
         return ran
 
-    async def _run(self, run_id: str, basket: Basket, actor: str, tell: Callable[[int, Wanted], None] | None) -> Ran:
+    async def _run(
+        self,
+        run_id: str,
+        basket: Basket,
+        actor: str,
+        tell: Callable[[int, Wanted], None] | None,
+        accept: Collection[str],
+    ) -> Ran:
         done: list[ChangeRow] = []
         for number, item in enumerate(basket.items):
             suggestion_id = item.wanted.suggestion_id
@@ -96,7 +106,7 @@ class Baskets:
                 tell(number + 1, item.wanted)
             await self._store(runs.step, run_id, suggestion_id, "begun")
             try:
-                done.append(await self._agreements.carry_out(suggestion_id, item.review, actor))
+                done.append(await self._agreements.carry_out(suggestion_id, item.review, actor, accept))
             except MeshagError as error:
                 await self._store(runs.step, run_id, suggestion_id, "failed")
                 behind = tuple(each.wanted.suggestion_id for each in basket.items[number + 1 :])

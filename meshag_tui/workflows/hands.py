@@ -6,7 +6,7 @@ showed. The work itself is done by workflows, which outlive whoever asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from meshag_tui.changes import ending as ends
@@ -63,13 +63,19 @@ class Hands:
         return await self.agreements.review(suggestion_id)
 
     @needs("apply")
-    async def apply(self, suggestion_id: str, plan_hash: str, actor: str | None = None) -> ChangeRow:
+    async def apply(
+        self, suggestion_id: str, plan_hash: str, actor: str | None = None, accept: Collection[str] = ()
+    ) -> ChangeRow:
         """Run what `review` showed, by its hash. Returns the journal row, DONE.
 
+        Args:
+            accept: names of gates whose value is unknown, that somebody goes on without.
+
         Raises:
+            ChangeRefused: a gate's value is unknown, and that was not accepted.
             RunFailed: a gate blocks, or the server failed it; nothing half-made is left, or the text says what is.
         """
-        return await self.agreements.apply(suggestion_id, plan_hash, actor or self._actor)
+        return await self.agreements.apply(suggestion_id, plan_hash, actor or self._actor, accept)
 
     async def review_basket(self, suggestion_ids: Sequence[str]) -> Basket:
         """What applying several suggestions of one connection would run, in order, and what speaks against it.
@@ -81,14 +87,19 @@ class Hands:
 
     @needs("apply")
     async def apply_basket(
-        self, plan_hash: str, actor: str | None = None, tell: Callable[[int, Wanted], None] | None = None
+        self,
+        plan_hash: str,
+        actor: str | None = None,
+        tell: Callable[[int, Wanted], None] | None = None,
+        accept: Collection[str] = (),
     ) -> Ran:
         """Run what `review_basket` showed, by its hash, one after the other; the first that fails ends it.
 
         Args:
             tell: is called with number and change before each begins.
+            accept: see `apply`; for all of them.
         """
-        return await self._baskets.apply(plan_hash, actor or self._actor, tell)
+        return await self._baskets.apply(plan_hash, actor or self._actor, tell, accept)
 
     async def left_of_basket(self, connection_id: str, *, asked: bool = False) -> BasketRow | None:
         """What was not begun of the last run of several, as MeshAG was killed; told once. None: nothing.
@@ -107,9 +118,15 @@ class Hands:
         return await self.agreements.review_undo(change_or_suggestion_id)
 
     @needs("apply")
-    async def undo(self, change_id: str, plan_hash: str | None = None, actor: str | None = None) -> ChangeRow:
-        """Put back what a change did; with `plan_hash`, exactly what `review_undo` showed. Returns the new row."""
-        return await self.agreements.undo(change_id, plan_hash, actor or self._actor)
+    async def undo(
+        self, change_id: str, plan_hash: str | None = None, actor: str | None = None, accept: Collection[str] = ()
+    ) -> ChangeRow:
+        """Put back what a change did; with `plan_hash`, exactly what `review_undo` showed. Returns the new row.
+
+        Args:
+            accept: see `apply`.
+        """
+        return await self.agreements.undo(change_id, plan_hash, actor or self._actor, accept)
 
     @needs("analyze")
     async def verify(self, change_id: str) -> ChangeOutcome:

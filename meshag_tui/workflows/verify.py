@@ -129,14 +129,16 @@ def _asked_for(change_id: str, settings: Settings) -> bool:
 
 async def _undo(store: Store, agreements: Agreements, run: Run) -> Mapping[str, Any]:
     """Undo it, once; what stands in the way is told, and left to a person."""
-    from meshag_tui.changes.record import warnings
+    from meshag_tui.changes.record import accepted
 
     try:
         row, reviewed = await agreements.review_undo(run.key)
-        accepted = warnings(row)
-        for gate in (*reviewed.blocked_by, *(each for each in reviewed.warned_by if each.name not in accepted)):
+        known = accepted(row)
+        new = [each for each in (*reviewed.unknown, *reviewed.warned_by) if (each.name, each.state) not in known]
+        for gate in (*reviewed.blocked_by, *new):
             raise MeshagError(f"{gate.name} is {gate.value}, should be {gate.limit}. {gate.detail}".rstrip())
-        undone = await agreements.undo(row.id, reviewed.plan_hash, BY_ITSELF)
+        accept = [gate.name for gate in reviewed.unknown]
+        undone = await agreements.undo(row.id, reviewed.plan_hash, BY_ITSELF, accept)
     except MeshagError as error:
         said = f"It was not undone by itself: {error}"
         await run.log("error", said)

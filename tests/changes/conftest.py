@@ -132,7 +132,7 @@ class Desk:
             title="Something to do",
             text="",
             evidence_kind=EvidenceKind.STATED,
-            evidence={"facts": [], **({} if size_bytes is None else {"size_bytes": size_bytes})},
+            evidence={"facts": [], "object": {}, **({} if size_bytes is None else {"size_bytes": size_bytes})},
             confidence=0.5,
             risk=Risk.LOW,
             schema="public",

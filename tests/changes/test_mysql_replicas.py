@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from meshag_tui.advisor.refusals import DAY_MS, refusals
+from meshag_tui.changes.record import ChangeRefused
 from meshag_tui.engines.base import Limits, Refused
 from meshag_tui.engines.mysql.session import connect
 from meshag_tui.live import Vital
@@ -156,8 +157,10 @@ async def test_the_gate_of_a_primary_tells_of_its_replica_and_the_change_reaches
     advice = await desk.suggest(primary, by_customer(primary))
     review = await desk.bench.hands.review(advice.id)
     (lag,) = [gate for gate in review.gates if gate.name == "replica lag"]
-    assert (lag.state, lag.value) == ("warn", "unknown, 1 replica") and "only themselves" in lag.detail
-    row = await desk.bench.hands.apply(advice.id, review.plan_hash)
+    assert (lag.state, lag.value) == ("unknown", "unknown, 1 replica") and "only themselves" in lag.detail
+    with pytest.raises(ChangeRefused, match=r'replica lag is unknown.*--accept "replica lag"'):
+        await desk.bench.hands.apply(advice.id, review.plan_hash)
+    row = await desk.bench.hands.apply(advice.id, review.plan_hash, accept=["replica lag"])
     assert row.state is ChangeState.DONE
     replica.caught_up(primary)
     assert len(replica.fetch("SHOW INDEX FROM orders")) == 3

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from meshag_tui.changes import review as reviews
-from meshag_tui.engines.base import Refused
+from meshag_tui.changes.record import ChangeRefused
+from meshag_tui.engines.base import Gate, Refused
 from meshag_tui.engines.postgres import gates as gate_checks
 from meshag_tui.settings import Settings
 from meshag_tui.store import activity, suggestions
@@ -81,13 +82,34 @@ async def test_a_gate_that_blocks_is_named(desk: Desk, shop18: Database, monkeyp
     assert "block" in [gate["state"] for gate in row.gates]
 
 
-async def test_a_warning_is_accepted_with_the_review_that_showed_it(desk: Desk, shop18: Database) -> None:
-    advice = await desk.suggest(shop18, BY_CUSTOMER, size_bytes=None)
+async def test_unknown_is_no_unless_somebody_goes_on_without_knowing(
+    desk: Desk, shop18: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_checks, "free_bytes", lambda folder: None)
+    advice = await desk.suggest(shop18, BY_CUSTOMER)
     review = await desk.bench.hands.review(advice.id)
-    assert [gate.name for gate in review.warned_by] == ["free disk"]
+    assert [gate.name for gate in review.unknown] == ["free disk"] and not review.warned_by
+    for accept in ((), ("replica lag",)):
+        with pytest.raises(ChangeRefused, match=r'free disk is unknown.*--accept "free disk"'):
+            await desk.bench.hands.apply(advice.id, review.plan_hash, accept=accept)
+    assert await desk.journal() == ()
+    row = await desk.bench.hands.apply(advice.id, review.plan_hash, accept=["free disk"])
+    assert row.state is ChangeState.DONE
+    entries = await desk.bench.store(lambda: activity.recent(50, kind="change.planned"))
+    assert "without knowing free disk" in entries[0].message
+
+
+async def test_a_warning_is_accepted_with_the_review_that_showed_it(
+    desk: Desk, shop18: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = Gate("active sessions", "9", "< 4", "warn", "The server is busy")
+    monkeypatch.setattr(gate_checks, "_load", lambda *_: busy)
+    advice = await desk.suggest(shop18, BY_CUSTOMER)
+    review = await desk.bench.hands.review(advice.id)
+    assert review.warned_by == (busy,)
     assert (await desk.bench.hands.apply(advice.id, review.plan_hash)).state is ChangeState.DONE
     entries = await desk.bench.store(lambda: activity.recent(50, kind="change.planned"))
-    assert "warned of free disk" in entries[0].message
+    assert "warned of active sessions" in entries[0].message
 
 
 async def test_a_warning_nobody_has_seen_stops_it(

@@ -183,7 +183,7 @@ async def test_ctrl_c_cancels_it_on_the_server(desk: Desk, shop18: Database, env
     assert [row.state for row in await desk.journal()] == [ChangeState.FAILED]
 
 
-async def test_yes_accepts_what_is_warned_of_and_never_what_blocks(
+async def test_yes_never_accepts_what_blocks_nor_what_is_not_known(
     desk: Desk, shop18: Database, environment: dict[str, str]
 ) -> None:
     def meshag(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -191,12 +191,17 @@ async def test_yes_accepts_what_is_warned_of_and_never_what_blocks(
         return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT, timeout=60)
 
     watched = await desk.suggest(shop18, BY_CUSTOMER, url=shop18.monitor_url)
-    warned = await desk.suggest(shop18, BY_CUSTOMER, size_bytes=None)
+    shop18.execute("CREATE TABLE public.bare (id int, n int)")  # takes nothing, so that nothing bounds its index
+    bare = CreateIndex(IndexSpec("public", "bare", (IndexColumn("n"),)))
+    unknown = await desk.suggest(shop18, bare, size_bytes=None)
     before = catalogue(shop18)
     blocked = await asyncio.to_thread(meshag, "apply", watched.id, "--yes")
     assert blocked.returncode == 1 and "Not run: owner is app" in blocked.stderr
     assert catalogue(shop18) == before and await desk.journal() == ()
-    done = await asyncio.to_thread(meshag, "apply", warned.id, "--yes")
+    refused = await asyncio.to_thread(meshag, "apply", unknown.id, "--yes")
+    assert refused.returncode == 1 and 'To go on without knowing it: --accept "free disk"' in refused.stderr
+    assert catalogue(shop18) == before and await desk.journal() == ()
+    done = await asyncio.to_thread(meshag, "apply", unknown.id, "--yes", "--accept", "free disk")
     assert done.returncode == 0, done.stderr
-    assert "warn   free disk" in done.stdout
+    assert "unknown free disk" in done.stdout
     assert [row.state for row in await desk.journal()] == [ChangeState.DONE]

@@ -136,7 +136,7 @@ async def applied(
         title=f"Advice about {about}",
         text="",
         evidence_kind=EvidenceKind.PLANNED,
-        evidence={"facts": [], "size_bytes": 100_000},
+        evidence={"facts": [], "object": {}, "size_bytes": 100_000},
         confidence=0.8,
         risk=Risk.LOW,
         schema=shop.schema,

@@ -20,6 +20,7 @@ PASSES = (
 )
 WARNS = Gate("active sessions", "5", "< 4", "warn", "Others will feel the build")
 BLOCKS = Gate("replica lag", "unknown", "< 10 s", "block", "Grant pg_monitor to see it")
+UNKNOWN = Gate("free disk", "unknown", "≥ 5 MB", "unknown", "The server does not say; make sure that it fits")
 CREATE = Review(
     connection_id="con_1",
     target_label="owner@db1.example.org:5432/shop",
@@ -66,8 +67,10 @@ class Host(GuardedApp):
         self.push_screen(self.dialog, self.answers.append)
 
 
-async def answers(ask: Callable[[], Awaitable[Review]], *keys: str, seen: list[str] | None = None) -> list[str | None]:
-    app = Host(ApplyDialog("Apply", ask))
+async def answers(
+    ask: Callable[[], Awaitable[Review]] | ApplyDialog, *keys: str, seen: list[str] | None = None
+) -> list[str | None]:
+    app = Host(ask if isinstance(ask, ApplyDialog) else ApplyDialog("Apply", ask))
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause(0.05)
         for key in keys:
@@ -90,6 +93,16 @@ async def test_a_warning_must_be_accepted_first() -> None:
     assert await answers(asked(REVIEW["warned"]), "r", seen=seen) == []
     assert "There is a warning" in seen[0] and "warns  active sessions: 5 (limit: < 4)" in seen[0]
     assert await answers(asked(REVIEW["warned"]), "w", "r") == ["hash"]
+
+
+async def test_what_is_not_known_must_be_gone_on_without_by_a_key_of_its_own() -> None:
+    review, seen = replace(CREATE, gates=(*PASSES, WARNS, UNKNOWN)), list[str]()
+    assert await answers(asked(review), "r", "w", "r", seen=seen) == []
+    assert "Not known: free disk. k goes on without knowing" in seen[0]
+    assert "unknown free disk: unknown (limit: ≥ 5 MB)" in seen[0] and "make sure" in seen[0]
+    assert await answers(asked(review), "k", "r") == [], "the warning is another question"
+    dialog = ApplyDialog("Apply", asked(review))
+    assert await answers(dialog, "k", "w", "r") == ["hash"] and dialog.accept == ("free disk",)
 
 
 async def test_what_is_blocked_cannot_be_run_and_says_why() -> None:

@@ -94,7 +94,7 @@ async def test_a_team_shares_a_store(pg18: Database, tmp_path: Path, monkeypatch
         advice = Suggestion(
             *("missing-index", "t:1", SuggestionType.INDEX_OPTIMIZATION, SuggestionPriority.HIGH, "Make it", ""),
             evidence_kind=EvidenceKind.STATED,
-            evidence={"facts": [], "size_bytes": 100_000},
+            evidence={"facts": [], "object": {}, "size_bytes": 100_000},
             confidence=0.5,
             risk=Risk.LOW,
             schema="public",

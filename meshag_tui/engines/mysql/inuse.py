@@ -12,6 +12,7 @@ from typing import Any
 
 from meshag_tui.engines.base import EngineError
 from meshag_tui.engines.mysql.catalogue import Asked
+from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.sql import load
 
 _IN_THE_WAY = ("SHARED_UPGRADABLE", "SHARED_READ_ONLY", "SHARED_NO_WRITE", "SHARED_NO_READ_WRITE", "EXCLUSIVE")
@@ -61,6 +62,12 @@ async def transactions(server: Asked, at_least_s: float) -> tuple[User, ...]:
 async def sessions(server: Asked) -> list[tuple[Any, ...]]:
     """All other sessions that we may see; see `change_sessions.sql`."""
     return await server.fetch(load("change_sessions"))
+
+
+async def is_in_use(server: Asked, schema: str, table: str) -> bool:
+    """Whether a statement runs on the table, or a session has it under LOCK TABLES; how, is not told."""
+    where = f"FROM {quoted(schema)} WHERE `Table` = %s AND In_use > 0"
+    return bool(await server.fetch(f"SHOW OPEN TABLES {where}", (table,)))
 
 
 async def blockers(server: Asked, schema: str, table: str) -> str:

@@ -1,7 +1,8 @@
 """The pre-flight checks of a change: each with its value and its limit as shown, and whether it lets us through.
 
-In: a session that may run the change, the change as rendered. Out: `base.Gate` values. What cannot be known blocks, but
-for free disk and the load of a machine whose cores we cannot count: there the DBA must say that they know.
+In: a session that may run the change, the change as rendered. Out: `base.Gate` values. What cannot be known blocks and
+says what to grant, but for what PostgreSQL tells nobody: the free disk of another machine, and the size of an index
+that nothing reckoned. There somebody must go on without knowing. The cores of another machine only bound the load.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.engines.base import Gate, Refused, RenderedChange
+from meshag_tui.engines.base import Gate, PermissionDenied, Refused, RenderedChange
 from meshag_tui.engines.here import free_bytes, is_local, megabytes
 from meshag_tui.engines.postgres import render, server_settings
 from meshag_tui.engines.postgres.errors import quoted
@@ -62,13 +63,17 @@ async def gates(
         found.append(await _transactions(session, sees_all))
     if not isinstance(change, SetSetting):
         found.append(await _locks(session, rendered.target))
+        found.append(_lock_taken(change))
     found.append(await _replicas(session, sees_all))
-    found.append(_load(session.target, active, workers, sees_all))
-    found.append(_connections(most, used))
-    if isinstance(change, Reindex):
-        estimated_bytes = await _size(session, rendered)
+    found.append(_load(session, active, workers, sees_all))
+    found.append(_connections(session, most, used, sees_all))
+    if isinstance(change, Reindex):  # what is built anew takes at most what it takes now
+        estimated_bytes = await _bytes(session, "pg_relation_size", rendered.target["oid"])
     if builds:
-        found.append(_disk(session.target, data_directory, estimated_bytes))
+        table = None
+        if estimated_bytes is None:
+            table = await _bytes(session, "pg_table_size", rendered.target["table_oid"])
+        found.append(_disk(session.target, data_directory, estimated_bytes, table))
     return tuple(found)
 
 
@@ -125,7 +130,7 @@ async def _still_as_rendered(session: PostgresDdlSession, change: Change, render
     label, limit = _NEW.get(type(change), (_same_label(change), "as it was looked at"))
     try:
         again = await render.render(session, change)
-    except Refused as refusal:
+    except (Refused, PermissionDenied) as refusal:
         return Gate(label, "no longer possible", limit, "block", str(refusal))
     same = again.sql == rendered.sql and dict(again.target) == dict(rendered.target)
     value = str(rendered.target.get("index") or rendered.target.get("statistics") or _said(rendered.target))
@@ -153,10 +158,10 @@ def _said(target: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {'not set' if value is None else value}".strip() for name, value in values.items())
 
 
-async def _size(session: PostgresDdlSession, rendered: RenderedChange) -> int | None:
-    """An index that is built anew takes at most what it takes now."""
-    rows = await session.fetch("SELECT pg_catalog.pg_relation_size(%s::pg_catalog.oid)", (rendered.target["oid"],))
-    return rows[0][0] if rows else None
+async def _bytes(session: PostgresDdlSession, function: str, oid: int) -> int | None:
+    """What a relation takes on disk, by one of the server's functions; None: nothing of its own."""
+    rows = await session.fetch(f"SELECT pg_catalog.{function}(%s::pg_catalog.oid)", (oid,))
+    return rows[0][0] or None if rows else None
 
 
 async def _transactions(session: PostgresDdlSession, sees_all: bool) -> Gate:
@@ -190,6 +195,16 @@ async def _locks(session: PostgresDdlSession, target: Mapping[str, Any]) -> Gate
     return Gate("locks on the table", str(len(rows)), "none", verdict, "; ".join(said))
 
 
+def _lock_taken(change: Change) -> Gate:
+    """What all listed changes take of a table; an index that goes is locked itself when nobody uses it any more."""
+    value = "SHARE UPDATE EXCLUSIVE"
+    if isinstance(change, DropIndex | Reindex):
+        value += ", ACCESS EXCLUSIVE of the index at the end"
+    elif isinstance(change, DropStatistics):
+        value += ", ACCESS EXCLUSIVE of the statistics"
+    return Gate("lock it takes", value, "reads and writes go on", "pass")
+
+
 async def _replicas(session: PostgresDdlSession, sees_all: bool) -> Gate:
     limit = f"< {MOST_LAG_S} s"
     rows = await session.fetch(load("change_replicas"))
@@ -219,36 +234,39 @@ def _lag(lag: float | None, behind: int | None) -> str:
     return "an unknown time" if behind is None else f"{behind / 1024 / 1024:.0f} MB"
 
 
-def _load(target: Target, active: int, workers: int, sees_all: bool) -> Gate:
+def _load(session: PostgresDdlSession, active: int, workers: int, sees_all: bool) -> Gate:
     """Cores are known only of this machine; elsewhere max_worker_processes stands for them, and only warns."""
-    here = is_local(target)
+    here = is_local(session.target)
     cores = (os.cpu_count() or 1) if here else workers
     limit = f"< {2 * cores}" + ("" if here else " (2 × max_worker_processes; the number of cores is not known)")
     if not sees_all:
-        return Gate("active sessions", "unknown", limit, "block", "GRANT pg_monitor shows them")
+        return Gate("active sessions", "unknown", limit, "block", _grant(session))
     if active < 2 * cores:
         return Gate("active sessions", str(active), limit, "pass")
     return Gate("active sessions", str(active), limit, "block" if here else "warn", "The server is busy")
 
 
-def _connections(most: int, used: int) -> Gate:
-    free = most - used
-    return Gate(
-        "free connections",
-        str(free),
-        f"≥ {FEWEST_FREE_CONNECTIONS}",
-        "pass" if free >= FEWEST_FREE_CONNECTIONS else "block",
-    )
+def _connections(session: PostgresDdlSession, most: int, used: int, sees_all: bool) -> Gate:
+    """Of what kind another's session is, is not shown to everybody: who sees only their own would count too few."""
+    free, limit = most - used, f"≥ {FEWEST_FREE_CONNECTIONS}"
+    if not sees_all:
+        return Gate("free connections", "unknown", limit, "block", _grant(session))
+    return Gate("free connections", str(free), limit, "pass" if free >= FEWEST_FREE_CONNECTIONS else "block")
 
 
-def _disk(target: Target, data_directory: str | None, estimated: int | None) -> Gate:
-    needed = None if estimated is None else DISK_FACTOR * estimated
+def _disk(target: Target, data_directory: str | None, estimated: int | None, table: int | None) -> Gate:
+    """An index that nothing reckoned is taken to be no larger than its table."""
+    most = table if estimated is None else estimated
+    needed = None if most is None else DISK_FACTOR * most
     limit = "3 × the index" if needed is None else f"≥ {megabytes(needed)}"
+    if estimated is None and needed is not None:
+        limit += ", 3 × the table, as nothing reckoned the index"
     free = free_bytes(data_directory) if data_directory and is_local(target) else None
     if free is None:
-        return Gate("free disk", "unknown", limit, "warn", "PostgreSQL does not say; make sure that the index fits")
-    if needed is None:
-        return Gate("free disk", megabytes(free), limit, "warn", "The size of the index is not known")
+        return Gate("free disk", "unknown", limit, "unknown", "PostgreSQL does not say; make sure that the index fits")
+    if needed is None or (estimated is None and free < needed):
+        value = f"{megabytes(free)} for an index of unknown size"
+        return Gate("free disk", value, limit, "unknown", "Nothing reckoned it; make sure that the index fits")
     return Gate("free disk", megabytes(free), limit, "pass" if free >= needed else "block")
 
 

@@ -429,12 +429,13 @@ async def test_gates_of_a_quiet_server_let_through(shop: Schema, monkeypatch: py
             busy = {"active sessions"}  # other tests' sessions on this server
             assert [gate for gate in gates if gate.state != "pass" and gate.name not in busy] == []
         found = await rendered(shop, create(shop))
-        assert _gate(await session.gates(create(shop), found, None), "free disk").state == "warn"
+        bounded = _gate(await session.gates(create(shop), found, None), "free disk")
+        assert bounded.state == "pass" and "3 × the table" in bounded.limit
         assert _gate(await session.gates(create(shop), found, 10**18), "free disk").state == "block"
         with monkeypatch.context() as patched:
             patched.setattr(gate_checks, "free_bytes", lambda folder: None)
             unknown = _gate(await session.gates(create(shop), found, 1000), "free disk")
-            assert (unknown.value, unknown.state) == ("unknown", "warn")
+            assert (unknown.value, unknown.state) == ("unknown", "unknown")
         shop.execute("ALTER TABLE orders RENAME TO orders_old")
         assert _gate(await session.gates(create(shop), found, 1000), "name and equal indexes").state == "block"
 
@@ -452,6 +453,19 @@ async def test_a_statement_that_names_the_index_blocks_hiding_it(shop: Schema) -
                 gate = _gate(await session.gates(change, await rendered(shop, change), None), "statements that name it")
                 assert gate.state == state
                 assert ("FORCE INDEX" in gate.detail) == (state == "block")
+    shop.execute("DROP VIEW hinted", "CREATE VIEW plain AS SELECT id FROM orders")
+    replicates = "SLAVE MONITOR" if shop.flavour == "MariaDB" else "REPLICATION CLIENT"
+    account = shop.user(f"SELECT, ALTER ON `{shop.name}`.*", "PROCESS ON *.*", f"{replicates} ON *.*")
+    who = f"'{Target.from_url(account).user}'@'%'"
+    hide = HideIndex(shop.name, "orders", "first")
+    for grant in (f"SHOW VIEW ON `{shop.name}`.*", "SELECT ON performance_schema.*"):
+        async with hands(shop, account) as session:
+            gate = _gate(await session.gates(hide, await rendered(shop, hide), None), "statements that name it")
+        assert (gate.value, gate.state) == ("unknown", "block") and f"GRANT {grant} TO {who};" in gate.detail
+        shop.execute(f"GRANT {grant} TO {who}")
+    async with hands(shop, account) as session:
+        gates = await session.gates(hide, await rendered(shop, hide), None)
+    assert _gate(gates, "statements that name it").state == "pass"
 
 
 # ---------------------------------------------------------------------------------------------- sessions
@@ -553,15 +567,20 @@ async def test_replicas_and_a_server_without_performance_schema(
     hide = HideIndex(schema.name, "orders", "last")
     async with hands(schema, schema.url) as session:
         gates = await session.gates(hide, await rendered(schema, hide), None)
-        assert _gate(gates, "statements that name it").state == "warn"
-        assert _gate(gates, "locks on the table").value == "none seen"
+        assert _gate(gates, "statements that name it").state == "unknown"
+        assert _gate(gates, "locks on the table").value == "nobody has it in use"
+        with schema.connect() as other, other.cursor() as cursor:
+            cursor.execute("LOCK TABLES orders READ")
+            gate = _gate(await session.gates(hide, await rendered(schema, hide), None), "locks on the table")
+            assert (gate.value, gate.state) == ("unknown", "unknown") and "performance_schema=ON" in gate.detail
+            cursor.execute("UNLOCK TABLES")
         found = await rendered(schema, create(schema))
         gates = await session.gates(create(schema), found, 1000)
         assert _gate(gates, "replica lag").value == "no replicas"
         schema.execute("SET GLOBAL max_connections = 10")
         with schema.replica():
             gates = await session.gates(create(schema), found, 1000)
-        assert _gate(gates, "replica lag").state == "warn" and "1 replica" in _gate(gates, "replica lag").value
+        assert _gate(gates, "replica lag").state == "unknown" and "1 replica" in _gate(gates, "replica lag").value
         assert _gate(gates, "free connections").state == "block"
         await session.run(create(schema), found.sql)
         assert await session.verify(create(schema), found) == "done"

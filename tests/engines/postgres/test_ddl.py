@@ -16,10 +16,14 @@ from meshag_tui.types import (
     Analyze,
     Change,
     CreateIndex,
+    CreateStatistics,
     DropIndex,
+    DropStatistics,
     IndexColumn,
     IndexSpec,
     RestoreIndex,
+    SetStatisticsTarget,
+    SetTableOptions,
     Target,
     Vacuum,
 )
@@ -253,8 +257,32 @@ async def test_gates_of_a_quiet_server_let_through(database: Database) -> None:
             busy = {"active sessions"}  # other tests' sessions on this server
             assert [gate for gate in gates if gate.state != "pass" and gate.name not in busy] == []
         rendered = await render.render(session, CREATE)
-        assert _gate(await session.gates(CREATE, rendered, None), "free disk").state == "warn"
+        bounded = _gate(await session.gates(CREATE, rendered, None), "free disk")
+        assert bounded.state == "pass" and "3 × the table" in bounded.limit
         assert _gate(await session.gates(CREATE, rendered, 10**18), "free disk").state == "block"
+
+
+async def test_the_lock_that_is_foretold_is_the_lock_that_is_taken(database: Database) -> None:
+    changes: list[Change] = [
+        Analyze("public", "orders"),
+        SetTableOptions("public", "orders", (("fillfactor", "90"),)),
+        SetStatisticsTarget("public", "orders", "status", 200),
+        CreateStatistics("public", "orders", ("customer_id", "status"), ("ndistinct",), "two"),
+        DropStatistics("public", "orders", "two"),
+    ]
+    modes = (
+        "SELECT DISTINCT mode FROM pg_locks WHERE pid = pg_backend_pid() AND relation = 'public.orders'::regclass "
+        "AND mode NOT IN ('AccessShareLock', 'RowShareLock')"
+    )
+    async with hands(database) as session:
+        for change in changes:
+            rendered = await render.render(session, change)
+            gate = _gate(await session.gates(change, rendered, None), "lock it takes")
+            with database.connect() as other, other.transaction():
+                other.execute(rendered.sql.encode())
+                taken = [mode for (mode,) in other.execute(modes.encode()).fetchall()]
+            assert set(taken) <= {"ShareUpdateExclusiveLock"} and gate.value.startswith("SHARE UPDATE EXCLUSIVE")
+            assert taken or isinstance(change, DropStatistics)
 
 
 async def test_an_old_transaction_blocks_and_is_named(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,15 +19,15 @@ CORES = os.cpu_count() or 1
 class Said:
     """A session to which the catalogue says these rows."""
 
-    def __init__(self, *rows: tuple[Any, ...]) -> None:
-        self.rows, self.target = list(rows), HERE
+    def __init__(self, *rows: tuple[Any, ...], target: Target = HERE) -> None:
+        self.rows, self.target = list(rows), target
 
     async def fetch(self, *_: Any) -> list[tuple[Any, ...]]:
         return self.rows
 
 
-def said(*rows: tuple[Any, ...]) -> PostgresDdlSession:
-    return cast("PostgresDdlSession", Said(*rows))
+def said(*rows: tuple[Any, ...], target: Target = HERE) -> PostgresDdlSession:
+    return cast("PostgresDdlSession", Said(*rows, target=target))
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,24 @@ async def test_a_replica_that_lags_or_whose_lag_is_not_known_blocks(
 
 
 def test_a_busy_server_blocks_where_its_cores_are_known_and_warns_elsewhere() -> None:
-    assert gates._load(HERE, 2 * CORES - 1, 8, True).state == "pass"
-    busy = gates._load(HERE, 3 * CORES, 8, True)
+    assert gates._load(said(), 2 * CORES - 1, 8, True).state == "pass"
+    busy = gates._load(said(), 3 * CORES, 8, True)
     assert (busy.name, busy.value, busy.state) == ("active sessions", str(3 * CORES), "block")
-    assert gates._load(AWAY, 30, 8, True).state == "warn" and gates._load(AWAY, 30, 8, False).state == "block"
+    assert gates._load(said(target=AWAY), 30, 8, True).state == "warn"
+    assert gates._load(said(target=AWAY), 30, 8, False).state == "block"
 
 
-def test_disk_that_is_not_known_must_be_accepted_and_too_little_blocks(tmp_path: Any) -> None:
-    assert gates._disk(AWAY, "/data", 1_000_000).state == "warn" and gates._disk(HERE, None, 1_000).value == "unknown"
+def test_disk_that_is_not_known_must_be_gone_on_without_and_too_little_blocks(tmp_path: Any) -> None:
+    assert gates._disk(AWAY, "/data", 1_000_000, None).state == "unknown"
+    assert gates._disk(HERE, None, 1_000, None).value == "unknown"
     folder = str(tmp_path)
-    assert gates._disk(HERE, folder, None).state == "warn"
-    assert gates._disk(HERE, folder, 1).state == "pass" and gates._disk(HERE, folder, 10**15).state == "block"
+    assert gates._disk(HERE, folder, None, None).state == "unknown"
+    bounded = gates._disk(HERE, folder, None, 1_000)
+    assert bounded.state == "pass" and "3 × the table" in bounded.limit, "no index is larger than its table"
+    assert gates._disk(HERE, folder, None, 10**15).state == "unknown"
+    assert (
+        gates._disk(HERE, folder, 1, None).state == "pass" and gates._disk(HERE, folder, 10**15, None).state == "block"
+    )
 
 
 async def test_an_autovacuum_gives_way_but_not_one_against_wraparound() -> None:
@@ -75,4 +82,5 @@ async def test_an_autovacuum_gives_way_but_not_one_against_wraparound() -> None:
 
 
 def test_too_few_free_connections_block() -> None:
-    assert gates._connections(100, 95).state == "block" and gates._connections(100, 20).state == "pass"
+    assert gates._connections(said(), 100, 95, True).state == "block"
+    assert gates._connections(said(), 100, 20, True).state == "pass"
