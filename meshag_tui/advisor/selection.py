@@ -66,6 +66,7 @@ class Selection:
         self.total = sum(one.statement.weight for one in self.workload.known) or 1.0
         self._least_ms = self.worth.share * self.total
         self._upkeep: dict[int, float] = {}
+        self._crowd: dict[int, float] = {}
         self._weak: tuple[int, list[int]] = (0, [])
 
     # ------------------------------------------------------------------ figures
@@ -76,9 +77,18 @@ class Selection:
             found = self._upkeep[mask] = sum(self.upkeep.ms(spec) for spec in self.workload.specs_of(mask))
         return found
 
+    def _crowd_ms(self, mask: int) -> float:
+        """Unasked, many indexes on one table are not welcome: each further one has to save more."""
+        found = self._crowd.get(mask)
+        if found is None:
+            found = self._crowd[mask] = self.upkeep.crowd_ms(self.workload.specs_of(mask))
+        return found
+
     def change(self, old: int, new: int) -> float:
         """Time that `new` takes more than `old`, as far as known; negative where it saves."""
         changed = self.upkeep_ms(new & ~old) - self.upkeep_ms(old & ~new)
+        if not self.worth.by_budget:
+            changed += self._crowd_ms(new) - self._crowd_ms(old)
         for one in self.workload.readers(old ^ new):
             if one.base > 0 and not one.failed:
                 changed += one.statement.weight * (one.felt(new) - one.felt(old)) / one.base

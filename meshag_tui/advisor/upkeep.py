@@ -91,6 +91,21 @@ class Upkeep:
         kept = self.keep(spec)
         return max(kept.ms, kept.expected_ms)
 
+    def crowd_ms(self, specs: Iterable[IndexSpec]) -> float:
+        """Time that indexes are reckoned to take beyond that of each alone: every write into a table keeps them all.
+
+        The second on a table takes twice what is expected of the first, the third three times as much.
+        """
+        entries: dict[Relation, float] = {}
+        for spec in specs:
+            view = self.tables.view(spec.schema, spec.table)
+            if view is not None:
+                entries[view.relation] = entries.get(view.relation, 0.0) + view.where_share(spec.where)
+        return sum(
+            self.expected_ms * self.tables.views[relation].rows / self._all_rows * max(0.0, each * (each - 1) / 2)
+            for relation, each in entries.items()
+        )
+
     @cached_property
     def _all_rows(self) -> float:
         return sum(view.rows for key, view in self.tables.views.items() if key not in self.tables.parents) or 1.0

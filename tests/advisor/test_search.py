@@ -317,6 +317,11 @@ async def test_an_index_on_a_large_table_costs_something_though_nothing_was_writ
     kept = replace(upkeep((), tables, 0.0), expected_ms=64.0)
     assert kept.seen_ms(on_sales) == kept.seen_ms(on_buyers) == 0
     assert kept.ms(on_sales) == pytest.approx(60, rel=0.1) and kept.ms(on_buyers) == pytest.approx(4, rel=0.1)
+    # Each further one on a table takes more; those on different tables, and on few rows, hardly crowd.
+    others = [replace(on_sales, columns=(IndexColumn(name),)) for name in ("shop", "buyer")]
+    assert kept.crowd_ms([on_sales]) == kept.crowd_ms([on_sales, on_buyers]) == 0
+    assert kept.crowd_ms([on_sales, others[0]]) == pytest.approx(kept.ms(on_sales))
+    assert kept.crowd_ms([on_sales, *others]) == pytest.approx(3 * kept.ms(on_sales))
     await shop.work("UPDATE sales SET shop = shop + 1 WHERE id <= 20000", times=1)
     written = replace(upkeep((), tables_of(shop.catalog(), {}), 0.0), expected_ms=64.0)
     assert written.ms(on_sales) == written.seen_ms(on_sales) > 60
