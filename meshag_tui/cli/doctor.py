@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 async def doctor(args: argparse.Namespace, output: Output) -> int:
     """Exit 1 when something is missing; what is merely degraded is said and is no failure."""
     from meshag_tui.store import connections
+    from meshag_tui.workflows.upkeep import store_findings
     from meshag_tui.workflows.workbench import Workbench
 
     here = list(_home(args.settings))
@@ -31,8 +32,7 @@ async def doctor(args: argparse.Namespace, output: Output) -> int:
         here.append(_failure("store", "Store or key", error))
     else:
         async with bench:
-            here.append(Finding("store", "ok", "Store", bench.store.url_label))
-            here += [Finding("store-place", "degraded", "Store", warning) for warning in bench.store.warnings]
+            here += await store_findings(bench.store)
             here += [_key(bench), await _models(bench)]
             if args.name is not None:
                 chosen = [await bench.store(connections.find, args.name)]

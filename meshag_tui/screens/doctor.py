@@ -17,6 +17,7 @@ from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Topic
+from meshag_tui.workflows.upkeep import store_findings
 
 if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
@@ -27,7 +28,7 @@ class Row:
     """A finding, and where it is from."""
 
     finding: Finding
-    source: str  # "asked now" or "last sync"
+    source: str  # "server now", "last sync" or, of MeshAG's own store, "this store"
 
     @property
     def severity(self) -> str:
@@ -83,6 +84,7 @@ class DoctorPane(Pane):
         rows = [Row(finding, "server now") for finding in asked]
         codes = {finding.code for finding in asked}
         rows += [Row(finding, "last sync") for finding in info.warnings if finding.code not in codes]
+        rows += [Row(finding, "this store") for finding in await store_findings(self.bench.store)]
         rows.sort(key=lambda row: WORST_FIRST.index(row.finding.severity))
         shown = [row for row in rows if self.matches(f"{row.severity} {row.finding.title} {row.finding.fix or ''}")]
         self.query_one(Table).set_rows(shown, self._state(info.id, bool(asked)))

@@ -23,6 +23,8 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs"})
 _DAMAGE = ("malformed", "not a database", "disk i/o error", "database corruption")
 KEPT_BACKUPS = 5
+MOST_LOG = 256 * 2**20
+"""Bytes of a write-ahead log that no single sync fills: more is there because somebody keeps reading an old state."""
 
 
 class StoreRefused(MeshagError):
@@ -210,6 +212,17 @@ def restore(path: Path, source: Path) -> Path | None:
     old = set_aside(path, "before-restore")
     os.replace(part, path)
     return old
+
+
+def kept_log(path: Path) -> str | None:
+    """Says so if the store's write-ahead log cannot be taken in and grows, with what mends it."""
+    try:
+        log = path.with_name(f"{path.name}-wal").stat().st_size
+    except OSError:
+        return None
+    if log <= MOST_LOG:
+        return None
+    return f"Its write-ahead log has grown to {log / 2**20:,.0f} MB: another program has been reading {path} for long"
 
 
 def is_damage(error: Exception) -> bool:

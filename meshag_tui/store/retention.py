@@ -120,22 +120,38 @@ def prune(settings: RetentionSettings, now: int | None = None) -> dict[str, int]
 
 def sizes() -> Sizes:
     """Bytes of the store, by table where that is cheap to know, and the intervals of each level."""
+    total = total_bytes()
+    cheap = database.kind() == "postgresql" or total <= _CHEAP_TO_WALK
+    return Sizes(total, by_table() if cheap else {}, levels())
+
+
+def total_bytes() -> int:
+    """What the store takes on disk, without its write-ahead log."""
+    if database.kind() == "postgresql":
+        return sum(by_table().values())
+    execute = models.database.execute_sql
+    return int(execute("PRAGMA page_count").fetchone()[0]) * int(execute("PRAGMA page_size").fetchone()[0])
+
+
+def levels() -> tuple[Level, ...]:
+    """The intervals of each resolution there is."""
     interval = models.Interval
     count, first, last = (peewee.fn.COUNT(interval.id), peewee.fn.MIN(interval.end_at), peewee.fn.MAX(interval.end_at))
     query = interval.select(interval.resolution_s, count, first, last)
     rows: Any = query.group_by(interval.resolution_s).order_by(interval.resolution_s).tuples()
-    levels = tuple(Level(*row) for row in rows)
-    execute = models.database.execute_sql
-    if database.kind() == "postgresql":
-        found = execute(
-            "SELECT relname, pg_total_relation_size(oid) FROM pg_class "
-            "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
-        )
-        ours = {model._meta.table_name for model in models.MODELS}
-        tables = {name: int(size) for name, size in found.fetchall() if name in ours}
-        return Sizes(sum(tables.values()), tables, levels)
-    total = execute("PRAGMA page_count").fetchone()[0] * execute("PRAGMA page_size").fetchone()[0]
-    return Sizes(total, _sqlite_tables() if total <= _CHEAP_TO_WALK else {}, levels)
+    return tuple(Level(*row) for row in rows)
+
+
+def by_table() -> dict[str, int]:
+    """Bytes of each table with its indexes; on SQLite the whole file is read, and there are none without dbstat."""
+    if database.kind() == "sqlite":
+        return _sqlite_tables()
+    found = models.database.execute_sql(
+        "SELECT relname, pg_total_relation_size(oid) FROM pg_class "
+        "WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+    )
+    ours = {model._meta.table_name for model in models.MODELS}
+    return {name: int(size) for name, size in found.fetchall() if name in ours}
 
 
 def _roll_level(source: int, target: int, cut: int) -> RolledUp:

@@ -219,6 +219,54 @@ def test_network_file_systems_are_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert "nfs4" in store.warnings[0]
 
 
+def test_a_log_that_a_reader_keeps_from_being_taken_in_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "store.db"
+    monkeypatch.setattr(place, "MOST_LOG", 8 * 2**20)  # twice of what is left of it to be taken in
+    store = Store.open(_url(path))
+
+    def write() -> None:
+        for number in range(60):
+            models.Setting.replace(key="large", value=f"{number:04}" * 50_000).execute()
+
+    store.run(write)
+    assert place.kept_log(path) is None, "nobody reads: it is taken in again and again"
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM setting").fetchall()
+    store.run(write)
+    assert "another program" in str(place.kept_log(path))
+    reader.execute("COMMIT")
+    reader.close()
+    store.close()
+    assert place.kept_log(path) is None
+
+
+def test_a_file_that_may_not_grow_is_named_and_survived(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    _fill(path)
+    script = """if True:
+        import resource, sys
+        from meshag_tui.store import models
+        from meshag_tui.store.database import Store, StoreUnavailable
+        store = Store.open(sys.argv[1])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        try:
+            store.run(lambda: models.Setting.create(key="big", value="x" * 400_000))
+        except StoreUnavailable as error:
+            print(error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        store.run(lambda: models.Setting.create(key="small", value="x"))
+        store.close()
+    """
+    done = subprocess.run([sys.executable, "-c", script, _url(path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1 and str(path) in done.stdout, done.stdout
+    with sqlite3.connect(path) as left:
+        assert left.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert left.execute("SELECT count(*) FROM setting WHERE key IN ('big', 'small')").fetchone() == (1,)
+    left.close()
+
+
 def test_backup_while_in_use_and_restore(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     _fill(path)
