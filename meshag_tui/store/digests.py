@@ -8,11 +8,11 @@ hours beside them, and the intervals at its edges and of what is not summed yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from meshag_tui.store import database, models
-from meshag_tui.store.history_windows import Observed, listed, within
+from meshag_tui.store.history_windows import Observed, Steps, interval_ends, listed, within
 from meshag_tui.store.statistics import forget_digests
 from meshag_tui.types import Window
 
@@ -46,9 +46,9 @@ class Source(NamedTuple):
     intervals: tuple[int, ...]
     digests: tuple[int, ...]
 
-    def rows_sql(self) -> str:
-        """A SELECT of query_id and `COUNTERS`, one row for each part a statement ran in."""
-        columns = ", ".join(COUNTERS)
+    def rows_sql(self, counters: Sequence[str] = COUNTERS) -> str:
+        """A SELECT of query_id and `counters`, one row for each part a statement ran in."""
+        columns = ", ".join(counters)
         parts = []
         if self.intervals or not self.digests:
             ids = ", ".join(map(str, self.intervals)) or "NULL"
@@ -63,30 +63,62 @@ def source(connection_id: str, window: Window, ending: Iterable[Observed] | None
     """Where the counts of the intervals that end in the window are to be read; `ending`: these, if they are known."""
     chosen: list[tuple[int, int, int]] = []  # start, end, id
     if window.span_ms >= 2 * HOUR_MS:
-        digest = models.Digest
-        inside = (digest.connection == connection_id) & (digest.end_at > window.start) & (digest.end_at <= window.end)
-        query = digest.select(digest.width_s, digest.end_at, digest.id).where(inside)
-        found = listed(query.order_by(digest.width_s.desc()))
         days: set[int] = set()
-        for width_s, end_at, digest_id in found:
-            start = end_at - width_s * 1000
-            if start < window.start:
-                continue
-            if width_s * 1000 == DAY_MS:
+        for start, end_at, digest_id in _digests(connection_id, window):
+            if end_at - start == DAY_MS:
                 days.add(end_at)
             elif _ceiling(end_at, DAY_MS) in days:
                 continue
             chosen.append((start, end_at, digest_id))
     hours = {end for start, until, _ in chosen for end in range(start + HOUR_MS, until + 1, HOUR_MS)}
-    if ending is None:
-        row = models.Interval
-        ids = listed(row.select(row.id, row.end_at).where(within(connection_id, window)))
-    else:
-        ids = [(each.id, each.end_at) for each in ending]
+    ids = interval_ends(connection_id, window) if ending is None else [(each.id, each.end_at) for each in ending]
     return Source(
         intervals=tuple(interval_id for interval_id, end_at in ids if _ceiling(end_at, HOUR_MS) not in hours),
         digests=tuple(digest_id for _, _, digest_id in chosen),
     )
+
+
+def by_step(
+    connection_id: str, window: Window, found: Sequence[Observed], over: Steps
+) -> tuple[dict[int, Source], tuple[int, ...]]:
+    """Where the counts of the intervals are that lie whole in a step, by step; and the ids of those that do not.
+
+    `found` are the intervals of the window, `over` its steps; an interval whose length says nothing is in neither.
+    """
+    ends: dict[int, set[int | None]] = {}  # of an hour: the steps its intervals lie in, None: in several or in none
+    alone: dict[int, int] = {}
+    across = []
+    for each in found:
+        parts = over.parts.get(each.id, ())
+        step = parts[0][0] if len(parts) == 1 else None
+        if step is not None:
+            alone[each.id] = step
+        elif parts:
+            across.append(each.id)
+        ends.setdefault(_ceiling(each.end_at, HOUR_MS), set()).add(step)
+    taken: dict[int, list[int]] = {}
+    covered: set[int] = set()
+    for start, end, digest_id in _digests(connection_id, window):
+        hours = [hour for hour in range(start + HOUR_MS, end + 1, HOUR_MS) if hour in ends]
+        steps = set().union(*(ends[hour] for hour in hours))
+        if len(steps) == 1 and (step := steps.pop()) is not None and not covered & set(hours):
+            taken.setdefault(step, []).append(digest_id)
+            covered |= set(hours)
+    left: dict[int, list[int]] = {}
+    for each in found:
+        if each.id in alone and _ceiling(each.end_at, HOUR_MS) not in covered:
+            left.setdefault(alone[each.id], []).append(each.id)
+    numbers = taken.keys() | left.keys()
+    return {n: Source(tuple(left.get(n, ())), tuple(taken.get(n, ()))) for n in sorted(numbers)}, tuple(across)
+
+
+def _digests(connection_id: str, window: Window) -> list[tuple[int, int, int]]:
+    """Start, end and id of those that lie in a window, days first."""
+    digest = models.Digest
+    inside = (digest.connection == connection_id) & (digest.end_at > window.start) & (digest.end_at <= window.end)
+    query = digest.select(digest.width_s, digest.end_at, digest.id).where(inside)
+    found = ((end - width * 1000, end, key) for width, end, key in listed(query.order_by(digest.width_s.desc())))
+    return [each for each in found if each[0] >= window.start]
 
 
 def undo(connection_id: str, end_at: int, clock: int) -> None:
@@ -133,12 +165,15 @@ def _close(connection_id: str, closed: int) -> None:
 
 
 def _write(connection_id: str, width: int, end: int, parts: Source) -> int:
+    from meshag_tui.store import digests_objects
+
     digest = int(models.Digest.insert(connection=connection_id, width_s=width // 1000, end_at=end).execute())
     sums = ", ".join(f"SUM({name})" for name in COUNTERS)
     models.database.execute_sql(
         f"INSERT INTO query_digest(digest_id, query_id, {', '.join(COUNTERS)}) "  # noqa: S608
         f"SELECT {digest}, query_id, {sums} FROM ({parts.rows_sql()}) parts GROUP BY query_id"
     )
+    digests_objects.write(digest, parts)
     return digest
 
 

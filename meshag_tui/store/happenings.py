@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
-from meshag_tui.store import history_plans, history_queries, models
+from meshag_tui.store import digests, digests_objects, history_plans, history_queries, models
 from meshag_tui.store.history_windows import events, intervals, listed
 from meshag_tui.store.ids import query_uid
 from meshag_tui.text import count, one_line, size
@@ -96,22 +96,18 @@ def _events(connection_id: str, window: Window) -> list[Happening]:
 
 
 def _sizes(connection_id: str, window: Window) -> list[Happening]:
-    mark = models.database.param
+    ranked = digests_objects.ranked_sql(digests_objects.TABLES, digests.source(connection_id, window))
     statement = f"""
         WITH seen AS (
-            SELECT a.table_id, a.size_bytes, i.end_at,
-                ROW_NUMBER() OVER (PARTITION BY a.table_id ORDER BY i.end_at) AS from_first,
-                ROW_NUMBER() OVER (PARTITION BY a.table_id ORDER BY i.end_at DESC) AS from_last
-            FROM table_access a JOIN "interval" i ON i.id = a.interval_id
-            WHERE a.size_bytes IS NOT NULL AND i.id IN ({history_queries.intervals_sql(mark)})
+            SELECT table_id, {digests_objects.ENDS}, MAX(CASE WHEN from_last = 1 THEN end_at END) AS at
+            FROM ({ranked}) r GROUP BY table_id
         )
-        SELECT t.schema_name, t.name, b.size_bytes, e.size_bytes, e.end_at
-        FROM seen b JOIN seen e ON e.table_id = b.table_id AND b.from_first = 1 AND e.from_last = 1
-            JOIN monitored_table t ON t.id = b.table_id
-        WHERE ABS(e.size_bytes - b.size_bytes) >= {GREW_BYTES}
-        ORDER BY ABS(e.size_bytes - b.size_bytes) DESC LIMIT {_MOST_TABLES}
+        SELECT t.schema_name, t.name, s.first_bytes, s.size_bytes, s.at
+        FROM seen s JOIN monitored_table t ON t.id = s.table_id
+        WHERE ABS(s.size_bytes - s.first_bytes) >= {GREW_BYTES}
+        ORDER BY ABS(s.size_bytes - s.first_bytes) DESC LIMIT {_MOST_TABLES}
     """  # noqa: S608
-    rows = history_queries.fetch(statement, [connection_id, window.start, window.end])
+    rows = history_queries.fetch(statement, [])
     return [Happening(at, "size", f"{schema}.{name}: {_grew(before, now)}") for schema, name, before, now, at in rows]
 
 

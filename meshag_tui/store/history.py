@@ -272,13 +272,12 @@ def _rows(
     shown = history_queries.shown_as(connection_id, ids)
     figures = history_queries.figures(connection_id, window, shown, source)
     before = history_queries.figures(connection_id, history_queries.before_of(window), shown) if compared else {}
-    amounts = history_queries.amounts(connection_id, window, shown)
     texts = history_queries.texts(ids)
     over = steps(found, observed_part(found, window), SPARK_POINTS)
+    spent = history_queries.time_by_step(connection_id, window, shown, found, over)
     rows = []
     for each in ids:
-        spent = {interval_id: amount[1] for interval_id, amount in amounts.get(each, {}).items()}
-        spark = over.rates(over.spread(spent))
+        spark = over.rates(spent[each])
         rows.append(_row(figures[each], texts.get(each), total, _mean(before.get(each, {})), spark))
     return tuple(rows)
 

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
-import peewee
-
 from meshag_tui.snapshot import (
     INDEX_COUNTERS,
     TABLE_COUNTERS,
@@ -24,7 +22,7 @@ from meshag_tui.snapshot import (
     TableStats,
     Traits,
 )
-from meshag_tui.store import history_windows, models
+from meshag_tui.store import digests, digests_objects, history_queries, history_windows, models
 from meshag_tui.store.history_windows import Loss, Trend, listed
 from meshag_tui.store.snapshots_objects import sequences_key
 from meshag_tui.types import MeshagError, Window
@@ -111,8 +109,8 @@ class Catalog:
 
 def tables(connection_id: str, window: Window) -> tuple[TableRow, ...]:
     """The tables that are there, by schema and name."""
-    table, access = models.MonitoredTable, models.TableAccess
-    sums = _sums(access, access.table, TABLE_COUNTERS, connection_id, window)
+    table = models.MonitoredTable
+    sums = digests_objects.sums(digests_objects.TABLES, digests.source(connection_id, window))
     observed = _observed(connection_id, window)
     rows = []
     query = table.select(table.id, table.stats, table.first_seen_at)
@@ -126,8 +124,8 @@ def tables(connection_id: str, window: Window) -> tuple[TableRow, ...]:
 
 def indexes(connection_id: str, window: Window) -> tuple[IndexRow, ...]:
     """The indexes that are there, by schema, table and name."""
-    index, usage = models.MonitoredIndex, models.IndexUsage
-    sums = _sums(usage, usage.index, INDEX_COUNTERS, connection_id, window)
+    index = models.MonitoredIndex
+    sums = digests_objects.sums(digests_objects.INDEXES, digests.source(connection_id, window))
     observed = _observed(connection_id, window)
     rows = []
     query = index.select(index.id, index.stats, index.first_seen_at, index.observed_since, index.last_used_at)
@@ -324,23 +322,6 @@ def _observed(connection_id: str, window: Window) -> bool:
     return bool(row.select().where(history_windows.within(connection_id, window) & compared).exists())
 
 
-def _sums(
-    rows: Any, key: Any, counters: Iterable[str], connection_id: str, window: Window
-) -> dict[int, dict[str, int | None]]:
-    names = tuple(counters)
-    interval = models.Interval
-    chosen = interval.select(interval.id).where(history_windows.within(connection_id, window))
-    query = (
-        rows.select(key, *(peewee.fn.SUM(getattr(rows, name)) for name in names))
-        .where(rows.interval.in_(chosen))
-        .group_by(key)
-    )
-    return {
-        found[0]: {name: None if value is None else int(value) for name, value in zip(names, found[1:], strict=True)}
-        for found in listed(query)
-    }
-
-
 def _counted(
     sums: Mapping[str, int | None] | None, last: Mapping[str, int | None], names: Iterable[str], observed: bool
 ) -> dict[str, int | None]:
@@ -362,10 +343,12 @@ def _trend(
     connection_id = owner[0][0]
     found = history_windows.intervals(connection_id, window)
     columns = (*names, "size_bytes")
-    interval = models.Interval
-    chosen = interval.select(interval.id).where(history_windows.within(connection_id, window))
-    query = rows.select(rows.interval, *(getattr(rows, name) for name in columns))
-    query = query.where((getattr(rows, key) == object_id) & rows.interval.in_(chosen))
-    by_interval = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in listed(query)}
+    mark, table = models.database.param, rows._meta.table_name
+    statement = f"""
+        SELECT interval_id, {", ".join(columns)} FROM {table}
+        WHERE {key}_id = {mark} AND interval_id IN ({history_queries.intervals_sql(mark)})
+    """  # noqa: S608
+    counted = history_queries.fetch(statement, [object_id, connection_id, window.start, window.end])
+    by_interval = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in counted}
     over = history_windows.steps(history_windows.of_objects(found), window, points)
     return history_windows.trend(over, found, by_interval, names)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from meshag_tui.store import database, digests, models, text_filter
+from meshag_tui.store.history_windows import Observed, Steps
 from meshag_tui.store.models import LEVELS
 from meshag_tui.types import UsageError, Window
 
@@ -299,6 +300,39 @@ def amounts(
         known = of_one.get(interval_id, (0, 0.0))
         of_one[interval_id] = (known[0] + calls, known[1] + time_ms)
     return found
+
+
+def time_by_step(
+    connection_id: str, window: Window, shown: Mapping[int, int], found: Sequence[Observed], over: Steps
+) -> dict[int, list[float | None]]:
+    """Time over steps, ms, for each statement that `shown` maps others to; None in gaps, as by `Steps.spread`.
+
+    What lies whole in a step is added up by the database, of hours and days where these do; what is left is little.
+    """
+    if not shown:
+        return {}
+    members = ", ".join(str(int(each)) for each in shown)
+    sources, across = digests.by_step(connection_id, window, found, over)
+    sums = {target: over.spread({}) for target in shown.values()}
+    for step, source in sources.items():
+        statement = f"""
+            SELECT query_id, SUM(time_ms) FROM ({source.rows_sql(("time_ms",))}) r WHERE query_id IN ({members})
+            GROUP BY query_id
+        """  # noqa: S608
+        for query_id, time_ms in fetch(statement, []):
+            of_one = sums[shown[query_id]]
+            of_one[step] = (of_one[step] or 0.0) + time_ms
+    if across:
+        ids = ", ".join(map(str, across))
+        statement = f"""
+            SELECT query_id, interval_id, time_ms FROM query_statistics
+            WHERE query_id IN ({members}) AND interval_id IN ({ids})
+        """  # noqa: S608
+        for query_id, interval_id, time_ms in fetch(statement, []):
+            of_one = sums[shown[query_id]]
+            for step, share in over.parts[interval_id]:
+                of_one[step] = (of_one[step] or 0.0) + time_ms * share
+    return sums
 
 
 _READS = {"rows_per_s": "rows", "blocks_per_s": "shared_read", "examined_per_s": "rows_examined"}

@@ -6,6 +6,7 @@ rolled up, so neighbouring windows neither share nor miss a call.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -86,23 +87,40 @@ def within(connection_id: str, window: Window) -> Any:
 
 def intervals(connection_id: str, window: Window) -> tuple[Observed, ...]:
     """The intervals of a window in the order of time."""
-    row = models.Interval
-    query = row.select(
-        row.id,
-        row.start_at,
-        row.end_at,
-        row.complete,
-        row.calls,
-        row.time_ms,
-        row.events,
-        row.resolution_s,
-        row.objects_since,
-    ).where(within(connection_id, window))
-    return tuple(_observed(found) for found in listed(query.order_by(row.end_at, row.id)))
+    columns = "id, start_at, end_at, complete, calls, time_ms, CAST(events AS TEXT), resolution_s, objects_since"
+    return tuple(_observed(*each) for each in _fetched(columns, connection_id, window))
 
 
-def _observed(found: tuple[Any, ...]) -> Observed:
-    interval_id, start_at, end_at, complete, calls, time_ms, events, resolution, objects_since = found
+def interval_ends(connection_id: str, window: Window) -> list[tuple[int, int]]:
+    """Id and end of the intervals of a window in the order of time."""
+    return _fetched("id, end_at", connection_id, window)
+
+
+def _fetched(columns: str, connection_id: str, window: Window) -> list[Any]:
+    """As text, and without Peewee: a window of a month has thousands of intervals, and hardly one of them an event."""
+    levels, mark = ", ".join(map(str, LEVELS)), models.database.param
+    statement = f"""
+        SELECT {columns} FROM "interval" WHERE connection_id = {mark} AND resolution_s IN ({levels})
+            AND end_at > {mark} AND end_at <= {mark} ORDER BY end_at, id
+    """  # noqa: S608
+    rows: list[Any] = models.database.execute_sql(statement, (connection_id, window.start, window.end)).fetchall()
+    return rows
+
+
+def _observed(
+    interval_id: int,
+    start_at: int | None,
+    end_at: int,
+    complete: Any,
+    calls: int,
+    time_ms: float,
+    events: str,
+    resolution: int,
+    objects_since: int | None,
+) -> Observed:
+    told: tuple[Loss, ...] = ()
+    if events != "[]":
+        told = tuple(Loss(end_at, event["kind"], event["detail"]) for event in json.loads(events))
     return Observed(
         id=interval_id,
         start_at=start_at,
@@ -110,8 +128,8 @@ def _observed(found: tuple[Any, ...]) -> Observed:
         complete=bool(complete),
         calls=calls,
         time_ms=time_ms,
-        events=tuple(Loss(end_at, event["kind"], event["detail"]) for event in events),
-        timed=start_at is not None and (resolution > 0 or not any(event["kind"] in _UNTIMED for event in events)),
+        events=told,
+        timed=start_at is not None and (resolution > 0 or not any(event.kind in _UNTIMED for event in told)),
         objects_since=start_at if resolution > 0 else objects_since,
     )
 
@@ -213,10 +231,13 @@ def trend(over: Steps, found: Sequence[Observed], rows: Mapping[int, Mapping[str
         for name in names
     }
     known = [(each.end_at, rows[each.id]["size_bytes"]) for each in found if each.id in rows]
+    known = [(at, size) for at, size in known if size is not None]
     sizes: list[int | None] = []
+    passed = 0
     for end in over.times:
-        upto = [size for at, size in known if at <= end and size is not None]
-        sizes.append(upto[-1] if upto else None)
+        while passed < len(known) and known[passed][0] <= end:
+            passed += 1
+        sizes.append(known[passed - 1][1] if passed else None)
     return Trend(over.times, over.step_ms, rates, tuple(sizes))
 
 

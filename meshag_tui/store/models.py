@@ -47,11 +47,13 @@ if TYPE_CHECKING:
     from meshag_tui.store.models_llm import Provider as Provider
     from meshag_tui.store.models_llm import Subscription as Subscription
     from meshag_tui.store.models_llm import Usage as Usage
+    from meshag_tui.store.models_objects import IndexDigest as IndexDigest
     from meshag_tui.store.models_objects import IndexUsage as IndexUsage
     from meshag_tui.store.models_objects import MonitoredIndex as MonitoredIndex
     from meshag_tui.store.models_objects import MonitoredTable as MonitoredTable
     from meshag_tui.store.models_objects import SchemaVersion as SchemaVersion
     from meshag_tui.store.models_objects import TableAccess as TableAccess
+    from meshag_tui.store.models_objects import TableDigest as TableDigest
     from meshag_tui.store.models_people import AccessKey as AccessKey
     from meshag_tui.store.models_sessions import Sampled as Sampled
     from meshag_tui.store.models_sessions import SampledText as SampledText
@@ -184,7 +186,10 @@ _HERE = ("User", "Project", "Connection", "Interval", "Digest", "Setting")
 _ROOMS: Mapping[str, tuple[str, ...]] = {
     "people": ("AccessKey",),
     "statistics": ("Query", "QueryText", "Baseline", "QueryStatistics", "QueryDigest", "Plan"),
-    "objects": ("MonitoredTable", "TableAccess", "MonitoredIndex", "IndexUsage", "SchemaVersion"),
+    "objects": (
+        *("MonitoredTable", "TableAccess", "TableDigest", "MonitoredIndex", "IndexUsage", "IndexDigest"),
+        "SchemaVersion",
+    ),
     "advice": ("Suggestion", "Change", "Basket", "Outcome", "Rehearsal"),
     "llm": ("Provider", "Price", "Package", "Subscription", "Usage", "Cost", "CachedAnswer", "ModelScore"),
     "sessions": ("Sampled", "SampledText"),

@@ -7,6 +7,7 @@ from peewee import (
     BigIntegerField,
     CompositeKey,
     ForeignKeyField,
+    IntegerField,
     JSONField,
     TextField,
 )
@@ -53,6 +54,29 @@ class TableAccess(Record):
         without_rowid = True
 
 
+class TableDigest(Record):
+    """What a table did in a digest's hour or day, a second time, with its first and last known size in it."""
+
+    digest_id = BigIntegerField()
+    table_id = IntegerField()
+    seq_scan = BigIntegerField(null=True)
+    seq_rows = BigIntegerField(null=True)
+    index_scan = BigIntegerField(null=True)
+    index_rows = BigIntegerField(null=True)
+    inserts = BigIntegerField(null=True)
+    updates = BigIntegerField(null=True)
+    hot_updates = BigIntegerField(null=True)
+    deletes = BigIntegerField(null=True)
+    blocks_read = BigIntegerField(null=True)
+    blocks_hit = BigIntegerField(null=True)
+    first_bytes = BigIntegerField(null=True)
+    size_bytes = BigIntegerField(null=True)
+
+    class Meta:
+        primary_key = CompositeKey("digest_id", "table_id")
+        without_rowid = True
+
+
 class MonitoredIndex(Record):
     id = AutoField()
     connection = ForeignKeyField(Connection, on_delete="CASCADE", index=False)
@@ -81,6 +105,22 @@ class IndexUsage(Record):
 
     class Meta:
         primary_key = CompositeKey("interval", "index")
+        without_rowid = True
+
+
+class IndexDigest(Record):
+    """The same of an index."""
+
+    digest_id = BigIntegerField()
+    index_id = IntegerField()
+    scans = BigIntegerField(null=True)
+    rows_read = BigIntegerField(null=True)
+    rows_fetched = BigIntegerField(null=True)
+    first_bytes = BigIntegerField(null=True)
+    size_bytes = BigIntegerField(null=True)
+
+    class Meta:
+        primary_key = CompositeKey("digest_id", "index_id")
         without_rowid = True
 
 

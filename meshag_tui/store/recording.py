@@ -14,7 +14,8 @@ from meshag_tui.types import MeshagError
 _KEPT: tuple[type[models.Record], ...] = (
     *(models.Project, models.Connection, models.Interval, models.Query, models.QueryText, models.QueryStatistics),
     *(models.Digest, models.QueryDigest, models.Plan, models.MonitoredTable, models.TableAccess),
-    *(models.MonitoredIndex, models.IndexUsage, models.SchemaVersion, models.Suggestion, models.Change),
+    *(models.TableDigest, models.MonitoredIndex, models.IndexUsage, models.IndexDigest, models.SchemaVersion),
+    *(models.Suggestion, models.Change),
     *(models.Outcome, models.Sampled, models.SampledText, models.Health, models.HealthLimits, models.Alert),
 )
 """What a record holds; every other table is emptied in it, those of later versions too."""

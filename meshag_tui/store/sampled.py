@@ -97,7 +97,10 @@ def load(connection_id: str, window: Window, steps: int) -> tuple[Bucket, ...]:
     width = max(1, window.span_ms // max(1, steps))
     sums: list[dict[str, float]] = [{} for _ in range(steps)]
     samples = [0.0] * steps
-    for start, end, count, active in _spans(connection_id, window):
+    for at, count, whole in _within_steps(connection_id, window, width, steps):
+        samples[at] += count
+        sums[at] = whole
+    for start, end, count, active in _across_steps(connection_id, window, width, steps):
         length = max(1, end - start)
         for at in range(max(0, (start - window.start) // width), min(steps, (end - 1 - window.start) // width + 1)):
             left = max(start, window.start + at * width)
@@ -188,11 +191,45 @@ def prune(end: int) -> int:
     return int(models.Sampled.delete().where(models.Sampled.end_at <= end).execute())
 
 
-def _spans(connection_id: str, window: Window) -> list[tuple[int, int, int, Mapping[str, float]]]:
+def _within_steps(
+    connection_id: str, window: Window, width: int, steps: int
+) -> list[tuple[int, float, dict[str, float]]]:
+    """Samples and sums of the spans that lie whole in a step, by step: added up by the database, as there are many."""
+    mark = models.database.param
+    active = "CAST(active ->> '{}' AS DOUBLE PRECISION)"
+    sums = ", ".join(f"SUM({active.format(name)})" for name in WAIT_CLASSES)
+    statement = f"""
+        SELECT (start_at - {window.start}) / {width} AS step, SUM(samples), {sums} FROM sampled
+        WHERE connection_id = {mark} AND end_at > {window.start} AND start_at < {window.end}
+            AND {_in_one_step(window, width, steps)} GROUP BY 1
+    """  # noqa: S608
+    found = models.database.execute_sql(statement, (connection_id,)).fetchall()
+    return [
+        (
+            int(step),
+            float(count),
+            {name: value for name, value in zip(WAIT_CLASSES, each, strict=True) if value is not None},
+        )
+        for step, count, *each in found
+    ]
+
+
+def _across_steps(
+    connection_id: str, window: Window, width: int, steps: int
+) -> list[tuple[int, int, int, Mapping[str, float]]]:
+    """The spans that lie in more than one step, or reach out of the window."""
     row = models.Sampled
     here = (row.connection == connection_id) & (row.end_at > window.start) & (row.start_at < window.end)
-    rows: Any = row.select(row.start_at, row.end_at, row.samples, row.active).where(here).tuples()
+    across = here & ~peewee.SQL(f"({_in_one_step(window, width, steps)})")
+    rows: Any = row.select(row.start_at, row.end_at, row.samples, row.active).where(across).tuples()
     return list(rows)
+
+
+def _in_one_step(window: Window, width: int, steps: int) -> str:
+    return (
+        f"start_at >= {window.start} AND end_at <= {window.start + width * steps} AND end_at > start_at "
+        f"AND (start_at - {window.start}) / {width} = (end_at - 1 - {window.start}) / {width}"
+    )
 
 
 def _texts(connection_id: str, fingerprints: set[str]) -> dict[str, str]:

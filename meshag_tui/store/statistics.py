@@ -23,5 +23,6 @@ def forget_intervals(where: Any) -> int:
 def forget_digests(where: Any) -> int:
     """The same for digests."""
     chosen = models.Digest.select(models.Digest.id).where(where)
-    models.QueryDigest.delete().where(models.QueryDigest.digest_id.in_(chosen)).execute()
+    for rows in (models.QueryDigest, models.TableDigest, models.IndexDigest):
+        rows.delete().where(rows.digest_id.in_(chosen)).execute()
     return int(models.Digest.delete().where(where).execute())
