@@ -37,10 +37,17 @@ _SQLITE_PRAGMAS = {
     "cache_size": -16_000,
     "temp_store": "memory",
 }
-_POSTGRES_SETTINGS = (
-    "SET statement_timeout = '120s'",
-    "SET lock_timeout = '15s'",
-    "SET idle_in_transaction_session_timeout = '120s'",
+_POSTGRES_SETTINGS = "; ".join(
+    (
+        "SET statement_timeout = '120s'",
+        "SET lock_timeout = '15s'",
+        # A process that is frozen or cut off within a transaction holds what all the others wait for: not for long.
+        "SET idle_in_transaction_session_timeout = '20s'",
+        "SET tcp_keepalives_idle = 10",
+        "SET tcp_keepalives_interval = 5",
+        "SET tcp_keepalives_count = 3",
+        "SET tcp_user_timeout = '20s'",
+    )
 )
 
 
@@ -213,8 +220,7 @@ class Store:
             self._disconnect()  # the server went away; what was in flight has failed already
         self._database.connect()
         if self.kind == "postgresql":
-            for setting in _POSTGRES_SETTINGS:
-                self._database.execute_sql(setting)
+            self._database.execute_sql(_POSTGRES_SETTINGS)
         if read:
             self._database.execute_sql(
                 "PRAGMA query_only = 1" if self.kind == "sqlite" else "SET default_transaction_read_only = on"

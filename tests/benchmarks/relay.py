@@ -1,4 +1,4 @@
-"""A relay in front of a server that hands on each piece of what it hears after a delay: a database that is slow."""
+"""A relay in front of a server: it hands on what it hears after a delay, or not at all."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from types import TracebackType
 
 
 class Relay:
-    """Listens on `port`; `delay_s` may be changed at any time. A context manager."""
+    """Listens on `port`; `delay_s` may be changed at any time, and `carrying` cleared: then nothing passes, either way,
+    and nobody is told, as by a firewall that drops. A context manager."""
 
     def __init__(self, behind: int) -> None:
         self.delay_s = 0.0
+        self.carrying = threading.Event()
+        self.carrying.set()
         self._behind = behind
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
@@ -43,6 +46,7 @@ class Relay:
             while chunk := source.recv(65_536):
                 if answers and time.monotonic() - last > 0.02:
                     time.sleep(self.delay_s)
+                self.carrying.wait()
                 sink.sendall(chunk)
                 last = time.monotonic()
         except OSError:  # the other side is gone
