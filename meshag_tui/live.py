@@ -85,9 +85,13 @@ VITALS: Mapping[str, str] = {
     "lag_ms": "Replication lag",
     "oldest_ms": "Oldest transaction",
     "age": "Age",
+    "checkpoints": "Checkpoints asked",
+    "temporary": "Temporary files",
 }
 """The figures and how they are called. `hit_ratio` is a share since the look before; `age` is of PostgreSQL's oldest
-unfrozen transaction against its limit, and on MySQL and MariaDB the length of InnoDB's history list."""
+unfrozen transaction against its limit, and on MySQL and MariaDB the length of InnoDB's history list. `checkpoints` are
+those that did not come by time, of all, and on MySQL and MariaDB the bytes of redo log that wait for one, of what it
+holds; `temporary` are files (of MySQL and MariaDB tables on disk) a second since the look before."""
 
 
 @dataclass(frozen=True, slots=True)

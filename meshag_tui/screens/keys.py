@@ -105,7 +105,7 @@ _SESSIONS = tuple(
     Action(name, key, title, said, screens=("sessions",), group="Sessions", footer=footer, writes=writes)
     for name, key, title, said, footer, writes in (
         ("sessions-show", "f", "Show", "Show all, or only those at work, blocked, in a transaction", 10, False),
-        ("session-tree", "b", "Blocking", "See who blocks whom", 15, False),
+        ("session-tree", "b", "Blocking", "See who blocks whom, and the vital figures", 15, False),
         ("session-end", "x", "Stop", "Cancel its statement or end it; a second key does", 20, True),
         ("session-query", "o", "Its query", "Go to the page of its statement; in a session enter does", 25, False),
         ("session-moment", "T", "At", "Go to a moment: what did it do at 03:12?", 30, False),

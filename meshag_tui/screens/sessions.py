@@ -6,13 +6,14 @@ the plot, and the list is then what was kept of that moment; at the newest it is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from meshag_tui.live import WAIT_CLASSES, WAIT_WORDS, Ending, Way
+from meshag_tui.live import WAIT_CLASSES, WAIT_WORDS, Ending, Vital, Way
 from meshag_tui.screens import sessions_facts as facts
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.scope import span_name
@@ -60,6 +61,7 @@ class SessionsPane(ListPane):
         self._window: Window | None = None
         self._query: int | None = None  # of the session that is shown in full
         self._looked_at: Row | None = None
+        self._vitals: Mapping[str, Vital] | None = None  # of the moment that is looked at
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
@@ -84,7 +86,7 @@ class SessionsPane(ListPane):
 
     def connection_changed(self) -> None:
         super().connection_changed()
-        self.at, self._rows, self._looked_at = None, [], None
+        self.at, self._rows, self._looked_at, self._vitals = None, [], None, None
         self.query_one(Stacked).set_stack(None, LOADING)
         self.query_one(PlainLine).set_text("")
 
@@ -136,6 +138,7 @@ class SessionsPane(ListPane):
     def _load_now(self, connection_id: str) -> None:
         self.bench.sampler.watch(connection_id)
         latest = self.bench.sampler.latest(connection_id)
+        self._vitals = latest.vitals if latest is not None else None
         if latest is None or latest.reading is None:
             self._rows = []
             self._show((), self._waiting(latest.error if latest else "", latest.fix if latest else ""))
@@ -166,6 +169,7 @@ class SessionsPane(ListPane):
 
     async def _load_then(self, connection_id: str, at: int) -> None:
         span = await self.bench.store.read(sampled.at, connection_id, at, _REACH_MS)
+        self._vitals = span.vitals if span is not None else None
         if span is None:
             self._rows = []
             self._show((), State(Condition.EMPTY, f"nobody looked around {moment(at)}", "", "] goes on towards now."))
@@ -222,12 +226,9 @@ class SessionsPane(ListPane):
         return await self.bench.store.read(sampled.query_of, info.id, row.fingerprint)
 
     def _show_tree(self) -> None:
-        said = facts.tree(self._rows)
-        page = self.query_one("#tree", Page)
-        if said:
-            page.set_parts(said, keep_place=True)
-        else:
-            page.set_state(State(Condition.EMPTY, "nobody waits for another"))
+        said = facts.tree(self._rows) or [("dim", "Nobody waits for another\n")]
+        said += [("dim", "\nThe server's vital figures\n"), *facts.vital_pieces(self._vitals)]
+        self.query_one("#tree", Page).set_parts(said, keep_place=True)
 
     async def on_key(self, event: events.Key) -> None:
         if event.key == "enter" and self.view == "session":

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from meshag_tui.live import VITALS, WAIT_WORDS, LiveReading, LiveSession, Vital
 from meshag_tui.store.sampled import SeenSession, Span
-from meshag_tui.text import count, duration, exact, glyphs, moment, number_of, percent
+from meshag_tui.text import count, duration, exact, glyphs, number_of, percent
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.page import Piece
 
@@ -201,23 +201,28 @@ def vital_words(name: str, vital: Vital | None) -> str:
         return percent(vital.value)
     if name in ("lag_ms", "oldest_ms"):
         return duration(vital.value) if vital.value else "none"
+    if name == "temporary":
+        return f"{vital.value:,.2g}/s" if 0 < vital.value < 10 else f"{vital.value:,.0f}/s" if vital.value else "none"
+    if name == "checkpoints":
+        return percent(vital.value / vital.limit) if vital.limit else count(vital.value)
     said = count(vital.value) if name == "age" else exact(round(vital.value))
     if vital.limit:
         said += f" ({percent(vital.value / vital.limit)})" if name == "age" else f" of {exact(round(vital.limit))}"
     return said
 
 
-def vital_pieces(vitals: Mapping[str, Vital] | None, at: float | None) -> list[Piece]:
+def vital_pieces(vitals: Mapping[str, Vital] | None) -> list[Piece]:
     """All of them, each with its detail and what mends it where it is not there."""
     if vitals is None:
         return [("dim", "Vital figures were not read yet: they are, every 30 s, once sessions are sampled\n")]
     said: list[Piece] = []
-    for name, title in VITALS.items():
+    titles = dict(VITALS)
+    titles |= {name: vital.title.capitalize() for name, vital in vitals.items() if vital.title}
+    width = max(map(len, titles.values())) + 1
+    for name, title in titles.items():
         vital = vitals.get(name)
-        if vital is not None and vital.title:
-            title = vital.title.capitalize()
         said += [
-            ("dim", f"{title:<19}"),
+            ("dim", f"{title:<{width}}"),
             ("" if vital and vital.state == "ok" else "warning", vital_words(name, vital)),
         ]
         if vital is not None and vital.detail:
@@ -225,8 +230,6 @@ def vital_pieces(vitals: Mapping[str, Vital] | None, at: float | None) -> list[P
         if vital is not None and vital.fix:
             said.append(("accent", f"  {vital.fix}"))
         said.append(("", "\n"))
-    if at is not None:
-        said.append(("dim", f"read {moment(at)}\n"))
     return said
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from meshag_tui.engines.base import EngineError, PermissionDenied
 from meshag_tui.engines.mysql import capabilities, sources
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.live import LiveSession, Vital
+from meshag_tui.text import count, size
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.session import MysqlSession
@@ -23,6 +25,7 @@ class Vitals:
     def __init__(self, session: MysqlSession) -> None:
         self._session = session
         self._before: tuple[int, int] | None = None
+        self._temporary: tuple[float, int, int] | None = None  # monotonic s, tables in all and on disk so far
 
     async def read(self, sessions: Sequence[LiveSession], unseen: bool) -> dict[str, Vital]:
         """Sources: global status, INNODB_METRICS, see `lag`. `unseen`: transactions are hidden from us."""
@@ -31,6 +34,8 @@ class Vitals:
         grant = f"GRANT PROCESS ON *.* TO {capabilities.grantee(server)};"
         now = (int(status.get("innodb_buffer_pool_read_requests", 0)), int(status.get("innodb_buffer_pool_reads", 0)))
         before, self._before = self._before, now
+        made = (int(status.get("created_tmp_tables", 0)), int(status.get("created_tmp_disk_tables", 0)))
+        earlier, self._temporary = self._temporary, (time.monotonic(), *made)
         oldest = max((each.transaction_ms or 0.0 for each in sessions), default=0.0)
         return {
             "hit_ratio": _hit_ratio(before, now),
@@ -40,6 +45,8 @@ class Vitals:
             "lag_ms": await lag(self._session),
             "oldest_ms": Vital("insufficient privilege", fix=grant) if unseen else Vital("ok", oldest),
             "age": await self._history(status, grant),
+            "checkpoints": _to_be_written(status),
+            "temporary": _temporary(earlier, self._temporary),
         }
 
     async def connected(self) -> int:
@@ -96,3 +103,32 @@ def _hit_ratio(before: tuple[int, int] | None, now: tuple[int, int]) -> Vital:
         return Vital("no data", detail="it is counted between two looks")
     requests, reads = now[0] - before[0], now[1] - before[1]
     return Vital("ok", 1 - min(1.0, reads / requests)) if requests else Vital("no data", detail="nothing was read")
+
+
+def _to_be_written(status: Mapping[str, Any]) -> Vital:
+    """How much of the redo log waits for a checkpoint, bytes: when it is full, all writing waits.
+
+    Sources: Innodb_checkpoint_age (MariaDB), Innodb_redo_log_current_lsn and its kin (MySQL 8.0.30 and later).
+    """
+    known = Vital("unsupported", detail="the server does not tell it", title="redo log to be written")
+    if "innodb_checkpoint_age" in status:
+        age, most = status["innodb_checkpoint_age"], status.get("innodb_checkpoint_max_age", 0)
+    elif "innodb_redo_log_current_lsn" in status:
+        age = int(status["innodb_redo_log_current_lsn"]) - int(status["innodb_redo_log_checkpoint_lsn"])
+        most = status["innodb_redo_log_capacity_resized"]
+    else:
+        return known
+    if not int(most):
+        return known
+    detail = f"{size(int(age))} of {size(int(most))}"
+    return replace(known, state="ok", value=float(age), limit=float(most), detail=detail)
+
+
+def _temporary(before: tuple[float, int, int] | None, now: tuple[float, int, int]) -> Vital:
+    """Internal temporary tables on disk, a second since the look before."""
+    known = Vital("no data", detail="it is counted between two looks", title="temporary tables on disk")
+    if before is None or now[1] < before[1] or now[2] < before[2] or now[0] <= before[0]:
+        return known
+    span_s, made, on_disk = (later - earlier for later, earlier in zip(now, before, strict=True))
+    detail = f"of {count(made)} made in {span_s:.0f} s" if made else ""
+    return replace(known, state="ok", value=on_disk / span_s, detail=detail)

@@ -16,6 +16,7 @@ from meshag_tui.engines.postgres import parse
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.live import LiveReading, LiveSession, SessionState, Vital, WaitClass
+from meshag_tui.text import size
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 LISTED = 500
 _MS = timedelta(milliseconds=1)
 _WRAPAROUND = 2_146_483_647.0  # the server takes no more writes from here, 2^31 less its margin
+_CHECKPOINTS = (
+    "SELECT checkpoints_timed AS timed, checkpoints_req AS requested, stats_reset AS since"
+    " FROM pg_catalog.pg_stat_bgwriter",
+    "SELECT num_timed + restartpoints_timed AS timed, num_requested + restartpoints_req AS requested,"
+    " stats_reset AS since FROM pg_catalog.pg_stat_checkpointer",  # from 17 on
+)
 _CLASSES: dict[str, WaitClass] = {
     "IO": "io",
     "Lock": "lock",
@@ -42,6 +49,7 @@ class Live:
         self._session = session
         self._texts = LiveTexts(parse.normalise, parse.fingerprint)
         self._blocks: tuple[int, int] | None = None
+        self._temporary: tuple[float, int, int] | None = None  # monotonic s, files and bytes so far
 
     async def read(self, idle: bool, vitals: bool) -> LiveReading:
         """One sample; see `base.Session.live`."""
@@ -76,13 +84,18 @@ class Live:
         )
 
     async def _vitals(self, sessions: tuple[LiveSession, ...], hidden: int) -> dict[str, Vital]:
-        """Sources: pg_stat_database, pg_stat_replication, pg_last_xact_replay_timestamp(), pg_database."""
-        rows = await self._session.wire.fetch(load("live_vitals"))
-        hit, read, connected, standby, lag, readers, unseen, readers_lag, age, multi_age = rows[0]
+        """Sources: pg_stat_database, pg_stat_replication, pg_last_xact_replay_timestamp(), pg_database, and
+        pg_stat_checkpointer (before 17 pg_stat_bgwriter)."""
+        checkpoints = _CHECKPOINTS[self._session.facts.version_number >= 170000]
+        query = sql.SQL(load("live_vitals")).format(checkpoints=sql.SQL(checkpoints))
+        rows = await self._session.wire.fetch(query, {})
+        hit, read, connected, standby, lag, readers, unseen, readers_lag, age, multi_age = rows[0][:10]
+        files, written, timed, requested, since = rows[0][10:]
         settings, user = self._session.server.session_settings, self._session.facts.user
         limit = float(settings.get("max_connections", 0)) - float(settings.get("superuser_reserved_connections", 0))
         grant = f"GRANT pg_read_all_stats TO {quoted(user)};"
         before, self._blocks = self._blocks, (int(hit), int(read))
+        earlier, self._temporary = self._temporary, (time.monotonic(), int(files), int(written))
         return {
             "hit_ratio": _hit_ratio(before, self._blocks),
             "connections": Vital("ok", float(connected), limit),
@@ -93,6 +106,8 @@ class Live:
                 "ok", max((each.transaction_ms or 0.0 for each in sessions if each.kind == "client"), default=0)
             ),
             "age": Vital("ok", float(max(age, multi_age)), _WRAPAROUND, "transactions until wraparound"),
+            "checkpoints": _requested(int(timed), int(requested), since),
+            "temporary": _temporary(earlier, self._temporary),
         }
 
 
@@ -102,6 +117,27 @@ def _hit_ratio(before: tuple[int, int] | None, now: tuple[int, int]) -> Vital:
         return Vital("no data", detail="it is counted between two looks")
     hit, read = now[0] - before[0], now[1] - before[1]
     return Vital("ok", hit / (hit + read)) if hit + read else Vital("no data", detail="nothing was read")
+
+
+def _requested(timed: int, requested: int, since: datetime | None) -> Vital:
+    """Checkpoints that were asked for, by WAL that filled up for the most part, of all."""
+    if not timed + requested:
+        return Vital("no data", detail="there was none yet")
+    when = f" since {since:%Y-%m-%d}" if since is not None else ""
+    return Vital(
+        "ok",
+        float(requested),
+        float(timed + requested),
+        f"{requested:,} of {timed + requested:,}{when}, not due by time: max_wal_size was reached, or somebody asked",
+    )
+
+
+def _temporary(before: tuple[float, int, int] | None, now: tuple[float, int, int]) -> Vital:
+    """Temporary files a second since the look before: what did not fit into work_mem."""
+    if before is None or now[1] < before[1] or now[0] <= before[0]:
+        return Vital("no data", detail="it is counted between two looks")
+    span_s, files, written = (later - earlier for later, earlier in zip(now, before, strict=True))
+    return Vital("ok", files / span_s, detail=f"files, {size(written)} in {span_s:.0f} s" if files else "")
 
 
 def _lag(standby: bool, lag: float | None, readers: int, unseen: int, readers_lag: float | None, grant: str) -> Vital:

@@ -137,6 +137,7 @@ async def test_vitals_count_between_two_looks(stock: Schema, open_session: Open)
     assert first["hit_ratio"].state == "no data"
     with stock.connect() as connection:
         run(connection, "SELECT COUNT(*) FROM stock")
+        run(connection, "SELECT * FROM (SELECT DISTINCT TABLE_NAME FROM information_schema.TABLES) t")
         second = (
             await until(session, lambda now: now.vitals and now.vitals["hit_ratio"].state == "ok", vitals=True)
         ).vitals
@@ -144,6 +145,9 @@ async def test_vitals_count_between_two_looks(stock: Schema, open_session: Open)
     assert 0 < (second["hit_ratio"].value or 0) <= 1
     assert (second["lag_ms"].state, second["age"].state) == ("no data", "ok")
     assert second["age"].title == "history list"
+    redo, temporary = second["checkpoints"], second["temporary"]
+    assert redo.title and (redo.state == "unsupported" or 0 <= (redo.value or 0) <= (redo.limit or 0))
+    assert (temporary.state, first["temporary"].state) == ("ok", "no data") and temporary.detail
     connections = second["connections"]
     assert 0 < (connections.value or 0) < (connections.limit or 0)
 

@@ -102,15 +102,28 @@ async def test_vitals_count_between_two_looks(stock: Database, open_session: Ope
     session = await open_session(stock.monitor_url)
     first = (await session.live(vitals=True)).vitals
     assert first is not None
-    assert first["hit_ratio"].state == "no data"
+    assert (first["hit_ratio"].state, first["temporary"].state) == ("no data", "no data")
+    checkpoints = first["checkpoints"]
+    assert checkpoints.state == "no data" or 0 <= (checkpoints.value or 0) <= (checkpoints.limit or 0)
     with stock.connect() as connection:
+        connection.execute("CHECKPOINT")
+        connection.execute("SET work_mem = '64kB'")
+        connection.execute("SELECT count(*) FROM (SELECT g FROM generate_series(1, 50000) g ORDER BY -g) sorted")
         connection.execute("SELECT count(*) FROM stock, pg_class")
         second = (
-            await until(session, lambda now: now.vitals and now.vitals["hit_ratio"].state == "ok", vitals=True)
+            await until(
+                session,
+                lambda now: (
+                    now.vitals and now.vitals["hit_ratio"].state == "ok" and bool(now.vitals["temporary"].value)
+                ),
+                vitals=True,
+            )
         ).vitals
     assert second is not None
     assert 0 < (second["hit_ratio"].value or 0) <= 1
     assert (second["lag_ms"].state, second["age"].state) == ("no data", "ok")
+    assert "files" in second["temporary"].detail
+    assert (second["checkpoints"].value or 0) >= (checkpoints.value or 0) + 1
     connections = second["connections"]
     assert 0 < (connections.value or 0) < (connections.limit or 0)
 
