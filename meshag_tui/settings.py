@@ -33,6 +33,7 @@ class CollectSettings(NamedTuple):
     texts_every_s: int = 600  # texts of unseen statements at most this often, but for a sync asked for by hand
     texts_per_sync: int = 5_000  # unseen texts read by one sync, the costliest statements first; the rest by the next
     text_limit_bytes: int = 65_536
+    statements_most: int = 50_000  # PostgreSQL: of more, those that took the least time are not read; 0: all are
     collectors: int = 8  # connections synced at the same time
     statements_from: str = ""  # schema.name of a function or view in place of pg_stat_statements, where there is one
     sample_s: float = 5.0  # how often is looked at what sessions do, more often while somebody looks; 0: never

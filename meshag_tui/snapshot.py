@@ -124,7 +124,8 @@ class Statements:
     rows: list[tuple[Any, ...]]
     hidden: int = 0  # own, and not ours to see: rows the engine left out
     hidden_time_ms: float = 0.0
-    whole: bool = True  # False: the server has rows we may not see or left out by size; then absence proves nothing
+    whole: bool = True  # False: the server has rows we may not see; then absence proves nothing
+    least_ms: float | None = None  # those that took less in all were left out, and are among the hidden; None: none was
 
 
 @dataclass(frozen=True, slots=True)

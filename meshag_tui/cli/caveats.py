@@ -47,6 +47,9 @@ def tell(info: ConnectionInfo, about: Sequence[str], output: Output, now: int, r
     if rows or output.as_json:
         for finding in _bad(info, about):
             output.note(_line(finding))
+        for finding in info.warnings:
+            if finding.code.endswith("-narrowed") and finding.code.startswith(tuple(about)):
+                output.note(f"meshag: {finding.title}")
 
 
 def instead_of_rows(info: ConnectionInfo, about: Sequence[str], otherwise: str) -> list[str]:

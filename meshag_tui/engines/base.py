@@ -89,7 +89,8 @@ SYNC = "sync"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Deadlines of a session; the server-side ones are set as well and are shorter. And where it looks first."""
+    """Deadlines of a session; the server-side ones are set as well and are shorter. Where it looks first, how much it
+    reads."""
 
     connect_s: float = 5.0
     call_s: float = 15.0
@@ -97,6 +98,7 @@ class Limits:
     statements_from: tuple[str, str] | None = (
         None  # schema and name of what stands for pg_stat_statements, if it is there
     )
+    statements: int = 0  # counters of more statements are not read where the engine can choose; 0: of all
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,8 @@ class QueriesPane(ListPane):
         marked = f"{glyphs().mark} {marks} marked{glyphs().separator}" if marks else ""
         width = line.size.width or self.app.size.width  # before it was laid out
         key, room = self.shell.actions["internal"].shown_key, width - width_of(marked)
-        text, warns = query_facts.summary(page, self.internal, asked.text, key, room)
+        said = () if self.connection is None else self.connection.warnings
+        text, warns = query_facts.summary(page, self.internal, asked.text, key, room, said)
         line.set_text(marked + text)
         line.set_class(warns, "-warns")
 

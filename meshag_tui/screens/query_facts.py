@@ -21,6 +21,7 @@ from meshag_tui.widgets.states import Condition, State
 
 if TYPE_CHECKING:
     from meshag_tui.engines.words import Words
+    from meshag_tui.types import Finding
     from meshag_tui.widgets.chart import Trend
 
 METRICS = (
@@ -147,7 +148,14 @@ def losses(events: Sequence[Loss], complete: bool) -> str:
     return f"{word}{moment(newest.at, '%d %b %H:%M')} {one_line(newest.detail or newest.kind)}{more}"
 
 
-def summary(page: QueryPage, internal: bool, filter_text: str, internal_key: str, room: int) -> tuple[str, bool]:
+def summary(
+    page: QueryPage,
+    internal: bool,
+    filter_text: str,
+    internal_key: str,
+    room: int,
+    warnings: Sequence[Finding] = (),
+) -> tuple[str, bool]:
     """The line below the list, and whether it warns: how many there are, how much they account for, what is lost.
 
     Where `room` cells are too few, whole parts go, first the one with the highest rank.
@@ -165,6 +173,10 @@ def summary(page: QueryPage, internal: bool, filter_text: str, internal_key: str
         said.append((3, between, f"{percent(page.covered_share)} of it known by statement"))
     if lost := losses(page.events, page.complete):
         said.append((0, between, lost))
+    for each in warnings:
+        if each.code.endswith("-narrowed"):
+            read, of = each.facts["read"], each.facts["all"]
+            said.append((0, between, f"narrowed to {count(read)} of {count(of)}"))
     if internal:
         said += [(4, between, "internal ones shown"), (5, " ", f"({internal_key} hides)")]
     elif page.hidden:

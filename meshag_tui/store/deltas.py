@@ -13,6 +13,8 @@ What proves a delta, strongest first:
 * After a reset of everything both rules still hold for each entry. Before PostgreSQL 17 an entry that has already
   caught up with its old value cannot be told from one that went on: the difference is then a lower bound, and the
   interval is marked by the reset.
+* Of a statement that was left out until now, as it took too little in all, nothing is known of before: its value is a
+  baseline only. That is no loss worth an event: it did less than a statement that is read.
 * Nothing proves it (another server, another role, rows that were hidden before): the value is a baseline only.
 
 Not visible to anybody, hence not flagged: an entry born and reset within one interval, and before PostgreSQL 17 the
@@ -141,7 +143,9 @@ def statements(previous: Reading | None, known: Iterable[Block], read: Statement
     """
     tie = continuity(previous, reading.epoch)
     compared = None if tie.state in ("first", "broken") else previous
-    same_view = previous is not None and previous.visibility == reading.visibility
+    same_view = (
+        previous is not None and previous.visibility == reading.visibility and previous.least_ms == reading.least_ms
+    )
     keeps = compared is not None and not (same_view and reading.whole)
     names = {name: number for number, name in enumerate(read.columns, 1)}
     places = [names.get(name) for name in BASELINE_COLUMNS]
@@ -156,6 +160,7 @@ def statements(previous: Reading | None, known: Iterable[Block], read: Statement
         found.fresh = Block(0, (), keys, fresh.data)
         if compared is not None:
             absence_proves = same_view and compared.whole and reading.hidden >= compared.hidden
+            absence_proves = absence_proves and reading.least_ms is None
             _first_seen(how, found.fresh, fresh, compared.observed_at, absence_proves)
     if compared is None:
         found.events, found.complete = tie.events, not tie.events
@@ -350,7 +355,7 @@ def _explain(
         )
     if not same_view or reading.whole != previous.whole:
         events.append(event("visibility", "what we may see changed; statements seen anew start at a baseline"))
-    elif losses.unproven:
+    elif losses.unproven and reading.least_ms is None:  # else they only came to take as much as those that are read
         events.append(
             event("visibility", f"{losses.unproven} statements came into view with counts from before this interval")
         )

@@ -34,6 +34,7 @@ class Reading:
     whole: bool
     hidden: int
     hidden_time_ms: float
+    least_ms: float | None = None  # statements that took less in all were left out
 
     @classmethod
     def of(cls, facts: ServerFacts, statements: Statements, taken_at: int) -> Reading:
@@ -47,6 +48,7 @@ class Reading:
             whole=statements.whole,
             hidden=statements.hidden,
             hidden_time_ms=statements.hidden_time_ms,
+            least_ms=statements.least_ms,
         )
 
     def as_document(self) -> dict[str, Any]:

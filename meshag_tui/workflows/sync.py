@@ -86,6 +86,7 @@ def limits(collect: CollectSettings) -> Limits:
         collect.statement_timeout_s,
         collect.lock_timeout_ms,
         (schema, name) if name else None,
+        collect.statements_most,
     )
 
 

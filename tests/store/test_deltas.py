@@ -46,6 +46,7 @@ class Server:
     present: dict[str, int] = field(default_factory=dict)  # calls at the last sync
     reset_keys: set[str] = field(default_factory=set)
     hidden: frozenset[str] = frozenset()
+    least_ms: float | None = None  # entries that took less in all are left out
     step: float = 1.0
 
     def run(self, key: str, calls: int) -> None:
@@ -112,7 +113,7 @@ class Server:
         return [
             (key, e.calls, e.total, e.calls * 2, None, e.least, e.most, e.since if self.major >= 17 else None)
             for key, e in self.entries.items()
-            if key not in self.hidden
+            if key not in self.hidden and e.total >= (self.least_ms or 0)
         ]
 
 
@@ -167,7 +168,8 @@ class Monitor:
             during()
         rows = server.rows()
         hidden = len(server.entries) - len(rows)
-        reading = Reading(epoch, observed, observed, ("meshag",), not server.hidden, hidden, 0.0)
+        left_ms = sum(entry.total for entry in server.entries.values()) - sum(row[2] for row in rows)
+        reading = Reading(epoch, observed, observed, ("meshag",), not server.hidden, hidden, left_ms, server.least_ms)
         found = self.kept.read(self.last, COLUMNS, rows, reading)
         self.last = Reading.from_document(reading.as_document())
         server.present = {row[0]: row[1] for row in rows}
@@ -322,6 +324,29 @@ def test_a_single_reset_rebases_that_entry_only(major: int) -> None:
     found = monitor.sync(server)
     assert dict((key, values[0]) for key, values in active(found)) == {"a": 3, "b": 4}
     assert [each["kind"] for each in found.events] == ["decrease"]
+
+
+def test_a_statement_that_comes_to_take_enough_to_be_read_begins_at_a_baseline() -> None:
+    server, monitor = Server(16, least_ms=20.0), Monitor()
+    server.run("a", 30)
+    server.run("b", 3)
+    server.run("c", 30)
+    monitor.sync(server)
+    server.run("a", 5)
+    server.run("b", 20)
+    found = monitor.sync(server)
+    assert {key: values[0] for key, values in active(found)} == {"a": 5}
+    assert found.complete and not found.events, "it is no loss worth a word"
+    server.run("b", 7)
+    server.reset_one("c")
+    found = monitor.sync(server)
+    assert {key: values[0] for key, values in active(found)} == {"b": 7}
+    assert [each["kind"] for each in found.events] == ["decrease"], "one that was read and is not there was dropped"
+    server.least_ms = 50.0
+    server.run("a", 2)
+    found = monitor.sync(server)
+    assert [each["kind"] for each in found.events] == ["visibility"]
+    assert not found.vanished, "what is left out now may still be there"
 
 
 def test_a_restart_that_kept_its_statistics_loses_nothing() -> None:

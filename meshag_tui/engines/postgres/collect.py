@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
 from meshag_tui.engines.postgres import relations, schema, statements, unaltered
-from meshag_tui.engines.postgres.capabilities import readable, statements_finding, unseen_finding
+from meshag_tui.engines.postgres.capabilities import narrowed_finding, readable, statements_finding, unseen_finding
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.unaltered import Objects
@@ -129,8 +129,11 @@ class _Collection:
                         "Stop what resets pg_stat_statements",
                     )
                 )
-        elif reading.unseen:
+            return None
+        if reading.unseen:
             self.warnings.append(unseen_finding(self.server, reading.unseen, len(reading.statements.rows)))
+        if reading.narrowed is not None:
+            self.warnings.append(narrowed_finding(reading.narrowed, len(reading.statements.rows)))
         return reading
 
     async def _sessions(self) -> SessionStats:

@@ -6,7 +6,7 @@ switched off (`track_io_timing`, `track_planning`), is left out, so that it can 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,28 @@ _NEEDS_SETTING = {
 _EXPRESSIONS = {"wal_bytes": "s.wal_bytes::int8"}
 
 
+STEPS_MS = tuple(digit * 10.0**power for power in range(-3, 9) for digit in (1, 2, 5))
+"""Times from which on statements may be read, ms: few, so that it seldom changes which are."""
+_TOO_FEW = 0.1  # of what may be read; then a step less is better, though it is more than may be
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """Which statements are read where there are too many: those that took `least_ms` or more in all."""
+
+    least_ms: float
+    left_out: int
+    left_out_ms: float
+    unseen: int  # of those left out, hidden from us as well
+    all: int
+    all_ms: float
+
+    @property
+    def covered(self) -> float:
+        """The share of all time that those read took."""
+        return 1.0 - self.left_out_ms / self.all_ms if self.all_ms else 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Counters, with when they were last reset and how often entries were evicted at that moment."""
@@ -59,6 +81,7 @@ class Reading:
     evictions: int | None
     unseen: int  # rows of other roles, hidden from ours
     own: int
+    narrowed: Narrowed | None = None
 
     def epoch(self, epoch: Epoch) -> Epoch:
         return replace(epoch, stats_reset=self.stats_reset, evictions=self.evictions)
@@ -75,21 +98,76 @@ def columns(available: Collection[str], settings: Mapping[str, str]) -> dict[str
 
 
 async def read(wire: Wire, server: Server) -> Reading | None:
-    """One statement (two when a reset fell into it); None when resets come faster than readings.
+    """One statement (two when a reset fell into it, and one more where there may be more of them than are to be read);
+    None when resets come faster than readings.
 
     Source: pg_stat_statements(false), rows of the session's database. A row's key is dbid.userid.queryid.toplevel.
     Left out, and counted as hidden: rows of other roles we may not see (they have no queryid), and those of our own
     role when it only watches; of a role that also owns things, ours are known by the marker in their text.
     """
-    query, names = _query(server)
+    narrowed = await _narrowed(wire, server)
+    query, names = _query(server, narrowed is not None)
+    given: dict[str, Any] = {"database": server.facts.database_oid}
+    if narrowed is not None:
+        given["least"] = narrowed.least_ms
     for _ in range(2):
         shaper = _Shaper(server, names)
-        rows = await wire.fetch(query, {"database": server.facts.database_oid}, shape=shaper.shape, bare_moments=True)
+        rows = await wire.fetch(query, given, shape=shaper.shape, bare_moments=True)
         if shaper.consistent:
-            hidden = shaper.unseen + shaper.own
-            statements = Statements(tuple(names), rows, hidden, shaper.hidden_time_ms, whole=not shaper.unseen)
-            return Reading(statements, shaper.stats_reset, shaper.evictions, shaper.unseen, shaper.own)
+            unseen, hidden, hidden_ms = shaper.unseen, shaper.unseen + shaper.own, shaper.hidden_time_ms
+            least_ms = None
+            if narrowed is not None:
+                unseen, least_ms = unseen + narrowed.unseen, narrowed.least_ms
+                hidden, hidden_ms = hidden + narrowed.left_out, hidden_ms + narrowed.left_out_ms
+            statements = Statements(tuple(names), rows, hidden, hidden_ms, whole=not unseen, least_ms=least_ms)
+            return Reading(statements, shaper.stats_reset, shaper.evictions, unseen, shaper.own, narrowed)
     return None
+
+
+async def _narrowed(wire: Wire, server: Server) -> Narrowed | None:
+    """Which statements to read, None: all. Asked only of a server that has room for more than are to be read."""
+    from psycopg import sql
+
+    most = wire.limits.statements
+    room = server.session_settings.get("pg_stat_statements.max") if server.statements_elsewhere is None else None
+    if not most or (room is not None and room.isdecimal() and int(room) <= most):
+        return None
+    time = _time(columns(server.statement_columns, server.session_settings))
+    query = sql.SQL(load("statement_times")).format(time=sql.Identifier(time), source=source(server))
+    given = {"database": server.facts.database_oid, "steps": list(STEPS_MS)}
+    return narrowed(await wire.fetch(query, given), most)
+
+
+def narrowed(found: Iterable[tuple[int, int, int, float]], most: int) -> Narrowed | None:
+    """Which statements to read, None: all of them.
+
+    Args:
+        found: by the number of `STEPS_MS` reached: statements, those of them hidden from us, their time in ms.
+        most: how many are to be read at most.
+    """
+    steps = sorted(found, reverse=True)
+    everything, time_ms = sum(number for _, number, _, _ in steps), sum(spent for *_, spent in steps)
+    if everything <= most:
+        return None
+    read, least = 0, len(STEPS_MS)
+    for step, number, _, _ in steps:
+        if read + number > most and read >= _TOO_FEW * most:
+            break
+        read, least = read + number, step
+        if read > most:
+            break
+    out = [each for each in steps if each[0] < least]
+    if not out:
+        return None  # nearly all took as much: nothing tells them apart
+    left, unseen, spent = (sum(each[at] for each in out) for at in (1, 2, 3))
+    return Narrowed(STEPS_MS[least - 1], int(left), float(spent), int(unseen), int(everything), float(time_ms))
+
+
+def _time(found: Mapping[str, str]) -> str:
+    if "total_time_ms" not in found or "calls" not in found:
+        missing = next(name for name in ("calls", "total_time_ms") if name not in found)
+        raise ServerFault(f"This pg_stat_statements has no column {' or '.join(_SOURCES[missing])}")
+    return found["total_time_ms"]
 
 
 async def compiled(wire: Wire, server: Server) -> dict[str, Compiled]:
@@ -162,13 +240,11 @@ class _Shaper:
         return self._info[0][self._names.index(place)] if self._info and place in self._names else None
 
 
-def _query(server: Server) -> tuple[sql.Composed, list[str]]:
+def _query(server: Server, narrowed: bool) -> tuple[sql.Composed, list[str]]:
     from psycopg import sql
 
     found = columns(server.statement_columns, server.session_settings)
-    for name in ("calls", "total_time_ms"):
-        if name not in found:
-            raise ServerFault(f"This pg_stat_statements has no column {' or '.join(_SOURCES[name])}")
+    time = _time(found)
     expressions = [_EXPRESSIONS.get(name) or f"s.{source}" for name, source in found.items()]
     before = after = sql.Composed([])
     if server.has_statement_info:
@@ -184,6 +260,7 @@ def _query(server: Server) -> tuple[sql.Composed, list[str]]:
         toplevel=toplevel(server),
         columns=sql.SQL(", ".join(expressions)),
         source=source(server),
+        narrowed=sql.SQL(" AND s.{} >= %(least)s").format(sql.Identifier(time)) if narrowed else sql.SQL(""),
     )
     return composed, list(found)
 

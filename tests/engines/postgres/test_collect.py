@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from psycopg import sql
 
 from meshag_tui.engines.base import SYNC, Limits
-from meshag_tui.engines.postgres.statements import columns
+from meshag_tui.engines.postgres.statements import STEPS_MS, columns, narrowed
 from meshag_tui.snapshot import IndexStats, Snapshot, Statements, TableStats
 from tests.engines.postgres.conftest import Open
 from tests.rig.postgres import MONITOR, Database
@@ -268,6 +268,50 @@ async def test_what_stands_for_the_view_can_be_named(pg18: Database, open_sessio
     assert codes(await elsewhere.collect()) == {"pgss-no-privilege"}, (
         "the extension's own, where there is no such thing"
     )
+
+
+async def test_of_too_many_statements_the_costly_are_read(pg18: Database, open_session: Open) -> None:
+    pg18.execute(
+        "CREATE SCHEMA crowd",
+        "GRANT USAGE ON SCHEMA crowd TO PUBLIC",
+        """CREATE VIEW crowd.seen AS SELECT 10::oid AS userid, d.oid AS dbid, g::int8 AS queryid, NULL::text AS query,
+               g::int8 AS calls, power(10, g / 20000.0 - 2)::float8 AS total_exec_time
+           FROM generate_series(1, 120000) g, pg_database d WHERE d.datname = current_database()""",
+        "GRANT SELECT ON crowd.seen TO PUBLIC",
+    )
+    named = ("crowd", "seen")
+    session = await open_session(pg18.monitor_url, limits=Limits(statements_from=named, statements=50_000))
+    snapshot = await session.collect(objects=False)
+    read = snapshot.statements
+    assert read is not None and (read.least_ms, read.whole) == (50.0, True)
+    times = [row[1 + read.columns.index("total_time_ms")] for row in read.rows]
+    everything = sum(10 ** (g / 20000 - 2) for g in range(1, 120_001))
+    assert len(times) == read_of(snapshot)["read"] == 120_000 - read.hidden and 40_000 < len(times) <= 50_000
+    assert min(times) >= 50 and sum(times) + read.hidden_time_ms == pytest.approx(everything)
+    assert read_of(snapshot)["covered"] == pytest.approx(sum(times) / everything, abs=1e-6)
+    whole = await open_session(pg18.monitor_url, limits=Limits(statements_from=named, statements=0))
+    unnarrowed = (await whole.collect(objects=False)).statements
+    assert unnarrowed is not None and (len(unnarrowed.rows), unnarrowed.least_ms) == (120_000, None)
+
+
+def read_of(snapshot: Snapshot) -> Mapping[str, Any]:
+    """What is said of statements that were left out."""
+    return next(finding.facts for finding in snapshot.warnings if finding.code == "pgss-narrowed")
+
+
+@pytest.mark.parametrize(
+    ("found", "most", "least_ms", "left"),
+    [
+        ([(3, 900, 0, 5.0)], 1000, None, 0),
+        ([(3, 900, 0, 5.0), (9, 90, 0, 50.0), (8, 20, 0, 5.0)], 100, STEPS_MS[8], 920),
+        ([(1, 700, 0, 0.9), (3, 900, 5, 5.0), (9, 3, 0, 50.0)], 500, STEPS_MS[2], 700),  # three would be too few
+        ([(0, 2000, 0, 0.5), (9, 3, 0, 50.0)], 1000, None, 0),  # and nothing tells the others apart
+        ([(0, 2000, 7, 0.5), (1, 700, 0, 0.9), (9, 700, 0, 50.0)], 1000, STEPS_MS[8], 2700),
+    ],
+)
+def test_how_statements_are_narrowed(found: list[Any], most: int, least_ms: float | None, left: int) -> None:
+    chosen = narrowed(found, most)
+    assert (chosen.least_ms if chosen else None, chosen.left_out if chosen else 0) == (least_ms, left)
 
 
 async def test_columns_of_a_version_to_come(pg18: Database, open_session: Open) -> None:
