@@ -1,4 +1,5 @@
-"""Plan statements now, without running them, and keep the plans: one that is looked at, or those a change is for.
+"""Plan statements now, without running them, and keep the plans: one that is looked at, those a change is for, those
+that became slower, and now and then the dearest, so that another plan of them is noticed.
 
 The plans before and after a change stand beside each other in what is found of it (`changes.verification`).
 """
@@ -10,6 +11,7 @@ import logging
 from collections.abc import Sequence
 
 from meshag_tui.engines import engine_for
+from meshag_tui.engines.base import EngineError, Session
 from meshag_tui.settings import Settings
 from meshag_tui.store import connections, history
 from meshag_tui.store.database import Store
@@ -19,8 +21,11 @@ from meshag_tui.types import MeshagError
 from meshag_tui.workflows.sync import limits
 
 MOST = 5
-"""Statements of a change that are planned."""
+"""Statements of a change, or that became slower, that are planned."""
+DEAREST = 10
+"""Statements that are planned while improvements are looked for."""
 _PATIENCE_S = 5.0
+_PLANNED_KINDS = ("select", "insert", "update", "delete")
 _log = logging.getLogger("meshag.workflows")
 
 
@@ -50,3 +55,26 @@ async def plan_what_can_be(store: Store, vault: Vault, settings: Settings, query
                     _log.info("%s was not planned: %s", query_uid(query_id), error)
     except TimeoutError:
         _log.info("planning took too long: %s have no plan of now", ", ".join(map(query_uid, query_ids)))
+
+
+async def plan_dearest(store: Store, session: Session, workload: Sequence[history.QueryRow]) -> int:
+    """Plan the dearest statements of a workload and keep what is another plan than before; how many could be planned.
+
+    Raises:
+        EngineError: the session is lost.
+    """
+    dearest = sorted((row for row in workload if not row.internal), key=lambda row: -row.total_time_ms)
+    planned = 0
+    for row in dearest[:DEAREST]:
+        if row.text_state != "ok" or not row.text or row.kind not in _PLANNED_KINDS:
+            continue
+        try:
+            found = await session.explain(row.text, database=row.database)
+        except EngineError as error:
+            if error.transient:
+                raise
+            _log.info("%s was not planned: %s", row.uid, error)
+            continue
+        await store(history.save_plan, row.id, found)
+        planned += 1
+    return planned

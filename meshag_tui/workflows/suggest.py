@@ -1,7 +1,8 @@
 """The workflow `generate_suggestions`: what would help one database, kept with its evidence.
 
 In: a connection that was synced. Out: the ids of the suggestions found. The rules look at what the store remembers and
-ask the server's planner over one read-only session; a model is asked only when the user agreed to what is sent.
+ask the server's planner over one read-only session, which also plans the dearest statements, so that another plan of
+them is noticed; a model is asked only when the user agreed to what is sent.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from meshag_tui.store import connections, suggestions
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import MeshagError, Suggestion, Window
-from meshag_tui.workflows import model_advice
+from meshag_tui.workflows import model_advice, planning
 from meshag_tui.workflows.durable import Run, Workflow
 from meshag_tui.workflows.sync import limits
 
@@ -74,6 +75,8 @@ def workflow(store: Store, vault: Vault, settings: Settings) -> Workflow:
         engine = engine_for(target.db_type)
         async with engine.connect(target, "advice", limits(settings.collect)) as session:
             result = dict(await _rules(run, store, settings, seen, session))
+            async with run.phase("plan"):
+                result["planned"] = await planning.plan_dearest(store, session, seen.workload)
             if run.input.get("llm"):
                 result |= await model_advice.advice(run, store, vault, seen, session, engine, settings)
         return result

@@ -1,7 +1,7 @@
 """Watches over what is synced and sampled: judges each connection, raises alerts and ends them, has them told.
 
 Figures are judged when a sync brought new ones; who waits for whom with each sample; statements that became slower
-every five minutes. Nothing here asks a server: it reads the store, and the last look of the sampler.
+every five minutes, and such a one is planned anew: else no server is asked, but the store and the sampler's last look.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from meshag_tui.store.vault import Vault
 from meshag_tui.text import duration, one_line, percent
 from meshag_tui.types import ExecutionState, Window
 from meshag_tui.workflows.notices import Changed, Finished, Notice, Notices
+from meshag_tui.workflows.planning import plan_what_can_be
 from meshag_tui.workflows.sampling import Sampler
 from meshag_tui.workflows.webhooks import Teller
 
@@ -55,6 +56,7 @@ class Watcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._settings, self._notices, self._sampler = store, settings, notices, sampler
+        self._vault = vault
         self._clock = clock
         self._teller = Teller(store, vault, actor)
         self._due: set[str] = set()  # connections with new figures
@@ -125,10 +127,10 @@ class Watcher:
             await self._raise(connection_id, "health-drop", words, details=figures, lasting=True)
         else:
             await self._end(connection_id, "health-drop")
-        await self._look_at_plans(connection_id)
         if self._clock() >= self._slower_at.get(connection_id, float("-inf")):
             self._slower_at[connection_id] = self._clock() + SLOWER_EVERY_S
             await self._look_at_slower(connection_id)
+        await self._look_at_plans(connection_id)
         return judged
 
     async def _look_at_runs(self, ended: Mapping[tuple[str | None, str], Finished]) -> None:
@@ -174,7 +176,7 @@ class Watcher:
             found = comparison.compare(connection_id, now, Window(now.start - _DAY_MS, now.start), limit=20)
             return [row for row in found.rows if _is_slower(row, times)]
 
-        found = await self._store.read(slower)
+        found, slowed = await self._store.read(slower), []
         for row in found:
             words = (
                 f"{row.uid} takes {duration(row.now.mean_ms)} a call, {duration(row.then.mean_ms)} in the day before, "
@@ -182,8 +184,11 @@ class Watcher:
             )
             figures = {"query": row.uid, "mean_ms": row.now.mean_ms, "before_ms": row.then.mean_ms}
             figures |= {"calls": row.now.calls, "before_calls": row.then.calls, "by_ms_per_s": row.by_mean_ms_per_s}
-            await self._raise(connection_id, "regression", words, subject=row.uid, details=figures, lasting=True)
+            if await self._raise(connection_id, "regression", words, subject=row.uid, details=figures, lasting=True):
+                slowed.append(row.id)
         await self._end(connection_id, "regression", {row.uid for row in found})
+        if slowed:  # another plan may be why: it is found, and alerted of, when it is kept
+            await plan_what_can_be(self._store, self._vault, self._settings, slowed)
 
     async def _look_at_waits(self, info: ConnectionInfo) -> None:
         """Sessions that wait for another in one sample after the other, by the samples' own times."""

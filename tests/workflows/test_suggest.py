@@ -45,6 +45,8 @@ async def test_a_gain_per_day_is_of_the_time_watched_not_of_the_window(bench: Wo
     await bench.sync(added.id)
     found = [one for one in await bench.advice.suggest(added.id) if one.rule == "missing-index"]
     assert [one.table for one in found] == ["orders"]
+    plans = await bench.store(history.plans, found[0].query_ids[0])
+    assert len(plans) == 1, "what is dear is planned, to be compared with later"
     window = await bench.store(history.latest_window, added.id, 86_400_000)
     page = await bench.store(history.queries, added.id, window)
     spent = next(row.total_time_ms for row in page.rows if row.id in found[0].query_ids)

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from meshag_tui.live import LiveReading, LiveSession, Vital
-from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.settings import AlertSettings, Settings
 from meshag_tui.store import (
     activity,
@@ -92,8 +91,8 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         yield bench
 
 
-async def shop(bench: Workbench) -> str:
-    return (await bench.add_connection("shop", Target.from_url("postgresql://watcher@db.example/shop"))).id
+async def shop(bench: Workbench, url: str = "postgresql://watcher@db.example/shop") -> str:
+    return (await bench.add_connection("shop", Target.from_url(url))).id
 
 
 def rules(bench: Workbench, **more: Any) -> list[tuple[str, str]]:
@@ -125,8 +124,13 @@ async def test_a_measure_past_its_limit_and_a_fall_of_the_score(bench: Workbench
     assert [each.score for each in bench.store.run(health.history, connection)] == [88, 78, 100]
 
 
-async def test_a_statement_that_became_slower_and_another_plan(bench: Workbench) -> None:
-    connection = await shop(bench)
+async def test_a_statement_that_became_slower_is_planned_anew(bench: Workbench, pg18: Database) -> None:
+    pg18.execute(
+        "CREATE TABLE report AS SELECT g AS id, repeat('x', 50) AS note FROM generate_series(1, 20000) g",
+        "CREATE INDEX report_id ON report (id)",
+        "ANALYZE report",
+    )
+    connection = await shop(bench, pg18.monitor_url)
     now = bench.store.run(database.now_ms)
     server = Watched(at=now - 40 * MINUTE)
     server.run("report").run("steady")
@@ -140,22 +144,18 @@ async def test_a_statement_that_became_slower_and_another_plan(bench: Workbench)
         models.Connection.update(last_sync_at=at, next_sync_at=at + MINUTE).execute()
 
     bench.store.run(synced, server.at)
+    page = bench.store.run(history.queries, connection, Window(0, now), text="report")
+    before = await bench.explain(page.rows[0].id)
+    pg18.execute("DROP INDEX report_id")
     await bench.watcher.look_at(connection)
     (raised,) = [each for each in bench.store.run(alerts.listing) if each.rule == "regression"]
-    page = bench.store.run(history.queries, connection, Window(0, now), text="report")
     assert raised.subject == page.rows[0].uid
     assert raised.details["mean_ms"] == pytest.approx(90.0, rel=0.1) and raised.details["before_ms"] == 20.0
-    node = PlanNode("0", "Seq Scan", 0.0, 100.0, 1.0, 8)
-
-    def plan(hash: str) -> None:
-        history.save_plan(page.rows[0].id, Plan(node, "generic", hash, {}, "SELECT 1", ()))
-
-    bench.store.run(plan, "h1")
-    bench.store.run(plan, "h2")
     await bench.watcher.look_at(connection)
-    await bench.watcher.look_at(connection)
-    flips = [each for each in bench.store.run(alerts.listing) if each.rule == "plan-flip"]
-    assert [each.details["query"] for each in flips] == [page.rows[0].uid]
+    (flip,) = [each for each in bench.store.run(alerts.listing) if each.rule == "plan-flip"]
+    kept = bench.store.run(history.plans, page.rows[0].id)
+    assert (flip.details["query"], flip.details["before"], len(kept)) == (page.rows[0].uid, before.id, 2)
+    assert kept[0].plan.hash != before.plan.hash
     bench.watcher._slower_at.clear()
     bench.store.run(models.Connection.update(last_sync_at=now + 30 * MINUTE).execute)
     await bench.watcher.look_at(connection)
