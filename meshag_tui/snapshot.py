@@ -35,6 +35,10 @@ STATEMENT_COUNTERS = (
 )
 """Cumulative counters that become deltas, in server blocks, bytes and ms. Engines fill what they have."""
 
+TIME_SQUARES = "time_squares"
+"""Beside them: the sum of the squares of all times of a statement, ms², where the server keeps it (PostgreSQL). A float
+that is made of others: it may fall by a hair."""
+
 STATEMENT_GAUGES = ("min_time_ms", "max_time_ms", "stats_since")
 """Read with each row but not differenced: lifetime extremes (ms), the entry's own start (epoch ms; PostgreSQL 17+, and
 FIRST_SEEN of MySQL and MariaDB)."""

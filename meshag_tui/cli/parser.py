@@ -28,6 +28,7 @@ SORTS = (
     "tmp_tables",
     "tmp_disk_tables",
     "sort_merge_passes",
+    "stddev",
     "temp",
     "io",
     "wal",

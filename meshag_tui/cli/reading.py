@@ -71,6 +71,7 @@ def describe_query(row: QueryRow) -> dict[str, Any]:
         "calls": row.calls,
         "total_time_ms": row.total_time_ms,
         "mean_time_ms": row.mean_time_ms,
+        "stddev_time_ms": row.stddev_ms,
         "min_time_ms": row.min_time_ms,
         "max_time_ms": row.max_time_ms,
         "rows": row.rows,

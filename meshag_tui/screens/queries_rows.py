@@ -346,6 +346,17 @@ COLUMNS: tuple[Column, ...] = (
         optional=True,
         name="Passes of sorts through files",
     ),
+    Column(
+        "stddev",
+        "StdDev",
+        7,
+        align="right",
+        value=_of(lambda row: row.stddev_ms),
+        render=_said(duration),
+        keep=27,
+        optional=True,
+        name="Standard deviation of the time of a call",
+    ),
     Column("last_seen", "Last seen", 12, value=_of(lambda row: row.last_seen_at), render=_seen, keep=26, optional=True),
     TEXT,
 )
@@ -361,13 +372,14 @@ PRESETS = (
     ),
     Preset("temporary tables", "tmp_disk_tables", columns=("tmp_disk_tables", "calls", "mean", "total_time", "text")),
     Preset("temp", "temp", columns=("temp", "calls", "mean", "total_time", "text")),
+    Preset("most uneven", "stddev", columns=("stddev", "mean", "max", "calls", "total_time", "text")),
     Preset("slower than before", "change"),
 )
 
 
 _COUNTED_BY_SOME = frozenset(
     (
-        *("hit_ratio", "temp", "io", "shared_read", "wal"),
+        *("hit_ratio", "temp", "io", "shared_read", "wal", "stddev"),
         *("examined_per_call", "rows_examined", "no_index_share"),
         *("tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
     )

@@ -73,6 +73,7 @@ def _own_figures(row: QueryRow, block: int) -> list[tuple[str, tuple[str, str, s
         ("temp", ("temp files", _bytes(temp, block), "warning" if temp else "")),
         ("io", ("I/O time", duration(row.io_time_ms), "")),
         ("wal", ("WAL", size(row.wal_bytes), "")),
+        ("stddev", ("deviation", f"{duration(row.stddev_ms)} from the mean", "")),
     ]
 
 

@@ -17,15 +17,18 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
-from meshag_tui.snapshot import STATEMENT_COUNTERS, STATEMENT_GAUGES
+from meshag_tui.snapshot import STATEMENT_COUNTERS, STATEMENT_GAUGES, TIME_SQUARES
 
-BASELINE_COLUMNS = STATEMENT_COUNTERS + STATEMENT_GAUGES
+BASELINE_COLUMNS = (*STATEMENT_COUNTERS, *STATEMENT_GAUGES, TIME_SQUARES)
+"""In the order they are stored by: another one goes to the end."""
 NO_INT, NO_FLOAT = 2**64 - 1, math.nan
 """What stands for a value that was not measured."""
 SIZE = 256
 """Statements of a full block: enough to work by the column, few enough to leave most blocks alone where little runs."""
 
-_FLOATS = frozenset({"total_time_ms", "plan_time_ms", "io_read_ms", "io_write_ms", "min_time_ms", "max_time_ms"})
+_FLOATS = frozenset(
+    {"total_time_ms", "plan_time_ms", "io_read_ms", "io_write_ms", "min_time_ms", "max_time_ms", TIME_SQUARES}
+)
 IS_FLOAT = tuple(name in _FLOATS for name in BASELINE_COLUMNS)
 _BYTES = 8
 _NOTHING = {

@@ -29,7 +29,7 @@ from itertools import compress, repeat
 from operator import and_, itemgetter, sub
 from typing import Any
 
-from meshag_tui.snapshot import STATEMENT_COUNTERS, Statements
+from meshag_tui.snapshot import STATEMENT_COUNTERS, TIME_SQUARES, Statements
 from meshag_tui.store.baselines import (
     BASELINE_COLUMNS,
     IS_FLOAT,
@@ -60,12 +60,13 @@ DELTA_COLUMNS = (
     "tmp_tables",
     "tmp_disk_tables",
     "sort_merge_passes",
+    TIME_SQUARES,
 )
 
 _COUNTERS = len(STATEMENT_COUNTERS)
 _AT = {name: position for position, name in enumerate(BASELINE_COLUMNS)}
 _CALLS, _MIN, _MAX, _SINCE = _AT["calls"], _AT["min_time_ms"], _AT["max_time_ms"], _AT["stats_since"]
-_IO_READ, _IO_WRITE = _AT["io_read_ms"], _AT["io_write_ms"]
+_IO_READ, _IO_WRITE, _SQUARES = _AT["io_read_ms"], _AT["io_write_ms"], _AT[TIME_SQUARES]
 _STORED = tuple(_AT.get("total_time_ms" if name == "time_ms" else name) for name in DELTA_COLUMNS)  # None: io_time_ms
 
 
@@ -292,7 +293,7 @@ def _doubted(number: int, differences: Sequence[Any]) -> Iterator[int]:
         yield from (place for place, change in enumerate(differences) if change)
     elif number == _MIN:  # within one life a minimum cannot rise nor a maximum fall, once there was a call
         yield from (place for place, change in enumerate(differences) if change is not None and change > 0)
-    elif any(differences) and min(filter(None, differences)) < 0:
+    elif number != _SQUARES and any(differences) and min(filter(None, differences)) < 0:
         yield from (place for place, change in enumerate(differences) if change is not None and change < 0)
 
 

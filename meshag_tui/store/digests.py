@@ -33,6 +33,7 @@ COUNTERS = (
     "tmp_tables",
     "tmp_disk_tables",
     "sort_merge_passes",
+    "time_squares",
 )
 _AT_ONCE = 24  # hours summed in one transaction at most
 SETTLED_MS = 300_000

@@ -11,6 +11,7 @@ what is on the screen first, and need none of them.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -287,6 +288,13 @@ def _mean(values: Mapping[str, Any]) -> float | None:
     return time / calls if calls and time is not None else None
 
 
+def _deviation(calls: float | None, time_ms: float | None, squares: float | None) -> float | None:
+    """Of the calls whose squares were counted: how far their times are from the mean, ms."""
+    if not calls or time_ms is None or squares is None:
+        return None
+    return math.sqrt(max(0.0, squares / calls - (time_ms / calls) ** 2))
+
+
 def _row(
     values: Mapping[str, Any],
     text: str | None,
@@ -328,4 +336,5 @@ def _row(
         first_seen_at=values["first_seen_at"],
         last_seen_at=values["last_seen_at"],
         spark=spark,
+        stddev_ms=_deviation(values["squared_calls"], values["squared_ms"], values["time_squares"]),
     )

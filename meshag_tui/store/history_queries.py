@@ -14,6 +14,9 @@ from meshag_tui.store.history_windows import Observed, Steps
 from meshag_tui.store.models import LEVELS
 from meshag_tui.types import UsageError, Window
 
+# Calls, and their time, of which the squares of times were counted too.
+_SQUARED_CALLS = "CAST(SUM(CASE WHEN time_squares IS NOT NULL THEN calls END) AS DOUBLE PRECISION)"
+_SQUARED_MS = "SUM(CASE WHEN time_squares IS NOT NULL THEN time_ms END)"
 _OF_STATISTICS = {
     "calls": "SUM(calls)",
     "rows": "SUM(rows)",
@@ -29,8 +32,10 @@ _OF_STATISTICS = {
     "no_index_share": "SUM(no_index_calls)",
     "sort_merge_passes": "SUM(sort_merge_passes)",
     "hit_ratio": "SUM(shared_hit) AS hit, SUM(shared_hit + shared_read)",
+    "stddev": f"{_SQUARED_CALLS} AS squared, {_SQUARED_MS} AS squared_ms, SUM(time_squares)",
 }
 _A_CALL = "SUM(s.amount) * 1.0 / NULLIF(SUM(s.calls), 0)"
+_SQUARED_MEAN = "SUM(s.squared_ms) / NULLIF(SUM(s.squared), 0)"
 _OF_STATEMENT = {
     "total_time": "SUM(s.time_ms)",
     "mean": "SUM(s.time_ms) / NULLIF(SUM(s.calls), 0)",
@@ -41,12 +46,13 @@ _OF_STATEMENT = {
     "examined_per_call": _A_CALL,
     "no_index_share": _A_CALL,
     "hit_ratio": "SUM(s.hit) * 1.0 / NULLIF(SUM(s.amount), 0)",
+    "stddev": f"SUM(s.amount) / NULLIF(SUM(s.squared), 0) - {_SQUARED_MEAN} * ({_SQUARED_MEAN})",  # its square
     "text": "MIN((SELECT LOWER(SUBSTR(t.text, 1, 200)) FROM query_text t WHERE t.query_id = q.id))",
 }
 SORTS = (
     *("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change"),
     *("rows_per_call", "hit_ratio", "rows_examined", "examined_per_call", "no_index_share"),
-    *("tmp_tables", "tmp_disk_tables", "sort_merge_passes", "text"),
+    *("tmp_tables", "tmp_disk_tables", "sort_merge_passes", "stddev", "text"),
 )
 """What a page can be sorted by. `change` is the time lost against the mean of the window before, ms."""
 
@@ -54,7 +60,8 @@ _COUNTS = (
     *("calls", "rows", "shared_hit", "shared_read", "temp_read", "temp_written", "wal_bytes"),
     *("rows_examined", "no_index_calls", "tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
 )
-_TIMES = ("time_ms", "io_time_ms")
+_TIMES = ("time_ms", "io_time_ms", "time_squares")
+_SQUARED = {"squared_calls": _SQUARED_CALLS, "squared_ms": _SQUARED_MS}
 _WHAT = (
     "id",
     "key",
@@ -177,9 +184,11 @@ def figures(
     rows = (source or digests.source(connection_id, window)).rows_sql()
     members = ", ".join(str(int(each)) for each in shown)
     sums = ", ".join(
-        [f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _COUNTS] + [f"SUM({name}) AS {name}" for name in _TIMES]
+        [f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _COUNTS]
+        + [f"SUM({name}) AS {name}" for name in _TIMES]
+        + [f"{expression} AS {name}" for name, expression in _SQUARED.items()]
     )
-    columns = (*_COUNTS, *_TIMES)
+    columns = (*_COUNTS, *_TIMES, *_SQUARED)
     statement = f"""
         SELECT query_id, {sums} FROM ({rows}) r WHERE query_id IN ({members}) GROUP BY query_id
     """  # noqa: S608

@@ -44,6 +44,7 @@ class QueryRow(NamedTuple):
     first_seen_at: int
     last_seen_at: int
     spark: tuple[float | None, ...] = ()  # ms in each second over the window, None where nothing was observed
+    stddev_ms: float | None = None  # standard deviation of the time of a call
 
 
 class QueryPage(NamedTuple):

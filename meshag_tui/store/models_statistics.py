@@ -84,6 +84,7 @@ class QueryStatistics(Record):
     tmp_tables = BigIntegerField(null=True)
     tmp_disk_tables = BigIntegerField(null=True)
     sort_merge_passes = BigIntegerField(null=True)
+    time_squares = DoubleField(null=True)  # ms²
 
     class Meta:
         primary_key = CompositeKey("interval_id", "query_id")
@@ -109,6 +110,7 @@ class QueryDigest(Record):
     tmp_tables = BigIntegerField(null=True)
     tmp_disk_tables = BigIntegerField(null=True)
     sort_merge_passes = BigIntegerField(null=True)
+    time_squares = DoubleField(null=True)  # ms²
 
     class Meta:
         primary_key = CompositeKey("digest_id", "query_id")

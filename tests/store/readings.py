@@ -24,7 +24,10 @@ from meshag_tui.snapshot import (
 
 MINUTE = 60_000
 START = 1_790_000_000_000
-COLUMNS = ("calls", "total_time_ms", "rows", "shared_hit", "shared_read", "io_read_ms", "min_time_ms", "max_time_ms")
+COLUMNS = (
+    *("calls", "total_time_ms", "rows", "shared_hit", "shared_read", "io_read_ms", "min_time_ms", "max_time_ms"),
+    "time_squares",
+)
 
 
 @dataclass
@@ -46,11 +49,11 @@ class Watched:
     def run(self, key: str, calls: int = 1, ms: float = 1.0, **more: float) -> Watched:
         """`calls` executions of a statement, `ms` each."""
         assert self.statements is not None
-        row = self.statements.setdefault(key, [0, 0.0, 0, 0, 0, None, ms, ms])
+        row = self.statements.setdefault(key, [0, 0.0, 0, 0, 0, None, ms, ms, 0.0])
         row[0] += calls
         row[1] += calls * ms
         row[2] += calls
-        row[6], row[7] = min(row[6], ms), max(row[7], ms)
+        row[6], row[7], row[8] = min(row[6], ms), max(row[7], ms), row[8] + calls * ms * ms
         for name, value in more.items():
             row[COLUMNS.index(name)] = (row[COLUMNS.index(name)] or 0) + value
         return self

@@ -127,6 +127,21 @@ def test_sorts_by_ratios_and_shows_the_trend_of_the_observed_part(store: Store, 
     assert None not in page.rows[0].spark, "not a point lost at the end of an empty day"
 
 
+def test_how_unevenly_calls_take_is_of_the_window(store: Store, connection: str) -> None:
+    server = Watched().run("steady", 40, 9.0).run("uneven", 1000, 10.0)
+    store.run(snapshots.write, connection, server.snapshot(), [text("steady"), text("uneven")])
+    server.run("steady", 10, 10.0).run("uneven", 5, 2.0).run("uneven", 5, 18.0)
+    store.run(snapshots.write, connection, server.snapshot())
+    page = store.run(history.queries, connection, Window(server.at - DAY, server.at), sort="stddev")
+    assert [(row.key, row.stddev_ms) for row in page.rows] == [
+        ("uneven", pytest.approx(8.0)),
+        ("steady", pytest.approx(0.0, abs=1e-6)),
+    ]
+    store.run(models.QueryStatistics.update(time_squares=None).where(models.QueryStatistics.query_id > 0).execute)
+    unknown = store.run(history.queries, connection, Window(server.at - DAY, server.at), sort="stddev")
+    assert {row.stddev_ms for row in unknown.rows} == {None}, "kept before squares were"
+
+
 def test_an_unknown_sort_is_an_error_of_usage(store: Store, connection: str, window: Window) -> None:
     with pytest.raises(UsageError, match="total_time"):
         store.run(history.queries, connection, window, sort="calls; DROP TABLE query")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines.base import Compiled, ServerFault
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.wire import MOMENTS_BEGIN_US
-from meshag_tui.snapshot import Epoch, Statements
+from meshag_tui.snapshot import TIME_SQUARES, Epoch, Statements
 
 if TYPE_CHECKING:
     from psycopg import sql
@@ -40,6 +40,7 @@ _SOURCES: Mapping[str, tuple[str, ...]] = {
     "min_time_ms": ("min_exec_time", "min_time"),
     "max_time_ms": ("max_exec_time", "max_time"),
     "stats_since": ("stats_since",),
+    TIME_SQUARES: ("stddev_exec_time", "stddev_time"),
 }
 _NEEDS_SETTING = {
     "plans": "pg_stat_statements.track_planning",
@@ -47,7 +48,12 @@ _NEEDS_SETTING = {
     "io_read_ms": "track_io_timing",
     "io_write_ms": "track_io_timing",
 }
-_EXPRESSIONS = {"wal_bytes": "s.wal_bytes::int8"}
+_SQUARES = "s.calls * (s.{deviation} * s.{deviation} + s.{mean} * s.{mean})"
+_EXPRESSIONS = {
+    ("wal_bytes", "wal_bytes"): "s.wal_bytes::int8",
+    (TIME_SQUARES, "stddev_exec_time"): _SQUARES.format(deviation="stddev_exec_time", mean="mean_exec_time"),
+    (TIME_SQUARES, "stddev_time"): _SQUARES.format(deviation="stddev_time", mean="mean_time"),
+}
 
 
 STEPS_MS = tuple(digit * 10.0**power for power in range(-3, 9) for digit in (1, 2, 5))
@@ -245,7 +251,7 @@ def _query(server: Server, narrowed: bool) -> tuple[sql.Composed, list[str]]:
 
     found = columns(server.statement_columns, server.session_settings)
     time = _time(found)
-    expressions = [_EXPRESSIONS.get(name) or f"s.{source}" for name, source in found.items()]
+    expressions = [_EXPRESSIONS.get((name, source)) or f"s.{source}" for name, source in found.items()]
     before = after = sql.Composed([])
     if server.has_statement_info:
         values = sql.SQL(", ".join(_INFO.get(name, "NULL") for name in found))

@@ -15,7 +15,7 @@ WORDS = Words(
     text_cut="cut after 65,536 characters",
     no_what_if="no planner can be asked (CREATE EXTENSION hypopg on the server would let us, "
     "or pip install 'meshag-tui[demo]' here)",
-    figures=("hit_ratio", "temp", "io", "shared_read", "wal"),
+    figures=("hit_ratio", "temp", "io", "shared_read", "wal", "stddev"),
     statement_findings=("pgss-", "query-id-off", "statistics-reset", "section-statement-statistics"),
     no_measure="undo",
     replicas="pg_stat_replication",

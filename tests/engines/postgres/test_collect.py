@@ -21,6 +21,7 @@ from tests.rig.postgres import MONITOR, Database
 ALWAYS = {
     *("calls", "total_time_ms", "rows", "shared_hit", "shared_read", "shared_dirtied", "shared_written"),
     *("temp_read", "temp_written", "io_read_ms", "io_write_ms", "wal_bytes", "min_time_ms", "max_time_ms"),
+    "time_squares",
 }
 
 
@@ -62,6 +63,9 @@ async def test_counters_on_every_version(pg_all: Database, open_session: Open) -
     row = rows[busiest]
     assert (row["calls"], row["rows"]) == (7, 7)
     assert 0 < row["min_time_ms"] <= row["max_time_ms"] <= row["total_time_ms"]
+    assert row["time_squares"] >= row["total_time_ms"] ** 2 / 7 * 0.9999, (
+        "the mean of squares is no less than its square"
+    )
     assert row["shared_hit"] + row["shared_read"] > 7 * 80
     epoch = snapshot.facts.epoch
     assert (epoch.stats_reset is None) == (pg_all.major == 13)
