@@ -63,6 +63,18 @@ class Benchmark(_Closed):
     most: int = Field(default=3, ge=1, le=20, description="suggestions at most")
 
 
+class Simulate(_Closed):
+    """Which of the indexes that were priced are gone on with; what is no index is not priced, and stays."""
+
+    least_gain: float = Field(default=0.2, ge=0, lt=1, description="share of the planner's cost that one saves, 0 to 1")
+
+
+class Sandbox(_Closed):
+    """How many suggestions are tried, the first ones; the others are left out."""
+
+    most: int = Field(default=5, ge=1, le=20, description="suggestions at most")
+
+
 class Notify(_Closed):
     """What is said in the activity log."""
 
@@ -95,6 +107,8 @@ KINDS: Mapping[str, NodeKind] = {
         NodeKind("explain", "ask the planner for the plans of what was picked; nothing is run"),
         NodeKind("advise_rules", "look for improvements by rules and the planner"),
         NodeKind("advise_llm", "ask a model for improvements, and check them", model=True),
+        NodeKind("simulate", "price indexes with the planner as if they existed; nothing is made", Simulate),
+        NodeKind("sandbox_apply", "make changes in a sandbox without rows, and take them back", Sandbox),
         NodeKind("ask", "ask a model about what was picked, a thread each", Ask, model=True),
         NodeKind("approve", "wait for a person to agree to exactly what would run", free=True),
         NodeKind("benchmark", "measure suggestions in a sandbox with rows, as agreed to", Benchmark, agreed=True),

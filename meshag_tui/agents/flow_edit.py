@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -117,6 +119,12 @@ def with_parameters(flow: Flow, node_id: str, given: Mapping[str, Any]) -> Flow:
     """Give a node other parameters. FlowError: one is not of its form; the text names it."""
     nodes = [node.model_copy(update={"parameters": dict(given)}) if node.id == node_id else node for node in flow.nodes]
     return _read(flow, nodes, flow.connections)
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs between two documents, as the lines of a unified diff; none where they are the same."""
+    old, new = (json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (before, after))
+    return list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
 
 
 def titled(flow: Flow, title: str, description: str) -> Flow:

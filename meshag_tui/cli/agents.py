@@ -167,6 +167,23 @@ async def import_flow(args: argparse.Namespace, output: Output) -> None:
         output.answer(row, lambda: [f"{row.name} does what version {row.flow_version} says"])
 
 
+async def diff_flow(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.agents.flow_edit import differences
+    from meshag_tui.workflows.workbench import Workbench
+
+    async with await Workbench.open(args.settings) as bench:
+        row = await bench.agents.find(args.agent)
+        after = args.after or row.flow_version
+        before, now = [
+            (await bench.agents.get(row.id, flow_version=number)).flow.document() for number in (args.before, after)
+        ]
+    lines = differences(before, now)
+    output.answer(
+        {"agent": row.id, "before": args.before, "after": after, "lines": lines},
+        lambda: lines or [f"Versions {args.before} and {after} are the same"],
+    )
+
+
 async def remove_flow(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.workflows.workbench import Workbench
 

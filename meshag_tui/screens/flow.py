@@ -5,8 +5,6 @@ What may not run is said while it is changed, and is not kept. Versions before s
 
 from __future__ import annotations
 
-import difflib
-import json
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -254,7 +252,7 @@ class FlowDialog(Dialog[str | None]):
             if number is not None:
                 one = next(each for each in found if str(each.version) == number)
                 self._shell.push_screen(
-                    TextDialog(f"From version {number} to this one", differences(one.document, self._flow))
+                    TextDialog(f"From version {number} to this one", _differences(one.document, self._flow))
                 )
 
         self._shell.push_screen(Chooser("What differs from", choices), chosen)
@@ -288,9 +286,8 @@ class FlowDialog(Dialog[str | None]):
         self._shell.push_screen(ConfirmDialog(question), answered)
 
 
-def differences(before: Any, flow: Flow) -> list[Piece]:
+def _differences(before: Any, flow: Flow) -> list[Piece]:
     """What differs between a kept document and a flow, line by line."""
-    old, new = (json.dumps(each, indent=1, sort_keys=True).splitlines() for each in (before, flow.document()))
-    lines = list(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
     looks = {"+": "good", "-": "critical", "@": "dim"}
+    lines = flow_edit.differences(before, flow.document())
     return [(looks.get(line[:1], ""), f"{line}\n") for line in lines] or [("dim", "nothing")]

@@ -78,12 +78,12 @@ def of_suggestion(suggestion_id: str) -> tuple[RehearsalRow, ...]:
 
 
 def newest(connection_id: str) -> dict[str, RehearsalRow]:
-    """The newest of each suggestion of a connection, by the suggestion's identity."""
+    """The newest of each suggestion of a connection, by the suggestion's identity; one that measured it, if any did."""
     known = models.Suggestion
     pairs: Any = known.select(known.id, known.identity).where(known.connection == connection_id).tuples()
     identities: dict[str, str] = dict(pairs)
     found: dict[str, RehearsalRow] = {}
-    for one in _rows(models.Rehearsal.connection == connection_id):
+    for one in sorted(_rows(models.Rehearsal.connection == connection_id), key=lambda one: one.kind == "undo"):
         identity = identities.get(one.suggestion_id or "")
         if identity is not None:
             found.setdefault(identity, one)

@@ -25,6 +25,7 @@ from meshag_tui.workflows.sync import limits
 
 if TYPE_CHECKING:
     from meshag_tui.workflows.models import Compared, Models
+    from meshag_tui.workflows.simulating import Simulated
 
 
 class Preview(NamedTuple):
@@ -62,6 +63,17 @@ class Advice:
         self._models = models
         self._desk = desk
         self._actor = actor
+
+    @needs("analyze")
+    async def simulate(self, connection_id: str, suggestion_ids: Sequence[str]) -> list[Simulated]:
+        """What the planner thinks that the indexes among these suggestions would bring; nothing is made.
+
+        Raises:
+            MeshagError: there is nothing here that prices an index without making it.
+        """
+        from meshag_tui.workflows.simulating import simulate
+
+        return await simulate(self._store, self._vault, self._settings, connection_id, suggestion_ids)
 
     @needs("analyze")
     async def suggest(

@@ -19,7 +19,7 @@ from meshag_tui.agents.walk import Standing, standing
 from meshag_tui.store import activity, agents, changes, executions, history, outcomes, suggestions
 from meshag_tui.store.database import now_ms
 from meshag_tui.store.ids import query_uid
-from meshag_tui.text import number_of
+from meshag_tui.text import count, number_of
 from meshag_tui.types import ChangeState, MeshagError
 from meshag_tui.workflows import suggest, sync
 from meshag_tui.workflows.durable import Outcome, Run, Waits, Workflow
@@ -95,6 +95,8 @@ class _Work:
             "explain": self._explain,
             "advise_rules": self._advise_rules,
             "advise_llm": self._advise_llm,
+            "simulate": self._simulate,
+            "sandbox_apply": self._sandbox_apply,
             "ask": self._ask,
             "approve": self._approve,
             "benchmark": self._benchmark,
@@ -191,6 +193,46 @@ class _Work:
         ]
         self._bench.notices.publish(Changed("suggestions", self._connection))
         return {"said": f"{number_of(len(kept), 'open suggestion')}", "found": {"suggestions": kept}}
+
+    async def _simulate(self, node: Node, now: Standing) -> Mapping[str, Any]:
+        """Price what was found now; an index that brings too little is not gone on with."""
+        wanted, least = now.found.get("suggestions", []), node.parameters["least_gain"]
+        priced = await self._bench.advice.simulate(self._connection, wanted)
+        left_out = []
+        for one in priced:
+            if not one.statements:
+                said = "none of its statements could be planned"
+                left_out.append(one.suggestion.id)
+            else:
+                said = f"cost {count(one.before)} before, {count(one.after)} with it, by {one.method}"
+                if one.gain < least:
+                    left_out.append(one.suggestion.id)
+            await self._run.log("info", f"{one.suggestion.title}: {said}")
+        good = f"{len(priced) - len(left_out)} of {number_of(len(priced), 'index')}"
+        kept = [each for each in wanted if each not in left_out]
+        return {"said": f"{good} would save {least:.0%} or more", "found": {"suggestions": kept}}
+
+    async def _sandbox_apply(self, node: Node, now: Standing) -> Mapping[str, Any]:
+        """Only what came back as it was is gone on with, and what nothing would take back is left out."""
+        wanted = now.found.get("suggestions", [])[: node.parameters["most"]]
+        kept = []
+        for number, suggestion in enumerate(wanted, start=1):
+            self._run.progress(node.id, number, len(wanted))
+            done = await self._run.step(f"{now.step}:{suggestion}", functools.partial(self._try_out, suggestion))
+            if done["verdict"] == "proven":
+                kept.append(suggestion)
+        said = f"{len(kept)} of {number_of(len(wanted), 'change')} made and taken back"
+        return {"said": said, "found": {"suggestions": kept}}
+
+    async def _try_out(self, suggestion: str) -> Mapping[str, Any]:
+        try:
+            made = await self._bench.hands.review_rehearsal(suggestion, structure=True)
+            row = await self._bench.hands.rehearse(suggestion, made.hash)
+        except MeshagError as error:
+            await self._run.log("warning", f"{suggestion}: {error}")
+            return {"verdict": "not tried"}
+        await self._run.log("info", f"{made.title}: {row.verdict} in {row.document.get('sandbox')}")
+        return {"verdict": row.verdict, "rehearsal": row.id}
 
     async def _ask(self, node: Node, now: Standing) -> Mapping[str, Any]:
         wanted = now.found.get("queries", [])[: node.parameters["most"]]

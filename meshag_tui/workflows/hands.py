@@ -148,13 +148,14 @@ class Hands:
         assert found is not None  # noqa: S101 (it was just written)
         return found
 
-    async def review_rehearsal(self, suggestion_id: str) -> RehearsalReview:
-        """What rehearsing a suggestion would read of the watched server and run in a sandbox; no row is read yet.
+    async def review_rehearsal(self, suggestion_id: str, structure: bool = False) -> RehearsalReview:
+        """What rehearsing a suggestion would read of the watched server and run in a sandbox; no row is read yet, and
+        none at all with `structure`: then the change is made and taken back in a sandbox without rows.
 
         Raises:
             MeshagError: it cannot be rehearsed; the text says why.
         """
-        made = await rehearsal.review(self._store, self._vault, self._settings, suggestion_id)
+        made = await rehearsal.review(self._store, self._vault, self._settings, suggestion_id, structure)
         self._reviewed[suggestion_id, made.hash] = made
         return made
 

@@ -74,8 +74,12 @@ def other_text(found: StoredSuggestion) -> str | None:
     return text if isinstance(text, str) else None
 
 
-async def review(store: Store, vault: Vault, settings: Settings, suggestion_id: str) -> RehearsalReview:
+async def review(
+    store: Store, vault: Vault, settings: Settings, suggestion_id: str, structure: bool = False
+) -> RehearsalReview:
     """Ask the watched server's catalogue what would have to be read. No row is.
+
+    With `structure` no row ever will be: whatever the change is, only its taking back is tried.
 
     Raises:
         MeshagError: it cannot be rehearsed, or its statements are not known.
@@ -84,15 +88,18 @@ async def review(store: Store, vault: Vault, settings: Settings, suggestion_id: 
     found = await store(suggestions.get, suggestion_id)
     if (reason := why_not(found)) is not None:
         raise MeshagError(f"{suggestion_id} cannot be rehearsed: {reason}")
-    asked = [] if undoable(found) else await _asked(store, settings, found)
-    if other_text(found) is not None and not undoable(found):
+    if structure and (found.change is None or found.undo_sql is None):
+        raise MeshagError(f"{suggestion_id} cannot be tried without rows: nothing would take it back")
+    structure = structure or undoable(found)
+    asked = [] if structure else await _asked(store, settings, found)
+    if other_text(found) is not None and not structure:
         asked = [one for one in asked if one.main][:1]
         if not asked:
             raise MeshagError("Its statement has not run lately: sync, and look again")
     target = await store(connections.target, found.connection_id, vault)
     async with engine_for(target.db_type).connect(target, "rehearsal", _limits(settings)) as session:
         server = await _server(store, vault, settings)
-        if undoable(found) and found.change is not None:
+        if structure and found.change is not None:
             plan = await session.schema_plan(found.change, _copy_limits(settings), server)
         else:
             plan = await session.copy_plan([one.text for one in asked], _copy_limits(settings), server)
@@ -169,7 +176,8 @@ def _save(suggestion_id: str, done: Rehearsed, actor: str) -> dict[str, Any]:
         said=f"{found.title}: rehearsed, {done.outcome}",
     )
     row = rehearsals.get(kept)
-    suggestions.revise(suggestion_id, rehearsed(suggestions.bare(found), row.id, row.created_at, row.document))
+    if done.tried or undoable(found):  # else what was measured of it with rows would be lost to its evidence
+        suggestions.revise(suggestion_id, rehearsed(suggestions.bare(found), row.id, row.created_at, row.document))
     return {
         "rehearsal": kept,
         "verdict": done.outcome,

@@ -34,6 +34,9 @@ def test_agents_are_made_from_files_and_do_what_a_document_says(
     changed.write_text(json.dumps(document))
     assert must("flow", "import", "bloat watcher", str(changed))["flow_version"] == 2
     assert must("flow", "export", "Bloat watcher", "--version", "1") != document == must("flow", "export", made["id"])
+    differs = must("flow", "diff", "Bloat watcher", "1")
+    assert (differs["after"], must("flow", "diff", "Bloat watcher", "2")["lines"]) == (2, [])
+    assert any(line.startswith("+") for line in differs["lines"])
     document["nodes"][3]["kind"] = "apply"
     changed.write_text(json.dumps(document))
     refused = meshag("flow", "import", "Bloat watcher", str(changed))

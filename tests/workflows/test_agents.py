@@ -12,7 +12,7 @@ from meshag_tui.agents.flow import FlowError, read
 from meshag_tui.agents.profiles import Profile, chain, templates
 from meshag_tui.agents.walk import standing
 from meshag_tui.settings import RehearsalSettings
-from meshag_tui.store import activity, agents, executions, history, ledger, models, suggestions, threads
+from meshag_tui.store import activity, agents, executions, history, ledger, models, rehearsals, suggestions, threads
 from meshag_tui.types import EvidenceKind, ExecutionState, MeshagError, SuggestionStatus, Target, UsageError
 from meshag_tui.workflows import sync
 from meshag_tui.workflows.agents import runs_of
@@ -196,6 +196,34 @@ async def test_cancelling_a_run_cancels_what_it_began(shop_bench: Workbench) -> 
     assert (await running).state is ExecutionState.CANCELLED
     await bench.runner.settle()
     assert {run.state for run in await bench.executions()} == {ExecutionState.CANCELLED}
+
+
+async def test_an_index_is_priced_and_made_and_taken_back_without_a_row(
+    shop_bench: Workbench, slow: history.QueryRow, pg18: Database
+) -> None:
+    bench, shop = shop_bench, await the_shop(shop_bench)
+    bench.settings = bench.settings._replace(advice=bench.settings.advice._replace(what_if="auto"))
+    before = pg18.fetch("SELECT count(*) FROM pg_class")
+    looking = [("advise", "advise_rules", {}), ("price", "simulate", {}), ("try", "sandbox_apply", {})]
+    tools = ["advise_rules", "simulate", "sandbox_apply"]
+    row = await bench.agents.add("Careful", Profile(tools=tools), chain("Try", [*looking, ("end", "end", {})]))
+    outcome = await bench.agents.run(row.id, shop)
+    assert outcome.state is ExecutionState.DONE, outcome.error
+    visits = {
+        visit.node_id: visit.output for visit in (await bench.agents.run_of(outcome.execution_id)).standing.visits
+    }
+    found = await bench.store.read(suggestions.listing, shop)
+    index = next(one for one in found if one.query_ids == (slow.id,))
+    assert index.id in visits["price"]["found"]["suggestions"] and "would save 20% or more" in visits["price"]["said"]
+    assert visits["try"]["found"]["suggestions"] == [index.id], visits["try"]["said"]
+    tried = (await bench.store.read(rehearsals.of_suggestion, index.id))[0]
+    assert (tried.kind, tried.verdict) == ("undo", "proven") and not tried.document["copied"]
+    assert index.evidence_kind is not EvidenceKind.MEASURED
+    assert pg18.fetch("SELECT count(*) FROM pg_class") == before, "on the watched server nothing was made"
+    stern = chain("Stern", [*looking[:1], ("price", "simulate", {"least_gain": 0.999999}), ("end", "end", {})])
+    row = await bench.agents.save_flow(row.id, stern)
+    outcome = await bench.agents.run(row.id, shop)
+    assert outcome.result["suggestions"] == len([one for one in found if one.id != index.id and one.is_open])
 
 
 @pytest.mark.soak
