@@ -61,7 +61,8 @@ def _providers(group: Any, command: Callable[..., argparse.ArgumentParser]) -> N
 
     score = command(group, "score", "providers:score", "try a model on seven planted cases, and keep the score")
     score.add_argument("name", metavar="NAME[/MODEL]")
-    command(group, "scores", "providers:scores", "how models did on the planted cases, the newest first")
+    scores = command(group, "scores", "providers:scores", "how models did on the planted cases, the newest first")
+    scores.add_argument("--cases", action="store_true", help="case by case, models and releases beside each other")
 
     compare = command(group, "compare", "providers:compare", "ask two models about one statement, side by side")
     compare.add_argument("names", metavar="NAME[/MODEL]", nargs=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, table
@@ -12,6 +13,7 @@ from meshag_tui.types import Secret, UsageError
 
 if TYPE_CHECKING:
     from meshag_tui.agents.desk import Told
+    from meshag_tui.store.scores import Sheet
     from meshag_tui.workflows.models import Compared, Listed
 
 
@@ -130,16 +132,49 @@ async def scores(args: argparse.Namespace, output: Output) -> None:
 
     async with await Workbench.open(args.settings) as bench:
         found = await bench.store.read(scores.page)
+    if args.cases:
+        _sheet(scores.sheet(found), output)
+        return
+    since = scores.since(found)
     columns = (
         Column("WHEN", lambda row: moment(row.created_at)),
         Column("PROVIDER", lambda row: row.provider),
         Column("MODEL", lambda row: row.model),
         Column("SCORE", lambda row: f"{row.passed} of {row.cases}", "right"),
+        Column("CHANGE", lambda row: since[row.id].said if row.id in since else ""),
         Column("RELEASE", lambda row: row.release),
         Column("PROMPT", lambda row: row.prompt_version),
         Column("NOT WELL", lambda row: ", ".join(one["name"] for one in row.document["cases"] if not one["passed"])),
     )
-    output.answer(found, lambda: table(columns, found) if found else ["No model was scored yet"])
+    documents = [
+        {
+            **row._asdict(),
+            "better": since[row.id].better,
+            "worse": since[row.id].worse,
+            "before": since[row.id].before.id,
+        }
+        if row.id in since
+        else row._asdict()
+        for row in found
+    ]
+    output.answer(documents, lambda: table(columns, found) if found else ["No model was scored yet"])
+
+
+def _sheet(sheet: Sheet, output: Output) -> None:
+    """Cases below each other, models and releases beside each other."""
+
+    def word(at: int) -> Callable[[Any], str]:
+        return lambda case: {True: "well", False: "not", None: ""}[case[1][at]]
+
+    columns = [Column("CASE", lambda case: case[0])]
+    columns += [
+        Column(f"{row.model} ({row.provider}) {row.release}", word(number)) for number, row in enumerate(sheet.tries)
+    ]
+    cases = list(sheet.cases.items())
+    output.answer(
+        {"tries": sheet.tries, "cases": sheet.cases},
+        lambda: table(columns, cases) if cases else ["No model was scored yet"],
+    )
 
 
 async def compare(args: argparse.Namespace, output: Output) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from meshag_tui.agents.presets import PRESETS
 from meshag_tui.screens.entities import EntityPane, Kind, Verb
@@ -236,6 +236,17 @@ class Cache(Kind):
         self.done("Only kept answers are used: nobody is asked" if on else "Models are asked again")
 
 
+class _Try(NamedTuple):
+    """A try of a model, and how it stands to the one before."""
+
+    score: scores.ScoreRow
+    since: scores.Since | None
+
+
+def _of_try(name: str) -> Callable[[_Try], Any]:
+    return lambda one: getattr(one.score, name)
+
+
 class Scores(Kind):
     """How models did on the planted cases."""
 
@@ -247,24 +258,63 @@ class Scores(Kind):
         "In Providers, m scores the one under the cursor.",
     )
     columns = (
-        Column("created_at", "When", 16, render=minute, descending=True, keep=60),
-        Column("provider", "Provider", 10, flex=1, keep=70),
-        Column("model", "Model", 12, flex=2, keep=100),
-        Column("score", "Score", 7, align="right", value=lambda row: f"{row.passed} of {row.cases}", keep=95),
-        Column("release", "Release", 9, keep=50),
-        Column("prompt_version", "Prompt", 12, keep=30),
+        Column("created_at", "When", 16, value=_of_try("created_at"), render=minute, descending=True, keep=60),
+        Column("provider", "Provider", 10, flex=1, value=_of_try("provider"), keep=70),
+        Column("model", "Model", 12, flex=2, value=_of_try("model"), keep=100),
+        Column(
+            "score", "Score", 7, align="right", value=lambda one: f"{one.score.passed} of {one.score.cases}", keep=95
+        ),
+        Column("since", "Change", 16, flex=1, value=lambda one: one.since.said if one.since else "", keep=65),
+        Column("release", "Release", 9, value=_of_try("release"), keep=50),
+        Column("prompt_version", "Prompt", 12, value=_of_try("prompt_version"), keep=30),
     )
+    verbs = (Verb("cases", "Cases", "See all cases, models and releases beside each other", of_row=False),)
+
+    def key(self, row: Any) -> Hashable:
+        return str(row.score.id)
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return await self.bench.store.read(scores.page, limit)
+        found = await self.bench.store.read(scores.page, limit)
+        since = scores.since(found)
+        return [_Try(row, since.get(row.id)) for row in found]
 
     async def about(self, row: Any) -> list[Piece]:
-        said: list[Piece] = [("bold", f"{row.model} of {row.provider}"), ("dim", f"  {row.id}, by {row.actor}\n")]
-        for one in row.document["cases"]:
+        score, since = row.score, row.since
+        said: list[Piece] = [
+            ("bold", f"{score.model} of {score.provider}"),
+            ("dim", f"  {score.id}, by {score.actor}\n"),
+        ]
+        if since is not None:
+            said.append(("dim", f"{since.said}, {minute(since.before.created_at)}"))
+            for word, names, look in (("better", since.better, "good"), ("worse", since.worse, "critical")):
+                said += [("dim", f"; {word}: "), (look, ", ".join(names))] if names else []
+            said.append(("", "\n"))
+        for one in score.document["cases"]:
             sign = glyphs().ok if one["passed"] else glyphs().bad
             said.append(("good" if one["passed"] else "critical", f"{sign} {one['name']}"))
             said.append(("", f"  {one['why']}\n" if one["why"] else "\n"))
         return said
+
+    def why_not(self, verb: str, row: Any) -> str | None:
+        return "no model was scored yet" if row is None else None
+
+    async def do_cases(self) -> None:
+        from meshag_tui.widgets.dialog import TextDialog
+
+        sheet = scores.sheet(await self.bench.store.read(scores.page))
+        said: list[Piece] = []
+        for number, row in enumerate(sheet.tries, start=1):
+            said.append(
+                ("", f"{number:>3}  {row.model} of {row.provider}, {row.release}: {row.passed} of {row.cases}\n")
+            )
+        width = max(len(name) for name in sheet.cases)
+        said.append(("dim", f"\n{'':{width}}" + "".join(f"{number:>4}" for number in range(1, len(sheet.tries) + 1))))
+        signs: dict[bool | None, Piece] = {
+            True: ("good", f"   {glyphs().ok}"), False: ("critical", f"   {glyphs().bad}"), None: ("dim", "    "),
+        }  # fmt: skip
+        for name, done in sheet.cases.items():
+            said += [("", f"\n{name:{width}}"), *(signs[each] for each in done)]
+        self.shell.push_screen(TextDialog("Planted cases by model and release", said))
 
 
 class ModelsPane(EntityPane):

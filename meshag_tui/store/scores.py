@@ -54,3 +54,57 @@ def page(limit: int = 200) -> tuple[ScoreRow, ...]:
     score = models.ModelScore
     rows: Any = score.select().order_by(score.id.desc()).limit(limit).dicts()
     return tuple(ScoreRow(**row) for row in rows)
+
+
+class Since(NamedTuple):
+    """What became of a model since its try before: cases it does well now and did not, and the other way round."""
+
+    before: ScoreRow
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+
+    @property
+    def said(self) -> str:
+        """ "+1 -2 since 0.3.0" """
+        moved = [f"{sign}{len(names)}" for sign, names in (("+", self.better), ("-", self.worse)) if names]
+        return f"{' '.join(moved) or 'the same'} since {self.before.release}"
+
+
+def since(rows: Sequence[ScoreRow]) -> dict[str, Since]:
+    """By the id of a try, how it stands to the one before of the same model of the same provider, if there is one.
+
+    Args:
+        rows: the newest first.
+    """
+    found: dict[str, Since] = {}
+    later: dict[tuple[str, str], ScoreRow] = {}
+    for row in rows:
+        after = later.get((row.provider, row.model))
+        if after is not None:
+            now, then = _well(after), _well(row)
+            both = [name for name in now if name in then]
+            better = tuple(name for name in both if now[name] and not then[name])
+            found[after.id] = Since(row, better, tuple(name for name in both if then[name] and not now[name]))
+        later[row.provider, row.model] = row
+    return found
+
+
+class Sheet(NamedTuple):
+    """Cases by model and release. `tries`: the newest of each; `cases`: by name, how each try did, None: not asked."""
+
+    tries: tuple[ScoreRow, ...]
+    cases: Mapping[str, tuple[bool | None, ...]]
+
+
+def sheet(rows: Sequence[ScoreRow]) -> Sheet:
+    """The newest try of each model with each release beside each other, by model, the newest release first."""
+    newest: dict[tuple[str, str, str], ScoreRow] = {}
+    for row in rows:
+        newest.setdefault((row.provider, row.model, row.release), row)
+    tries = tuple(sorted(newest.values(), key=lambda row: (row.model, row.provider, -row.created_at)))
+    names = dict.fromkeys(name for row in tries for name in _well(row))
+    return Sheet(tries, {name: tuple(_well(row).get(name) for row in tries) for name in names})
+
+
+def _well(row: ScoreRow) -> dict[str, bool]:
+    return {str(one["name"]): bool(one["passed"]) for one in row.document["cases"]}

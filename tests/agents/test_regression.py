@@ -71,12 +71,40 @@ async def test_a_good_model_scores_all_and_a_bad_one_none(tmp_path: Path, fake_l
         reasons = {one["name"]: one["why"] for one in bad.document["cases"]}
         assert "none is needed" in reasons["healthy schema"] and "word of NULL" in reasons["NULL-unsafe rewrite"]
         assert "in use" in reasons["covered index"]
-        assert [row.passed for row in bench.store.run(scores.page)] == [0, 7]
+        kept = bench.store.run(scores.page)
+        assert [row.passed for row in kept] == [0, 7]
+        assert scores.since(kept)[bad.id].said == f"-7 since {bad.release}" and good.id not in scores.since(kept)
         assert {row.purpose for row in bench.store.run(ledger.page)} == {"score"}
         fake_llm.script = [Reply(status=401)]
         with pytest.raises(LlmError, match="refused the key"):
             await bench.models.score("config")
         assert len(bench.store.run(scores.page)) == 2, "a model that cannot be asked has no score"
+
+
+def test_tries_are_compared_between_releases_and_models() -> None:
+    def tried(number: int, model: str, release: str, **cases: bool) -> scores.ScoreRow:
+        document = {"cases": [{"name": name, "passed": passed} for name, passed in cases.items()]}
+        passed = sum(cases.values())
+        return scores.ScoreRow(
+            f"scr_{number}", "home", model, release, "p", passed, len(cases), document, "a", number, 0
+        )
+
+    rows = [
+        tried(4, "large", "2.0", alias=True, healthy=False, new=True),
+        tried(3, "small", "2.0", alias=False),
+        tried(2, "large", "1.0", alias=False, healthy=True),
+        tried(1, "large", "1.0", alias=False, healthy=False),
+    ]
+    since = scores.since(rows)
+    assert (since["scr_4"].better, since["scr_4"].worse, since["scr_4"].said) == (
+        ("alias",),
+        ("healthy",),
+        "+1 -1 since 1.0",
+    )
+    assert (since["scr_2"].better, set(since)) == (("healthy",), {"scr_4", "scr_2"})
+    sheet = scores.sheet(rows)
+    assert [row.id for row in sheet.tries] == ["scr_4", "scr_2", "scr_3"], "the newest of each model and release"
+    assert sheet.cases == {"alias": (True, False, False), "healthy": (False, True, None), "new": (True, None, None)}
 
 
 def test_the_cases_are_those_that_were_agreed() -> None:
