@@ -26,7 +26,7 @@ _ALERTS = (
 _WEBHOOKS = (
     Column("NAME", lambda one: one.name),
     Column("WHERE", lambda one: one.place),
-    Column("OF", lambda one: one.connection_name or "all"),
+    Column("OF", lambda one: one.of),
     Column("RULES", lambda one: ", ".join(one.rules) or "all"),
     Column("QUIET", lambda one: one.quiet or "never"),
     Column("STATE", lambda one: "on" if one.enabled else "off"),
@@ -69,7 +69,13 @@ async def add_webhook(args: argparse.Namespace, output: Output) -> None:
     url, key = _read_address()
     async with await Workbench.open(args.settings) as bench:
         info = await bench.alerting.add_webhook(
-            args.name, url, key=key, connection=args.connection, rules=args.rule or (), quiet=_hours(args.quiet) or ""
+            args.name,
+            url,
+            key=key,
+            connection=args.connection,
+            project=args.project,
+            rules=args.rule or (),
+            quiet=_hours(args.quiet) or "",
         )
     _say(info, "Added", output)
     if not info.encrypted:

@@ -227,15 +227,21 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         value = getattr(args, way)
         if value is not None:
             given[way] = None if value == "on" else False
-    for name in ("colour", "quiet"):
+    for name in ("colour", "theme", "quiet", "rate"):
         value = getattr(args, name)
         if value is not None:
             given[name] = None if value == "none" else value
+    if isinstance(given.get("rate"), str):
+        if not given["rate"].isdecimal():
+            raise UsageError(f"--rate is a number of alerts an hour, or none, not {given['rate']!r}")
+        given["rate"] = int(given["rate"])
     return given
 
 
 def _said(info: ProjectInfo) -> str:
     words = {"no_cloud": "nothing leaves this machine"}
+    if "rate" in info.settings:
+        words["rate"] = f"at most {info.settings['rate']} alerts an hour"
     parts = [
         words.get(name, f"no {name}" if value is False else f"{name} {value}") for name, value in info.settings.items()
     ]

@@ -28,6 +28,7 @@ once.
 ROLES = ("viewer", "operator", "approver", "admin")
 GIVEN = ("read", "collect", "analyze", "llm", "sandbox", "apply", "admin")
 COLOURS = ("none", "red", "yellow", "green", "cyan", "blue", "magenta")
+THEMES = ("none", "dark", "light", "high-contrast", "ansi-dark", "ansi-light")
 WAYS = ("toast", "bell", "osc9", "webhook")
 """Those of `store.people`, `access_keys` and `projects`, written again because they are not loaded for --help."""
 
@@ -111,9 +112,11 @@ def _projects(commands: Any, command: Callable[..., argparse.ArgumentParser], gr
 def _settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cloud", choices=("on", "off"), help="off: nothing of it leaves this machine")
     parser.add_argument("--colour", choices=COLOURS, help="how its name is marked")
+    parser.add_argument("--theme", choices=THEMES, help="the look of the screens while it is looked at")
     for way in WAYS:
         parser.add_argument(f"--{way}", choices=("on", "off"), help=f"tell its alerts by {way}")
     parser.add_argument("--quiet", metavar="HOURS", help="tell none of its alerts then: 22:00-07:00, or none")
+    parser.add_argument("--rate", metavar="N", help="tell at most so many of its alerts an hour; none: all")
 
 
 def _filters(parser: argparse.ArgumentParser) -> None:

@@ -1,11 +1,13 @@
 """What this terminal tells of alerts: how many stand, and each new one once, with a bell, but not in quiet hours.
 
-The project of a connection may have it otherwise: no toast, no bell, no message of the desktop, quiet hours of its own.
+The project of a connection may have it otherwise: no toast, no bell, no message of the desktop, quiet hours of its own,
+so many an hour.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,8 @@ class AlertNews:
         self._settings = settings
         self._after: str | None = None
         self._projects: Mapping[str, Mapping[str, Any]] = {}
+        self._rates = projects.Rates()
+        self._too_many: set[str] = set()  # ids of those that are beyond the rate of their project
         self.standing: dict[str | None, int] = {}
 
     async def read(self, store: Store) -> tuple[AlertInfo, ...]:
@@ -38,6 +42,13 @@ class AlertNews:
         if found:
             self._after = max(each.id for each in found)
             self._projects = await store.read(projects.told)
+            self._too_many = set()
+            for each in found:
+                own, now = self._projects.get(each.connection_id or "", {}), time.time()
+                if self._rates.allows(own, now):
+                    self._rates.count(own, now)
+                else:
+                    self._too_many.add(each.id)
         return found
 
     def said(self, found: tuple[AlertInfo, ...], now: datetime | None = None) -> tuple[AlertInfo, ...]:
@@ -46,7 +57,11 @@ class AlertNews:
 
     def _told_by(self, way: str, found: tuple[AlertInfo, ...], now: datetime | None) -> tuple[AlertInfo, ...]:
         settings = [(each, self._projects.get(each.connection_id or "", {})) for each in found]
-        return tuple(each for each, own in settings if projects.tells(own, way, now or datetime.now()))
+        return tuple(
+            each
+            for each, own in settings
+            if each.id not in self._too_many and projects.tells(own, way, now or datetime.now())
+        )
 
     def words(self, connection_id: str | None) -> str:
         """How many nobody took note of, of a connection and of everything; "" for none."""

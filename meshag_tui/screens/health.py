@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from meshag_tui.store.health import Kept
 
 _ALL = "all"
+_PROJECT = "project "
 _NEVER = "never"
 _UNREAD = {"insufficient privilege": "not allowed", "unsupported": "not told"}
 """Why there is no figure, in the room of one."""
@@ -253,7 +254,7 @@ class Webhooks(Kind):
     columns = (
         Column("name", "Name", 12, flex=1, keep=100),
         Column("place", "Where", 20, flex=2, keep=90),
-        Column("of", "Of", 10, flex=1, value=lambda one: one.connection_name or "all connections", keep=60),
+        Column("of", "Of", 10, flex=1, value=lambda one: one.of, keep=60),
         Column("rules", "Which", 14, flex=2, value=lambda one: ", ".join(one.rules) or "all alerts", keep=70),
         Column("quiet", "Quiet", 12, flex=1, value=lambda one: one.quiet or _NEVER, keep=65),
         Column("state", "State", 6, value=lambda one: "on" if one.enabled else "off", keep=80),
@@ -288,7 +289,9 @@ class Webhooks(Kind):
                 return str(error)
             return None
 
-        names = (_ALL, *(info.name for info in self.shell.connections))
+        known = self.shell.connections
+        in_projects = dict.fromkeys(f"{_PROJECT}{info.project_name}" for info in known)
+        names = (_ALL, *(info.name for info in known), *in_projects)
         every = ", ".join(alerts.RULES)
         return [
             *(
@@ -296,7 +299,7 @@ class Webhooks(Kind):
                     Field("name", "Name", required=True),
                     Field("url", "Address", kind="password", required=True, hint="https://…, it is kept sealed"),
                     Field("key", "Signing key", kind="password", hint="none"),
-                    Field("connection", "Connection", _ALL, choices=names),
+                    Field("connection", "Of", _ALL, choices=names),
                 ]
                 if row is None
                 else []
@@ -307,11 +310,14 @@ class Webhooks(Kind):
 
     async def do_add(self) -> None:
         async def save(values: dict[str, str]) -> str:
+            whose = values["connection"]
+            project = whose.startswith(_PROJECT)
             info = await self.bench.alerting.add_webhook(
                 values["name"],
                 Secret(values["url"].strip()),
                 key=Secret(values["key"]) if values["key"] else None,
-                connection=None if values["connection"] == _ALL else values["connection"],
+                connection=None if whose == _ALL or project else whose,
+                project=whose.removeprefix(_PROJECT) if project else None,
                 rules=_listed(values["rules"]),
                 quiet=values["quiet"],
             )

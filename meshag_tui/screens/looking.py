@@ -22,6 +22,7 @@ from meshag_tui.types import ConnectionStatus, MeshagError, Window
 from meshag_tui.widgets.actions import Action, ActionApp, Actions
 from meshag_tui.widgets.states import Condition, State
 from meshag_tui.widgets.status import ActionBar, StatusLine, down_since, freshness
+from meshag_tui.widgets.themes import NAMES
 
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
@@ -69,6 +70,7 @@ class LookingApp(ActionApp):
         self._spend_read_at = -_SPEND_EVERY_S
         self._news: AlertNews | None = None  # read a while after the first paint
         self._news_read_at = 0.0
+        self._dressed = self._own_theme = ""  # the theme of the project that is looked at, and the one to go back to
 
     def front_pane(self) -> Pane | None:
         return self.panes.get(self.place)
@@ -253,6 +255,7 @@ class LookingApp(ActionApp):
         if root is None:
             return
         info = self.connection
+        self._dress("" if info is None else info.theme)
         self.may_write = not self.settings.read_only and not (info is not None and info.read_only)
         window = "" if info is None else f"window {self.scope.said}"
         wide = self.size.width >= 100
@@ -270,6 +273,14 @@ class LookingApp(ActionApp):
             place="" if wide else window,
         )
         self.refresh_keys()
+
+    def _dress(self, wanted: str) -> None:
+        """Take the theme of a project, or the own one again when it is left."""
+        if wanted != self._dressed and wanted in ("", *NAMES):
+            if not self._dressed:
+                self._own_theme = self.theme
+            self._dressed = wanted
+            self.theme = wanted or self._own_theme
 
     def _freshness(self, info: ConnectionInfo) -> tuple[str, str]:
         interval = info.interval_s or self.settings.collect.interval_s

@@ -204,8 +204,9 @@ class Projects(Kind):
         costs = await self.bench.store.read(lambda: projects.spent(row.id, database.now_ms()))
         said: list[Piece] = [("bold", row.name), ("dim", f"  {row.id}\n")]
         said.append(("", f"{number_of(row.connections, 'connection')}; models: {_cloud(row.settings)}\n"))
-        quiet = row.settings.get("quiet")
-        said.append(("", f"alerts: {_told(row.settings)}{f', not at {quiet}' if quiet else ''}\n"))
+        quiet, rate = row.settings.get("quiet"), row.settings.get("rate")
+        more = (f", not at {quiet}" if quiet else "") + (f", at most {rate} an hour" if rate else "")
+        said.append(("", f"alerts: {_told(row.settings)}{more}\n"))
         for cost in costs:
             figures = f"{cost.total:f} {cost.currency} in all, {cost.month:f} this month"
             said.append(("", f"models cost {figures}, {cost.forecast:f} at this pace\n"))
@@ -221,8 +222,16 @@ class Projects(Kind):
             Field("name", "Name", "" if row is None else row.name, required=True),
             Field("cloud", "Models elsewhere", _yes(not settings.get("no_cloud")), choices=("yes", "no")),
             Field("colour", "Colour", settings.get("colour", "none"), choices=projects.COLOURS),
+            Field("theme", "Theme", settings.get("theme", "none"), choices=("none", *projects.THEMES)),
             *ways,
             Field("quiet", "Quiet hours", settings.get("quiet", ""), hint="22:00-07:00; empty: none"),
+            Field(
+                "rate",
+                "Alerts an hour",
+                str(settings.get("rate", "")),
+                hint="told at most; empty: all",
+                check=_rate_problem,
+            ),
         ]
 
     async def do_add(self) -> None:
@@ -276,8 +285,14 @@ def _settings(values: dict[str, str]) -> dict[str, Any]:
         **ways,
         "no_cloud": True if values["cloud"] == "no" else None,
         "colour": None if values["colour"] == "none" else values["colour"],
+        "theme": None if values["theme"] == "none" else values["theme"],
         "quiet": values["quiet"].strip() or None,
+        "rate": int(values["rate"]) if values["rate"].strip() else None,
     }
+
+
+def _rate_problem(text: str) -> str | None:
+    return whole_number(1, 1000)(text) if text.strip() else None
 
 
 def _may_problem(text: str) -> str | None:

@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from meshag_tui.maintenance import quiet_hours
-from meshag_tui.store import alerts, connections, database, ids, models
+from meshag_tui.store import alerts, connections, database, ids, models, projects
 from meshag_tui.store.documents import clean
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import Secret, UsageError
 
+_RENAMED = ("connection_id", "project_id", "project", "rules")
+
 
 class ChannelInfo(NamedTuple):
-    """A webhook as shown. `rules` empty: all; `connection_id` None: of all connections."""
+    """A webhook as shown. `rules` empty: all; `connection_id` None: of all connections, or of those of `project`."""
 
     id: str
     name: str
@@ -31,15 +33,22 @@ class ChannelInfo(NamedTuple):
     enabled: bool
     created_at: int
     updated_at: int
+    project_id: str | None = None
+    project: str | None = None
 
     @property
     def encrypted(self) -> bool:
         """Whether what is sent cannot be read on its way."""
         return self.place.startswith("https://")
 
-    def wants(self, rule: str, connection_id: str | None) -> bool:
-        """Whether an alert goes there."""
-        mine = self.connection_id is None or self.connection_id == connection_id
+    @property
+    def of(self) -> str:
+        """Whose alerts go there, in words."""
+        return self.connection_name or (f"project {self.project}" if self.project else "all")
+
+    def wants(self, rule: str, connection_id: str | None, project_id: str | None = None) -> bool:
+        """Whether an alert of a connection in a project goes there."""
+        mine = self.connection_id in (None, connection_id) and self.project_id in (None, project_id)
         return self.enabled and mine and (not self.rules or rule in self.rules)
 
 
@@ -57,10 +66,11 @@ def add(
     *,
     key: Secret | None = None,
     connection: str | None = None,
+    project: str | None = None,
     rules: Sequence[str] = (),
     quiet: str = "",
 ) -> ChannelInfo:
-    """Remember a webhook, its address and signing `key` sealed; `connection` is a name or id.
+    """Remember a webhook, its address and signing `key` sealed; `connection` and `project` are names or ids.
 
     Raises:
         UsageError: a name that is taken, an address or a rule that is none, quiet hours that cannot be read.
@@ -84,6 +94,7 @@ def add(
             secret=token,
             secret_key_id=key_id,
             connection=None if connection is None else connections.find(connection).id,
+            project=None if project is None else projects.find(project).id,
             rules=wanted,
             quiet=hours,
             created_at=now,
@@ -95,13 +106,19 @@ def add(
 def listing() -> tuple[ChannelInfo, ...]:
     """All webhooks by name."""
     channel = models.Channel
-    query = channel.select(channel, models.Connection.name.alias("connection_name"))
-    rows: Any = query.left_outer_join(models.Connection).order_by(channel.name).dicts()
+    query = channel.select(
+        channel, models.Connection.name.alias("connection_name"), models.Project.name.alias("project_name")
+    )
+    joined = query.left_outer_join(models.Connection).switch(channel)
+    joined = joined.left_outer_join(models.Project, on=channel.project == models.Project.id)
+    rows: Any = joined.order_by(channel.name).dicts()
     return tuple(
         ChannelInfo(
             connection_id=row["connection"],
+            project_id=row["project"],
+            project=row["project_name"],
             rules=tuple(row["rules"]),
-            **{name: row[name] for name in ChannelInfo._fields if name not in ("connection_id", "rules")},
+            **{name: row[name] for name in ChannelInfo._fields if name not in _RENAMED},
         )
         for row in rows
     )

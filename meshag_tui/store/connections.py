@@ -77,6 +77,7 @@ class ConnectionInfo(NamedTuple):
     updated_at: int
     stage: str | None  # one of `STAGES`
     colour: str  # of its project, "" for none
+    theme: str  # likewise
     open_suggestions: int
 
     @property
@@ -438,6 +439,7 @@ def _info(row: Mapping[str, Any], open_suggestions: int) -> ConnectionInfo:
         "project_id": row["project"],
         "no_cloud": bool(row["project_settings"].get("no_cloud")),
         "colour": str(row["project_settings"].get("colour") or ""),
+        "theme": str(row["project_settings"].get("theme") or ""),
         "db_type": DbType(row["db_type"]),
         "has_password": row["secret"] is not None,
         "tls": TlsMode(row["tls"]),

@@ -12,7 +12,7 @@ from peewee import (
     TextField,
 )
 
-from meshag_tui.store.models import Connection, Record, Timestamped
+from meshag_tui.store.models import Connection, Project, Record, Timestamped
 
 
 class Health(Record):
@@ -70,3 +70,4 @@ class Channel(Timestamped):
     rules = JSONField(default=list)  # empty: all
     quiet = TextField(default="")  # when nothing is sent, as a maintenance window
     enabled = BooleanField(default=True)
+    project = ForeignKeyField(Project, null=True, on_delete="CASCADE")  # null: of all

@@ -1,7 +1,8 @@
 """Projects: connections that belong together, with settings of their own, and what models cost them.
 
-`no_cloud` (nothing leaves this machine), `colour` (how its name is marked), and how its alerts are told: `toast`,
-`bell`, `osc9`, `webhook` (false: not so), `quiet` (hours in which they are told nowhere). What is not set is as usual.
+`no_cloud` (nothing leaves this machine), `colour` (how its name is marked), `theme` (the look of the screens while one
+of its connections is looked at), and how its alerts are told: `toast`, `bell`, `osc9`, `webhook` (false: not so),
+`quiet` (hours in which they are told nowhere), `rate` (how many are told an hour at most). What is not set is as usual.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ from meshag_tui.store.documents import clean
 from meshag_tui.types import UsageError
 
 COLOURS = ("none", "red", "yellow", "green", "cyan", "blue", "magenta")
+THEMES = ("dark", "light", "high-contrast", "ansi-dark", "ansi-light")
+"""Those of `widgets.themes`."""
 WAYS = ("toast", "bell", "osc9", "webhook")
 """How alerts are told; each can be switched off for a project."""
 _FLAGS = ("no_cloud", *WAYS)
+_HOUR_S = 3600
 
 
 class ProjectInfo(NamedTuple):
@@ -172,10 +176,30 @@ def tells(settings: Mapping[str, Any], way: str, now: datetime) -> bool:
 
 
 def told() -> dict[str, Mapping[str, Any]]:
-    """The settings of its project, by connection's id, for telling alerts."""
+    """The settings of its project with its `id`, by connection's id, for telling alerts."""
     connection, project = models.Connection, models.Project
-    rows: Any = connection.select(connection.id, project.settings).join(project).tuples()
-    return dict(rows)
+    rows: Any = connection.select(connection.id, project.id, project.settings).join(project).tuples()
+    return {connection_id: {**settings, "id": project_id} for connection_id, project_id, settings in rows}
+
+
+class Rates:
+    """Which of the alerts of projects may yet be told, by how many were in the hour before: of one process."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, list[float]] = {}
+
+    def allows(self, settings: Mapping[str, Any], now: float) -> bool:
+        """Whether one more may be told; `settings` as of `told`, `now` in epoch seconds."""
+        rate, project = settings.get("rate"), str(settings.get("id"))
+        if not rate:
+            return True
+        self._told[project] = [at for at in self._told.get(project, ()) if now - at < _HOUR_S]
+        return len(self._told[project]) < int(rate)
+
+    def count(self, settings: Mapping[str, Any], now: float) -> None:
+        """One was told."""
+        if settings.get("rate"):
+            self._told.setdefault(str(settings.get("id")), []).append(now)
 
 
 # --- inside -----------------------------------------------------------------------------------------------------------
@@ -196,7 +220,7 @@ def _name(name: str, own_id: str | None) -> str:
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    known = (*_FLAGS, "colour", "quiet")
+    known = (*_FLAGS, "colour", "theme", "quiet", "rate")
     for name, value in given.items():
         if name not in known:
             raise UsageError(f"A project has no setting {name!r}; there are {', '.join(known)}")
@@ -204,6 +228,10 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"{name} of a project is true or false")
         if name == "colour" and value is not None and value not in COLOURS:
             raise UsageError(f"A project's colour is one of {', '.join(COLOURS)}")
+        if name == "theme" and value not in (None, "none", *THEMES):
+            raise UsageError(f"A project's theme is one of {', '.join(THEMES)}")
+        if name == "rate" and value is not None and (isinstance(value, bool) or not 1 <= int(value) <= 1000):
+            raise UsageError("A project's rate is 1 to 1,000 alerts an hour")
         if name == "quiet" and value is not None:
             quiet_hours(str(value))
     return {name: value for name, value in given.items() if value is not None and value != "" and value != "none"}

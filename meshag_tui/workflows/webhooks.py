@@ -113,6 +113,7 @@ class Teller:
 
     def __init__(self, store: Store, vault: Vault, actor: str) -> None:
         self._store, self._vault, self._actor = store, vault, actor
+        self._rates = projects.Rates()
 
     async def tell(self) -> int:
         """Send the alerts that wait to the webhooks that want them and are not quiet; how many posts were taken."""
@@ -127,17 +128,20 @@ class Teller:
 
     async def _tell(self, alert: AlertInfo, known: tuple[ChannelInfo, ...], project: Mapping[str, Any]) -> int:
         """`project`: the settings of its connection's project, which may have it told to no webhook, or not now."""
+        allowed = self._rates.allows(project, time.time())
         done = {each["channel"]: dict(each) for each in alert.deliveries}
         taken, again = 0, False
         for channel in known:
             before = done.get(channel.id, {})
             tries = int(before.get("tries", 0))
-            if not channel.wants(alert.rule, alert.connection_id) or before.get("taken") or tries >= _MOST_DELIVERIES:
+            wanted = channel.wants(alert.rule, alert.connection_id, project.get("id"))
+            if not wanted or before.get("taken") or tries >= _MOST_DELIVERIES:
                 continue
             if project.get("webhook") is False:
                 continue
             hours, now = quiet_hours(channel.quiet), datetime.now()
-            if (hours is not None and hours.is_open(now)) or not projects.tells(project, "webhook", now):
+            quiet = (hours is not None and hours.is_open(now)) or not projects.tells(project, "webhook", now)
+            if quiet or not allowed:
                 again = True
                 continue
             said = ""
@@ -151,6 +155,8 @@ class Teller:
             at = time.time_ns() // 1_000_000
             done[channel.id] = {"channel": channel.id, "name": channel.name, "at": at, "taken": not said}
             done[channel.id] |= {"tries": tries + 1, "error": said or None}
+        if taken:
+            self._rates.count(project, time.time())
         await self._store(alerts.told, alert.id, list(done.values()), again=again)
         return taken
 

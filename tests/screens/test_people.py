@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import access_keys, activity, models, people, projects
+from meshag_tui.store import access_keys, activity, connections, models, people, projects
 from meshag_tui.store.database import Store
+from meshag_tui.types import Target
+from meshag_tui.widgets import themes
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import picture
 from tests.screens.conftest import Open
@@ -81,6 +83,19 @@ async def test_a_team_is_made_by_keys(bench: Workbench, at_desk: Open, tmp_path:
         await desk.press("V")
         await desk.until("The log was changed")
         assert f"entry {last.id} is not as it was written" in desk.words
+
+
+async def test_a_project_has_a_look_of_its_own(bench: Workbench, at_desk: Open) -> None:
+    assert projects.THEMES == themes.NAMES
+    target = Target.from_url("postgresql://app@127.0.0.1:1/shop")
+    added = await bench.add_connection("shop", target)
+    project = (await bench.store.read(connections.get, added.id)).project_id
+    async with at_desk(bench) as desk:
+        await desk.until("shop")
+        await bench.community.edit_project(project, theme="light")
+        await desk.until(lambda _: desk.app.theme == "light")
+        await bench.community.edit_project(project, theme=None)
+        await desk.until(lambda _: desk.app.theme == "dark")
 
 
 SCREENS = {"people": ("A", *"bbbb"), "keys": ("A", *"bbb"), "projects": ("A", *"bbbbb")}

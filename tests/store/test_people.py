@@ -189,7 +189,7 @@ def test_a_project_has_settings_and_takes_its_connections_with_it(store: Store, 
     store.run(people.local, "ada")
     info = store.run(stored.add, "ada", "Shop", colour="red", bell=False, quiet="22:00-07:00")
     assert info.owner == "ada" and info.settings == {"colour": "red", "bell": False, "quiet": "22:00-07:00"}
-    for wrong in ({"colour": "pink"}, {"bell": "no"}, {"volume": 3}, {"quiet": "always"}):
+    for wrong in ({"colour": "pink"}, {"bell": "no"}, {"volume": 3}, {"quiet": "always"}, {"theme": "x"}, {"rate": 0}):
         with pytest.raises(UsageError):
             store.run(lambda wrong=wrong: stored.edit("ada", "Shop", **wrong))
     with pytest.raises(UsageError, match="already a project"):

@@ -304,6 +304,15 @@ async def test_webhooks_are_told_once_signed_and_only_what_they_want(bench: Work
     run(alerts.put, connection, "critical", "Locks: 99 %", subject="locks")
     await bench.watcher.tick()
     assert len(hook.posted) == 6
+    run(lambda: projects.edit("ada", project, webhook=None, rate=1))
+    run(channels.add, "ours", Secret(hook.url), vault, project=project)
+    run(projects.add, "ada", "Other")
+    run(channels.add, "theirs", Secret(hook.url), vault, project="Other")
+    run(lambda: [channels.remove(run_id) for run_id in (all_of.id, channels.find("night").id)])
+    for number in range(2):
+        run(alerts.put, connection, "critical", f"Undo: {number}", subject=f"undo {number}")
+        await bench.watcher.tick()
+    assert [each["message"] for each in hook.documents[6:]] == ["Undo: 0"], "one an hour, to the project's own"
     said = " ".join(each.message for each in run(activity.recent, kind="alert"))
     row = run(lambda: list(models.Channel.select().dicts()))
     assert "canary" not in said + str(row) and "signing-key" not in str(row)
