@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from meshag_tui import __version__
-from meshag_tui.cli import agent_words, model_words, people_words, values, watch_words
+from meshag_tui.cli import agent_words, model_words, people_words, store_words, values, watch_words
 from meshag_tui.cli.alone import ALONE, WrongWords
 
 SORTS = (
@@ -372,20 +372,7 @@ def _upkeep(commands: Any) -> None:
     doctor = _add(commands, "doctor", "doctor:doctor", "what is missing, and the exact SQL or step that mends it")
     doctor.add_argument("name", metavar="NAME", nargs="?")
 
-    store = _group(commands, "store", "what MeshAG remembers: state, migrations, backups")
-    _add(store, "status", "upkeep:status", "where the store is, its schema version and sizes")
-    _add(store, "migrate", "upkeep:migrate", "bring the store to this version's schema")
-    backup = _add(store, "backup", "upkeep:backup", "copy the store to a file")
-    backup.add_argument("file", metavar="FILE")
-    restore = _add(
-        store, "restore", "upkeep:restore", "replace the store by a backup; the present one is kept beside it"
-    )
-    restore.add_argument("file", metavar="FILE")
-    restore.add_argument("--yes", action="store_true", help="do not ask")
-    seed = _add(store, "seed", "upkeep:seed", "fill an empty store with sample people, projects and runs")
-    seed.add_argument("--demo", action="store_true", help="accepted for scripts: the sample is the same")
-    reset = _add(store, "reset", "upkeep:reset", "empty the store, after a backup; monitored databases are not touched")
-    reset.add_argument("--yes", action="store_true", help="do not ask for the store's name")
+    store_words.add(commands, _add, _group)
 
     key = _group(commands, "key", "the key that passwords are sealed with")
     _add(key, "rotate", "upkeep:rotate_key", "seal all passwords with a new key")

@@ -63,6 +63,57 @@ def migrate(args: argparse.Namespace, output: Output) -> None:
         store.close()
 
 
+def schema(args: argparse.Namespace, output: Output) -> int:
+    """The tables, or how they differ from what they should be: exit 1 where they do."""
+    from meshag_tui.store import browsing
+
+    store = _open(args, migrate=False)
+    try:
+        if args.diff:
+            found = store.run(browsing.differences)
+            output.answer({"differences": found}, lambda: found or ["The store is as this version has it"])
+            return 1 if found else 0
+        tables = store.run(browsing.tables)
+    finally:
+        store.close()
+
+    def lines() -> Iterator[str]:
+        for each in tables:
+            yield f"{each.name}  ({each.rows:,} rows)"
+            yield from (f"  {column}" for column in each.columns)
+            yield from (f"  index on {index}" for index in each.indexes)
+
+    output.answer(tables, lines)
+    return 0
+
+
+def browse(args: argparse.Namespace, output: Output) -> None:
+    """Rows of a table, or the names of the tables."""
+    from meshag_tui.cli.output import Column, table
+    from meshag_tui.store import browsing
+    from meshag_tui.text import one_line
+
+    store = _open(args, migrate=False)
+    try:
+        if args.table is None:
+            known = [{"table": each.name, "rows": each.rows} for each in store.run(browsing.tables)]
+            output.answer(known, lambda: [f"{each['table']}  {each['rows']:,}" for each in known])
+            return
+        found = store.run(browsing.rows, args.table, args.text, args.limit)
+    finally:
+        store.close()
+    if args.full and found:
+        lines = [f"{name}: {one_line(value)}" for row in found for name, value in (*row.items(), ("", ""))]
+        output.answer(found, lambda: [line if line != ": " else "" for line in lines])
+        return
+
+    def cell(name: str) -> Column:
+        return Column(name, lambda row: one_line("" if row[name] is None else row[name], 40))
+
+    nothing = [f"No row of {args.table} holds {args.text!r}" if args.text else f"{args.table} has no row"]
+    output.answer(found, lambda: table([cell(name) for name in found[0]], found) if found else nothing)
+
+
 def backup(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store import copies
 

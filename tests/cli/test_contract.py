@@ -92,6 +92,9 @@ def test_everything_takes_json_before_and_after_the_command(meshag: Meshag) -> N
     assert meshag("runs", "--json").document == []
     assert set(meshag("paths", "--json").document) == {"home", "config", "store", "key", "log"}
     assert meshag("store", "status", "--json").document["pending"] == 0
+    assert meshag("store", "schema", "--diff", "--json").document == {"differences": []}
+    assert {row["table"] for row in meshag("store", "browse", "--json").document} >= {"connection", "users"}
+    assert meshag("store", "browse", "users").code == 0
     assert "here" in meshag("doctor", "--json").document
 
 

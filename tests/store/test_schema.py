@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from meshag_tui.store import database, ids, models, rehearsals, remembered, schema, snapshots_statements
+from meshag_tui.store import browsing, database, ids, models, rehearsals, remembered, schema, snapshots_statements
 from meshag_tui.store.database import Store
+from meshag_tui.types import UsageError
 
 
 def _columns(store: Store) -> dict[str, list[tuple[Any, ...]]]:
@@ -146,3 +147,35 @@ def test_edited_migration_is_refused(unmade_store_url: str) -> None:
     store.close()
     with pytest.raises(schema.SchemaRefused, match="0001_initial"):
         Store.open(unmade_store_url)
+
+
+def test_the_store_can_be_looked_at_and_compared_with_what_it_should_be(store: Store) -> None:
+    assert store.run(browsing.differences) == ()
+
+    def fill() -> None:
+        models.User.create(id="usr_1", email="ada@example.com", name="Ada", created_at=1, updated_at=1)
+        keys = {"id": "key_1", "name": "cron", "user": "usr_1", "prefix": "mk_1", "hashed": "canary", "permissions": []}
+        models.AccessKey.create(created_at=1, updated_at=1, **keys)
+
+    store.run(fill)
+    known = {each.name: each for each in store.run(browsing.tables)}
+    assert known["users"].rows == 1 and any(column.startswith("email") for column in known["users"].columns)
+    for name in known:
+        assert store.run(browsing.rows, name) is not None, "every table can be opened"
+    (key,) = store.run(browsing.rows, "access_key", "CRON")
+    assert key["name"] == "cron" and "canary" not in str(key)
+    assert store.run(browsing.rows, "access_key", "canary") == [], "nor is it found by what it hides"
+    with pytest.raises(UsageError, match="no table"):
+        store.run(browsing.rows, 'users"; DROP TABLE users; --')
+
+    def spoil() -> None:
+        models.database.execute_sql("ALTER TABLE users ADD COLUMN age INTEGER")
+        models.database.execute_sql("CREATE TABLE strange (id INTEGER)")
+        models.database.execute_sql("DROP INDEX channel_project_id")
+
+    store.run(spoil)
+    assert store.run(browsing.differences) == (
+        "strange is no table of MeshAG",
+        "channel has no index on project_id",
+        "users has a column age",
+    )
