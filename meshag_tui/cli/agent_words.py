@@ -38,6 +38,7 @@ def _agents(commands: Any, command: Callable[..., argparse.ArgumentParser], grou
     listing = command(agents, "list", "agents:listing", "the agents, with how they did")
     listing.add_argument("--status", type=str.upper, choices=("ACTIVE", "INACTIVE", "PAUSED", "RUNNING"))
     listing.add_argument("--category", choices=CATEGORIES)
+    listing.add_argument("--project", metavar="NAME", help="those that run on its connections alone")
     listing.add_argument("--text", default="", metavar="WORDS", help="in name or description")
     listing.add_argument("--removed", action="store_true", help="those that were removed")
     listing.add_argument("--limit", type=values.count, default=50, metavar="N")

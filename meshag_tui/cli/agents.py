@@ -26,11 +26,13 @@ _PROFILE = ("instructions", "context", "tools", "model", "configuration")
 
 
 async def listing(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store import projects
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
+        mine = None if args.project is None else (await bench.store.read(projects.find, args.project)).id
         found = await bench.agents.page(
-            args.limit, status=args.status, category=args.category, text=args.text, removed=args.removed
+            args.limit, status=args.status, category=args.category, text=args.text, removed=args.removed, project=mine
         )
     columns = (
         Column("NAME", lambda row: row.name),

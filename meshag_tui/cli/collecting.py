@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, plain, table
-from meshag_tui.text import ago, duration, one_line
-from meshag_tui.types import ConnectionStatus, MeshagError
+from meshag_tui.text import ago, duration, moment_from, one_line
+from meshag_tui.types import ConnectionStatus, ExecutionState, MeshagError, UsageError
 
 if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
@@ -118,7 +119,7 @@ async def _learn_names(bench: Workbench, names: dict[str, str]) -> None:
 
 
 async def runs(args: argparse.Namespace, output: Output) -> None:
-    from meshag_tui.store import connections, executions
+    from meshag_tui.store import connections, executions, projects
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
@@ -136,7 +137,16 @@ async def runs(args: argparse.Namespace, output: Output) -> None:
         connection_id = None
         if args.name is not None:
             connection_id = (await bench.store(connections.find, args.name)).id
-        found = await bench.executions(connection_id, args.limit)
+        only: dict[str, Any] = {"before": args.before, "states": (ExecutionState(args.state),) if args.state else ()}
+        if args.agent is not None:
+            only["agent"] = (await bench.agents.find(args.agent)).id
+        if args.project is not None:
+            only["project"] = (await bench.store.read(projects.find, args.project)).id
+        if args.since is not None:
+            only["since"] = moment_from(args.since, time.time() * 1000)
+            if only["since"] is None:
+                raise UsageError(f"--since is a time as 03:12, or 2026-09-21 03:12, not {args.since!r}")
+        found = await bench.executions(connection_id, args.limit, **only)
     columns = (
         Column("STARTED", lambda run: ago(run.started_at or run.created_at)),
         Column("WHAT", lambda run: run.kind),

@@ -42,6 +42,9 @@ SORTS = (
 STAGES = ("production", "staging", "test", "development", "none")
 """Those of `store.connections`, and none, written again for the same reason."""
 
+RUN_STATES = ("ready", "running", "done", "failed", "cancelled", "interrupted")
+"""Those of `types.ExecutionState`, likewise."""
+
 _ALONE = frozenset({"--version", "--plain", "--json", "--read-only"})
 """What may be said without a command."""
 
@@ -226,6 +229,11 @@ def _collecting(commands: Any) -> None:
     runs = _add(commands, "runs", "collecting:runs", "what MeshAG did: executions with their phases and errors")
     runs.add_argument("name", metavar="NAME", nargs="?", help="a connection, or the id of one execution")
     runs.add_argument("--limit", type=values.count, default=20, metavar="N")
+    runs.add_argument("--state", choices=RUN_STATES, help="only those in this state")
+    runs.add_argument("--agent", metavar="NAME", help="only those of this agent")
+    runs.add_argument("--project", metavar="NAME", help="only those on connections of this project")
+    runs.add_argument("--since", metavar="TIME", help="03:12, or 2026-09-21 03:12")
+    runs.add_argument("--before", metavar="ID", help="the page behind the one that ends with this exec_…")
     runs.add_argument("--cancel", action="store_true", help="cancel the execution named")
     runs.add_argument(
         "--approve", action="store_true", help="agree to all that the run named waits for, after it is shown"

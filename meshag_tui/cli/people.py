@@ -175,12 +175,17 @@ async def project(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.workflows.workbench import Workbench
 
     wanted = {word.strip() for word in args.include.split(",") if word.strip()}
-    if unknown := wanted - {"connections", "activities"}:
-        raise UsageError(f"--include takes connections and activities, not {sorted(unknown)[0]!r}")
+    if unknown := wanted - {"connections", "activities", "agents", "costs"}:
+        raise UsageError(f"--include takes connections, agents, costs and activities, not {sorted(unknown)[0]!r}")
     async with await Workbench.open(args.settings) as bench:
         info = await bench.store.read(stored.find, args.name)
-        costs = await bench.store.read(lambda: stored.spent(info.id, database.now_ms()))
-        document: dict[str, Any] = {**info._asdict(), "costs": [cost._asdict() for cost in costs]}
+        document: dict[str, Any] = {**info._asdict()}
+        costs: tuple[stored.Spent, ...] = ()
+        if "costs" in wanted:
+            costs = await bench.store.read(lambda: stored.spent(info.id, database.now_ms()))
+            document["costs"] = [cost._asdict() for cost in costs]
+        if "agents" in wanted:
+            document["agents"] = [row._asdict() for row in await bench.agents.page(project=info.id)]
         if "connections" in wanted:
             known = await bench.store.read(connections.listing)
             document["connections"] = [one.name for one in known if one.project_id == info.id]
@@ -189,6 +194,7 @@ async def project(args: argparse.Namespace, output: Output) -> None:
     lines = [f"{info.name}: {_said(info)}"]
     lines += [f"{c.total:f} {c.currency} in all, {c.month:f} this month, {c.forecast:f} at this pace" for c in costs]
     lines += [f"connection {name}" for name in document["connections"]] if "connections" in wanted else []
+    lines += [f"agent {row['name']}, {row['status']}" for row in document.get("agents", ())]
     lines += [f"{moment(entry.at)} {entry.actor}: {entry.message}" for entry in document.get("activities", ())]
     output.answer(document, lambda: lines)
 

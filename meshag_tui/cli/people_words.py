@@ -99,7 +99,9 @@ def _projects(commands: Any, command: Callable[..., argparse.ArgumentParser], gr
     command(projects, "list", "people:projects", "all projects")
     show = command(projects, "show", "people:project", "a project with its settings and what models cost it")
     show.add_argument("name", metavar="NAME")
-    show.add_argument("--include", metavar="WORDS", default="", help="connections, activities")
+    show.add_argument(
+        "--include", metavar="WORDS", default="", help="connections, agents, costs, activities; commas between"
+    )
     edit = command(projects, "set", "people:edit_project", "change a project's name or settings")
     edit.add_argument("name", metavar="NAME")
     edit.add_argument("--name", dest="new_name", metavar="NEW")

@@ -17,6 +17,7 @@ def add(commands: Any, command: Callable[..., argparse.ArgumentParser], group: C
     schema = command(store, "schema", "upkeep:schema", "the store's tables, columns and indexes")
     schema.add_argument("--dump", action="store_true", help="all of them; the same as without")
     schema.add_argument("--diff", action="store_true", help="how they differ from what they should be; 1: they do")
+    command(store, "check", "upkeep:check", "whether tables, what points where, and the log are whole; 1: they are not")
     browse = command(store, "browse", "upkeep:browse", "the last rows of a table of the store; nothing is changed")
     browse.add_argument("table", metavar="TABLE", nargs="?", help="none: the tables there are")
     browse.add_argument("--text", default="", metavar="WORDS", help="rows that hold this in a column")
@@ -31,5 +32,7 @@ def add(commands: Any, command: Callable[..., argparse.ArgumentParser], group: C
     restore.add_argument("--yes", action="store_true", help="do not ask")
     seed = command(store, "seed", "upkeep:seed", "fill an empty store with sample people, projects and runs")
     seed.add_argument("--demo", action="store_true", help="accepted for scripts: the sample is the same")
-    reset = command(store, "reset", "upkeep:reset", "empty the store, after a backup; monitored databases are not touched")
+    reset = command(
+        store, "reset", "upkeep:reset", "empty the store, after a backup; monitored databases are not touched"
+    )
     reset.add_argument("--yes", action="store_true", help="do not ask for the store's name")

@@ -87,6 +87,24 @@ def schema(args: argparse.Namespace, output: Output) -> int:
     return 0
 
 
+def check(args: argparse.Namespace, output: Output) -> int:
+    """Whether the store is whole: its tables, what points where, its log. Exit 1 where it is not."""
+    from meshag_tui.store import browsing, chain
+
+    store = _open(args, migrate=False)
+    try:
+        found = store.run(browsing.differences)
+        if not found:
+            found = store.run(browsing.orphans)
+        log = store.run(chain.verify) if not found else None
+    finally:
+        store.close()
+    if log is not None and not log.whole:
+        found = ("the activity log is not as it was written: meshag activity verify says where",)
+    output.answer({"whole": not found, "found": found}, lambda: found or ["The store is whole"])
+    return 1 if found else 0
+
+
 def browse(args: argparse.Namespace, output: Output) -> None:
     """Rows of a table, or the names of the tables."""
     from meshag_tui.cli.output import Column, table

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from meshag_tui.store import history, models, suggestions
+from meshag_tui.store import connections, executions, history, ids, models, suggestions
 from meshag_tui.store.history_windows import listed
 from meshag_tui.text import duration, one_line
 from meshag_tui.types import Window
 from meshag_tui.widgets.chooser import Choice
+from meshag_tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from meshag_tui.app import MeshagApp
 
+_ID = re.compile(r"[a-z]+_[0-9a-z]{10,16}")
 STATEMENTS, OBJECTS = 200, 2_000
 """How many of each are offered: the dearest statements of the window, and the first by name."""
 
@@ -34,8 +37,43 @@ def things(connection_id: str, window: Window) -> list[Choice]:
     return found
 
 
+def by_id(typed: str) -> Choice | None:
+    """Where an id that was pasted leads, if it is one that something can be opened by."""
+    prefix = typed.partition("_")[0]
+    known = {"qry": "query", "sug": "advice", "exec": "run", "con": "connection"}
+    if prefix not in known or not _ID.fullmatch(typed):
+        return None
+    return Choice(f"id {typed}", f"Go to {typed}", known[prefix])
+
+
+async def _open_id(app: MeshagApp, uid: str) -> None:
+    """Go to what has this id, of whichever connection. MeshagError: there is none."""
+    bench = app.bench
+    if bench is None:
+        return
+    store = bench.store
+    if uid.startswith("con_"):
+        app.look_at_connection((await store.read(connections.find, uid)).id)
+    elif uid.startswith("exec_"):
+        await store.read(executions.get, uid)
+        await app.go("runs")
+        pane: Any = app.pane("runs")
+        await pane.shown_once()
+        pane.query_one(Table).move_to(uid)
+    elif uid.startswith("sug_"):
+        app.look_at_connection((await store.read(suggestions.get, uid)).connection_id)
+        await app.show_suggestion(uid)
+    else:
+        number = ids.query_id(uid)
+        app.look_at_connection((await store.read(history.statement, number)).connection_id)
+        await open_thing(app, "query", str(number))
+
+
 async def open_thing(app: MeshagApp, what: str, which: str) -> None:
     """Go to one of them."""
+    if what == "id":
+        await _open_id(app, which)
+        return
     if what == "suggestion":
         await app.show_suggestion(which)
         return

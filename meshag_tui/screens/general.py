@@ -166,7 +166,7 @@ class GeneralApp(LookingApp):
         self.look_at(self.scope.moved(by, round(self.now_ms()) if newest is None else newest))
 
     async def do_palette(self) -> None:
-        """Find an action, a place, a connection, or something of the connection by a few letters."""
+        """Find an action, a place, a connection, or something of the connection by a few letters, or by its id."""
         from meshag_tui.screens import finding
         from meshag_tui.widgets.chooser import Choice, Chooser
 
@@ -192,7 +192,7 @@ class GeneralApp(LookingApp):
             else:
                 self._do(self._perform_soon(subject))
 
-        self.push_screen(Chooser("Find", choices), chosen)
+        self.push_screen(Chooser("Find", choices, beyond=finding.by_id), chosen)
 
     async def _perform_soon(self, action_id: str) -> None:
         await asyncio.sleep(0)  # the chooser leaves the stack first

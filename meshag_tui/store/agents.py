@@ -234,12 +234,16 @@ def page(
     category: str | None = None,
     text: str = "",
     removed: bool = False,
+    project: str | None = None,
 ) -> tuple[AgentRow, ...]:
-    """The agents by name; those that were removed only with `removed`, and then they alone."""
+    """The agents by name, all or those of a `project` (its id); those that were removed only with `removed`, and then
+    they alone."""
     agent = models.Agent
     where: list[Any] = [agent.deleted_at.is_null(not removed)]
     if category is not None:
         where.append(agent.category == category)
+    if project is not None:
+        where.append(agent.project == project)
     if text:
         where.append(agent.name.contains(text) | agent.description.contains(text))
     if status is not None:

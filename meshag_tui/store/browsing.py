@@ -40,7 +40,7 @@ def tables() -> tuple[TableInfo, ...]:
 
 
 def differences() -> tuple[str, ...]:
-    """How the store's tables differ from those this MeshAG works with, a line each; none: they are as they should be."""
+    """How the store's tables differ from those this MeshAG works with, a line each; none: they are as it has them."""
     known, found = {model._meta.table_name: model for model in models.MODELS}, set(_names()) - _OWN
     said = [f"there is no table {name}" for name in sorted(known.keys() - found)]
     said += [f"{name} is no table of MeshAG" for name in sorted(found - known.keys())]
@@ -59,6 +59,23 @@ def differences() -> tuple[str, ...]:
         said += [f"{name} has no index on {each}" for each in sorted(asked - _indexes(name))]
         extra = _indexes(name) - asked - {", ".join(_key_of(meta))}
         said += [f"{name} has an index on {each}" for each in sorted(extra) if (name, each) not in _ONLY_MIGRATED]
+    return tuple(said)
+
+
+def orphans() -> tuple[str, ...]:
+    """Rows that point to what is not there, a line for each key of a table; none: all do."""
+    said = []
+    for model in models.MODELS:
+        meta: Any = model._meta
+        for field, other in meta.refs.items():
+            there = other._meta
+            mine, its = f'a."{field.column_name}"', f'b."{field.rel_field.column_name}"'
+            known = f'SELECT 1 FROM "{there.table_name}" b WHERE {its} = {mine}'  # noqa: S608
+            ((count,),) = models.database.execute_sql(
+                f'SELECT COUNT(*) FROM "{meta.table_name}" a WHERE {mine} IS NOT NULL AND NOT EXISTS ({known})'  # noqa: S608
+            ).fetchall()
+            if count:
+                said.append(f"{count} of {meta.table_name} point by {field.column_name} to no {there.table_name}")
     return tuple(said)
 
 

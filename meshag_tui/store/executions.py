@@ -429,8 +429,18 @@ def listing(
     kind: str | None = None,
     states: Sequence[ExecutionState] = (),
     limit: int = 200,
+    agent: str | None = None,
+    project: str | None = None,
+    since: int | None = None,
+    before: str | None = None,
 ) -> tuple[ExecutionInfo, ...]:
-    """Runs, newest first, without their steps and logs."""
+    """Runs, newest first, without their steps and logs.
+
+    Args:
+        agent, project: ids, of whose runs they are to be.
+        since: epoch ms from which on they were asked for.
+        before: the id of the last one of the page before.
+    """
     row = models.Execution
     query = _select().order_by(row.id.desc()).limit(limit)
     if connection_id is not None:
@@ -439,6 +449,15 @@ def listing(
         query = query.where(row.kind == kind)
     if states:
         query = query.where(row.state.in_(list(states)))
+    if agent is not None:  # the key of its runs begins with it
+        query = query.where(row.key.startswith(f"{agent}:"))
+    if project is not None:
+        mine = models.Connection.select(models.Connection.id).where(models.Connection.project == project)
+        query = query.where(row.connection.in_(mine))
+    if since is not None:
+        query = query.where(row.created_at >= since)
+    if before is not None:
+        query = query.where(row.id < before)
     return tuple(_info(found) for found in query.dicts())
 
 

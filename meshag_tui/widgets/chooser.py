@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -63,7 +63,10 @@ def fitting(typed: str, choices: Sequence[Choice]) -> list[Choice]:
 
 
 class Chooser(Dialog[str | None]):
-    """Type to narrow, arrows to move, enter to take: returns the id, or None when it was left."""
+    """Type to narrow, arrows to move, enter to take: returns the id, or None when it was left.
+
+    `beyond` makes a choice of what was typed that is not among them, such as an id that was pasted; it stands first.
+    """
 
     DEFAULT_CSS = (
         dialog_css("Chooser")
@@ -79,9 +82,16 @@ class Chooser(Dialog[str | None]):
         Binding("up,ctrl+p", "move(-1)", "Up", show=False, priority=True),
     ]
 
-    def __init__(self, title: str, choices: Sequence[Choice], current: str | None = None) -> None:
+    def __init__(
+        self,
+        title: str,
+        choices: Sequence[Choice],
+        current: str | None = None,
+        beyond: Callable[[str], Choice | None] | None = None,
+    ) -> None:
         super().__init__()
         self._title = title
+        self._beyond = beyond
         self._choices = tuple(choices)
         self._current = current
 
@@ -113,7 +123,8 @@ class Chooser(Dialog[str | None]):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         table = self.query_one(Table)
-        table.set_rows(fitting(event.value, self._choices))
+        more = None if self._beyond is None else self._beyond(event.value.strip())
+        table.set_rows([*([] if more is None else [more]), *fitting(event.value, self._choices)])
         table.action_first()
 
     def on_input_submitted(self) -> None:

@@ -450,12 +450,12 @@ class Workbench:
         return (await self.store(history.plans, query_id))[0]
 
     async def executions(
-        self, connection_id: str | None = None, limit: int = 200
+        self, connection_id: str | None = None, limit: int = 200, **only: Any
     ) -> tuple[executions.ExecutionInfo, ...]:
-        """What was run, newest first."""
+        """What was run, newest first; `only` as `executions.listing` takes it."""
         from meshag_tui.store import executions
 
-        return await self.store.read(executions.listing, connection_id=connection_id, limit=limit)
+        return await self.store.read(executions.listing, connection_id=connection_id, limit=limit, **only)
 
 
 def _engine_for(target: Target) -> Engine:

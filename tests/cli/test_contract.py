@@ -95,6 +95,7 @@ def test_everything_takes_json_before_and_after_the_command(meshag: Meshag) -> N
     assert meshag("store", "schema", "--diff", "--json").document == {"differences": []}
     assert {row["table"] for row in meshag("store", "browse", "--json").document} >= {"connection", "users"}
     assert meshag("store", "browse", "users").code == 0
+    assert meshag("store", "check", "--json").document == {"whole": True, "found": []}
     assert "here" in meshag("doctor", "--json").document
 
 

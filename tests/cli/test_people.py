@@ -85,7 +85,7 @@ def test_people_keys_and_projects_by_commands(meshag: Meshag, must: Callable[...
     web = must("project", "set", "Web", "--cloud", "off", "--bell", "off", "--colour", "red")
     assert web["settings"] == {"no_cloud": True, "bell": False, "colour": "red"}
     assert must("project", "set", "Web", "--bell", "on", "--colour", "none")["settings"] == {"no_cloud": True}
-    whole = must("project", "show", "Web", "--include", "connections,activities")
+    whole = must("project", "show", "Web", "--include", "connections,costs,activities")
     assert whole["connections"] == ["shop"] and whole["costs"] == []
     assert whole["activities"][0]["kind"] == "connection.added"
     must("project", "add", "Empty", "--quiet", "22:00-07:00")

@@ -273,6 +273,11 @@ def test_collect_syncs_until_told_to_stop_and_makes_up_for_nothing(pg18: Databas
     last = pairwise(started[-4:])
     assert all(later - earlier > 700 for earlier, later in last), "what was missed is not made up for"
     states = {run["state"] for run in runs()}
+    page = must("runs", "--limit", "1", "--state", "done")
+    behind = must("runs", "--limit", "1", "--state", "done", "--before", page[0]["id"])
+    assert behind[0]["id"] < page[0]["id"] and {page[0]["state"], behind[0]["state"]} == {"done"}
+    assert {run["connection_name"] for run in must("runs", "--project", "Default")} == {"shop"}
+    assert must("runs", "--since", "2099-01-01 00:00") == []
     assert states <= {"done", "interrupted"}
 
 

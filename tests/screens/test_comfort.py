@@ -6,10 +6,12 @@ import asyncio
 import shlex
 
 import pytest
+from peewee import fn
 
 from meshag_tui.engines import words_for
 from meshag_tui.screens import copying
 from meshag_tui.screens.trail import Step, Trail
+from meshag_tui.store import ids, models
 from meshag_tui.types import Target
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
@@ -83,6 +85,14 @@ async def test_find_jump_and_copy(bench: Workbench, at_desk: Open) -> None:
             await desk.until("Copy as")
             await desk.type(form)
             await desk.press("enter")
+        desk.app.look_at_connection(next(i.id for i in desk.app.connections if i.name == "another"))
+        uid = ids.query_uid(bench.store.run(models.Query.select(fn.MIN(models.Query.id)).scalar))
+        await desk.press("ctrl+p")
+        await desk.paste(uid)
+        await desk.until(f"Go to {uid}")
+        await desk.press("enter")
+        await desk.until(lambda _: desk.app.place == "queries" and desk.app.panes["queries"].view == "query")
+        assert desk.app.connection is not None and desk.app.connection.name == "shop", "wherever one was"
     (_, block), (_, command), (_, listed) = copied
     assert block.startswith("```sql\nSELECT ") and block.endswith(";\n```\n")
     assert command.startswith("psql -h db1.example.org -p 5432 -U watcher -d shop -c ")

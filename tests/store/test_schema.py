@@ -150,7 +150,7 @@ def test_edited_migration_is_refused(unmade_store_url: str) -> None:
 
 
 def test_the_store_can_be_looked_at_and_compared_with_what_it_should_be(store: Store) -> None:
-    assert store.run(browsing.differences) == ()
+    assert store.run(browsing.differences) == store.run(browsing.orphans) == ()
 
     def fill() -> None:
         models.User.create(id="usr_1", email="ada@example.com", name="Ada", created_at=1, updated_at=1)
