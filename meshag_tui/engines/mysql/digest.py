@@ -1,8 +1,8 @@
 """Digests made into texts that the server takes back.
 
 A digest is for reading: two or more values become `?, ...`, a list `(...)`, rows `(...) /* , ... */`, a name that is a
-word of the grammar is in capitals, a function's name is quoted, `user` is SYSTEM_USER and DAY is SQL_TSI_DAY. The
-result has a `?` for each value that is wanted, and is only ever planned, never run.
+word of the grammar is in capitals, a function's name is quoted and `user` is SYSTEM_USER (DAY is SQL_TSI_DAY too, which
+the lexer turns back). The result has a `?` for each value that is wanted, and is only ever planned, never run.
 """
 
 from __future__ import annotations
@@ -90,8 +90,6 @@ def _one(one: Token, words: Sequence[Token], at: int) -> Token:
         return Token("name", "NULL")
     if one.word == "character" and called:
         return Token("name", "CHAR")
-    if one.word.startswith("sql_tsi_"):
-        return Token("name", one.text[8:])
     if one.word == "system_user" and not called:
         return Token("quoted", "`user`")
     return one

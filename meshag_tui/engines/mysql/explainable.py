@@ -100,19 +100,12 @@ def called(words: Sequence[Token]) -> tuple[str, ...]:
     return tuple(
         sorted(
             {
-                _called_name(one)
+                (one.name or "").lower()
                 for at, one in enumerate(words)
                 if one.name is not None and _next_text(words, at) == "(" and one.word not in BEFORE_BRACKETS
             }
         )
     )
-
-
-def _called_name(one: Token) -> str:
-    """A digest has MONTH as SQL_TSI_MONTH, which are one word to the server; in quotes it would be another name."""
-    if one.kind == "name" and one.word.startswith("sql_tsi_"):
-        return one.word.removeprefix("sql_tsi_")
-    return (one.name or "").lower()
 
 
 def without_hints(text: str) -> str:
@@ -262,7 +255,7 @@ def refuse_effects(words: Sequence[Token]) -> None:
 
 def _refuse_call(words: Sequence[Token], at: int) -> None:
     one = words[at]
-    name = _called_name(one)
+    name = (one.name or "").lower()
     before = words[at - 1] if at else None
     if before is not None and before.text == ".":
         raise Refused(f"The statement calls the stored function {one.name}, which EXPLAIN could run")

@@ -2,7 +2,8 @@
 
 As the server reads it with neither ANSI_QUOTES nor NO_BACKSLASH_ESCAPES, which is how our sessions are set. Literals
 are always found whole or to the end of the text, so that what is left after taking them out holds none of their
-characters. Digests are read as well: their `?`, `...` and `(...) /* , ... */` are tokens like others.
+characters. Digests are read as well: their `?`, `...` and `(...) /* , ... */` are tokens like others, and MONTH is
+that word again, for which they have SQL_TSI_MONTH.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal, NamedTuple
 TokenKind = Literal["space", "comment", "string", "number", "parameter", "more", "name", "quoted", "variable", "symbol"]
 MORE_ROWS = "/* , ... */"
 """How a digest says that a list of rows went on."""
+_OF_DIGESTS = "SQL_TSI_"
 
 
 class Token(NamedTuple):
@@ -56,7 +58,10 @@ _TOKEN = re.compile(
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """The tokens of `text`; joined again they are the text."""
+    """The tokens of `text`; joined again they are the text, but for a digest's words for units of time.
+
+    To the server both words are one, and a name in quotes is no word.
+    """
     for found in _TOKEN.finditer(text):
         kind = found.lastgroup or "symbol"
         word = found.group()
@@ -67,6 +72,8 @@ def tokens(text: str) -> Iterator[Token]:
             whole = (found.group("single") or found.group("double")) is not None
         elif kind == "quoted":
             whole = found.group("back") is not None
+        elif kind == "name" and word[: len(_OF_DIGESTS)].upper() == _OF_DIGESTS:
+            word = word[len(_OF_DIGESTS) :]
         yield Token(kind, word, whole)  # type: ignore[arg-type]
 
 

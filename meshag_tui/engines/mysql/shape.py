@@ -46,7 +46,6 @@ def shape(parts: Sequence[Token]) -> list[str]:
             word = one.name if one.name is not None else one.text
             lower = word.lower()
             word = lower if lower in KEYWORDS or (at + 1 < len(parts) and parts[at + 1].text == "(") else word
-            word = word.removeprefix("sql_tsi_")
             found.append(_SAME_WORDS.get(word.lower(), word))
             _without_repeats(found)
     return [word for word in found if word != ";"]

@@ -90,7 +90,7 @@ def test_a_text_and_the_digest_that_its_server_makes_of_it_are_one_statement(my:
     ]
     assert {parse.fingerprint(text) for text in digests} >= {parse.fingerprint(text) for text in STATEMENTS}
     for text in digests:
-        assert parse.normalise(text) == text
+        assert parse.normalise(text) == text.replace("SQL_TSI_", "")
     for text in STATEMENTS:
         same = next(one for one in digests if parse.fingerprint(one) == parse.fingerprint(text))
         assert [one.name.lower() for one in parse.relations(text)] == [
