@@ -103,18 +103,15 @@ class _Collection:
         used = used or relations.Uses()
         stored = await self._storage()
         rows = await self._section("tables", relations.table_rows(self.wire, self.server))
-        keys, structure = await self._structure(rows)
+        keys, structure = await self._structure(await unaltered.sign(self.wire, self.server, rows, stored))
         made = await asyncio.to_thread(_made, self.server, used, stored, rows, keys)
         indexes, tables, following = made
         sequences = schema.sequences(structure.numbering, following, self.server) if structure and rows else None
         return indexes, tables, structure, sequences
 
-    async def _structure(
-        self, tables: relations.TableRows | None
-    ) -> tuple[schema.IndexRows | None, schema.Structure | None]:
-        """Keys of the indexes and the structure, read anew unless nothing was altered since."""
-        sign, target = unaltered.sign(self.server, tables), self.wire.target
-        known = unaltered.recall(target, sign)
+    async def _structure(self, sign: unaltered.Sign | None) -> tuple[schema.IndexRows | None, schema.Structure | None]:
+        """Keys of the indexes and the structure, read anew unless nothing was altered since, which the sign tells."""
+        known = unaltered.recall(self.wire.target, sign)
         if known is not None:
             return known.keys, known.structure
         keys = await self._section("indexes", relations.index_rows(self.wire, self.server))
@@ -122,7 +119,7 @@ class _Collection:
             return None, None
         structure = await self._section("schema", schema.structure(self.wire, self.server, keys))
         if structure is not None:
-            unaltered.remember(target, sign, keys, structure)
+            unaltered.remember(self.wire.target, sign, keys, structure)
         return keys, structure
 
     async def _storage(self) -> relations.Storage:

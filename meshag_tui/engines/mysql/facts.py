@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +13,7 @@ from meshag_tui.engines.base import EngineError, NoSuchDatabase, PermissionDenie
 from meshag_tui.engines.mysql import sources
 from meshag_tui.engines.mysql.errors import place
 from meshag_tui.engines.mysql.sql import load
+from meshag_tui.engines.mysql.unaltered import ALTERING
 from meshag_tui.engines.mysql.wire import Flavour, flavour_and_version
 from meshag_tui.snapshot import CostModel, Epoch, ServerFacts, Traits
 
@@ -183,7 +184,7 @@ async def read(wire: Wire, remember: bool = False) -> Server:
 
 async def _whole(wire: Wire) -> _Read:
     query = load("server").format(**_places(wire.flavour))
-    asked = {"database": wire.target.database, "status": STATUS, "variables": SETTINGS}
+    asked = {"database": wire.target.database, "status": _figures(wire.flavour), "variables": SETTINGS}
     parts = _parts(await wire.fetch(query, asked))
     flavour, _ = flavour_and_version(parts["server"]["version"])
     return _Read(parts, *await _observing(wire, parts["variable"].get("performance_schema") == "ON", flavour))
@@ -196,22 +197,27 @@ async def _again(wire: Wire, known: _Read) -> _Read | None:
     variables = ", ".join(f"@@GLOBAL.{name}" for name in names)
     query = load("server_again").format(**(_places(wire.flavour) | {"variables": variables}))
     try:
-        rows = await wire.fetch(query, {"status": STATUS})
+        rows = await wire.fetch(query, {"status": _figures(wire.flavour)})
     except EngineError:
         if wire.gone is not None:
             raise
         return None
     if not rows:
         return None
-    server, values = rows[0][2 : 2 + len(_AGAIN)], rows[0][2 + len(_AGAIN) :]
+    figures, server, values = rows[0][0] or "", rows[0][1 : 1 + len(_AGAIN)], rows[0][1 + len(_AGAIN) :]
     parts = {
         **known.parts,
-        **_parts(("status", name, figure) for name, figure, *_ in rows),
+        **_parts(("status", *line.split(" ", 1)) for line in figures.splitlines()),
         "server": {**known.parts["server"], **dict(zip(_AGAIN, map(str, server), strict=True))},
         "variable": {name: _as_listed(value, before[name]) for name, value in zip(names, values, strict=True)},
     }
     found = replace(known, parts=parts)
     return found if found.sign == known.sign else None
+
+
+def _figures(flavour: Flavour) -> tuple[str, ...]:
+    """Names of status variables. MySQL shows the last of them in no table."""
+    return (*STATUS, *ALTERING) if flavour == "MariaDB" else STATUS
 
 
 def _as_listed(value: Any, before: str) -> str:
@@ -345,7 +351,7 @@ async def _observing(wire: Wire, watched: bool, flavour: Flavour) -> tuple[Obser
     return None, denied, int(parts["replication"]["replicas"]), None if found is None else bool(found)
 
 
-def _parts(rows: Iterable[tuple[Any, ...]]) -> dict[str, dict[str, str]]:
+def _parts(rows: Iterable[Sequence[Any]]) -> dict[str, dict[str, str]]:
     """part -> name -> value. MariaDB writes the names of variables in capitals."""
     parts: dict[str, dict[str, str]] = defaultdict(dict)
     for part, name, value in rows:

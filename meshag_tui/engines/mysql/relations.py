@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
     from meshag_tui.engines.mysql.wire import Wire
 
-ALTERING = tuple(
-    f"COM_{what}"
-    for what in (
-        *("ALTER_TABLE", "CREATE_TABLE", "DROP_TABLE", "RENAME_TABLE", "CREATE_INDEX", "DROP_INDEX", "CREATE_VIEW"),
-        *("DROP_VIEW", "ALTER_DB", "CREATE_DB", "DROP_DB", "GRANT", "GRANT_ROLE", "REVOKE", "REVOKE_ALL"),
-        *("REVOKE_ROLE", "FLUSH"),
-    )
-)
-"""Counters of statements that change a structure, or what we may see of it (FLUSH PRIVILEGES)."""
 _STATISTICS = frozenset({"innodb_index_stats", "innodb_table_stats"})
 _ELSEWHERE = ("FEDERATED", "CONNECT", "SPIDER")
 _AHEAD = 4  # extents by which InnoDB lets a file grow at once
@@ -66,19 +57,11 @@ class Storage:
     files: Mapping[Name, int] | None = None  # of its own: one, or one a partition
     pages: Mapping[tuple[str, str, str], int] | None = None  # of each index
     analysed: Mapping[Name, int] = field(default_factory=dict)  # epoch ms
+    numbers: frozenset[int] = frozenset()  # of tables and partitions: another one when it was written anew
 
 
-@dataclass(frozen=True, slots=True)
-class TableRows:
-    """Rows of `tables.sql`, and how many statements that change a structure the server has begun (None: not known)."""
-
-    rows: list[tuple[Any, ...]]
-    altered: int | None
-
-    @property
-    def defined(self) -> frozenset[tuple[Any, ...]]:
-        """What changes whenever a table is altered: its name, engine, the second it was made or altered, options."""
-        return frozenset((*row[:4], *row[9:]) for row in self.rows)
+TableRows = list[tuple[Any, ...]]
+"""Rows of `tables.sql`."""
 
 
 async def uses(wire: Wire, server: Server) -> Uses:
@@ -135,6 +118,7 @@ def file_part(expression: str, server: Server) -> str:
 
 def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
     modified: dict[Name, int] = defaultdict(int)
+    numbers: set[int] = set()
     files: Counter[Name] = Counter()
     pages: dict[tuple[str, str, str], int] = defaultdict(int)
     analysed: dict[Name, int] = {}
@@ -143,6 +127,7 @@ def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
             name = (from_file_name(schema), from_file_name(table))
             if part == "modified":
                 modified[name] += int(value)
+                numbers.add(int(index))
             else:
                 files[name] += 1
             continue
@@ -151,7 +136,7 @@ def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
             pages[(*name, index)] += int(value)
         else:
             analysed[name] = max(analysed.get(name, 0), int(float(value) * 1000))
-    return Storage(modified, files, pages if statistics else None, analysed)
+    return Storage(modified, files, pages if statistics else None, analysed, frozenset(numbers))
 
 
 def from_file_name(name: str) -> str:
@@ -290,15 +275,9 @@ def joined(indexes: tuple[IndexStats, ...], tables: tuple[TableStats, ...]) -> t
 
 
 async def table_rows(wire: Wire, server: Server) -> TableRows:
-    """All tables. Sources: information_schema.TABLES, and on MariaDB Com_… of GLOBAL_STATUS."""
+    """All tables. Source: information_schema.TABLES."""
     database = server.facts.database
-    query = load("tables").format(schemas=within("t.TABLE_SCHEMA", database))
-    counts = server.flavour == "MariaDB"
-    if counts:
-        query += "\n" + load("tables_altered")
-    rows = await wire.fetch(query, names(database) | {"altering": ALTERING} if counts else names(database))
-    altered = next((int(row[_NEXT_NUMBER]) for row in rows if not row[1]), None)
-    return TableRows([row for row in rows if row[1]], altered)
+    return await wire.fetch(load("tables").format(schemas=within("t.TABLE_SCHEMA", database)), names(database))
 
 
 def tables(
@@ -306,8 +285,8 @@ def tables(
 ) -> tuple[tuple[TableStats, ...], Mapping[Name, int | None]]:
     """All tables, and the next value of each that numbers its rows."""
     keyed = {(index.schema, index.table) for index in indexes or () if index.primary}
-    made = (_table(row, server, used, stored, (row[0], row[1]) in keyed or indexes is None) for row in found.rows)
-    return tuple(made), {(row[0], row[1]): row[_NEXT_NUMBER] for row in found.rows}
+    made = (_table(row, server, used, stored, (row[0], row[1]) in keyed or indexes is None) for row in found)
+    return tuple(made), {(row[0], row[1]): row[_NEXT_NUMBER] for row in found}
 
 
 def _table(row: tuple[Any, ...], server: Server, used: Uses, stored: Storage, keyed: bool) -> TableStats:

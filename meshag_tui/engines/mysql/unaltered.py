@@ -1,8 +1,11 @@
 """The structure of the watched schemas as long as nothing was altered: then it is not read again.
 
-Reading it costs MariaDB more than the counters of thousands of statements. Cheap signs, of `tables` and read before it,
-tell whether it can have changed: each table's name, options and the second in which it was last altered, which it has
-once that is done; and how many statements that alter something, a view or a right among it, have begun. What was only
+Reading it costs MariaDB more than the counters of thousands of statements, and MySQL half as much as all else beside
+them. Cheap signs, read before it, tell whether it can have changed: each table's name, options and the second in which
+it was last altered, which it has once that is done; and how many statements that alter something, a view or a right
+among it, have begun (those of procedures and prepared ones are counted, too). MySQL's second is that in which the
+alteration began, and another one may have begun in it: there InnoDB's number of the table, and the names of its
+indexes, are signs too, and where they are not ours to see everything is read each time. What was only
 about to happen while we read is had by reading twice before relying on the sign, and for what waited even longer (no
 table or index, but a view may) everything is read once an hour.
 """
@@ -13,17 +16,30 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.engines.base import EngineError
+from meshag_tui.engines.mysql.sql import load
+
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
-    from meshag_tui.engines.mysql.relations import TableRows
+    from meshag_tui.engines.mysql.relations import Storage, TableRows
     from meshag_tui.engines.mysql.schema import IndexRows, Structure
+    from meshag_tui.engines.mysql.wire import Wire
     from meshag_tui.types import Target
 
+ALTERING = tuple(
+    f"COM_{what}"
+    for what in (
+        *("ALTER_TABLE", "CREATE_TABLE", "DROP_TABLE", "RENAME_TABLE", "CREATE_INDEX", "DROP_INDEX", "CREATE_VIEW"),
+        *("DROP_VIEW", "ALTER_DB", "CREATE_DB", "DROP_DB", "GRANT", "GRANT_ROLE", "GRANT_ROLES", "REVOKE"),
+        *("REVOKE_ALL", "REVOKE_ROLE", "REVOKE_ROLES", "ALTER_USER_DEFAULT_ROLE", "FLUSH"),
+    )
+)
+"""Counters of statements that change a structure, or what we may see of it (FLUSH PRIVILEGES), of either flavour."""
 LASTING_S = 3600
 _MOST = 50_000
 """Columns and keys of a connection that are kept in memory, of which each takes some hundred bytes."""
 
-Sign = tuple[Any, ...]
+Sign = tuple[tuple[Any, ...], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +56,38 @@ class Unaltered:
 _known: dict[tuple[Any, ...], Unaltered] = {}  # by target
 
 
-def sign(server: Server, tables: TableRows | None) -> Sign | None:
-    """What is the same as long as nothing is altered; None where the server does not tell."""
-    if tables is None or tables.altered is None:
+async def sign(wire: Wire, server: Server, tables: TableRows | None, stored: Storage) -> Sign | None:
+    """What is the same as long as nothing is altered, and how many statements that alter something have begun.
+
+    The latter is of MariaDB's facts. MySQL tells it only when asked, which is done where all else is as it was; else it
+    is None. So is the whole where the server does not tell.
+    """
+    mysql = server.flavour == "MySQL"
+    named = stored.pages is not None and server.settings.get("innodb_stats_persistent") != "OFF"
+    if tables is None or (mysql and not (named and stored.numbers)):
         return None
     epoch = server.facts.epoch
-    return (
+    same = (
         *(epoch.system_identifier, epoch.started_at, server.facts.version, server.account, server.rights),
-        *(tables.altered, tables.defined),
+        (stored.numbers, frozenset(stored.pages or ())) if mysql else None,
+        # Of a table its name, engine, the second it was made or altered, options.
+        frozenset((*row[:4], *row[9:]) for row in tables),
     )
+    counts = [int(value) for name, value in server.status.items() if name in ALTERING]
+    known = _known.get(_at(wire.target))
+    if mysql and known is not None and known.sign[0] == same:
+        counts = await _asked(wire)
+    return same, sum(counts) if counts else None
+
+
+async def _asked(wire: Wire) -> list[int]:
+    """Source: SHOW GLOBAL STATUS; none when that fails."""
+    try:
+        return [int(value) for _, value in await wire.fetch(load("altering"), {"altering": ALTERING})]
+    except EngineError:
+        if wire.gone is not None:
+            raise
+        return []
 
 
 def recall(target: Target, now: Sign | None) -> Unaltered | None:
@@ -65,7 +104,8 @@ def remember(target: Target, under: Sign | None, keys: IndexRows, structure: Str
     before = _known.pop(at, None)
     size = sum(map(len, structure.schema.columns.values())) + sum(map(len, keys.values()))
     if under is not None and size <= _MOST:
-        _known[at] = Unaltered(under, keys, structure, time.monotonic(), before is not None and before.sign == under)
+        again = before is not None and before.sign == under and under[1] is not None
+        _known[at] = Unaltered(under, keys, structure, time.monotonic(), relied_on=again)
 
 
 def _at(target: Target) -> tuple[Any, ...]:

@@ -40,6 +40,15 @@ CHANGES = (
 )
 
 
+def monitor(schema: Schema) -> str:
+    """The URL of an account with what a monitor should have, the statistics of InnoDB's tables among it."""
+    tables = ("index", "table")
+    rights = [f"SELECT ON mysql.innodb_{each}_stats" for each in tables] if schema.flavour == "MySQL" else []
+    account = f"'{schema.name}_monitor'@'%'"
+    schema.execute(*(f"GRANT {right} TO {account}" for right in rights))
+    return schema.monitor_url
+
+
 async def read(open_session: Open, url: str) -> Snapshot:
     return await (await open_session(url, SYNC)).collect()
 
@@ -62,28 +71,35 @@ async def test_every_alteration_is_seen_by_the_next_sync(
     my: Schema, open_session: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     my.execute(*TABLES)
+    url = monitor(my)
     words = {"hidden": "INVISIBLE", "visible": "VISIBLE"}
     if my.flavour == "MariaDB":
         words = {"hidden": "IGNORED", "visible": "NOT IGNORED"}
-    before = structure(await read(open_session, my.monitor_url))
+    session = await open_session(url, SYNC)
+    before = structure(await session.collect())
     for change in CHANGES:
-        for _ in range(2):  # until it is relied on
-            assert structure(await read(open_session, my.monitor_url)) == before
+        counts = []
+        for _ in range(4):  # until it is relied on
+            snapshot = await session.collect()
+            counts.append(snapshot.server_statements)
+            assert structure(snapshot) == before
+        assert counts[-1] < counts[0], "the last was read by its sign alone"
         my.execute(change.format(**words))
-        now = structure(await read(open_session, my.monitor_url))
-        assert now == structure(await read_anew(open_session, my.monitor_url, monkeypatch)), change
+        now = structure(await session.collect())
+        assert now == structure(await read_anew(open_session, url, monkeypatch)), change
         assert now != before, change
         before = now
 
 
-async def test_what_was_not_altered_is_not_read_again(mariadb: Schema, open_session: Open) -> None:
-    mariadb.execute(*TABLES, "INSERT INTO child (a) VALUES (1), (2)")
-    counts = [(await read(open_session, mariadb.monitor_url)).server_statements for _ in range(4)]
+async def test_what_was_not_altered_is_not_read_again(my: Schema, open_session: Open) -> None:
+    my.execute(*TABLES, "INSERT INTO child (a) VALUES (1), (2)")
+    url = monitor(my)
+    counts = [(await read(open_session, url)).server_statements for _ in range(5)]
     assert counts[0] <= 10
-    assert counts[2] == counts[3] == counts[1] - 2, "neither keys of indexes nor the structure"
-    mariadb.execute("SELECT * FROM child WHERE a = 1", "INSERT INTO child (a) VALUES (3)")
-    used = await read(open_session, mariadb.monitor_url)
-    assert used.server_statements == counts[3]
+    assert counts[3] == counts[4] == counts[1] - 2, "neither keys of indexes nor the structure"
+    my.execute("SELECT * FROM child WHERE a = 1", "INSERT INTO child (a) VALUES (3)")
+    used = await read(open_session, url)
+    assert used.server_statements == counts[4]
     (index,) = [index for index in used.indexes or () if index.name == "by_a" and index.table == "child"]
     assert index.scans == 1, "uses and sizes are read each time"
     assert [each.last_value for each in used.sequences or ()] == [3]
@@ -95,33 +111,35 @@ async def test_what_was_not_altered_is_not_read_again(mariadb: Schema, open_sess
 
 
 async def test_an_alteration_that_had_begun_while_we_read_is_seen_when_it_is_done(
-    mariadb: Schema, open_session: Open
+    my: Schema, open_session: Open
 ) -> None:
-    mariadb.execute(*TABLES)
-    with mariadb.connect(autocommit=False) as holding, holding.cursor() as cursor:
+    my.execute(*TABLES)
+    url = monitor(my)
+    with my.connect(autocommit=False) as holding, holding.cursor() as cursor:
         cursor.execute("SELECT * FROM child")
-        altering = threading.Thread(target=mariadb.execute, args=("ALTER TABLE child ADD INDEX late (b)",))
+        altering = threading.Thread(target=my.execute, args=("ALTER TABLE child ADD INDEX late (b)",))
         altering.start()
         waits = "SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table metadata%'"
         for _ in range(500):
-            if mariadb.fetch(waits):
+            if my.fetch(waits):
                 break
             await asyncio.sleep(0.02)
-        for _ in range(3):
-            snapshot = await read(open_session, mariadb.monitor_url)
+        for _ in range(4):
+            snapshot = await read(open_session, url)
             assert "late" not in {index.name for index in snapshot.indexes or ()}
-        mariadb.next_second()
+        my.next_second()
         holding.rollback()
         altering.join()
-    snapshot = await read(open_session, mariadb.monitor_url)
+    snapshot = await read(open_session, url)
     assert "late" in {index.name for index in snapshot.indexes or ()}
 
 
-async def test_two_alterations_in_one_second_are_both_seen(mariadb: Schema, open_session: Open) -> None:
-    mariadb.execute(*TABLES)
+async def test_two_alterations_in_one_second_are_both_seen(my: Schema, open_session: Open) -> None:
+    my.execute(*TABLES)
+    url = monitor(my)
     for number in range(6):
-        mariadb.execute(f"ALTER TABLE child ADD INDEX quick{number} (b, a)")
-        snapshot = await read(open_session, mariadb.monitor_url)
+        my.execute(f"ALTER TABLE child ADD INDEX quick{number} (b, a)")
+        snapshot = await read(open_session, url)
         assert f"quick{number}" in {index.name for index in snapshot.indexes or ()}
 
 

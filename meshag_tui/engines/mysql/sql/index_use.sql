@@ -2,4 +2,4 @@
 -- (NULL): rows read by going over the table, and rows inserted.
 SELECT u.OBJECT_SCHEMA, u.OBJECT_NAME, u.INDEX_NAME, u.COUNT_FETCH, u.COUNT_INSERT, u.COUNT_UPDATE, u.COUNT_DELETE
 FROM performance_schema.table_io_waits_summary_by_index_usage u
-WHERE {schemas}
+WHERE u.OBJECT_TYPE = 'TABLE' AND {schemas}
