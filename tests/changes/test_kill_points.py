@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,14 +22,15 @@ from meshag_tui.settings import Settings
 from meshag_tui.store import outcomes
 from meshag_tui.store.outcomes import OutcomeState
 from meshag_tui.types import (
+    Analyze,
     Change,
     ChangeState,
     CreateIndex,
     CreateStatistics,
     DropIndex,
-    IndexColumn,
-    IndexSpec,
+    HideIndex,
     MeshagError,
+    Rebuild,
     RenameIndex,
     SetSetting,
     SetStatisticsTarget,
@@ -46,6 +48,8 @@ __all__ = ["one_clock"]
 SOME = ("after planned", "after gated", "after attempt", "after run", "before done", "after status")
 """The points of every run of the tests, those at which most could go wrong; the others are among the long cases."""
 
+_MY_ALWAYS = ((MARIADB, "drop index", "after run"), (MYSQL, "hide index", "after run"))
+
 KINDS: tuple[Change, ...] = (
     DropIndex("public", "orders", "orders_status"),
     RenameIndex("public", "orders", "orders_status", "by_status"),
@@ -55,6 +59,32 @@ KINDS: tuple[Change, ...] = (
     SetSetting("log_temp_files", "64MB"),
 )
 """The kinds beside a new index that leave something in the catalogue, or in the server's files."""
+
+MY_KINDS: Mapping[str, Change] = {
+    "drop index": DropIndex("", "orders", "by_status"),
+    "hide index": HideIndex("", "orders", "by_status"),
+    "rename index": RenameIndex("", "orders", "by_status", "status"),
+    "set table options": SetTableOptions("", "orders", (("STATS_SAMPLE_PAGES", "64"),)),
+    "create statistics": CreateStatistics("", "orders", ("status",), ("histogram",)),
+    "set setting": SetSetting("long_query_time", "0.25"),
+    "analyze": Analyze("", "orders"),
+    "rebuild": Rebuild("", "orders"),
+}
+"""The same on MySQL and MariaDB, of a schema that is put in."""
+
+MY_CASES = [
+    pytest.param(
+        flavour,
+        kind,
+        point,
+        marks=[] if (flavour, kind, point) in _MY_ALWAYS else [pytest.mark.soak],
+        id=f"{flavour.lower()}-{kind}-{point}",
+    )
+    for flavour in (MARIADB, MYSQL)
+    for kind in MY_KINDS
+    for point in POINTS
+    if (flavour, kind) != (MARIADB, "create statistics")  # which cannot be taken back there
+]
 
 BESIDE = """
 SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext
@@ -85,25 +115,37 @@ def some_of(points: tuple[str, ...], always: tuple[str, ...]) -> list[Any]:
 
 
 class Place:
-    """A database of either kind: what it looks like, and how often an index was made in it."""
+    """A database of either kind with a change to be made: what it looks like, and what is half made in it."""
 
     def __init__(self, database: Database | Schema, change: Change = BY_CUSTOMER) -> None:
         self.database = database
         self.change = change
-        if isinstance(database, Schema):
-            database.execute(
-                "CREATE TABLE orders (id INT PRIMARY KEY, customer_id INT)", "INSERT INTO orders VALUES (1, 1), (2, 2)"
-            )
-            spec = IndexSpec(database.name, "orders", (IndexColumn("customer_id"),), name="orders_by_customer")
-            self.change = CreateIndex(spec)
-        else:
+        if not isinstance(database, Schema):
             database.execute(SHOP)
+            return
+        database.execute(
+            "CREATE TABLE orders (id INT PRIMARY KEY, customer_id INT, status VARCHAR(9), KEY by_status (status))",
+            "INSERT INTO orders VALUES (1, 1, 'new'), (2, 2, 'done')",
+        )
+        if isinstance(change, CreateIndex):
+            self.change = CreateIndex(replace(change.spec, schema=database.name))
+        elif not isinstance(change, SetSetting):
+            self.change = replace(change, schema=database.name)  # type: ignore[call-arg]
 
     def look(self) -> Any:
         """All that must be as before when nothing was done."""
         if isinstance(self.database, Database):
             return catalogue(self.database), self.database.fetch(BESIDE)
-        return self.database.fetch("SHOW CREATE TABLE orders")
+        histograms = ""
+        if self.database.flavour == MYSQL:
+            histograms = " UNION ALL SELECT COLUMN_NAME FROM information_schema.COLUMN_STATISTICS"
+            histograms += f" WHERE SCHEMA_NAME = '{self.database.name}'"
+        beside = f"SELECT @@GLOBAL.long_query_time{histograms}"
+        return self.database.fetch("SHOW CREATE TABLE orders"), self.database.fetch(beside)
+
+    @property
+    def leaves_traces(self) -> bool:
+        return not isinstance(self.change, Analyze | Rebuild)
 
     @property
     def half_made(self) -> list[str]:
@@ -124,12 +166,13 @@ async def recovered(desk: Desk, place: Place, suggestion_id: str, before: Any) -
     state = rows[0].state if rows else None
     assert state in (None, ChangeState.DONE, ChangeState.FAILED), rows
     assert place.half_made == []
-    assert (place.look() != before) is (state is ChangeState.DONE)
+    assert (place.look() != before) is (state is ChangeState.DONE and place.leaves_traces)
     if state is not ChangeState.DONE:
         assert place.look() == before
         review = await desk.bench.hands.review(suggestion_id)
         assert (await desk.bench.hands.apply(suggestion_id, review.plan_hash)).state is ChangeState.DONE
-    await desk.bench.hands.undo(suggestion_id)
+    if place.leaves_traces:
+        await desk.bench.hands.undo(suggestion_id)
     assert place.look() == before
     return state
 
@@ -180,6 +223,13 @@ async def test_meshag_killed_on_mariadb(desk: Desk, settings: Settings, mariadb:
 @pytest.mark.parametrize("point", POINTS)
 async def test_meshag_killed_on_mysql(desk: Desk, settings: Settings, mysql: Schema, point: str) -> None:
     await killed_at(desk, settings, Place(mysql), point)
+
+
+@pytest.mark.parametrize(("flavour", "kind", "point"), MY_CASES)
+async def test_meshag_killed_at_other_changes_of_mysql(
+    desk: Desk, settings: Settings, request: pytest.FixtureRequest, flavour: str, kind: str, point: str
+) -> None:
+    await killed_at(desk, settings, Place(request.getfixturevalue(flavour.lower()), MY_KINDS[kind]), point)
 
 
 # ---------------------------------------------------------------------------------------------- undone by itself
@@ -276,3 +326,30 @@ async def test_a_mysql_server_killed_at_each_point(desk: Desk, private_my: Calla
     place = Place(private_my(flavour))
     for point in POINTS:
         await server_killed_at(desk, place, point)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("flavour", [MARIADB, MYSQL])
+async def test_a_mysql_server_killed_at_other_changes(
+    desk: Desk, private_my: Callable[..., Schema], flavour: str
+) -> None:
+    schema = private_my(flavour)
+    for kind, change in MY_KINDS.items():
+        if flavour == MARIADB and kind in ("create statistics", "set setting"):
+            continue  # it cannot be taken back there; it is forgotten with a restart, as its gate says
+        schema.execute("DROP TABLE IF EXISTS orders")
+        place = Place(schema, change)
+        for point in SOME:
+            await server_killed_at(desk, place, point)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+async def test_the_server_killed_at_other_changes(desk: Desk, private_pg: Callable[..., Database]) -> None:
+    database = private_pg(18)
+    for change in KINDS:
+        database.execute("DROP TABLE IF EXISTS public.orders")
+        place = Place(database, change)
+        for point in SOME:
+            await server_killed_at(desk, place, point)
