@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshag_tui.settings import LlmSettings, Settings
-from meshag_tui.store import changes, history, suggestions
+from meshag_tui.store import changes, history, models, suggestions
 from meshag_tui.types import ChangeState, SuggestionStatus, Target
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.llm import FakeLlm, Reply
@@ -198,6 +198,7 @@ async def test_a_walk_through_every_screen_changes_nothing(bench: Workbench, at_
 
 async def test_the_planner_is_asked_by_a_key(bench: Workbench, at_desk: Open, pg18: Database) -> None:
     await prepared(bench, pg18)
+    bench.store.run(models.Plan.delete().execute)  # as if it were not among the dearest, which are planned unasked
     async with at_desk(bench, size=(80, 24)) as desk:
         await desk.press("2")
         await desk.until("SELECT id, note FROM orders")
