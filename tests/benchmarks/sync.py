@@ -147,14 +147,19 @@ def tables(start: Start, count: int) -> list[dict[str, Any]]:
         return found
 
 
-def server_cpu(start: Start, count: int, text_bytes: int, rounds: int = 60) -> list[dict[str, Any]]:
+def server_cpu(start: Start, count: int, text_bytes: int, rounds: int = 60, tables: int = 0) -> list[dict[str, Any]]:
     """CPU of the server's sessions for `rounds` syncs of each kind, beside as many bare reads of all counters.
+
+    `tables` are there, of one row and one index beside the key each: what a sync that reads them costs grows with them.
 
     Syncs of counters, of tables, indexes and structure too, and five minutes of them: one of these and four of those.
     All are syncs after the first few: what is remembered between syncs is.
     """
     with start(count + 2_000) as running, tempfile.TemporaryDirectory() as folder:
         running.run(count, text_bytes)
+        running.execute([f"CREATE TABLE t{n} (id int PRIMARY KEY, a int, b text)" for n in range(tables)])
+        running.execute([f"CREATE INDEX t{n}_a ON t{n} (a)" for n in range(tables)])
+        running.execute([f"INSERT INTO t{n} (id) VALUES (1)" for n in range(tables)])
 
         async def measure() -> list[dict[str, Any]]:
             home = Path(folder)
@@ -179,6 +184,7 @@ def server_cpu(start: Start, count: int, text_bytes: int, rounds: int = 60) -> l
                         "server": running.name,
                         "statements": count,
                         "text_bytes": text_bytes,
+                        "tables": tables,
                         "sync of": name,
                         "bare_cpu_ms": round(bare / rounds * 1000, 1),
                         "sync_cpu_ms": round(cpu / rounds * 1000, 1),
@@ -200,7 +206,12 @@ def run() -> dict[str, Any]:
         ],
         "tables": [row for start in (Postgres, *both) for count in (100, 3_000) for row in tables(start, count)],
         "server_cpu": [
-            *(row for start in (Postgres, *both) for row in server_cpu(start, 5_000, 7_000)),
+            *(
+                row
+                for start in (Postgres, *both)
+                for n in (0, 100)
+                for row in server_cpu(start, 5_000, 7_000, tables=n)
+            ),
             *server_cpu(Postgres, 100_000, 0, rounds=8),
         ],
     }
