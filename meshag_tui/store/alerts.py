@@ -203,12 +203,6 @@ def told(alert_id: str, deliveries: Collection[Mapping[str, Any]], *, again: boo
     ).where(row.id == alert_id).execute()
 
 
-def prune(until: int) -> int:
-    """Forget alerts that ended up to a moment (epoch ms); how many went."""
-    row = models.Alert
-    return int(row.delete().where(row.ended_at <= until).execute())
-
-
 def _same(connection_id: str | None, rule: str, subject: str) -> Any:
     row = models.Alert
     owner = row.connection.is_null() if connection_id is None else row.connection == connection_id

@@ -6,7 +6,6 @@ as they were stored when they changed, the events of intervals, the sizes of tab
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 from meshag_tui.store import digests, digests_objects, history_plans, history_queries, models
@@ -69,14 +68,11 @@ def plans(connection_id: str, window: Window) -> list[Happening]:
 
 
 def _schemas(connection_id: str, window: Window) -> list[Happening]:
-    versions = history_plans.schema_versions(connection_id)  # newest first
     found = []
-    for version, before in pairwise(versions):
-        if window.start < version.taken_at <= window.end:
-            changes = history_plans.schema_diff(before.id, version.id)
-            named = [f"{each.kind} {each.part} {each.name}" for each in changes if not _implied(each, changes)]
-            more = f", and {len(named) - _MOST_PARTS} more" if len(named) > _MOST_PARTS else ""
-            found.append(Happening(version.taken_at, "schema", ", ".join(named[:_MOST_PARTS]) + more))
+    for version, changes in history_plans.schema_changes(connection_id, window):
+        named = [f"{each.kind} {each.part} {each.name}" for each in changes if not _implied(each, changes)]
+        more = f", and {len(named) - _MOST_PARTS} more" if len(named) > _MOST_PARTS else ""
+        found.append(Happening(version.taken_at, "schema", ", ".join(named[:_MOST_PARTS]) + more))
     return found
 
 

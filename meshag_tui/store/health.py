@@ -139,11 +139,10 @@ def history(connection_id: str, limit: int = 500, window: Window | None = None) 
     return _kept(mine, limit)
 
 
-def prune(end: int) -> int:
-    """Forget scores up to a moment (epoch ms), but the last of each connection; how many went."""
-    row = models.Health
-    last = row.select(peewee.fn.MAX(row.id)).group_by(row.connection)
-    return int(row.delete().where((row.at <= end) & row.id.not_in(last)).execute())
+def past(end: int) -> Any:
+    """The condition on scores that they are of a moment up to `end` (epoch ms) and not the last of their connection."""
+    row, last = models.Health, models.Health.alias("last")
+    return (row.at <= end) & row.id.not_in(last.select(peewee.fn.MAX(last.id)).group_by(last.connection))
 
 
 def _kept(where: Any, limit: int | None) -> tuple[Kept, ...]:

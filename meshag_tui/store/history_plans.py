@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from meshag_tui.plan import Plan, PlanNode
@@ -11,7 +12,10 @@ from meshag_tui.snapshot import Column
 from meshag_tui.store import database, models
 from meshag_tui.store.documents import document
 from meshag_tui.store.history_windows import listed
-from meshag_tui.types import MeshagError
+from meshag_tui.types import MeshagError, Window
+
+BY_RELATION = ("columns", "views", "constraints", "indexes")
+"""The parts of a version's document that name a relation each; the foreign keys are a list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +131,21 @@ def schema_diff(a: int, b: int) -> tuple[SchemaChange, ...]:
     return differences(_document(a), _document(b))
 
 
+def schema_changes(connection_id: str, window: Window) -> list[tuple[SchemaVersion, tuple[SchemaChange, ...]]]:
+    """The versions that came in a window, newest first, each with what it changed; a first version changed nothing."""
+    found = []
+    read: dict[int, Mapping[str, Any]] = {}  # the one that the next pair begins with: each is read once
+    for version, before in pairwise(schema_versions(connection_id)):
+        if window.start < version.taken_at <= window.end:
+            after = read.get(version.id) or _document(version.id)
+            read = {before.id: _document(before.id)}
+            found.append((version, differences(read[before.id], after)))
+    return found
+
+
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[SchemaChange, ...]:
     """The same of two documents of versions, or of parts of them."""
-    before, after = _parts(old), _parts(new)
+    before, after = _parts(_beside(old, new)), _parts(_beside(new, old))
     changes = []
     for key in sorted(before.keys() | after.keys(), key=lambda key: (key[1], key[0])):
         was, is_now = before.get(key), after.get(key)
@@ -148,6 +164,16 @@ def _document(version_id: int) -> Mapping[str, Any]:
         raise MeshagError(f"There is no schema version {version_id} in the store")
     structure: Mapping[str, Any] = found[0][0]
     return structure
+
+
+def _beside(structure: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a structure is not just so in the other one: hardly any relation of thousands."""
+    parts: dict[str, Any] = {
+        part: {relation: one for relation, one in structure[part].items() if one != other[part].get(relation)}
+        for part in BY_RELATION
+    }
+    keys = structure["foreign_keys"]
+    return parts | {"foreign_keys": [] if keys == other["foreign_keys"] else keys}
 
 
 def _parts(structure: Mapping[str, Any]) -> dict[tuple[str, str], str]:

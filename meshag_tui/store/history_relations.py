@@ -13,7 +13,7 @@ from typing import Any
 from meshag_tui.snapshot import Column, ForeignKey
 from meshag_tui.store import models
 from meshag_tui.store.history_objects import foreign_key, schema_of
-from meshag_tui.store.history_plans import SchemaChange, differences
+from meshag_tui.store.history_plans import BY_RELATION, SchemaChange, differences
 
 MOST_VERSIONS = 200
 """Versions of the schema that are compared, the newest: each is a document of the whole schema."""
@@ -72,8 +72,7 @@ def past(connection_id: str, schema: str, table: str) -> Past:
 def _part(document: Mapping[str, Any], schema: str, table: str) -> dict[str, Any]:
     """The structure with only this table in it."""
     relation = f"{schema}.{table}"
-    parts = ("columns", "views", "constraints", "indexes")
-    only = {part: {relation: document[part][relation]} if relation in document[part] else {} for part in parts}
+    only = {part: {relation: document[part][relation]} if relation in document[part] else {} for part in BY_RELATION}
     return {**only, "foreign_keys": [each for each in document["foreign_keys"] if _is(each, "", schema, table)]}
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import peewee
 
 from meshag_tui.settings import RetentionSettings
-from meshag_tui.store import alerts, bulk, database, health, models, sampled
+from meshag_tui.store import bulk, database, health, models
 from meshag_tui.store.documents import as_json
 from meshag_tui.store.models import LEVELS
 from meshag_tui.store.statistics import forget_digests, forget_intervals
@@ -24,6 +24,8 @@ EXECUTION_DAYS = 30
 _YEAR = 366
 _DAY = 86_400_000
 _AT_ONCE = 2_000  # intervals summed by one call and level: a few seconds of the store's thread at worst
+_SUMS_DELETED = 50  # intervals, and digests, deleted at once: each has a row for every statement that ran
+_ROWS_DELETED = 10_000
 _CLOCK_KEY = "retention.clock"
 _LOCK = 1835365218
 _CHEAP_TO_WALK = 256 * 1024 * 1024
@@ -40,6 +42,13 @@ class RolledUp:
 
     intervals: int
     buckets: int
+    more: bool
+
+
+class Pruned(NamedTuple):
+    """Rows that were deleted, by kind; `more`: there is more to delete than one call does."""
+
+    rows: dict[str, int]
     more: bool
 
 
@@ -78,44 +87,57 @@ def roll_up(settings: RetentionSettings, now: int | None = None) -> RolledUp:
     return RolledUp(done, buckets, more)
 
 
-def prune(settings: RetentionSettings, now: int | None = None) -> dict[str, int]:
-    """Delete what is past the last limit; returns rows deleted by kind.
+def prune(settings: RetentionSettings, now: int | None = None) -> Pruned:
+    """Delete what is past the last limit, so much of it as one transaction should.
 
     That is: daily intervals, statements gone from their server with no statistics left, tables and indexes gone as
     long, old schema versions but the last, ended runs after 30 days. Scores and ended alerts go with the hours, calls
     of models after `ledger_days`, but not those of the last year, which its budgets count. The activity log stays
     whole: it is a chain.
 
-    A clock that leaps ahead must not cost the history: `now` counts for at most a day more than at the last call.
+    A clock that leaps ahead must not cost the history: `now` counts for at most a day more than when all was deleted
+    last.
     """
     now = _believable(database.now_ms() if now is None else now)
-    end = int(now - settings.day_days * _DAY)
+    end, hours = int(now - settings.day_days * _DAY), int(now - settings.hour_days * _DAY)
     interval, query, version, run = models.Interval, models.Query, models.SchemaVersion, models.Execution
     newer, left = models.SchemaVersion.alias("newer"), models.Interval.alias("left")
     with database.atomic():
         if not _alone():
-            return {}
-        counts = {"intervals": forget_intervals((interval.resolution_s == LEVELS[-1]) & (interval.end_at <= end))}
-        forget_digests(models.Digest.end_at <= end)
+            return Pruned({}, False)
+        oldest = (interval.resolution_s == LEVELS[-1]) & (interval.end_at <= end)
+        sums = {
+            "intervals": forget_intervals(oldest, _SUMS_DELETED),
+            "digests": forget_digests(models.Digest.end_at <= end, _SUMS_DELETED),
+        }
         # No interval that ends later has it: it was gone by then, and a roll-up ends within the day of what it sums.
         older = (left.connection == query.connection) & left.resolution_s.in_(LEVELS) & (left.end_at <= end)
-        counts["queries"] = _delete(query, (query.gone_at <= end - _DAY) & ~_exists(left.select().where(older)))
-        for label, model in (("tables", models.MonitoredTable), ("indexes", models.MonitoredIndex)):
-            counts[label] = _delete(model, model.gone_at <= end)
         later = newer.select().where((newer.connection == version.connection) & (newer.id > version.id))
-        counts["schemas"] = _delete(version, (version.taken_at <= end) & _exists(later))
         ended = (ExecutionState.DONE, ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED)
-        old_run = run.state.in_(ended) & (run.finished_at <= now - EXECUTION_DAYS * _DAY)
-        counts["executions"] = _delete(run, old_run)
-        counts["sampled"] = sampled.prune(int(now - settings.sampled_days * _DAY))
-        counts["health"] = health.prune(int(now - settings.hour_days * _DAY))
-        counts["alerts"] = alerts.prune(int(now - settings.hour_days * _DAY))
-        counts["ledger"] = _delete(models.Usage, models.Usage.at <= now - max(settings.ledger_days, _YEAR) * _DAY)
-        _remember(now)
+        table, index, usage = models.MonitoredTable, models.MonitoredIndex, models.Usage
+        sampled_until = int(now - settings.sampled_days * _DAY)
+        past: dict[str, tuple[type[models.Record], Any]] = {
+            "queries": (query, (query.gone_at <= end - _DAY) & ~_exists(left.select().where(older))),
+            "tables": (table, table.gone_at <= end),
+            "indexes": (index, index.gone_at <= end),
+            "schemas": (version, (version.taken_at <= end) & _exists(later)),
+            "executions": (run, run.state.in_(ended) & (run.finished_at <= now - EXECUTION_DAYS * _DAY)),
+            "sampled": (models.Sampled, models.Sampled.end_at <= sampled_until),
+            "sampled_texts": (models.SampledText, models.SampledText.seen_at <= sampled_until),
+            "health": (models.Health, health.past(hours)),
+            "alerts": (models.Alert, models.Alert.ended_at <= hours),
+            "ledger": (usage, usage.at <= now - max(settings.ledger_days, _YEAR) * _DAY),
+        }
+        more = max(sums.values()) >= _SUMS_DELETED
+        # Statements only when all sums are gone: a digest must not outlive what it counts.
+        rows = dict.fromkeys(past, 0) if more else {what: _delete(*each) for what, each in past.items()}
+        more = more or max(rows.values()) >= _ROWS_DELETED
+        if not more:
+            _remember(now)
     if database.kind() == "sqlite":
         # A script: execute() stops after the first page of this pragma.
         models.database.connection().executescript("PRAGMA incremental_vacuum(4000)")
-    return counts
+    return Pruned(sums | rows, more)
 
 
 def sizes() -> Sizes:
@@ -286,7 +308,8 @@ def _remember(now: int) -> None:
 
 
 def _delete(model: Any, where: Any) -> int:
-    return int(model.delete().where(where).execute())
+    chosen = model.select(model.id).where(where).limit(_ROWS_DELETED)
+    return int(model.delete().where(model.id.in_(chosen)).execute())
 
 
 def _exists(query: Any) -> Any:

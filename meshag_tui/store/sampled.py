@@ -185,12 +185,6 @@ def query_of(connection_id: str, fingerprint: str) -> int | None:
     return None if found is None else int(found.id)
 
 
-def prune(end: int) -> int:
-    """Forget what was seen up to a moment (epoch ms), and texts not seen since; how many spans went."""
-    models.SampledText.delete().where(models.SampledText.seen_at <= end).execute()
-    return int(models.Sampled.delete().where(models.Sampled.end_at <= end).execute())
-
-
 def _within_steps(
     connection_id: str, window: Window, width: int, steps: int
 ) -> list[tuple[int, float, dict[str, float]]]:

@@ -13,16 +13,18 @@ from typing import Any
 from meshag_tui.store import models
 
 
-def forget_intervals(where: Any) -> int:
-    """Delete the intervals a condition holds for, with what was counted in them; how many there were."""
-    chosen = models.Interval.select(models.Interval.id).where(where)
+def forget_intervals(where: Any, most: int | None = None) -> int:
+    """Delete the intervals a condition holds for, the `most` oldest, with what was counted in them; how many went."""
+    interval = models.Interval
+    chosen = interval.select(interval.id).where(where).order_by(interval.id).limit(most)
     models.QueryStatistics.delete().where(models.QueryStatistics.interval_id.in_(chosen)).execute()
-    return int(models.Interval.delete().where(where).execute())
+    return int(interval.delete().where(interval.id.in_(chosen)).execute())
 
 
-def forget_digests(where: Any) -> int:
+def forget_digests(where: Any, most: int | None = None) -> int:
     """The same for digests."""
-    chosen = models.Digest.select(models.Digest.id).where(where)
+    digest = models.Digest
+    chosen = digest.select(digest.id).where(where).order_by(digest.id).limit(most)
     for rows in (models.QueryDigest, models.TableDigest, models.IndexDigest):
         rows.delete().where(rows.digest_id.in_(chosen)).execute()
-    return int(models.Digest.delete().where(where).execute())
+    return int(digest.delete().where(digest.id.in_(chosen)).execute())

@@ -4,6 +4,7 @@ what there is to say of the store itself.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ def workflow(store: Store, settings: Settings) -> Workflow:
     """The workflow function, bound to a store."""
 
     async def keep_store(run: Run) -> Mapping[str, Any]:
-        intervals = 0
+        intervals, pruned = 0, Counter[str]()
         async with run.phase("sum"):
             for info in await store(connections.listing):  # one at a time, for the same reason
                 await store(digests.close, info.id)
@@ -36,8 +37,12 @@ def workflow(store: Store, settings: Settings) -> Workflow:
                 if not rolled.more:
                     break
         async with run.phase("prune"):
-            pruned = await store(retention.prune, settings.retention)
-        return {"rolled_up": intervals, "pruned": pruned}
+            for _ in range(_MOST_ROUNDS):
+                found = await store(retention.prune, settings.retention)
+                pruned.update(found.rows)
+                if not found.more:
+                    break
+        return {"rolled_up": intervals, "pruned": dict(pruned)}
 
     return keep_store
 

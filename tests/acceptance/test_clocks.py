@@ -89,7 +89,7 @@ async def test_a_clock_that_jumps_and_is_set_right(
     assert await calls(bench, added.id, seen) >= 7, "what was just read is what is shown"
     for _ in range(3):  # upkeep by the wrong clock
         await bench.store(retention.roll_up, bench.settings.retention)
-        assert (await bench.store(retention.prune, bench.settings.retention))["intervals"] == 0
+        assert (await bench.store(retention.prune, bench.settings.retention)).rows["intervals"] == 0
     clock.shift_ms = 0
     work(pg18)
     await bench.sync(added.id)

@@ -205,7 +205,8 @@ def _pieces(store: Store, now: int, connection_ids: tuple[str, ...]) -> list[flo
         timed(partial(digests.close, each, now))
     while timed(partial(retention.roll_up, settings, now)).more:
         pass
-    timed(partial(retention.prune, settings, now))
+    while timed(partial(retention.prune, settings, now)).more:
+        pass
     return took
 
 

@@ -240,4 +240,4 @@ def test_a_budget_of_one_person_is_theirs_by_whichever_key(store: Store) -> None
     assert [one.scope for one in store.run(lambda: budgets.in_force(actor=key))] == ["Bo alone"]
     store.run(people.remove, "ada", "bo")
     assert [one.user for one in store.run(budgets.standings)] == ["ada"]
-    assert store.run(retention.prune, RetentionSettings())["ledger"] == 0
+    assert store.run(retention.prune, RetentionSettings()).rows["ledger"] == 0

@@ -76,7 +76,7 @@ def test_texts_are_kept_once_and_all_is_forgotten_in_time(store: Store, connecti
     day = 24 * 60 * MINUTE
     store.run(retention.prune, RetentionSettings(sampled_days=1), T + day)  # the clock is believed from here
     gone = store.run(retention.prune, RetentionSettings(sampled_days=1), T + day + 2 * MINUTE)
-    assert gone["sampled"] == 2
+    assert gone.rows["sampled"] == 2
     assert store.run(models.SampledText.select().count) == 1
     store.run(retention.prune, RetentionSettings(sampled_days=1), T + day + 3 * MINUTE)
     assert store.run(models.SampledText.select().count) == 0
