@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from meshag_tui import settings as settings_module
+from meshag_tui.engines.mysql.unwritten import RESTING_S
 from meshag_tui.servers.mysqld import MARIADB, MYSQL
 from meshag_tui.types import Target
 from meshag_tui.workflows import sync
@@ -167,6 +168,9 @@ def server_cpu(start: Start, count: int, text_bytes: int, rounds: int = 60, tabl
                 for bench in (often, with_objects):
                     await bench.settle()  # a scheduled sync reads texts only of what is new
                     await bench.scheduled_sync()
+                await asyncio.sleep(RESTING_S)  # until MySQL's tables count as at rest
+                for _ in range(2):
+                    await with_objects.scheduled_sync()
                 took: dict[str, float] = defaultdict(float)
                 for _ in range(rounds):
                     for name, work in (

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
-from meshag_tui.engines.mysql import capabilities, relations, schema, statements, unaltered
+from meshag_tui.engines.mysql import capabilities, relations, schema, statements, storage, unaltered
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.snapshot import IndexStats, Sequence, SessionStats, Snapshot, TableStats
 from meshag_tui.types import Finding
@@ -102,35 +102,42 @@ class _Collection:
         used = await self._section("use of indexes", relations.uses(self.wire, self.server))
         used = used or relations.Uses()
         stored = await self._storage()
-        rows = await self._section("tables", relations.table_rows(self.wire, self.server))
-        keys, structure = await self._structure(await unaltered.sign(self.wire, self.server, rows, stored))
+        rows = await self._section("tables", relations.table_rows(self.wire, self.server, stored))
+        sign = await unaltered.sign(self.wire, self.server, rows, stored)
+        keys, structure = await self._structure(sign, files=stored.modified is not None)
+        stored = replace(stored, files=structure.files if structure else None)
         made = await asyncio.to_thread(_made, self.server, used, stored, rows, keys)
         indexes, tables, following = made
         sequences = schema.sequences(structure.numbering, following, self.server) if structure and rows else None
         return indexes, tables, structure, sequences
 
-    async def _structure(self, sign: unaltered.Sign | None) -> tuple[schema.IndexRows | None, schema.Structure | None]:
-        """Keys of the indexes and the structure, read anew unless nothing was altered since, which the sign tells."""
+    async def _structure(
+        self, sign: unaltered.Sign | None, files: bool
+    ) -> tuple[schema.IndexRows | None, schema.Structure | None]:
+        """Keys of the indexes and the structure, read anew unless nothing was altered since, which the sign tells.
+
+        `files`: with what only PROCESS shows.
+        """
         known = unaltered.recall(self.wire.target, sign)
         if known is not None:
             return known.keys, known.structure
         keys = await self._section("indexes", relations.index_rows(self.wire, self.server))
         if keys is None:  # the constraints are theirs, and half a structure would look like a change
             return None, None
-        structure = await self._section("schema", schema.structure(self.wire, self.server, keys))
+        structure = await self._section("schema", schema.structure(self.wire, self.server, keys, files))
         if structure is not None:
             unaltered.remember(self.wire.target, sign, keys, structure)
         return keys, structure
 
-    async def _storage(self) -> relations.Storage:
+    async def _storage(self) -> storage.Storage:
         """What PROCESS shows; without it, nothing but a finding that is there already."""
         try:
-            return await relations.storage(self.wire, self.server)
+            return await storage.storage(self.wire, self.server)
         except EngineError as error:
             if self.wire.gone is not None:
                 raise
             self._lacking(error, "storage of tables")
-            return relations.Storage()
+            return storage.Storage()
 
     async def _sessions(self) -> SessionStats | None:
         """Source: the list of threads and information_schema.INNODB_TRX, which needs PROCESS."""
@@ -192,7 +199,7 @@ class _Collection:
 def _made(
     server: Server,
     used: relations.Uses,
-    stored: relations.Storage,
+    stored: storage.Storage,
     rows: relations.TableRows | None,
     keys: schema.IndexRows | None,
 ) -> tuple[tuple[IndexStats, ...] | None, tuple[TableStats, ...] | None, Mapping[schema.Name, int | None]]:

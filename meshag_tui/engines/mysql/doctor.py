@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from meshag_tui.engines.base import EngineError, PermissionDenied
-from meshag_tui.engines.mysql import capabilities, cluster, histograms, live_vitals, relations, statements
+from meshag_tui.engines.mysql import capabilities, cluster, histograms, live_vitals, statements
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.remedies import file_step, running_step
 from meshag_tui.engines.mysql.scope import INTERNAL, watcher
 from meshag_tui.engines.mysql.setup import setup_sql
 from meshag_tui.engines.mysql.sql import load
+from meshag_tui.engines.mysql.storage import Storage, file_part, from_file_name, storage
 from meshag_tui.engines.mysql.texts import is_cut, longest
 from meshag_tui.types import Finding, TlsMode, is_loopback
 
@@ -35,7 +36,7 @@ class _Examination:
     remote: bool
     process: bool  # we have the right of that name
     hidden_schemas: tuple[str, ...] | None
-    storage: relations.Storage | None
+    storage: Storage | None
     reading: statements.Reading | None
     cut: int
     lag: Vital | None
@@ -76,7 +77,7 @@ async def _examine(session: MysqlSession) -> _Examination:
         remote=not is_loopback(target.host),
         process=not any("PROCESS" in why for why in denied),
         hidden_schemas=hidden_schemas,
-        storage=await tried(relations.storage(session.wire, server, ask=True)),
+        storage=await tried(storage(session.wire, server, ask=True)),
         reading=reading,
         cut=cut,
         lag=await tried(live_vitals.lag(session)),
@@ -88,9 +89,9 @@ async def _hidden_schemas(session: MysqlSession) -> tuple[str, ...]:
     mysql = session.server.flavour == "MySQL"
     query = load("hidden_schemas").format(
         tables="INNODB_TABLES" if mysql else "INNODB_SYS_TABLES",
-        schema_name=relations.file_part("SUBSTRING_INDEX(t.NAME, '/', 1)", session.server),
+        schema_name=file_part("SUBSTRING_INDEX(t.NAME, '/', 1)", session.server),
     )
-    there = {relations.from_file_name(name) for (name,) in await session.fetch(query, ())}
+    there = {from_file_name(name) for (name,) in await session.fetch(query, ())}
     seen = {name for (name,) in await session.fetch(load("visible_schemas"))}
     return tuple(sorted(name for name in there - seen if name not in INTERNAL and "@" not in name))
 

@@ -6,27 +6,29 @@ for all tables when the server starts. `counted_since` says when.
 
 from __future__ import annotations
 
-import re
+import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from meshag_tui.engines.base import PermissionDenied
 from meshag_tui.engines.mysql.errors import literal, quoted
 from meshag_tui.engines.mysql.schema import PRIMARY, IndexRows, Name
 from meshag_tui.engines.mysql.scope import names, within
 from meshag_tui.engines.mysql.sql import load
+from meshag_tui.engines.mysql.unwritten import Table, memory
 from meshag_tui.snapshot import IndexKey, IndexStats, TableStats
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
+    from meshag_tui.engines.mysql.storage import Storage
     from meshag_tui.engines.mysql.wire import Wire
 
-_STATISTICS = frozenset({"innodb_index_stats", "innodb_table_stats"})
 _ELSEWHERE = ("FEDERATED", "CONNECT", "SPIDER")
 _AHEAD = 4  # extents by which InnoDB lets a file grow at once
-_NEXT_NUMBER = 8  # where a row of `tables` has it
+_ALL_FIGURES = "JSON_ARRAY(t.TABLE_ROWS, t.DATA_LENGTH, t.INDEX_LENGTH, t.DATA_FREE, t.AUTO_INCREMENT)"
+_FIGURES = 4  # where a row of `tables.sql` has them
+_NEXT_NUMBER = 8  # where `TableRows` have it
 _DISABLED = "disabled"  # MyISAM and Aria: ALTER TABLE … DISABLE KEYS
 
 
@@ -49,19 +51,8 @@ class Uses:
     changes: bool = False  # rows changed are counted, too
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """What InnoDB knows beside the sizes. None where we may not see it."""
-
-    modified: Mapping[Name, int] | None = None
-    files: Mapping[Name, int] | None = None  # of its own: one, or one a partition
-    pages: Mapping[tuple[str, str, str], int] | None = None  # of each index
-    analysed: Mapping[Name, int] = field(default_factory=dict)  # epoch ms
-    numbers: frozenset[int] = frozenset()  # of tables and partitions: another one when it was written anew
-
-
 TableRows = list[tuple[Any, ...]]
-"""Rows of `tables.sql`."""
+"""Rows of `tables.sql` with each figure by itself."""
 
 
 async def uses(wire: Wire, server: Server) -> Uses:
@@ -83,68 +74,6 @@ async def uses(wire: Wire, server: Server) -> Uses:
 
     await wire.fetch(load(query).format(schemas=within(column, database)), names(database), shape=shape)
     return Uses(found, complete, changes)
-
-
-async def storage(wire: Wire, server: Server, ask: bool = False) -> Storage:
-    """What PROCESS lets us see of InnoDB's tables, and what SELECT on mysql.innodb_*_stats adds to it.
-
-    `ask`: for the latter also where the facts say that we have not that right.
-    """
-    mysql = server.flavour == "MySQL"
-    parts = {
-        "tablestats": "INNODB_TABLESTATS" if mysql else "INNODB_SYS_TABLESTATS",
-        "spaces": "INNODB_TABLESPACES" if mysql else "INNODB_SYS_TABLES",  # MySQL's list of tables is ten times as dear
-        "schema_name": file_part("SUBSTRING_INDEX(t.NAME, '/', 1)", server),
-        "table_name": file_part("SUBSTRING_INDEX(SUBSTRING_INDEX(t.NAME, '/', -1), '#', 1)", server),
-    }
-    query = load("storage").format(**parts)
-    statistics = ask or server.readable >= _STATISTICS
-    try:
-        rows = await wire.fetch(query + "\n" + load("storage_statistics") if statistics else query)
-    except PermissionDenied as error:  # one may see a table without the right to read it
-        if not statistics or "PROCESS" in str(error):
-            raise
-        statistics = False
-        rows = await wire.fetch(query)
-    return _storage(rows, statistics)
-
-
-def file_part(expression: str, server: Server) -> str:
-    """A part of a file name as a name, where the server can say it: MySQL does not, see `from_file_name`."""
-    if server.flavour == "MySQL":
-        return expression
-    return f"CONVERT(CONVERT(CAST({expression} AS BINARY) USING filename) USING utf8mb4)"
-
-
-def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
-    modified: dict[Name, int] = defaultdict(int)
-    numbers: set[int] = set()
-    files: Counter[Name] = Counter()
-    pages: dict[tuple[str, str, str], int] = defaultdict(int)
-    analysed: dict[Name, int] = {}
-    for part, schema, table, index, value in rows:
-        if part in ("modified", "own file"):
-            name = (from_file_name(schema), from_file_name(table))
-            if part == "modified":
-                modified[name] += int(value)
-                numbers.add(int(index))
-            else:
-                files[name] += 1
-            continue
-        name = (schema, re.split("#[pP]#", table, maxsplit=1)[0])
-        if part == "pages":
-            pages[(*name, index)] += int(value)
-        else:
-            analysed[name] = max(analysed.get(name, 0), int(float(value) * 1000))
-    return Storage(modified, files, pages if statistics else None, analysed, frozenset(numbers))
-
-
-def from_file_name(name: str) -> str:
-    """A name from MySQL's file name of it: @0020 is a blank.
-
-    Letters like ä have codes of their own there, which stay: of such a table we do not know what only InnoDB knows.
-    """
-    return re.sub("@([0-9a-f]{4})", lambda found: chr(int(found[1], 16)), name)
 
 
 async def index_rows(wire: Wire, server: Server) -> IndexRows:
@@ -274,10 +203,46 @@ def joined(indexes: tuple[IndexStats, ...], tables: tuple[TableStats, ...]) -> t
     return tuple(found)
 
 
-async def table_rows(wire: Wire, server: Server) -> TableRows:
-    """All tables. Source: information_schema.TABLES."""
-    database = server.facts.database
-    return await wire.fetch(load("tables").format(schemas=within("t.TABLE_SCHEMA", database)), names(database))
+async def table_rows(wire: Wire, server: Server, stored: Storage) -> TableRows:
+    """All tables; figures of those that nobody wrote to are as they were. Source: information_schema.TABLES."""
+    known = memory(wire.target, server)
+    resting = known.at_rest(stored.signs)
+    rows = await _asked(wire, server, resting)
+    if not all(row[_FIGURES] is not None or _as_it_was(row, resting) for row in rows):
+        rows = await _asked(wire, server, {})  # what was just altered may have other figures, too
+    tables = {}
+    for row in rows:
+        name, figures = (row[0], row[1]), row[_FIGURES]
+        figures = resting[name].figures if figures is None else tuple(json.loads(figures))
+        tables[name] = Table(stored.signs.get(name), _altered(row), figures)
+    known.note(tables)
+    return [(*row[:_FIGURES], *tables[row[0], row[1]].figures, *row[_FIGURES + 1 :]) for row in rows]
+
+
+async def _asked(wire: Wire, server: Server, resting: Collection[Name]) -> TableRows:
+    """Rows of `tables.sql`, without figures for `resting`."""
+    database, figures = server.facts.database, _ALL_FIGURES
+    params: dict[str, Any] = dict(names(database))
+    by_schema: dict[str, list[str]] = defaultdict(list)
+    for schema, table in resting:
+        by_schema[schema].append(table)
+    found = []
+    for at, (schema, tables) in enumerate(by_schema.items()):
+        params |= {f"schema{at}": schema, f"tables{at}": tables}
+        found.append(f"t.TABLE_SCHEMA = %(schema{at})s AND t.TABLE_NAME IN %(tables{at})s")
+    if found:
+        figures = f"IF({' OR '.join(found)}, NULL, {figures})"
+    return await wire.fetch(load("tables").format(schemas=within("t.TABLE_SCHEMA", database), figures=figures), params)
+
+
+def _as_it_was(row: tuple[Any, ...], resting: Mapping[Name, Table]) -> bool:
+    known = resting.get((row[0], row[1]))
+    return known is not None and known.altered == _altered(row)
+
+
+def _altered(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What the catalogue says of a table: another value when it was altered."""
+    return (*row[2:_FIGURES], *row[_FIGURES + 1 :])
 
 
 def tables(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.scope import names, within
 from meshag_tui.engines.mysql.sql import load
+from meshag_tui.engines.mysql.storage import file_names, from_file_name
 from meshag_tui.snapshot import Column, ForeignKey, SchemaSnapshot, Sequence
 
 if TYPE_CHECKING:
@@ -27,17 +28,19 @@ IndexRows = Mapping[Name, Mapping[str, list[tuple[Any, ...]]]]
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """The structure, the foreign keys, and the columns that number themselves, with their types."""
+    """The structure, the foreign keys, the columns that number themselves with their types, and files of tables."""
 
     schema: SchemaSnapshot
     foreign_keys: tuple[ForeignKey, ...]
     numbering: Mapping[Name, tuple[str, str]]  # column and its type
+    files: Mapping[Name, int] | None  # of a table's own, one or one a partition; None: not asked
 
 
-async def structure(wire: Wire, server: Server, indexes: IndexRows) -> Structure:
+async def structure(wire: Wire, server: Server, indexes: IndexRows, files: bool) -> Structure:
     """The whole structure; primary and unique keys are those of `indexes`.
 
-    Sources: COLUMNS, KEY_COLUMN_USAGE, REFERENTIAL_CONSTRAINTS, CHECK_CONSTRAINTS, VIEWS of information_schema.
+    Sources: COLUMNS, KEY_COLUMN_USAGE, REFERENTIAL_CONSTRAINTS, CHECK_CONSTRAINTS, VIEWS of information_schema, and for
+    `files`, which need PROCESS, INNODB_TABLESPACES or (MariaDB) INNODB_SYS_TABLES.
     """
     database = server.facts.database
     query = load("schema").format(
@@ -54,6 +57,9 @@ async def structure(wire: Wire, server: Server, indexes: IndexRows) -> Structure
             " AND o.CONSTRAINT_NAME = x.CONSTRAINT_NAME AND o.CONSTRAINT_TYPE = 'CHECK'"
         )
         query += "\n" + load("checks").format(table="o", join=join, checks=within("x.CONSTRAINT_SCHEMA", database))
+    if files:  # MySQL's list of tables is ten times as dear
+        spaces = "INNODB_TABLESPACES" if server.flavour == "MySQL" else "INNODB_SYS_TABLES"
+        query += "\n" + load("own_files").format(spaces=spaces, **file_names(server))
     parts: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
 
     def shape(rows: list[tuple[Any, ...]]) -> list[None]:
@@ -62,10 +68,10 @@ async def structure(wire: Wire, server: Server, indexes: IndexRows) -> Structure
         return []
 
     await wire.fetch(query, names(database), shape=shape)
-    return await asyncio.to_thread(_structure, parts, indexes)
+    return await asyncio.to_thread(_structure, parts, indexes, files)
 
 
-def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: IndexRows) -> Structure:
+def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: IndexRows, files: bool) -> Structure:
     columns: dict[str, list[Column]] = defaultdict(list)
     numbering: dict[Name, tuple[str, str]] = {}
     for schema, table, name, _, kind, nullable, default, extra in sorted(parts["column"], key=_place):
@@ -94,7 +100,8 @@ def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: IndexRows) -
         views={f"{row[0]}.{row[1]}": row[4] or "" for row in sorted(parts["view"], key=_place)},
         constraints={name: tuple(sorted(found)) for name, found in sorted(constraints.items())},
     )
-    return Structure(snapshot, keys, numbering)
+    own = Counter((from_file_name(row[0]), from_file_name(row[1])) for row in parts["own file"]) if files else None
+    return Structure(snapshot, keys, numbering, own)
 
 
 def _place(row: tuple[Any, ...]) -> tuple[str, str, int]:

@@ -21,8 +21,9 @@ from meshag_tui.engines.mysql.sql import load
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
-    from meshag_tui.engines.mysql.relations import Storage, TableRows
+    from meshag_tui.engines.mysql.relations import TableRows
     from meshag_tui.engines.mysql.schema import IndexRows, Structure
+    from meshag_tui.engines.mysql.storage import Storage
     from meshag_tui.engines.mysql.wire import Wire
     from meshag_tui.types import Target
 
