@@ -51,6 +51,8 @@ USUAL = Shape()
 def fill(store: Store, home: Path, shape: Shape = USUAL) -> tuple[str, ...]:
     """Fill an empty store up to the last full hour; the ids of its connections. `home` gets the vault's key."""
     now = store.run(database.now_ms) // HOUR * HOUR
+    if store.kind == "postgresql":  # what is made in bulk takes minutes
+        store.run(_run, "SET statement_timeout = 0")
     vault = Vault.open(Settings(home=home, store_url=""), {})
     found = tuple(store.run(_server, vault, number, now - shape.days * DAY, shape) for number in range(shape.servers))
     for part in (_intervals, _statistics, _objects, _digests, _sessions, _work, _advice):
