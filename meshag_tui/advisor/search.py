@@ -26,7 +26,7 @@ from meshag_tui.advisor.upkeep import upkeep
 from meshag_tui.advisor.worth import worth
 from meshag_tui.plan import Plan
 from meshag_tui.snapshot import CostModel
-from meshag_tui.text import count
+from meshag_tui.text import count, number_of
 from meshag_tui.types import EvidenceKind, IndexSpec
 
 if TYPE_CHECKING:
@@ -87,11 +87,10 @@ class Checked:
 
     def __str__(self) -> str:
         """In words for evidence."""
-        whole = self.improved + self.unchanged + self.worse + self.failed
+        worse = f" ({number_of(self.worse_calls, 'call')})" if self.worse else ""
         return (
-            f"of {count(whole)} statements that could use it {count(self.improved)} improve "
-            f"({count(self.improved_calls)} calls), {count(self.worse)} get worse ({count(self.worse_calls)} calls), "
-            f"{count(self.unchanged)} stay as they are, {count(self.failed)} could not be priced"
+            f"statements that could use it: {count(self.improved)} better ({number_of(self.improved_calls, 'call')}), "
+            f"{count(self.worse)} worse{worse}, {count(self.unchanged)} the same, {count(self.failed)} not priced"
         )
 
 
