@@ -162,6 +162,16 @@ _RUNS = tuple(
     )
 )
 
+_RUNS_SHOW = Action(
+    "runs-show",
+    "f",
+    "Show",
+    "Show others: by state, kind, agent, project, age",
+    screens=("runs",),
+    group="Runs",
+    footer=30,
+)
+
 _ACTIVITY = Action(
     "activity-verify",
     "V",
@@ -207,6 +217,7 @@ ACTIONS: tuple[Action, ...] = (
     *_SUGGESTIONS,
     _TALK,
     *_RUNS,
+    _RUNS_SHOW,
     *_DOCTOR,
     _ACTIVITY,
     *_COMPARE,

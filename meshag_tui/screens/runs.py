@@ -10,13 +10,15 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from meshag_tui.screens.list_pane import ListPane
-from meshag_tui.store import agents, executions
+from meshag_tui.screens.runs_filter import ALL, choices, wanted_from
+from meshag_tui.store import agents, executions, projects
 from meshag_tui.store.executions import ExecutionInfo
 from meshag_tui.text import ago, count, duration, glyphs, moment
 from meshag_tui.types import ExecutionState, MeshagError
+from meshag_tui.widgets.chooser import Chooser
 from meshag_tui.widgets.columns import Column, Tone
-from meshag_tui.widgets.page import Page, Piece
-from meshag_tui.widgets.states import Condition, State
+from meshag_tui.widgets.page import Page, Piece, PlainLine
+from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Notice, Topic
 
@@ -160,33 +162,51 @@ class RunsPane(ListPane):
     RunsPane Table { height: 1fr; }
     RunsPane #about { height: 45%; max-height: 16; border-top: solid $primary; padding: 0 1; }
     RunsPane #whole { padding: 0 1; }
+    RunsPane #listed { padding: 0 2; color: $text-muted; }
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._asked_for: RunOf | None = None  # of an agent, that was described last
+        self.wanted = ALL
+        self._agents: Mapping[str, str] = {}  # names by id, and of projects
+        self._projects: Mapping[str, str] = {}
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
             yield Table(COLUMNS, key=lambda row: row.id, empty=_EMPTY, sort=("started", True), markable=False)
+            yield PlainLine(id="listed")
             yield Page(id="about")
         yield Page(id="whole", classes="view")
 
     async def load(self) -> None:
-        found = await self.bench.store.read(executions.listing, limit=_LISTED)
         now = self.shell.now_ms()
-        ours = any(info.kind == agents.RUN for info in found)
-        names = {row.id: row.name for row in await self.bench.store.read(agents.page, _LISTED)} if ours else {}
+        found = await self.bench.store.read(executions.listing, limit=_LISTED, **self.wanted.asked(now))
+        self._agents = {row.id: row.name for row in await self.bench.store.read(agents.page, _LISTED)}
+        self._projects = {row.id: row.name for row in await self.bench.store.read(projects.listing)}
         rows = [
-            Row(info, now, self.shell.doing(info.id), names.get(str(info.input.get("agent")), "")) for info in found
+            Row(info, now, self.shell.doing(info.id), self._agents.get(str(info.input.get("agent")), ""))
+            for info in found
         ]
         shown = [
             row
             for row in rows
             if self.matches(" ".join((row.kind, row.state, row.info.connection_name or "", row.said)))
         ]
-        self.query_one(Table).set_rows(shown)
+        wanted = self.wanted.said({**KINDS, **self._agents, **self._projects})
+        self.query_one(Table).set_rows(shown, self._nothing(wanted) if not shown else READY)
+        newest = f"the newest {_LISTED}" if len(found) == _LISTED else ""
+        said = glyphs().separator.join(filter(None, (newest, wanted and f"shown: {wanted}")))
+        line = self.query_one("#listed", PlainLine)
+        line.display = bool(said)
+        line.set_text(said)
         await self._describe()
+
+    def _nothing(self, wanted: str) -> State:
+        if self.filter_text.strip():
+            return State(Condition.EMPTY, "nothing matches", self.filter_text, "esc clears the filter.")
+        key = self.shell.actions["runs-show"].shown_key
+        return State(Condition.EMPTY, "no such run", wanted, f"{key} shows others.") if wanted else _EMPTY
 
     @property
     def wants_tick(self) -> bool:
@@ -226,7 +246,25 @@ class RunsPane(ListPane):
         page.set_parts(parts, keep_place=True)
         self.shell.refresh_keys()
 
+    @property
+    def narrowed(self) -> str:
+        return self.wanted.key
+
+    def narrow(self, shown: str) -> None:
+        self.wanted = wanted_from(shown)
+
     # --- actions ----------------------------------------------------------------------------------------------------
+
+    def do_runs_show(self) -> None:
+        """Choose which are listed: by state, kind, agent, project or age."""
+
+        def chosen(choice: str | None) -> None:
+            if choice is not None:
+                self.wanted = self.wanted.with_choice(choice)
+                self.query_one(Table).action_first()
+                self.refresh_soon()
+
+        self.shell.push_screen(Chooser("Show", choices(KINDS, self._agents, self._projects)), chosen)
 
     def why_not(self, action_id: str) -> str | None:
         if action_id == "cancel":

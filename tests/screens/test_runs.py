@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from unittest import mock
 
+from meshag_tui.screens import runs, runs_filter
 from meshag_tui.store import executions
 from meshag_tui.store.executions import Claimed
 from meshag_tui.types import DbType, ExecutionState, MeshagError, Target
@@ -100,3 +102,38 @@ async def test_the_activity_log_names_who_did_what(bench: Workbench, at_desk: Op
         info = desk.app.connections[0]
         await bench.edit_connection(info.id, interval_s=30)
         await desk.until("connection.edited")
+
+
+async def test_f_asks_the_store_for_some_of_the_runs(bench: Workbench, at_desk: Open) -> None:
+    """By state and kind, however many newer ones there are; "All runs" shows all again."""
+    info = await bench.add_connection("shop", NOWHERE)
+
+    async def fail(run: Run) -> Ended:
+        raise MeshagError("the disk is full")
+
+    async def succeed(run: Run) -> Ended:
+        return await run.complete(lambda: {})
+
+    bench.runner.register("keep_store", fail)
+    bench.runner.register("verify_change", succeed)
+    await bench.runner.submit("keep_store", info.id, connection_id=info.id)
+    for number in range(3):
+        await bench.runner.submit("verify_change", str(number), connection_id=info.id)
+    with mock.patch.object(runs, "_LISTED", 3):
+        async with at_desk(bench) as desk:
+            await desk.press("5")
+            assert "✗ failed" not in await desk.until("the newest 3"), "it is older than those listed"
+            await desk.press("f", *"failed", "enter")
+            said = await desk.until("shown: failed")
+            assert "✗ failed" in said and "✓ done" not in said
+            await desk.press("f", *"verify", "enter")
+            assert "failed, verify" in await desk.until("no such run")
+            await desk.press("f", *"allruns", "enter")
+            await desk.until(lambda screen: "✓ done" in screen and "shown:" not in screen)
+
+
+def test_a_kept_filter_that_means_nothing_any_more_shows_all() -> None:
+    wanted = runs_filter.Wanted(state="failed", kind="keep_store", age="7d")
+    assert runs_filter.wanted_from(wanted.key) == wanted
+    for key in ("", "open", "state=gone", "age=1y", "colour=red"):
+        assert runs_filter.wanted_from(key) == runs_filter.ALL
