@@ -58,9 +58,13 @@ _ON_BLANK: dict[str, str] = {"": ""}
 """For each style in use, what of it can be seen on a blank: a blank may be written under any style that looks so."""
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=256)
 def _graphemes(text: str) -> tuple[tuple[str, int], ...]:
-    """The clusters of a text and the cells each takes; one that takes none goes with the cluster before it."""
+    """The clusters of a text and the cells each takes; one that takes none goes with the cluster before it.
+
+    Some screens full of such texts are kept: a line as wide as a terminal takes 30 kB and more, and has another text at
+    each width.
+    """
     clusters: list[tuple[str, int]] = []
     for start, end, width in split_graphemes(text)[0]:
         if width == 0 and clusters:

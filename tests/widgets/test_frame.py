@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pyte
 import pytest
 from hypothesis import example, given, settings
@@ -104,3 +106,12 @@ def test_a_new_size_or_a_forgotten_screen_starts_over() -> None:
     assert frame.paint([(0, 0, [Segment("x")])], (70, 2), None).startswith("\x1b[0m\x1b[H\x1b[J")
     frame.forget()
     assert frame.paint([(0, 0, [Segment("x")])], (70, 2), None).startswith("\x1b[0m\x1b[H\x1b[J")
+
+
+def test_lines_of_many_widths_are_not_all_kept() -> None:
+    """A terminal that is resized without end: each width makes other texts of the same lines."""
+    before = sys.getallocatedblocks()
+    for width in range(300, 500):
+        lines = [(y, 0, [Segment(f"{mark} line".ljust(width))]) for y, mark in enumerate("✗✓●▲")]
+        Frame().paint(lines, (width, 4), ColorSystem.TRUECOLOR)
+    assert sys.getallocatedblocks() - before < 150_000
