@@ -24,6 +24,7 @@ from meshag_tui.screens.filter import FilterLine
 from meshag_tui.store.text_filter import matcher
 from meshag_tui.types import DbType, MeshagError, UsageError, Window
 from meshag_tui.widgets.page import Page
+from meshag_tui.widgets.screens import MainScreen
 from meshag_tui.widgets.states import LOADING, READY, Condition, State
 from meshag_tui.widgets.table import Table
 
@@ -194,6 +195,8 @@ class Pane(Vertical):
 
     async def painted(self) -> None:
         """Wait until what was set so far is on the terminal."""
+        if isinstance(self.screen, MainScreen):
+            await self.screen.paints()  # refreshed while it is held back is not painted
         done = asyncio.Event()
         self.call_after_refresh(done.set)
         await done.wait()

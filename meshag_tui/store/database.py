@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +37,8 @@ _SQLITE_PRAGMAS = {
     "cache_size": -16_000,
     "temp_store": "memory",
 }
+_SQLITE_READING = "PRAGMA query_only = 1; PRAGMA temp_store = file"
+"""Rows are sorted in one block of memory and, what is more than the cache, in a file; with `memory` each is a block."""
 _POSTGRES_SETTINGS = "; ".join(
     (
         "SET statement_timeout = '120s'",
@@ -221,10 +223,10 @@ class Store:
         self._database.connect()
         if self.kind == "postgresql":
             self._database.execute_sql(_POSTGRES_SETTINGS)
-        if read:
-            self._database.execute_sql(
-                "PRAGMA query_only = 1" if self.kind == "sqlite" else "SET default_transaction_read_only = on"
-            )
+        if read and self.kind == "sqlite":
+            self._database.connection().executescript(_SQLITE_READING)
+        elif read:
+            self._database.execute_sql("SET default_transaction_read_only = on")
 
     def _disconnect(self) -> None:
         if not self._database.is_closed():
@@ -236,12 +238,14 @@ class Store:
     def _begin(self, backup: bool, migrate: bool) -> None:
         if self.path is not None:
             place.check(self._database.connection(), self.path)
-        schema.refuse_foreign(self._database, self.url_label)
+        found = schema.refuse_foreign(self._database, self.url_label)
         if migrate:
-            self._migrate(backup)
+            self._apply(found, backup)
 
     def _migrate(self, backup: bool) -> tuple[str, ...]:
-        found = schema.status(self._database)
+        return self._apply(schema.status(self._database), backup)
+
+    def _apply(self, found: Sequence[schema.Migration], backup: bool) -> tuple[str, ...]:
         pending = [migration for migration in found if migration.state == "pending"]
         if pending and backup and self.path is not None and len(pending) < len(found):
             place.backup(self._database.connection, self.path, None)
@@ -256,11 +260,12 @@ class Store:
                 lock_type="IMMEDIATE",
                 pragmas=_SQLITE_PRAGMAS,
             )
+        assert self._location.conninfo is not None  # noqa: S101
         drivers.hand_over_psycopg()
         from playhouse.postgres_ext import Psycopg3Database
 
         return Psycopg3Database(
-            self._location.conninfo,
+            self._location.conninfo.reveal(),
             autoconnect=False,
             connect_timeout=5,
             application_name="meshag/store",

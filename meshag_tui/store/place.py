@@ -10,13 +10,12 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import gmtime, strftime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from meshag_tui.types import MeshagError, UsageError
+from meshag_tui.types import MeshagError, Secret, UsageError
 
 _HEADER = b"SQLite format 3\0"
 _SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -35,14 +34,13 @@ class StoreDamaged(MeshagError):
     """The file is an SQLite store that can no longer be read whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A store's URL, read. `conninfo` holds the password and is therefore never shown."""
+class Location(NamedTuple):
+    """A store's URL, read. `conninfo`, of PostgreSQL, holds the password."""
 
     kind: Literal["sqlite", "postgresql"]
     label: str
     path: Path | None = None
-    conninfo: str = field(default="", repr=False)
+    conninfo: Secret | None = None
 
 
 def locate(url: str) -> Location:
@@ -68,7 +66,7 @@ def locate(url: str) -> Location:
         raise UsageError("The store's URL cannot be read: write postgresql://user@host:5432/database") from None
     user = f"{unquote(parts.username)}@" if parts.username else ""
     label = f"postgresql://{user}{f'[{host}]' if ':' in host else host}{port}{parts.path}"
-    return Location("postgresql", label, conninfo="postgresql://" + rest)
+    return Location("postgresql", label, conninfo=Secret("postgresql://" + rest))
 
 
 def prepare(path: Path) -> tuple[str, ...]:

@@ -58,8 +58,8 @@ def status(database: Any) -> tuple[Migration, ...]:
     return tuple(rows)
 
 
-def refuse_foreign(database: Any, label: str) -> None:
-    """Do nothing to a store that is not ours, or not ours to understand.
+def refuse_foreign(database: Any, label: str) -> tuple[Migration, ...]:
+    """Do nothing to a store that is not ours, or not ours to understand; else its status.
 
     Raises:
         SchemaRefused: another program's SQLite file, a newer MeshAG's store, or an edited migration.
@@ -75,8 +75,8 @@ def refuse_foreign(database: Any, label: str) -> None:
             raise SchemaRefused(
                 f"{label} holds tables of another program ({sorted(foreign)[0]}): use a store of its own"
             )
-        return
-    for migration in status(database):
+    found = status(database)
+    for migration in found:
         if migration.state == "unknown":
             raise SchemaRefused(
                 f"The store {label} was written by a newer MeshAG ({migration.name}): upgrade, or use another store"
@@ -85,6 +85,7 @@ def refuse_foreign(database: Any, label: str) -> None:
             raise SchemaRefused(
                 f"Migration {migration.name} is not the one the store {label} was made with: reinstall MeshAG"
             )
+    return found
 
 
 def apply(database: Any) -> tuple[str, ...]:

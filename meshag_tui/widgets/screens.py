@@ -6,8 +6,9 @@ application, whichever widget it came from.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from textual.reactive import Reactive
 from textual.screen import ModalScreen, Screen
@@ -23,17 +24,29 @@ class MainScreen(Screen[None]):
     """
 
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)  # who has it and who had it are painted alone
-    held_back = False
+
+    def __init__(self, *given: Any, **more: Any) -> None:
+        super().__init__(*given, **more)
+        self._paints = asyncio.Event()
+        self._paints.set()
+
+    @property
+    def held_back(self) -> bool:
+        return not self._paints.is_set()
 
     def hold_back(self) -> None:
         """Paint nothing until `let_go`. A batch of Textual's would hold back the layout too, and sizes with it."""
-        self.held_back = True
+        self._paints.clear()
 
     def let_go(self) -> None:
         """Paint what was held back; else nothing."""
         if self.held_back:
-            self.held_back = False
+            self._paints.set()
             self.refresh()
+
+    async def paints(self) -> None:
+        """Wait until nothing is held back."""
+        await self._paints.wait()
 
     def _compositor_refresh(self) -> None:
         if self.held_back or self.app.screen is not self:

@@ -160,6 +160,22 @@ def test_the_first_paint_waits_a_moment_for_the_data(tmp_path: Path, changed: st
         terminal.wait(30)
 
 
+async def test_what_is_held_back_is_not_taken_for_painted(at_desk: Open) -> None:
+    """What a pane loads once its data is painted would else be loaded before, and the data wait for it."""
+    async with at_desk() as desk:
+        await desk.until("no connection yet")
+        pane = desk.app.front_pane()
+        assert pane is not None
+        desk.app._main.hold_back()
+        pane.refresh()
+        painted = asyncio.ensure_future(pane.painted())
+        await asyncio.sleep(0.2)
+        assert not painted.done()
+        desk.app._main.let_go()
+        async with asyncio.timeout(5):
+            await painted
+
+
 async def test_an_empty_store_says_what_to_do(at_desk: Open) -> None:
     async with at_desk(size=(80, 24)) as desk:
         said = await desk.until("i adds one")

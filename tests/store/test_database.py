@@ -91,6 +91,27 @@ async def test_a_reader_neither_waits_for_the_writer_nor_writes(store: Store) ->
     assert await store(_keys) == ["late"]
 
 
+def test_sorting_for_a_reader_takes_no_more_memory_than_the_cache(tmp_path: Path) -> None:
+    store = Store.open(f"sqlite:///{tmp_path / 'store.db'}")
+
+    def sort() -> int:
+        """Bytes of memory that sorting 60 MB of rows takes at most."""
+        rows = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) SELECT i FROM n"
+        before = _resident()
+        found = models.database.execute_sql(
+            f"SELECT random() AS r, hex(zeroblob(500)) AS t FROM ({rows}) ORDER BY r, t"
+        )
+        found.fetchone()
+        return _resident() - before
+
+    assert store._submit(store._reader, True, sort).result() < 40_000_000
+    store.close()
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
 async def test_what_was_cancelled_before_it_began_never_runs(store: Store) -> None:
     blocked = asyncio.ensure_future(store(time.sleep, 0.3))
     await asyncio.sleep(0.05)
