@@ -95,12 +95,21 @@ def never_analysed(stats: TableStats) -> bool:
 def out_of_date(stats: TableStats, facts: ServerFacts) -> tuple[int, float] | None:
     """Rows changed since the last ANALYZE and their share of the table, where that is much; None where it is not."""
     live, modified = rows_of(stats), stats.modified_since_analyze
-    if modified is None or max(live, modified) < FEW_ROWS:
+    if modified is None or max(live, modified) < FEW_ROWS or _renewed_by_itself(stats, facts):
         return None
     if facts.traits.counts_late:
         modified = min(modified, _not_seen(stats, live, facts.block_size))
     share = 1.0 if never_analysed(stats) else modified / max(live, 1)
     return (modified, share) if share >= STALE_SHARE else None
+
+
+def _renewed_by_itself(stats: TableStats, facts: ServerFacts) -> bool:
+    """Whether the server renews a table's statistics as soon as a tenth of it changed, as MySQL and MariaDB do.
+
+    What they count as changed beyond that is for seconds, or, on MariaDB, UPDATEs of columns that no index has, of
+    which its statistics say nothing.
+    """
+    return stats.options.get(_RECALCULATES, facts.settings.get(f"innodb_{_RECALCULATES}")) in ("1", "ON")
 
 
 def _not_seen(stats: TableStats, live: int, page_bytes: int) -> int:
@@ -167,7 +176,7 @@ def _free_space(table: TableRow, words: Words) -> Iterator[Suggestion]:
     yield _about(
         table,
         rule="table-bloat",
-        priority=SuggestionPriority.HIGH if share >= 0.5 else SuggestionPriority.MEDIUM,
+        priority=SuggestionPriority.MEDIUM if share >= 0.5 else SuggestionPriority.LOW,
         title=f"Rebuild {stats.name}: {percent(share)} of its file is free space",
         text=f"{size(free)} of the {size(free + used)} that {stats.name} takes on disk hold nothing. "
         f"{words.remedies['table-bloat']}",

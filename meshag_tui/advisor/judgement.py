@@ -16,7 +16,7 @@ from meshag_tui.advisor.examined import Examined
 from meshag_tui.plan import Plan
 from meshag_tui.store.outcomes import method_of
 from meshag_tui.text import count, duration, percent
-from meshag_tui.types import EvidenceKind, Suggestion, Window
+from meshag_tui.types import EvidenceKind, Rebuild, Suggestion, Window
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog
@@ -62,6 +62,7 @@ _STAKES = {
     "unindexed-foreign-key": "each deleted parent row reads the whole child",
     "stale-statistics": "plans of all its statements rest on wrong counts",
     "table-bloat": "every scan reads it, and the cache holds it",
+    "rebuild": "it takes disk that no other table can use",
     "index-bloat": "every look-up and the cache carry the dead weight",
     "autovacuum-late": "scans read the dead rows until the next, long vacuum",
     "foreign-key-type": "rows cannot be inserted once the key passes the smaller type",
@@ -182,5 +183,6 @@ def _priority(made: Suggestion, share: float | None) -> str:
     said = made.priority.lower()
     if share is not None:
         return f"{said}: the statements it is about take {percent(share)} of all query time"
-    stake = _STAKES.get(made.rule)
+    # What a rebuild gives back are whole pages that were freed, which nothing reads.
+    stake = _STAKES.get("rebuild" if isinstance(made.change, Rebuild) else made.rule)
     return f"{said}: {stake}" if stake is not None else said

@@ -49,6 +49,11 @@ def days_left(catalog: Catalog, schema: str | None, table: str | None, left: int
     return rows / days, left / (rows / days)
 
 
+def _used(share: float) -> str:
+    """A share as per cent, which is not said to be all while something is left."""
+    return "over 99 %" if 0.995 <= share < 1 else percent(share)
+
+
 def _sequence(sequence: Sequence, reached: int, catalog: Catalog) -> Iterator[Suggestion]:
     share, left = reached / sequence.limit, (sequence.limit - reached) // sequence.increment
     pace = days_left(catalog, sequence.table_schema, sequence.table, left)
@@ -58,7 +63,7 @@ def _sequence(sequence: Sequence, reached: int, catalog: Catalog) -> Iterator[Su
     kind = f" of type {sequence.column_type}" if sequence.column_type else ""
     yield _suggestion(
         f"sequence-exhaustion:{sequence.schema}.{sequence.name}",
-        f"{sequence.name} has used {percent(share)} of its numbers",
+        f"{sequence.name} has used {_used(share)} of its numbers",
         f"{sequence.name} stands at {exact(reached)} of {exact(sequence.limit)}, the most that {where}{kind} can hold.",
         f"last value {exact(reached)}, limit {exact(sequence.limit)}",
         share,
@@ -92,7 +97,7 @@ def _keys_by_sample(catalog: Catalog, tables: Tables) -> Iterator[Suggestion]:
             continue
         yield _suggestion(
             f"sequence-exhaustion:{index.schema}.{index.table}:{name}",
-            f"{index.table}.{name} has reached {percent(share)} of what {known.type} can hold",
+            f"{index.table}.{name} has reached {_used(share)} of what {known.type} can hold",
             f"The highest {name} in the planner's sample of {index.table} is {exact(int(highest))} of "
             f"{exact(LIMITS[known.type])}, and they are given out in order.",
             f"highest sampled value {exact(int(highest))}, correlation with the order of rows {known.correlation}",

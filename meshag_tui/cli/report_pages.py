@@ -206,7 +206,10 @@ def _tables(report: Report) -> Iterator[Part]:
         return
     yield Heading("Largest tables")
     yield Words(f"{len(report.tables)} of {exact(report.tables_total)}.")
-    columns = (("Table", False), ("Size", True), ("Indexes", True), ("Rows", True), ("Dead", True), ("Written", True))
+    # What lies in a table and is no row: old versions where the server counts them, else free space in its file.
+    free = all(row.stats.dead_rows is None for row in report.tables)
+    waste = "Free" if free else "Dead"
+    columns = (("Table", False), ("Size", True), ("Indexes", True), ("Rows", True), (waste, True), ("Written", True))
     rows = []
     for row in report.tables:
         stats = row.stats
@@ -218,7 +221,7 @@ def _tables(report: Report) -> Iterator[Part]:
                 size(stats.size_bytes),
                 size(stats.index_bytes),
                 exact(stats.live_rows),
-                exact(stats.dead_rows),
+                size(stats.free_bytes) if free else exact(stats.dead_rows),
                 written,
             )
         )

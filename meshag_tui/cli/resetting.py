@@ -21,7 +21,8 @@ async def reset(args: argparse.Namespace, output: Output) -> None:
             output.answer(answer, lambda: [shown.sql])
             return
         if not args.yes:
-            output.note(f"On {info.label}:\n{shown.sql}\n{EFFECT} {NOTE}.")
+            for line in (f"On {info.label}:", *shown.sql.splitlines(), f"{EFFECT} {NOTE}."):
+                output.note(line)
             confirm_name("Nothing undoes it.", info.name, output)
         await bench.hands.reset_statistics(shown)
         output.answer(answer, lambda: [f"{info.name} counts its statements from nothing; what was collected stays"])

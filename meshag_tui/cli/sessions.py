@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 _REACH_MS = 300_000
 """How far from the moment asked for something sampled may lie."""
+
+
+def _waits_for(row: dict[str, Any]) -> str:
+    """What it waits for; one that computes waits for nothing, whatever the server calls that."""
+    return "" if row["wait"] == "cpu" else row["event"] or row["wait"] or ""
+
+
 _COLUMNS = (
     Column("ID", lambda row: str(row["id"]), "right"),
     Column("STATE", lambda row: row["state"]),
     Column("AGE", lambda row: duration(row["ms"]), "right"),
-    Column("WAITS FOR", lambda row: row["event"] or row["wait"] or ""),
+    Column("WAITS FOR", _waits_for),
     Column("BLOCKED BY", lambda row: ", ".join(map(str, row["blocked_by"]))),
     Column("WHO", lambda row: f"{row['user']}@{row['database']}"),
     Column("CLIENT", lambda row: row["client"]),

@@ -27,6 +27,7 @@ class Words(NamedTuple):
     no_measure: str  # the measure of health that it has not: "wraparound", "undo"
     replicas: str  # where the server shows who reads from it
     session_id: str  # what the number of a session is called
+    no_statement: str  # why no statement of a session that does nothing now is shown
     keyless: str  # what lets us in where no password is given
     home_schema: str | None  # that is left out of names; None: the connection's database
     script_run: str  # how a person runs a {file} of statements

@@ -60,7 +60,9 @@ class ActivityPane(ListPane):
 
     place = "activity"
     opens = False
-    topics: ClassVar[frozenset[Topic]] = frozenset({"connections", "suggestions", "changes", "models", "people"})
+    topics: ClassVar[frozenset[Topic]] = frozenset(
+        {"connections", "suggestions", "changes", "models", "people", "statistics"}  # by which others' entries come
+    )
     needs_connection = False
     DEFAULT_CSS = """
     ActivityPane Table { height: 1fr; }

@@ -205,6 +205,7 @@ class ApplyDialog(Dialog[str | None]):
         name.set_text(f"Type {one_line(review.needs_name)} and press enter to run it:")
         typed = self.query_one("#typed", QuietInput)
         name.display = typed.display = True
+        confirm.set_key("enter")
         typed.focus()
 
     def _tell(self, text: str) -> None:

@@ -44,10 +44,14 @@ def compared(found: Comparison) -> list[Compared]:
 
 
 def _rate(calls_per_s: float) -> str:
-    """Calls a second, or an hour where they are few: "12", "0.4", "3/h"."""
-    if calls_per_s >= 0.05 or not calls_per_s:
-        return f"{count(calls_per_s)}/s"
-    return f"{count(calls_per_s * 3600)}/h"
+    """Calls a second, or an hour where they are few: "12/s", "0.4/s", "3/h"."""
+    return _rates(calls_per_s)[0]
+
+
+def _rates(*calls_per_s: float) -> list[str]:
+    """Several in one unit, so that they can be compared: an hour where the smallest are few."""
+    few = min((one for one in calls_per_s if one), default=1.0) < 0.05
+    return [f"{count(one * 3600)}/h" if few else f"{count(one)}/s" for one in calls_per_s]
 
 
 def _mean(amount: Amount) -> str:
@@ -59,7 +63,7 @@ def _means(row: Difference) -> str:
 
 
 def _calls(row: Difference) -> str:
-    return f"{_rate(row.then.calls_per_s)} {glyphs().arrow} {_rate(row.now.calls_per_s)}"
+    return f" {glyphs().arrow} ".join(_rates(row.then.calls_per_s, row.now.calls_per_s))
 
 
 def _course(course: Course) -> str:
@@ -138,7 +142,8 @@ def in_words(row: Difference) -> list[Piece]:
         said.append(("", f"not called in this window: {_rate(then.calls_per_s)} of {_mean(then)} before"))
     else:
         said.append(("", f"mean {_mean(then)} before, {_mean(now)} now{_times(then.mean_ms, now.mean_ms)}"))
-        said.append(("", f"; {_rate(then.calls_per_s)} before, {_rate(now.calls_per_s)} now"))
+        before, after = _rates(then.calls_per_s, now.calls_per_s)
+        said.append(("", f"; {before} before, {after} now"))
         said.append(("", _times(then.calls_per_s, now.calls_per_s)))
     said.append(("", f".\n{signed(row.by_ms_per_s)} of load"))
     if course not in (Course.NEW, Course.BACK, Course.GONE):

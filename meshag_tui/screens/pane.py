@@ -170,6 +170,15 @@ class Pane(Vertical):
         focused = self.app.screen_stack[0].focused  # behind a dialog too
         return self.opens and isinstance(focused, Table) and focused.opens and bool(focused.rows)
 
+    def failed(self, title: str, error: MeshagError) -> None:
+        """Say it in full where somebody looks, in a line where a dialog would take the keys of another."""
+        from meshag_tui.widgets.dialog import error_dialog
+
+        if len(self.shell.screen_stack) == 1 and self.in_front:
+            self.shell.push_screen(error_dialog(title, str(error), getattr(error, "fix", None) or ""))
+        else:
+            self.shell.say(f"{title}: {error}", "error")
+
     # --- loading ----------------------------------------------------------------------------------------------------
 
     def refresh_soon(self, after_s: float = 0.0) -> None:

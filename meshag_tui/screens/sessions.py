@@ -20,7 +20,7 @@ from meshag_tui.screens.scope import span_name
 from meshag_tui.screens.sessions_facts import COLUMNS, SHOWN, Row
 from meshag_tui.store import sampled
 from meshag_tui.text import duration, glyphs, moment, moment_from, number_of
-from meshag_tui.types import Window
+from meshag_tui.types import MeshagError, Window
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.stacked import Stack, Stacked
 from meshag_tui.widgets.states import LOADING, READY, Condition, State
@@ -214,7 +214,7 @@ class SessionsPane(ListPane):
         now = next((each for each in self._rows if each.key == row.key), None)
         self._looked_at = row = now or row
         self._query = await self._query_of(row)
-        said = facts.in_full(row, self._rows, self._query is not None)
+        said = facts.in_full(row, self._rows, self._query is not None, self.words)
         if now is None:
             said.insert(0, ("warning", f"{glyphs().warning} it is gone; this is what it did last\n"))
         page.set_parts(said, keep_place=True)
@@ -390,7 +390,11 @@ class SessionsPane(ListPane):
         async def end() -> None:
             from meshag_tui.changes.ending import in_words
 
-            ended = await self.bench.hands.end_session(info.id, shown)
+            try:
+                ended = await self.bench.hands.end_session(info.id, shown)
+            except MeshagError as error:
+                self.failed(f"Not stopped: {shown.who}", error)
+                return
             self.shell.say(f"{shown.who}: {in_words(ended)}", "information" if ended.outcome == "sent" else "warning")
             self.refresh_soon()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from meshag_tui.engines.words import Words
 from meshag_tui.live import VITALS, WAIT_WORDS, LiveReading, LiveSession, Vital
 from meshag_tui.store.sampled import SeenSession, Span
 from meshag_tui.text import count, duration, exact, glyphs, number_of, percent
@@ -125,7 +126,7 @@ COLUMNS = (
     Column(
         "trx", "Trx", 7, align="right", value=lambda row: row.transaction_ms, render=duration, descending=True, keep=45
     ),
-    Column("text", "Query", 20, flex=6, value=lambda row: row.text or f"<{row.kind}>", prose=True, keep=100),
+    Column("text", "Query", 20, flex=6, value=lambda row: row.text or _nothing(row), prose=True, keep=100),
 )
 
 
@@ -292,7 +293,12 @@ def tree(rows: Iterable[Row]) -> list[Piece]:
     return said
 
 
-def in_full(row: Row, rows: Sequence[Row], query: bool) -> list[Piece]:
+def _nothing(row: Row) -> str:
+    """What stands for a text: of a client nothing, of a process of the server what that does."""
+    return glyphs().none if row.kind == "client" else f"<{row.kind}>"
+
+
+def in_full(row: Row, rows: Sequence[Row], query: bool, words: Words) -> list[Piece]:
     """A session with all that is known of it; `query`: its statement is among the queries."""
     said: list[Piece] = [
         ("bold", f"Session {row.id}"),
@@ -314,7 +320,7 @@ def in_full(row: Row, rows: Sequence[Row], query: bool) -> list[Piece]:
         said += [("dim", f"{label:<12}"), ("", f"{value}\n")]
     last = "Its last statement" if row.state != "active" else "Its statement"
     said += [("dim", f"\n{last}, values taken out{'; enter shows what it costs' if query else ''}\n")]
-    said += [("", f"{row.text or 'none, or not ours to see'}\n")]
+    said += [("", f"{row.text or words.no_statement}\n")]
     chain = tree([each for each in rows if each.blocked_by or each.blocks])
     if (row.blocked_by or row.blocks) and chain:
         said += [("dim", "\nWho blocks whom\n"), *chain]

@@ -38,7 +38,6 @@ from meshag_tui.text import glyphs, one_line
 from meshag_tui.types import ChangeState, MeshagError, Risk, SuggestionPriority, SuggestionStatus
 from meshag_tui.widgets.chooser import Chooser
 from meshag_tui.widgets.columns import Column
-from meshag_tui.widgets.dialog import error_dialog
 from meshag_tui.widgets.form import Field, FormDialog
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.states import READY, Condition, State
@@ -115,7 +114,8 @@ class SuggestionsPane(ListPane):
 
     place = "suggestions"
     all_presets = (Preset("most urgent"), Preset("greatest gain", "gain"))
-    topics: ClassVar[frozenset[Topic]] = frozenset({"suggestions", "changes"})
+    # Statistics too: what another process found or applied is in the store by the next sync.
+    topics: ClassVar[frozenset[Topic]] = frozenset({"suggestions", "changes", "statistics"})
 
     def __init__(self) -> None:
         super().__init__()
@@ -513,14 +513,6 @@ class SuggestionsPane(ListPane):
             self.ended([found.id])
         undo = f" ({self.shell.actions['undo'].shown_key} undoes it)" if done == "Applied" and row.undo_sql else ""
         self.shell.say(f"{glyphs().ok} {done}{undo}: {one_line(row.sql)}")
-
-    def failed(self, title: str, error: MeshagError) -> None:
-        """Say it in full where somebody looks, in a line where a dialog would take the keys of another."""
-        alone = len(self.shell.screen_stack) == 1 and self.in_front
-        if alone:
-            self.shell.push_screen(error_dialog(title, str(error), getattr(error, "fix", None) or ""))
-        else:
-            self.shell.say(f"{title}: {error}", "error")
 
     # --- measuring --------------------------------------------------------------------------------------------------
 

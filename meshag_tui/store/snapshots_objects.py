@@ -362,7 +362,9 @@ def schema_document(snapshot: Snapshot) -> dict[str, Any]:
     schema = snapshot.schema
     relations: dict[str, dict[str, str]] = {}
     for index in snapshot.indexes or ():
-        relations.setdefault(f"{index.schema}.{index.table}", {})[index.name] = index.definition
+        relations.setdefault(f"{index.schema}.{index.table}", {})[index.name] = index.definition + (
+            " -- hidden: no plan uses it" if index.hidden else ""
+        )
     return {
         "columns": _sorted(schema.columns if schema else {}, lambda columns: [_column(each) for each in columns]),
         "views": _sorted(schema.views if schema else {}, str),

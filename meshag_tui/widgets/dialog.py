@@ -69,7 +69,13 @@ class Answer(Widget, can_focus=True):
 
     def __init__(self, key: str, word: str, *, id: str, disabled: bool = False) -> None:
         super().__init__(id=id, disabled=disabled)
-        self._said = f" {key} {one_line(word, 40)} " if key else f" {one_line(word, 40)} "
+        self._word = one_line(word, 40)
+        self.set_key(key)
+
+    def set_key(self, key: str) -> None:
+        """Show another key for it; "" for none."""
+        self._said = f" {key} {self._word} " if key else f" {self._word} "
+        self.refresh(layout=True)
 
     def get_content_width(self, container: object, viewport: object) -> int:
         return width_of(self._said)

@@ -135,6 +135,7 @@ async def test_the_state_of_tables(watch: Watch, my: Schema) -> None:
         "CREATE TABLE counted (id tinyint UNSIGNED AUTO_INCREMENT PRIMARY KEY, a int) AUTO_INCREMENT = 250",
         "INSERT INTO counted (a) VALUES (1)",
         "ANALYZE TABLE calm, holes, keyless",
+        "UPDATE keyless SET b = b + 1",  # which MariaDB counts as changes, and which statistics say nothing of
     )
     for _ in range(100):  # until the purge has freed the pages
         my.execute("ANALYZE TABLE holes")

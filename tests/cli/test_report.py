@@ -6,6 +6,7 @@ import json
 import re
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,15 @@ def test_the_figures_are_those_of_the_store_in_every_form(
     assert f"| Calls | {exact(execute[0])} |" in markdown
     for number, calls, _ in by_statement:
         assert re.search(rf"\| qry\\_{number:010d} \|[^\n]*\| {exact(calls)} \|", markdown)
+
+
+def test_what_lies_in_tables_beside_rows_is_what_the_server_counts(store: Store) -> None:
+    found = read(store)
+    rows = tuple(replace(row, stats=replace(row.stats, dead_rows=None, free_bytes=5 << 20)) for row in found.tables)
+    for shown, head in ((found, "Dead"), (replace(found, tables=rows), "Free")):
+        table = Page(report_pages.as_html("shop", list(report_pages.parts(shown)))).tables["Largest tables"]
+        assert table[0][4] == head
+    assert table[1][4] == "5.0 MB"
 
 
 def test_nothing_in_a_text_is_markup_and_nothing_is_loaded(store: Store) -> None:

@@ -320,6 +320,7 @@ def test_doctor_names_each_fault_and_its_cure(
     must("connections", "edit", "shop", "--url", database.url)
     answer = meshag("reset", "shop")
     assert answer.code == 2 and "--yes" in answer.err, "nobody is there to type the name"
+    assert answer.err.splitlines()[1].startswith("SELECT "), "what would run stands in a line of its own"
     assert "pg_stat_statements_reset(0, " in must("reset", "shop", "--dry-run")["sql"]
     assert must("reset", "shop", "--yes")["reset"] is True
     database.execute("DROP EXTENSION pg_stat_statements")

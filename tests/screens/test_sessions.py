@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from meshag_tui.engines import words_for
 from meshag_tui.live import LiveReading, LiveSession, Vital
 from meshag_tui.screens import sessions_facts
 from meshag_tui.screens.sessions import SessionsPane
@@ -23,6 +24,7 @@ from meshag_tui.store.sampled import SeenSession, Span
 from meshag_tui.types import Target
 from meshag_tui.workflows.sampling import Latest
 from meshag_tui.workflows.workbench import Workbench
+from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
 from tests.screens import picture
 from tests.screens.conftest import AT, Desk, Open
@@ -105,6 +107,24 @@ async def test_who_blocks_whom_and_stopping_one(bench: Workbench, at_desk: Open,
     assert [type(each) for each in raised] == [psycopg.errors.QueryCanceled]
 
 
+async def test_a_right_that_is_missing_to_stop_one_is_said_in_full(
+    bench: Workbench, at_desk: Open, mariadb: Schema
+) -> None:
+    await bench.add_connection("shop", Target.from_url(mariadb.monitor_url))
+    with mariadb.connect(autocommit=False) as other, other.cursor() as cursor:
+        cursor.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        cursor.execute("SELECT * FROM t")
+        async with at_desk(bench, collect=True, size=(80, 24)) as desk:
+            await desk.press("0")
+            await desk.until("idle in trx")
+            await desk.press("x")
+            await desk.until("Stop session")
+            await desk.press("down", "enter")
+            await desk.until("KILL ")
+            await desk.press("r")
+            await desk.until("GRANT CONNECTION ADMIN ON *.* TO")
+
+
 async def test_what_is_over_or_read_only_is_not_stopped(bench: Workbench, at_desk: Open, pg18: Database) -> None:
     info = await bench.add_connection("shop", Target.from_url(pg18.url), read_only=True)
     with pg18.connect(application_name="holder") as holder:
@@ -179,6 +199,17 @@ def test_a_ring_of_sessions_ends() -> None:
     assert [row.blocks for row in rows] == [2, 2, 2]
     said = "".join(text for _, text in sessions_facts.tree(rows))
     assert said.count("a ring") == 1
+
+
+def test_of_one_that_idles_it_is_said_why_no_statement_is_known() -> None:
+    (row,) = sessions_facts.rows_of(LiveReading(AT, 1.0, (replace(_live(1), state="idle", text=None),)))
+    said = {
+        name: "".join(text for _, text in sessions_facts.in_full(row, [row], False, words_for(name)))
+        for name in ("MySQL", "MariaDB")
+    }
+    assert "MariaDB tells a statement while it runs, no longer" in said["MariaDB"]
+    assert "none, or not ours to see" in said["MySQL"]
+    assert sessions_facts.COLUMNS[-1].value(row) == "–", "a client is not a word of SQL"
 
 
 def _live(number: int, **more: Any) -> LiveSession:

@@ -10,6 +10,7 @@ import pytest
 from meshag_tui.screens.suggestions import SuggestionsPane
 from meshag_tui.store import activity, baskets, connections, suggestions
 from meshag_tui.types import Risk, SuggestionStatus
+from meshag_tui.workflows.notices import Changed
 from meshag_tui.workflows.owner import this_process
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
@@ -74,6 +75,16 @@ async def test_reviewed_dismissed_with_a_reason_and_taken_up_again(
         assert statuses(bench)[0] == SuggestionStatus.REVIEWED
         said = [entry.message for entry in bench.store.run(activity.recent, 5)]
         assert any("we know" in message for message in said)
+
+
+async def test_what_another_process_decided_is_seen_by_the_next_sync(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_desk(bench, clock=lambda: AT / 1000) as desk:
+        await at_advice(desk)
+        bench.store.run(suggestions.set_status, "sug_0000000000000001", SuggestionStatus.DISMISSED, "ada", "we know")
+        bench.notices.publish(Changed("statistics", shop_id))
+        await desk.until("3 of 3")
 
 
 async def test_marks_are_looked_at_together_and_dismissed_together(

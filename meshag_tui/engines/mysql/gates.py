@@ -204,7 +204,7 @@ async def _locks(server: Asked, schema: str, table: str, sees_all: bool, locks: 
     if defining:
         said = "; ".join(f"session {row[0]} ({row[1]}): {one_line(str(row[6]), 60)}" for row in defining[:5])
         return Gate(label, f"{len(defining)} sessions define it", "none", "block", said)
-    if not await inuse.is_in_use(server, schema, table):
+    if not await inuse.stays_in_use(server, schema, table):
         return Gate(label, "nobody has it in use", "none", "pass")
     detail = f"It is in use, and metadata locks, which tell how, are not shown: {_SHOW_LOCKS}"
     return Gate(label, "unknown", "none", "unknown", detail)

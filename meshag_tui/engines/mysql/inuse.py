@@ -6,6 +6,7 @@ whole server and what its sessions say of themselves stand for them.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from meshag_tui.engines.mysql.catalogue import Asked
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.sql import load
 
+_IN_USE_S = 1.0
 _IN_THE_WAY = ("SHARED_UPGRADABLE", "SHARED_READ_ONLY", "SHARED_NO_WRITE", "SHARED_NO_READ_WRITE", "EXCLUSIVE")
 
 
@@ -64,10 +66,18 @@ async def sessions(server: Asked) -> list[tuple[Any, ...]]:
     return await server.fetch(load("change_sessions"))
 
 
-async def is_in_use(server: Asked, schema: str, table: str) -> bool:
-    """Whether a statement runs on the table, or a session has it under LOCK TABLES; how, is not told."""
+async def stays_in_use(server: Asked, schema: str, table: str) -> bool:
+    """Whether for a second, as often as we look, a statement runs on the table or a session has it under LOCK TABLES.
+
+    Which of them, is not told. Statements that come and go leave a moment in which neither is so.
+    """
     where = f"FROM {quoted(schema)} WHERE `Table` = %s AND In_use > 0"
-    return bool(await server.fetch(f"SHOW OPEN TABLES {where}", (table,)))
+    end = asyncio.get_running_loop().time() + _IN_USE_S
+    while await server.fetch(f"SHOW OPEN TABLES {where}", (table,)):
+        if asyncio.get_running_loop().time() > end:
+            return True
+        await asyncio.sleep(0.05)
+    return False
 
 
 async def blockers(server: Asked, schema: str, table: str) -> str:

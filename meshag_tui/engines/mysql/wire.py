@@ -210,7 +210,9 @@ class Wire:
             raise
         if not done:
             await self._abandon(task, f"it gave no answer within {seconds:g} s")
-            raise DeadlinePassed(f"{place(self.target)} did not answer within {seconds:g} s; the session was given up")
+            raise DeadlinePassed(
+                f"{place(self.target)} did not answer within {seconds:.3g} s; the session was given up"
+            )
         try:
             return task.result()
         except EngineError as error:

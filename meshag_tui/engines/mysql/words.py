@@ -22,6 +22,7 @@ WORDS = Words(
     no_measure="wraparound",
     replicas="its lists of threads and members",
     session_id="connection",
+    no_statement="none, or not ours to see",
     keyless="auth_socket or none",
     home_schema=None,
     script_run="mysql DATABASE < {file}",
@@ -34,9 +35,9 @@ WORDS = Words(
     remedies={
         "stale-statistics": "Wrong row counts make it choose wrong joins and scans. ANALYZE TABLE reads a few pages of "
         "each index and takes seconds.",
-        "table-bloat": "Deleted rows left it: scans read it, the cache keeps it, and no other table can use it. The "
-        "table is written anew beside itself while it is read and written, which takes its size on disk again until "
-        "the end.",
+        "table-bloat": "Deleted rows left it: this table alone will use it, if it grows again. It costs disk and time "
+        "of backups; scans do not read it. The table is written anew beside itself while it is read and written, which "
+        "takes what its rows and indexes take on disk until the end.",
         "temp-table-spill": "Group or sort fewer rows and leave out long columns, or give this report more memory: SET "
         "SESSION tmp_table_size before it, and temptable_max_ram for the server. Raising it for all multiplies by "
         "every session.",
@@ -88,5 +89,11 @@ def words_of(server: str) -> Words:
         "SESSION tmp_memory_table_size and max_heap_table_size before it. Raising them for all multiplies by every "
         "session.",
         "leading-wildcard": "For words, a FULLTEXT index and MATCH … AGAINST.",
+        "no-primary-key": "rows cannot be told apart, a replica reads the whole table for each row that is changed, "
+        "and Galera does not support deleting them.",
     }
-    return WORDS._replace(name="MariaDB", remedies={**WORDS.remedies, **own})
+    return WORDS._replace(
+        name="MariaDB",
+        no_statement="unknown: MariaDB tells a statement while it runs, no longer",
+        remedies={**WORDS.remedies, **own},
+    )

@@ -245,7 +245,7 @@ class Wire:
         if not done:
             await self._abandon(task, f"it gave no answer within {seconds:g} s")
             raise DeadlinePassed(
-                f"{self.target.host}:{self.target.port} did not answer within {seconds:g} s; the session was given up"
+                f"{self.target.host}:{self.target.port} did not answer within {seconds:.3g} s; the session was given up"
             )
         try:
             return task.result()

@@ -20,6 +20,7 @@ WORDS = Words(
     no_measure="undo",
     replicas="pg_stat_replication",
     session_id="pid",
+    no_statement="none, or not ours to see",
     keyless=".pgpass, peer or trust",
     home_schema="public",
     script_run="psql -X -f {file} DATABASE   (not with -1: CONCURRENTLY cannot be in a transaction)",
