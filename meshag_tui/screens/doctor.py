@@ -131,12 +131,12 @@ class DoctorPane(Pane):
 
     async def _review_reset(self, info: ConnectionInfo) -> None:
         from meshag_tui.changes.resetting import EFFECT, NOTE
-        from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, error_dialog
+        from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog
 
         try:
             shown = await self.bench.hands.review_reset(info.id)
         except MeshagError as error:
-            self.shell.push_screen(error_dialog("Not reset", str(error), getattr(error, "fix", None) or ""))
+            self.failed("Not reset", error)
             return
         question = Confirmation(
             title="Reset statement counters",
@@ -152,7 +152,11 @@ class DoctorPane(Pane):
 
         async def reset() -> None:
             self.shell.say(f"{info.name}: reading the counters once more, then resetting them")
-            await self.bench.hands.reset_statistics(shown)
+            try:
+                await self.bench.hands.reset_statistics(shown)
+            except MeshagError as error:
+                self.failed("Not reset", error)
+                return
             self.shell.say(f"{info.name}: statements are counted from nothing; what was collected stays")
 
         def answered(yes: bool | None) -> None:

@@ -84,7 +84,7 @@ async def test_what_another_process_decided_is_seen_by_the_next_sync(
         await at_advice(desk)
         bench.store.run(suggestions.set_status, "sug_0000000000000001", SuggestionStatus.DISMISSED, "ada", "we know")
         bench.notices.publish(Changed("statistics", shop_id))
-        await desk.until("3 of 3")
+        await desk.until("3 of 4")
 
 
 async def test_marks_are_looked_at_together_and_dismissed_together(

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from meshag_tui.engines.base import Limits, PermissionDenied
+from meshag_tui.engines.mysql import grants
 from meshag_tui.engines.mysql.ddl import change_settings
 from meshag_tui.engines.mysql.errors import account
 from meshag_tui.engines.mysql.wire import Wire
 from meshag_tui.types import MeshagError, Target
 
-_TABLE = "performance_schema.events_statements_summary_by_digest"
+_TABLE = ("performance_schema", "events_statements_summary_by_digest")
+_SQL = f"TRUNCATE TABLE {'.'.join(_TABLE)}"
 
 
 async def reset_sql(target: Target, limits: Limits) -> str:
-    """Exactly what `reset` would run; nothing is run. Whether it is ours to do is only seen when it is done."""
-    return f"TRUNCATE TABLE {_TABLE}"
+    """Exactly what `reset` would run; nothing is run. PermissionDenied says which right is missing."""
+    async with _allowed(target, limits):
+        return _SQL
 
 
 async def reset(target: Target, limits: Limits, agreed: str) -> None:
     """Run what was agreed to. PermissionDenied says which right is missing."""
-    if agreed != await reset_sql(target, limits):
+    if agreed != _SQL:
         raise MeshagError("What would run is not what was shown: look at it again")
+    async with _allowed(target, limits) as wire:
+        await wire.fetch(agreed)
+
+
+@asynccontextmanager
+async def _allowed(target: Target, limits: Limits) -> AsyncIterator[Wire]:
+    """A session of an account that may do it."""
     wire = await Wire.open(target, "reset", change_settings(limits), limits)
     try:
-        await wire.fetch(agreed)
-    except PermissionDenied as error:
-        ((ours,),) = await wire.fetch("SELECT CURRENT_USER()")
-        user, _, host = str(ours).rpartition("@")
-        raise PermissionDenied(str(error), f"GRANT DROP ON {_TABLE} TO {account(user, host)};") from error
+        if (await grants.read(wire)).missing(("DROP",), *_TABLE):
+            ((ours,),) = await wire.fetch("SELECT CURRENT_USER()")
+            user, _, host = str(ours).rpartition("@")
+            raise PermissionDenied(
+                "Resetting the counters of statements is not allowed to us",
+                f"GRANT DROP ON {'.'.join(_TABLE)} TO {account(user, host)};",
+            )
+        yield wire
     finally:
         wire.close()
