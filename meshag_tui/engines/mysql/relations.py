@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 
 _ELSEWHERE = ("FEDERATED", "CONNECT", "SPIDER")
 _AHEAD = 4  # extents by which InnoDB lets a file grow at once
-_ALL_FIGURES = "JSON_ARRAY(t.TABLE_ROWS, t.DATA_LENGTH, t.INDEX_LENGTH, t.DATA_FREE, t.AUTO_INCREMENT)"
-_FIGURES = 4  # where a row of `tables.sql` has them
-_NEXT_NUMBER = 8  # where `TableRows` have it
+_FIGURES = (
+    "JSON_ARRAY(t.CREATE_OPTIONS, t.TABLE_COMMENT, t.TABLE_ROWS, t.DATA_LENGTH, t.INDEX_LENGTH, t.DATA_FREE, "
+    "t.AUTO_INCREMENT)"
+)
+_NEXT_NUMBER = -1  # where `TableRows` have it
 _DISABLED = "disabled"  # MyISAM and Aria: ALTER TABLE … DISABLE KEYS
 
 
@@ -208,20 +210,20 @@ async def table_rows(wire: Wire, server: Server, stored: Storage) -> TableRows:
     known = memory(wire.target, server)
     resting = known.at_rest(stored.signs)
     rows = await _asked(wire, server, resting)
-    if not all(row[_FIGURES] is not None or _as_it_was(row, resting) for row in rows):
+    if not all(row[-1] or _as_it_was(row, resting) for row in rows):
         rows = await _asked(wire, server, {})  # what was just altered may have other figures, too
     tables = {}
-    for row in rows:
-        name, figures = (row[0], row[1]), row[_FIGURES]
-        figures = resting[name].figures if figures is None else tuple(json.loads(figures))
-        tables[name] = Table(stored.signs.get(name), _altered(row), figures)
+    for *altered, figures in rows:
+        name = (altered[0], altered[1])
+        read = tuple(json.loads(figures)) if figures else resting[name].figures
+        tables[name] = Table(stored.signs.get(name), tuple(altered), read)
     known.note(tables)
-    return [(*row[:_FIGURES], *tables[row[0], row[1]].figures, *row[_FIGURES + 1 :]) for row in rows]
+    return [(*table.altered, *table.figures) for table in tables.values()]
 
 
 async def _asked(wire: Wire, server: Server, resting: Collection[Name]) -> TableRows:
     """Rows of `tables.sql`, without figures for `resting`."""
-    database, figures = server.facts.database, _ALL_FIGURES
+    database, figures = server.facts.database, _FIGURES
     params: dict[str, Any] = dict(names(database))
     by_schema: dict[str, list[str]] = defaultdict(list)
     for schema, table in resting:
@@ -237,12 +239,7 @@ async def _asked(wire: Wire, server: Server, resting: Collection[Name]) -> Table
 
 def _as_it_was(row: tuple[Any, ...], resting: Mapping[Name, Table]) -> bool:
     known = resting.get((row[0], row[1]))
-    return known is not None and known.altered == _altered(row)
-
-
-def _altered(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What the catalogue says of a table: another value when it was altered."""
-    return (*row[2:_FIGURES], *row[_FIGURES + 1 :])
+    return known is not None and known.altered == row[:-1]
 
 
 def tables(
@@ -255,7 +252,7 @@ def tables(
 
 
 def _table(row: tuple[Any, ...], server: Server, used: Uses, stored: Storage, keyed: bool) -> TableStats:
-    schema, name, engine, row_format, estimate, data, index_bytes, free, _, created, create_options, _, comment = row
+    schema, name, engine, row_format, created, create_options, comment, estimate, data, index_bytes, free, _ = row
     table, page = (schema, name), server.facts.block_size
     kind: Literal["table", "foreign"] = "foreign" if (engine or "").upper() in _ELSEWHERE else "table"
     innodb = engine == "InnoDB"

@@ -72,7 +72,7 @@ async def sign(wire: Wire, server: Server, tables: TableRows | None, stored: Sto
         *(epoch.system_identifier, epoch.started_at, server.facts.version, server.account, server.rights),
         (stored.numbers, frozenset(stored.pages or ())) if mysql else None,
         # Of a table its name, engine, the second it was made or altered, options.
-        frozenset((*row[:4], *row[9:]) for row in tables),
+        frozenset(row[:7] for row in tables),
     )
     counts = [int(value) for name, value in server.status.items() if name in ALTERING]
     known = _known.get(_at(wire.target))

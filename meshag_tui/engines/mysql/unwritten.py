@@ -27,11 +27,14 @@ _MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Figures of a table as they were read while InnoDB counted `sign` of it (None: nothing) and it was `altered`."""
+    """Figures of a table, its options with them, as they were read while InnoDB counted `sign` of it (None: nothing).
+
+    `altered` is what the catalogue said beside them: another value when it was altered.
+    """
 
     sign: Any
     altered: tuple[Any, ...]
-    figures: tuple[int | None, ...]
+    figures: tuple[Any, ...]
     since: float = 0.0  # s, monotonic
     at_rest: bool = False
 
