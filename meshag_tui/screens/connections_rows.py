@@ -98,7 +98,7 @@ COLUMNS = (
     Column(
         "here", "", 1, value=lambda row: row.looked_at, render=lambda here: glyphs().arrow[-1] if here else "", keep=20
     ),
-    Column("name", "Name", 14, flex=2, value=lambda row: row.info.name, keep=100),
+    Column("name", "Name", 14, flex=2, value=lambda row: row.info.name, keep=100, tells_apart=True),
     Column("status", "Status", 9, value=lambda row: row.status, tone=lambda said: _TONES.get(said[2:], ""), keep=95),
     Column("health", "Health", 6, align="right", keep=86),
     _figure("load", "Load", 10, "ms_per_s", 94, render=_rate(duration)),

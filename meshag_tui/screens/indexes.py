@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from meshag_tui.engines.words import Words
 
 COLUMNS: tuple[Column, ...] = (
-    Column("table", "Table", 14, flex=2, keep=85),
-    Column("name", "Index", 22, flex=4, keep=100),
+    Column("table", "Table", 14, flex=2, keep=85, tells_apart=True),
+    Column("name", "Index", 22, flex=4, keep=100, tells_apart=True),
     indexes_facts.SIZE,
     indexes_facts.USES,
     Column(

@@ -264,7 +264,7 @@ def _entry(change: history.SchemaChange, relation: str) -> str:
 
 
 INDEXES = (
-    Column("name", "Index", 20, flex=2, value=lambda row: row.name, keep=100),
+    Column("name", "Index", 20, flex=2, value=lambda row: row.name, keep=100, tells_apart=True),
     indexes_facts.SIZE,
     indexes_facts.USES,
     Column("flags", "What it is", 18, flex=3, keep=80),

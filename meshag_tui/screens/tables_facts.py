@@ -194,7 +194,7 @@ def _since(key: str, title: str, keep: int) -> Column:
     )  # fmt: skip
 
 
-_NAME = Column("name", "Table", 16, flex=3, keep=100)
+_NAME = Column("name", "Table", 16, flex=3, keep=100, tells_apart=True)
 _SIZE = Column("size_bytes", "Size", 7, align="right", render=size, descending=True, keep=90, name="Size with indexes")
 _ROWS = _number("rows", "Rows", "Rows, as the server estimates them", 88)
 _WHOLE_SHARE = Column("whole_share", "Whole", 13, draw=_share, descending=True, keep=60, name="Share read whole")

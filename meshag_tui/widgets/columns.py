@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from meshag_tui.text import Align, fit, glyphs, one_line, sanitise, width_of
+from meshag_tui.text import Align, fit, glyphs, one_line, sanitise, told_apart, width_of
 
 Tone = Literal["", "dim", "good", "warning", "critical", "accent"]
 """How a cell is painted. Never the only sign: `render` says the same with a symbol or a word."""
@@ -30,6 +30,7 @@ class Column(NamedTuple):
     left of the line is shared in proportion to `flex`. `keep` is the column's weight when the line is too short: the
     lowest is dropped first, so the query text has the highest. `prose`: line ends become blanks instead of ↵.
     `optional`: it is shown only when it is chosen. `name` is what it is called where its title says too little.
+    `tells_apart`: its values are names, and those of one table that differ look different when they are cut, too.
     """
 
     key: str
@@ -47,6 +48,7 @@ class Column(NamedTuple):
     prose: bool = False
     optional: bool = False
     name: str = ""
+    tells_apart: bool = False
 
     def of(self, row: Any) -> Any:
         """This column's value of a row."""
@@ -56,9 +58,18 @@ class Column(NamedTuple):
             return row.get(self.key)
         return row[self.key] if isinstance(row, Mapping) else getattr(row, self.key)
 
-    def cell(self, row: Any, width: int, pan: int = 0) -> str:
-        """The cell of a row in exactly `width` cells, sanitised; `pan` characters are scrolled off a flexible one."""
+    def cuts(self, rows: Sequence[Any], width: int) -> Mapping[str, str]:
+        """What is shown in `width` cells of those names that would look like another, where the column tells apart."""
+        return told_apart({one_line(self.render(self.of(row))) for row in rows}, width) if self.tells_apart else {}
+
+    def cell(self, row: Any, width: int, pan: int = 0, cuts: Mapping[str, str] | None = None) -> str:
+        """The cell of a row in exactly `width` cells, sanitised; `pan` characters are scrolled off a flexible one.
+
+        `cuts` are those of the table's rows.
+        """
         value = self.of(row)
+        if cuts and not pan and (cut := cuts.get(one_line(self.render(value)))):
+            return fit(cut, width, self.align)
         if self.draw is not None:
             return fit(one_line(self.draw(value, width)), width, self.align) if value is not None else " " * width
         pan = pan if self.flex else 0

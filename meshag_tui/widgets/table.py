@@ -7,7 +7,7 @@ for seconds at 10,000.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from typing import Any, ClassVar
 
 from rich.segment import Segment
@@ -140,6 +140,7 @@ class Table(ScrollView, can_focus=True):
         self._moved = False  # until the user moves, the cursor stays on the top row
         self._pan = 0
         self._layout: tuple[int, list[tuple[Column, int]]] = (-1, [])
+        self._cuts: dict[tuple[str, int], Mapping[str, str]] = {}  # of the rows, by column and width
 
     # --- values in --------------------------------------------------------------------------------------------------
 
@@ -149,6 +150,7 @@ class Table(ScrollView, can_focus=True):
         line = self.cursor - self.scroll_offset.y
         column = self._sort_column()
         self.rows = ordered(rows, column, self.sort[1]) if column and self.sort and self._sorts else rows
+        self._cuts = {}
         self.state = state
         if self.marks:
             self.marks &= self.keys_among(self.rows)
@@ -459,6 +461,12 @@ class Table(ScrollView, can_focus=True):
         text, tone = lines[y] if y < len(lines) else ("", "")
         return Strip([Segment(fit(text, width), self._look(tone))], width)
 
+    def _cut(self, column: Column, cells: int) -> Mapping[str, str]:
+        at = (column.key, cells)
+        if at not in self._cuts:
+            self._cuts[at] = column.cuts(self.rows, cells)
+        return self._cuts[at]
+
     def _row(self, index: int, width: int) -> list[Segment]:
         row = self.rows[index]
         at_cursor = index == self.cursor
@@ -475,7 +483,7 @@ class Table(ScrollView, can_focus=True):
         segments: list[Segment] = []
         text = sign + " " * (_GUTTER - 1)
         for column, cells in self._fitting():
-            cell = column.cell(row, cells, self._pan)
+            cell = column.cell(row, cells, self._pan, self._cut(column, cells))
             tone = column.tone(column.of(row)) if column.tone is not None and not at_cursor else ""
             if tone:
                 segments += (Segment(text, base), Segment(cell, self._look(tone)))

@@ -230,3 +230,15 @@ async def test_without_unicode_it_still_reads() -> None:
             assert shown[1][0] == "*" and shown[2][0] == ">" and "vTotal" in shown[0]
     finally:
         text.use_ascii(None)
+
+
+async def test_names_that_begin_alike_are_cut_so_that_they_differ() -> None:
+    names = ("orders_customer_id_created_at_idx", "orders_customer_id_created_on_idx", "orders_pkey")
+    app = Probe(sorts=False)
+    app.table.set_columns((Column("name", "Index", 10, flex=1, keep=100, tells_apart=True),))
+    async with app.run_test(size=(24, 8)) as pilot:
+        app.table.set_rows([{"id": n, "name": name} for n, name in enumerate(names)])
+        shown = [line[2:].strip() for line in await settled(pilot)]
+        assert shown[1:4] == ["…mer_id_created_at_idx", "…mer_id_created_on_idx", names[2]]
+        app.table.set_rows([{"id": 0, "name": names[0]}])
+        assert (await settled(pilot))[1][2:].strip() == "orders_customer_id_cr…"
