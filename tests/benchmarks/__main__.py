@@ -1,4 +1,4 @@
-"""Run the benchmarks: `python -m tests.benchmarks [sync|terminal|history|advisor …] [--json]`."""
+"""Run the benchmarks: `python -m tests.benchmarks [sync|terminal|history|scale|advisor …] [--json]`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import importlib
 import json
 
-NAMES = ("sync", "terminal", "history", "advisor")
+NAMES = ("sync", "terminal", "history", "scale", "advisor")
 
 
 def main() -> None:
