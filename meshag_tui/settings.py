@@ -5,8 +5,6 @@ their name, so that a typing mistake is never silently a default. Settings are n
 sixth of the time that frozen dataclasses take: each start makes all of them.
 """
 
-from __future__ import annotations
-
 import os
 import stat
 from collections.abc import Mapping
@@ -121,7 +119,7 @@ class ChangeSettings(NamedTuple):
     def approver_names(self) -> tuple[str, ...]:
         return tuple(name.strip() for name in self.approvers.split(",") if name.strip())
 
-    def window_of(self, connection: str) -> MaintenanceWindow | None:
+    def window_of(self, connection: str) -> "MaintenanceWindow | None":
         """The window of a connection by its name, None: at any time. UsageError: it cannot be read."""
         text = self.windows.get(connection, self.window)
         if not text:

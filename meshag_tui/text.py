@@ -9,8 +9,6 @@ milliseconds, sizes in bytes, moments in epoch milliseconds UTC (shown in local 
 figure that was not measured is never shown as 0.
 """
 
-from __future__ import annotations
-
 import math
 import os
 import re

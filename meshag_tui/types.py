@@ -6,13 +6,11 @@ changes are of these words too, but live in `proposed`, which is opened with the
 none.
 """
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -285,7 +283,7 @@ class Target:
         return f"{self.user}@{host}:{self.port}/{self.database}"
 
     @classmethod
-    def from_url(cls, url: str) -> Target:
+    def from_url(cls, url: str) -> Self:
         """Read `postgresql://user:password@host:port/database?sslmode=…&sslrootcert=…&host=/socket&proxy=socks5://…`.
 
         `mysql://` and `mariadb://` are read alike; without a database they mean all databases of the server.

@@ -1,7 +1,5 @@
 """How an engine says what all engines have. Imports nothing of ours, so that a screen may speak before it reads."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 

@@ -4,8 +4,6 @@ Passwords go in and out through the vault only; a `ConnectionInfo` never holds o
 success, ACTIVE, ERROR until the next success, INACTIVE while the user has paused it.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -96,7 +94,7 @@ def add(
     read_only: bool = False,
     slow_ms: float | None = None,
     stage: str | None = None,
-    facts: ServerFacts | None = None,
+    facts: "ServerFacts | None" = None,
 ) -> ConnectionInfo:
     """Remember a connection, its password sealed; its status is TESTING until a first success.
 
@@ -291,23 +289,23 @@ def set_status(connection_id: str, status: ConnectionStatus) -> None:
     _update(connection_id, **changes)
 
 
-def answered(connection_id: str, facts: ServerFacts) -> None:
+def answered(connection_id: str, facts: "ServerFacts") -> None:
     """A test succeeded: remember which server it is, which else only a sync tells."""
     _update(connection_id, **_server(facts))
 
 
-def _server(facts: ServerFacts) -> dict[str, Any]:
+def _server(facts: "ServerFacts") -> dict[str, Any]:
     return {"engine": facts.engine, "version": facts.version}
 
 
 def synced(
-    connection_id: str, facts: ServerFacts, warnings: Sequence[Finding], next_sync_at: int | None = None
+    connection_id: str, facts: "ServerFacts", warnings: Sequence[Finding], next_sync_at: int | None = None
 ) -> None:
     """A sync succeeded: ERROR and TESTING become ACTIVE; a connection the user paused stays paused."""
     _update(connection_id, **success(facts, warnings, next_sync_at))
 
 
-def success(facts: ServerFacts, warnings: Sequence[Finding], next_sync_at: int | None) -> dict[str, Any]:
+def success(facts: "ServerFacts", warnings: Sequence[Finding], next_sync_at: int | None) -> dict[str, Any]:
     """What a sync that succeeded sets of its connection, by column."""
     return {
         "updated_at": database.clock(),

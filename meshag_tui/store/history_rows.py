@@ -1,7 +1,5 @@
 """What `history` answers with: statements in a window of time, as values."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 

@@ -4,8 +4,6 @@ An interval belongs to the window it ends in, whatever its resolution: what happ
 rolled up, so neighbouring windows neither share nor miss a call.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -5,8 +5,6 @@ of its ancestors, or the application; why it cannot be done now is the answer of
 is nowhere compared with a letter, and any key can be changed in the configuration by the action's id.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Awaitable, Iterable, Iterator, Mapping
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 A view is a tuple of columns. Adding one touches one list; `layout` decides what fits.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 

@@ -3,8 +3,6 @@
 Both take values and repaint only when they differ. Nothing ticks by itself: whoever shows an age decides how often.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 

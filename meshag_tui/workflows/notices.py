@@ -4,8 +4,6 @@ Screens subscribe and read the store again; the command line may print. A subscr
 disturb the run that spoke.
 """
 
-from __future__ import annotations
-
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
