@@ -48,6 +48,7 @@ class Answer:
     cost: float
     evidence: EvidenceKind
     chosen_by: float
+    times: float | None = None  # what the statement takes today, where that is known otherwise than by the cost
 
 
 class _Catalogue:
@@ -96,6 +97,7 @@ class Known:
         self.base = 0.0
         self.answers: list[Answer] = []  # what the planner would choose first
         self.failed = False
+        self.guessed = False  # how many rows its calls read nobody shows, see `Statement.guessed_range`
         self.plan: Plan | None = None  # the last one asked for
         self._same: dict[int, Answer] = {}
         self._best: dict[int, Answer | None] = {}
@@ -172,8 +174,9 @@ class Known:
         mask &= self.relevant
         found = self._felt.get(mask)
         if found is None:
-            cost = self.upper(mask)
-            found = self._felt[mask] = cost + max(0.0, cost - SLOWER * self.base) * DREADED
+            best, cost = self.best(mask), self.upper(mask)
+            taken = max(cost, self.base * (best.times or 0.0)) if best is not None else cost
+            found = self._felt[mask] = cost + max(0.0, taken - SLOWER * self.base) * DREADED
         return found
 
     def lower(self, mask: int) -> float:
@@ -198,6 +201,7 @@ class Configurations:
         self.known = [Known(one, number, self._catalogue) for number, one in enumerate(statements)]
         for known in self.known:
             plan = known.statement.plan
+            known.guessed = known.statement.guessed_range(tables) is not None
             for relation, alias in relations_of(plan, known.statement.predicates):
                 if columns := needed(plan, alias):
                     known.needs.append((tables.home(*relation), columns))
@@ -277,7 +281,7 @@ class Configurations:
             known.plan = price.plan
             used = mask if price.used is None else self.mask(price.used) & mask
             chosen_by = price.cost if price.chosen_by is None else price.chosen_by
-            found = Answer(mask, used, price.cost, price.evidence, chosen_by)
+            found = Answer(mask, used, price.cost, price.evidence, chosen_by, price.times)
             known.note(found)
         return found
 

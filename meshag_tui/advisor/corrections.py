@@ -36,12 +36,12 @@ def left_out(plan: Plan, tables: Tables, costs: CostModel) -> float:
 def unshared(plan: Plan, tables: Tables, costs: CostModel) -> float:
     """Planner units that the plan takes more: for pages that fewer look-ups share than the planner thinks."""
     weighed = weigh(plan)
-    outer = {_bare(one.node.alias): one for one in weighed if one.node.alias}
+    outer = {bare(one.node.alias): one for one in weighed if one.node.alias}
     return sum(_of_sharing(one, outer, tables, costs) for one in weighed if one.node.index is not None)
 
 
 def _of_height(scan: Weighed, tables: Tables, costs: CostModel) -> float:
-    view = _table(scan, tables)
+    view = table_of(scan, tables)
     if view is None or any(index.name == scan.node.index for index in (*view.indexes, *view.hidden)):
         return 0.0
     height = max(0, math.ceil(math.log(max(2.0, view.rows), _FANOUT)) - 1)
@@ -49,39 +49,39 @@ def _of_height(scan: Weighed, tables: Tables, costs: CostModel) -> float:
 
 
 def _of_sharing(scan: Weighed, outer: Mapping[str, Weighed], tables: Tables, costs: CostModel) -> float:
-    view, condition = _table(scan, tables), scan.node.conditions.get("Index Cond", "")
+    view, condition = table_of(scan, tables), scan.node.conditions.get("Index Cond", "")
     if view is None or scan.node.kind == "Index Only Scan" or not condition:
         return 0.0
-    alias = _bare(_visit(scan).alias or "")
-    others = {_bare(name) for name, _ in _COLUMN.findall(condition)} - {alias}
+    alias = bare(_visit(scan).alias or "")
+    others = {bare(name) for name, _ in _COLUMN.findall(condition)} - {alias}
     known = [(rows, name) for name in others if name in outer and (rows := _rows(outer[name], tables)) is not None]
     shared, by = min(known, default=(0.0, ""))
     loops = scan.loops * scan.read
     if loops >= shared:
         return 0.0
-    keys = {_bare(column) for name, column in _LOOKED_UP.findall(condition) if _bare(name) == alias}
+    keys = {bare(column) for name, column in _LOOKED_UP.findall(condition) if bare(name) == alias}
     each = max(view.rows * math.prod((view.equal_share(key) for key in keys), start=1.0), scan.node.rows, 1.0)
     side_by_side = max((view.correlation(key) ** 2 for key in keys), default=1.0)
     # A table that is read as it lies, and this one too, have look-ups find the page of the one before.
     together = 0 if outer[by].node.kind in _AS_IT_LIES else math.ceil(each / view.rows * view.pages)
 
     def missed(found: float) -> float:
-        return max(0.0, _pages(view, found * loops) - _pages(view, found * shared) * loops / shared)
+        return max(0.0, pages_of(view, found * loops) - pages_of(view, found * shared) * loops / shared)
 
     return costs.random_page * (side_by_side * missed(together) + (1 - side_by_side) * missed(each))
 
 
 def _rows(scan: Weighed, tables: Tables) -> float | None:
     """Rows of a table that meet its own conditions, whatever it is joined by; None where the plan does not say it."""
-    node, alias = scan.node, _bare(scan.node.alias or "")
+    node, alias = scan.node, bare(scan.node.alias or "")
     searched = [*node.conditions.values(), *(each for child in node.children for each in child.conditions.values())]
-    if all(_bare(name) == alias for text in searched for name, _ in _COLUMN.findall(text)):
+    if all(bare(name) == alias for text in searched for name, _ in _COLUMN.findall(text)):
         return node.rows
-    view = _table(scan, tables)
+    view = table_of(scan, tables)
     return view.rows if view is not None and "Filter" not in node.conditions else None
 
 
-def _pages(view: TableView, rows: float) -> float:
+def pages_of(view: TableView, rows: float) -> float:
     """Different pages on which so many rows anywhere in the table are, as the planner reckons (Mackert and Lohman)."""
     return min(view.pages, 2 * view.pages * rows / (2 * view.pages + rows))
 
@@ -91,10 +91,10 @@ def _visit(scan: Weighed) -> PlanNode:
     return scan.parent if scan.node.table is None and scan.parent is not None else scan.node
 
 
-def _table(scan: Weighed, tables: Tables) -> TableView | None:
+def table_of(scan: Weighed, tables: Tables) -> TableView | None:
     node = _visit(scan)
     return tables.views.get((node.schema or "", node.table or ""))
 
 
-def _bare(name: str) -> str:
+def bare(name: str) -> str:
     return name[1:-1].replace('""', '"') if name.startswith('"') else name

@@ -62,11 +62,12 @@ async def _slowed(workload: Configurations, known: Known, taken: int) -> tuple[i
         statement = replace(known.statement, plan=plan)
         try:
             price = await workload.pricer.price(statement, specs)
-            if not price.used or price.cost <= worst[1] * plan.cost:
-                continue
-            base = (await workload.pricer.price(statement, frozenset())).cost
-            if price.cost > worst[1] * base:
-                worst = workload.mask(price.used) & taken, price.cost / base
+            # What was counted in memory is of calls with values like those taken.
+            times = price.times or 0.0 if plan.parameters == present.parameters else 0.0
+            if price.used and price.cost > worst[1] * plan.cost:
+                times = max(times, price.cost / (await workload.pricer.price(statement, frozenset())).cost)
+            if price.used and times > worst[1]:
+                worst = workload.mask(price.used) & taken, times
         except EngineError as error:
             if error.transient:
                 raise

@@ -124,6 +124,11 @@ def _suggestion(
         text.append(partial)
     if any("pattern_ops" in (key.opclass or "") for key in spec.columns):
         text.append(_of_patterns(choice))
+    if (column := _guessed(spec, choice, tables)) is not None:
+        text.append(
+            f"How wide the ranges of {column} are that calls ask for is an assumption: statement statistics keep no "
+            "values. Of wide ones a scan of the whole table remains."
+        )
     superfluous = _superfluous(spec, tables)
     if superfluous:
         text.append(f"Once it is there, {', '.join(superfluous)} is no longer needed.")
@@ -177,7 +182,7 @@ def _suggestion(
         text=" ".join(text),
         evidence_kind=choice.evidence,
         evidence=evidence,
-        confidence=_confidence(choice, planned),
+        confidence=_confidence(choice, planned, tables),
         risk=Risk.MEDIUM,
         schema=spec.schema,
         table=spec.table,
@@ -194,11 +199,11 @@ def priority_of(share: float, gain: float) -> SuggestionPriority:
     return SuggestionPriority.MEDIUM if share >= 0.03 else SuggestionPriority.LOW
 
 
-def _confidence(choice: Choice, planned: bool) -> float:
+def _confidence(choice: Choice, planned: bool, tables: Tables) -> float:
     """How far the method is to be trusted: the planner's word above ours, real values above unknown ones."""
     if not planned:
         return 0.65 if any(_reads_for_nothing(one) for one in choice.serves) else 0.5
-    if any(_assumed(spec, choice) for spec in choice.candidate.specs):
+    if any(_assumed(spec, choice) or _guessed(spec, choice, tables) for spec in choice.candidate.specs):
         return 0.6
     return 0.7 if any(one.statement.plan.mode == "generic" for one in choice.serves) else 0.85
 
@@ -206,6 +211,13 @@ def _confidence(choice: Choice, planned: bool) -> float:
 def _assumed(spec: IndexSpec, choice: Choice) -> bool:
     """Whether the value that a partial index rests on is only what the rows of calls fit."""
     return assumed(spec.where, [(one.statement.plan, one.statement.predicates) for one in choice.serves])
+
+
+def _guessed(spec: IndexSpec, choice: Choice, tables: Tables) -> str | None:
+    """The key whose ranges are guessed in the statements that the index serves; None where some rest on more."""
+    guesses = [one.statement.guessed_range(tables) for one in choice.serves]
+    keys = {key.name for key in spec.columns}
+    return guesses[0] if all(one is not None and one in keys for one in guesses) else None
 
 
 def _of_few(spec: IndexSpec, choice: Choice) -> str | None:

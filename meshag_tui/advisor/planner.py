@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.corrections import left_out, unshared
+from meshag_tui.advisor.in_memory import InMemory, found_in_memory, in_memory
 from meshag_tui.advisor.pricing import Price, Statement
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.stand_ins import spared, stand_in
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines.base import EngineError, WhatIf
+from meshag_tui.plan import Plan
 from meshag_tui.snapshot import CostModel
 from meshag_tui.types import IndexSpec
 
@@ -29,6 +31,7 @@ class Planner:
         self.refused: dict[IndexSpec, str] = {}
         self.unplanned: dict[int, str] = {}  # statements that cannot be planned at all, by id, and why
         self.calls = 0
+        self._today: dict[tuple[int, tuple[str, ...]], tuple[float, InMemory]] = {}
 
     def size(self, spec: IndexSpec) -> int:
         return self._reckoner.size(spec)
@@ -98,9 +101,25 @@ class Planner:
                 if less is None:
                     return await self._asked(statement, specs, {})
                 cost -= less
+            names = {name: instead.get(leaves[leaf], leaves[leaf]) for leaf, name in answer.names.items()}
             likely = cost + unshared(answer.plan, self._tables, self._costs)
-            self._known[key] = Price(likely, self._what_if.evidence, used, answer.plan, chosen_by=cost)
+            times = self._times(statement, answer.plan, likely, names)
+            self._known[key] = Price(likely, self._what_if.evidence, used, answer.plan, cost, times)
         return self._known[key]
+
+    def _times(self, statement: Statement, plan: Plan, likely: float, names: Mapping[str, IndexSpec]) -> float | None:
+        """How many times as long as today a plan takes, as far as its pages are in memory; None where nobody knows."""
+        today = statement.plan
+        key = (statement.query.id, today.parameters)
+        if key not in self._today:
+            whole = today.cost + unshared(today, self._tables, self._costs)
+            self._today[key] = whole, in_memory(today, self._tables, self._costs)
+        cost, there = self._today[key]
+        part = found_in_memory(statement.query, there.visits)
+        if not part or cost <= 0:
+            return None
+        other = in_memory(plan, self._tables, self._costs, names)
+        return part * other.cost / there.cost + (1 - part) * likely / cost
 
     async def _without_refused(self, statement: Statement, specs: frozenset[IndexSpec], error: EngineError) -> Price:
         """Find the index of several that the server refuses by asking for each alone; raise what it is not."""

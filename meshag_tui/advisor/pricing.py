@@ -55,6 +55,17 @@ class Statement:
             read = max(read, self.query.rows_examined / self.query.calls)
         return min(1.0, self.query.rows / self.query.calls / read)
 
+    def guessed_range(self, tables: Tables) -> str | None:
+        """A column that is to lie between two values, how far apart nobody shows: statistics of statements keep no
+        values, and no row that comes back is one of those read. None where there is none."""
+        if self.plan.mode == "literal" or self.observed_share(tables) is not None:
+            return None
+        sides: dict[tuple[str, str], set[str]] = {}
+        for one in self.predicates:
+            if one.kind == "range" and one.column is not None and not one.alternatives:
+                sides.setdefault((one.alias, one.column), set()).add(one.operator.strip("~")[:1])
+        return next((column for (_, column), both in sides.items() if len(both) > 1), None)
+
     def misjudged(self, tables: Tables) -> bool:
         """Whether calls really find far fewer rows than the plan's sample values promise."""
         seen = self.observed_share(tables)
@@ -70,7 +81,8 @@ class Price:
     """A cost in planner units and how it is known.
 
     `used`: the indexes without which it would be another; None where that is not known. `plan` is the planner's, and
-    `chosen_by` what it chose it by, where the cost is likely to be another.
+    `chosen_by` what it chose it by, where the cost is likely to be another. `times` what the statement takes today it
+    would take, where that is reckoned otherwise than by the cost.
     """
 
     cost: float
@@ -78,6 +90,7 @@ class Price:
     used: frozenset[IndexSpec] | None = None
     plan: Plan | None = None
     chosen_by: float | None = None
+    times: float | None = None
 
 
 class Pricer(Protocol):

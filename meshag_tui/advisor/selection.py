@@ -113,7 +113,11 @@ class Selection:
         if self.worth.by_budget and without:  # beside others each adds its part to what is gained together
             gains = [((one.base - after.cost) / one.base, one.base) for one, _, after in served]
         else:
-            gains = [((before.cost - after.cost) / one.base, one.base) for one, before, after in served]
+            gains = [
+                (gain, one.base)
+                for one, before, after in served
+                if self.worth.counts(gain := (before.cost - after.cost) / one.base, one.guessed)
+            ]
         return Merits(
             gain=max((gain for gain, base in gains if base >= least), default=0.0),
             cheap_gain=max((gain for gain, _ in gains), default=0.0),

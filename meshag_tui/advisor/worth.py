@@ -61,6 +61,10 @@ class Worth:
         careful = widens or not checked
         return max(self.minimum_gain, CAREFUL_GAIN) if careful else self.minimum_gain, least * self.unit
 
+    def counts(self, gain: float, guessed: bool) -> bool:
+        """Whether the share that a statement saves is a reason. `guessed`: its calls may read far more than thought."""
+        return self.by_budget or not guessed or gain >= CAREFUL_GAIN
+
     def possible(self, spec: IndexSpec) -> bool:
         """Whether it may be thought of at all: unasked, no index carries half a table along, or is half as large."""
         if self.by_budget:
