@@ -38,6 +38,8 @@ _PROGRESS_EVERY_S = 0.5
 _SPEND_EVERY_S = 30.0
 _NEWS_EVERY_S = 10.0
 """How soon alerts are told that another process raised."""
+_AT_ONCE_S = 5.0
+"""How long after a key a dialog still belongs to it."""
 WORK = {
     "sync_database_stats": "syncing",
     "generate_suggestions": "advising",
@@ -340,16 +342,28 @@ class LookingApp(ActionApp):
         """Do something in a worker; what goes wrong is said and logged, and ends nothing."""
 
         async def doing() -> None:
+            asked = time.monotonic()
             try:
                 await work
             except MeshagError as error:
-                fix = getattr(error, "fix", None)
-                self.say(f"{error}{f' {glyphs().arrow} {fix}' if fix else ''}", "error")
+                self._refused(error, time.monotonic() - asked)
             except Exception as error:  # a key must not end the application
                 _LOG.exception("an action failed")
                 self.say(f"{type(error).__name__}: {error}. {self.settings.log_file} has the details", "error")
 
         self.run_worker(doing(), group="doing")
+
+    def _refused(self, error: MeshagError, after_s: float) -> None:
+        """Say it in the status line; where it does not fit, in a dialog, unless that would take later keys."""
+        fix = getattr(error, "fix", None) or ""
+        said = f"{error} {glyphs().arrow} {fix}" if fix else str(error)
+        root = self._lines_root()
+        if root is None or self.screen is not root or after_s > _AT_ONCE_S or root.query_one(StatusLine).holds(said):
+            self.say(said, "error")
+            return
+        from meshag_tui.widgets.dialog import error_dialog
+
+        self.push_screen(error_dialog("Not done", str(error), fix))
 
     def do(self, work: Awaitable[object]) -> None:
         """Do something beside the screens, for panes: a MeshagError is said, any other error logged as well."""

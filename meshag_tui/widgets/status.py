@@ -104,6 +104,10 @@ class StatusLine(Line):
         self._timer = self.set_timer(self.NOTICE_S * (2 if tone == "critical" else 1), self._quiet)
         self.refresh()
 
+    def holds(self, message: str) -> bool:
+        """Whether there is room for all of a notice."""
+        return width_of(one_line(message, 500)) <= self.size.width - width_of(self._left()[0][0]) - 2
+
     def _quiet(self) -> None:
         self.notice = ("", "")
         self.refresh()

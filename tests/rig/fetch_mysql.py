@@ -62,7 +62,10 @@ LATER_MARIADB = Source(MARIADB, (11, 4), "trixie", "mariadb-server-core", "maria
 
 
 def installation(source: Source) -> Installation:
-    """The server to test with; ServerUnavailable if there is none."""
+    """The server to test with, of MySQL the one that TEST_MYSQLD names; ServerUnavailable if there is none."""
+    named = os.environ.get("TEST_MYSQLD")
+    if named and source is ANY_MYSQL:
+        return Installation.of(named)
     if (source.place / "version").exists():
         return _unpacked(source, source.place)
     with contextlib.suppress(ServerUnavailable):

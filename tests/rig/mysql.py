@@ -178,8 +178,9 @@ class Schema:
 
     def caught_up(self, source: Schema) -> None:
         """Wait until all that the source has done is done here."""
+        before = self.flavour == MARIADB or source.fetch("SELECT VERSION()")[0][0] < "8.2"  # the word of 8.2 and later
         with source.connect(database=None) as connection, connection.cursor() as cursor:
-            cursor.execute("SHOW MASTER STATUS" if self.flavour == MARIADB else "SHOW BINARY LOG STATUS")
+            cursor.execute("SHOW MASTER STATUS" if before else "SHOW BINARY LOG STATUS")
             file, position = cursor.fetchone()[:2]
         wait = "MASTER_POS_WAIT" if self.flavour == MARIADB else "SOURCE_POS_WAIT"
         with self.connect(database=None) as connection, connection.cursor() as cursor:

@@ -15,6 +15,7 @@ import pytest
 from textual.events import DescendantFocus
 
 from meshag_tui.app import MeshagApp
+from meshag_tui.engines.base import EngineError
 from meshag_tui.screens.activity import ActivityPane
 from meshag_tui.screens.scope import DAY_MS
 from meshag_tui.screens.tabs import Tabs
@@ -589,3 +590,16 @@ async def test_behind_a_dialog_nothing_is_painted_but_what_is_said(
         assert len([what for what in painted if what is not None]) == 1
         await desk.press("escape")
         assert len([what for what in painted if what is not None]) > 1
+
+
+async def test_a_refusal_that_does_not_fit_is_shown_in_full(at_desk: Open) -> None:
+    async def refused(why: str) -> None:
+        raise EngineError(why, "GRANT DROP ON performance_schema.* TO meshag")
+
+    async with at_desk(size=(80, 24)) as desk:
+        desk.app.do(refused("no"))
+        await desk.until("no → GRANT DROP")
+        assert "Not done" not in desk.screen
+        desk.app.do(refused("meshag lacks a right: DROP command denied to user meshag for a table"))
+        await desk.until("Not done")
+        assert "GRANT DROP ON performance_schema.* TO meshag" in desk.screen
