@@ -23,7 +23,7 @@ STATEMENTS, OBJECTS = 200, 2_000
 def things(connection_id: str, window: Window) -> list[Choice]:
     """What can be gone to, in the store's thread."""
     found = []
-    for row in history.queries(connection_id, window, limit=STATEMENTS).rows:
+    for row in history.queries(connection_id, window, limit=STATEMENTS, trends=False).rows:
         if row.text is not None:
             found.append(Choice(f"query {row.id}", one_line(row.text, 300, " "), f"query {duration(row.mean_time_ms)}"))
     for each in suggestions.listing(connection_id):

@@ -114,6 +114,7 @@ def queries(
     text: str | None = None,
     internal: bool = False,
     slow_ms: float | None = None,
+    trends: bool = True,
 ) -> QueryPage:
     """A page of the statements that ran in the window.
 
@@ -123,6 +124,7 @@ def queries(
             turns it round.
         internal: show catalogue, utility and own statements too; else they are only counted.
         slow_ms: count those whose mean is this or more too.
+        trends: read the sparkline of each row, which is most of the work.
 
     Raises:
         UsageError: an unknown sort, or a text that is no regular expression.
@@ -142,8 +144,9 @@ def queries(
         source=source,
     )
     total_time = sum(each.time_ms for each in found)
+    total = total_time or page.known_time_ms
     return QueryPage(
-        rows=_rows(connection_id, window, found, page.ids, total_time or page.known_time_ms, sort == "change", source),
+        rows=_rows(connection_id, window, found, page.ids, total, sort == "change", source, trends),
         window=window,
         total_rows=page.matching,
         hidden=page.hidden,
@@ -268,6 +271,7 @@ def _rows(
     total: float,
     compared: bool = False,
     source: digests.Source | None = None,
+    trends: bool = True,
 ) -> tuple[QueryRow, ...]:
     """The rows of a page, in its order, with their texts and sparklines; `compared` with the window before."""
     shown = history_queries.shown_as(connection_id, ids)
@@ -275,10 +279,10 @@ def _rows(
     before = history_queries.figures(connection_id, history_queries.before_of(window), shown) if compared else {}
     texts = history_queries.texts(ids)
     over = steps(found, observed_part(found, window), SPARK_POINTS)
-    spent = history_queries.time_by_step(connection_id, window, shown, found, over)
+    spent = history_queries.time_by_step(connection_id, window, shown, found, over) if trends else {}
     rows = []
     for each in ids:
-        spark = over.rates(spent[each])
+        spark = over.rates(spent[each]) if trends else ()
         rows.append(_row(figures[each], texts.get(each), total, _mean(before.get(each, {})), spark))
     return tuple(rows)
 
