@@ -246,10 +246,8 @@ def query_series(query_id: int, window: Window, points: int = 120) -> Series:
     """
     found = statement(query_id)
     within = intervals(found.connection_id, window)
-    members = _members(found)
-    amounts = history_queries.amounts(found.connection_id, window, dict.fromkeys(members, query_id))
-    more = history_queries.rows_and_reads(found.connection_id, window, members)
-    return series(steps(within, window, points), amounts.get(query_id, {}), more)
+    amounts, more = history_queries.by_interval(found.connection_id, window, _members(found))
+    return series(steps(within, window, points), amounts, more)
 
 
 def _members(found: Statement) -> tuple[int, ...]:

@@ -347,21 +347,26 @@ def time_by_step(
 _READS = {"rows_per_s": "rows", "blocks_per_s": "shared_read", "examined_per_s": "rows_examined"}
 
 
-def rows_and_reads(connection_id: str, window: Window, members: Sequence[int]) -> dict[str, dict[int, float]]:
-    """Rows, blocks read and rows read of some statements together, by field of `Series` and interval; only what their
-    server counts."""
+def by_interval(
+    connection_id: str, window: Window, members: Sequence[int]
+) -> tuple[dict[int, tuple[float, float]], dict[str, dict[int, float]]]:
+    """What some statements did together: calls and time by interval; and rows, blocks read and rows read, by field of
+    `Series` and interval, of which their server counts not all."""
     mark = models.database.param
+    sums = ", ".join(f"SUM({column})" for column in ("calls", "time_ms", *_READS.values()))
     statement = f"""
-        SELECT interval_id, {", ".join(f"SUM({column})" for column in _READS.values())} FROM query_statistics
+        SELECT interval_id, {sums} FROM query_statistics
         WHERE query_id IN ({", ".join(str(int(each)) for each in members)}) AND interval_id IN ({intervals_sql(mark)})
         GROUP BY interval_id
     """  # noqa: S608
-    found: dict[str, dict[int, float]] = {}
-    for interval_id, *counted in fetch(statement, [connection_id, window.start, window.end]):
+    found: dict[int, tuple[float, float]] = {}
+    more: dict[str, dict[int, float]] = {}
+    for interval_id, calls, time_ms, *counted in fetch(statement, [connection_id, window.start, window.end]):
+        found[interval_id] = (float(calls), float(time_ms))
         for name, value in zip(_READS, counted, strict=True):
             if value is not None:
-                found.setdefault(name, {})[interval_id] = float(value)
-    return found
+                more.setdefault(name, {})[interval_id] = float(value)
+    return found, more
 
 
 def intervals_sql(mark: str) -> str:

@@ -178,24 +178,24 @@ class Steps(NamedTuple):
 
 def steps(found: Sequence[Observed], window: Window, points: int) -> Steps:
     """At most `points` steps, no shorter than most intervals: a point is never finer than what was measured."""
-    timed = [each for each in found if each.timed and each.length_ms > 0]
-    lengths = sorted(each.length_ms for each in timed)
+    timed = [(each.id, each.end_at, length) for each in found if each.timed and (length := each.length_ms) > 0]
+    lengths = sorted(length for _, _, length in timed)
     usual = lengths[len(lengths) // 2] if lengths else window.span_ms  # the median
     count = max(1, min(points, round(window.span_ms / usual))) if usual else 1
     step = max(1, -(-window.span_ms // count))
     edges = [window.end - step * (count - number) for number in range(count + 1)]
     observed = [0] * count
     parts: dict[int, tuple[tuple[int, float], ...]] = {}
-    for each in timed:
-        start = each.end_at - each.length_ms
+    for interval_id, end, length in timed:
+        start = end - length
         first = max(0, (start - edges[0]) // step)
-        last = min(count - 1, (each.end_at - 1 - edges[0]) // step)
+        last = min(count - 1, (end - 1 - edges[0]) // step)
         shares = []
         for number in range(first, last + 1):
-            overlap = min(each.end_at, edges[number + 1]) - max(start, edges[number])
+            overlap = min(end, edges[number + 1]) - max(start, edges[number])
             observed[number] += overlap
-            shares.append((number, overlap / each.length_ms))
-        parts[each.id] = tuple(shares)
+            shares.append((number, overlap / length))
+        parts[interval_id] = tuple(shares)
     return Steps(tuple(edges[1:]), step, tuple(length / 1000 for length in observed), parts)
 
 
