@@ -152,6 +152,8 @@ def _statement(found: StoredSuggestion, apply_key: str | None, dialect: str) -> 
         return nothing + _rewrite(found, dialect)
     may = f"  ({apply_key} shows it again with its gates, before anything runs)" if apply_key else ""
     title = "\nThis would run"
+    if found.status is SuggestionStatus.APPLIED:
+        title, may = "\nThis was run", ""
     if found.change is None:
         off = f", so {apply_key} is off here" if apply_key else ""
         title = "\nShown to be run by hand"

@@ -85,6 +85,12 @@ async def test_what_another_process_decided_is_seen_by_the_next_sync(
         bench.store.run(suggestions.set_status, "sug_0000000000000001", SuggestionStatus.DISMISSED, "ada", "we know")
         bench.notices.publish(Changed("statistics", shop_id))
         await desk.until("3 of 4")
+        first = bench.store.run(suggestions.listing, shop_id, status=SuggestionStatus.NEW)[0].id
+        bench.store.run(suggestions.set_status, first, SuggestionStatus.APPLIED, "ada")
+        bench.notices.publish(Changed("statistics", shop_id))
+        await desk.until("2 of 4")
+        await desk.press("f", *"applied", "enter")
+        assert "This would run" not in await desk.until("This was run")
 
 
 async def test_marks_are_looked_at_together_and_dismissed_together(
