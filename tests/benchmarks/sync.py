@@ -168,8 +168,8 @@ def server_cpu(start: Start, count: int, text_bytes: int, rounds: int = 60, tabl
                 for bench in (often, with_objects):
                     await bench.settle()  # a scheduled sync reads texts only of what is new
                     await bench.scheduled_sync()
-                await asyncio.sleep(RESTING_S)  # until MySQL's tables count as at rest
-                for _ in range(2):
+                for _ in range(2):  # until MySQL's tables count as at rest: it made their statistics meanwhile
+                    await asyncio.sleep(RESTING_S)
                     await with_objects.scheduled_sync()
                 took: dict[str, float] = defaultdict(float)
                 for _ in range(rounds):
