@@ -72,6 +72,7 @@ def shop(meshag: Meshag, must: Must, pg18: Database) -> Database:
 
 
 @pytest.mark.parametrize("way", ["drawn", "plain"])
+@pytest.mark.slow
 def test_from_launch_to_undo_and_out(way: str, shop: Database, meshag: Meshag) -> None:
     plain = way == "plain"
     environment = meshag.environment | {"TERM": "dumb" if plain else "xterm-256color", "NO_COLOR": "1"}

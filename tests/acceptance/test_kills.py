@@ -42,6 +42,7 @@ ORPHANS = """
 
 
 @pytest.mark.parametrize("kills", [20, pytest.param(200, marks=[pytest.mark.soak, pytest.mark.timeout(1800)])])
+@pytest.mark.slow
 async def test_kill_9_while_syncing(pg18: Database, tmp_path: Path, kills: int) -> None:
     settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))
     async with await Workbench.open(settings) as bench:

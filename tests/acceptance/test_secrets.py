@@ -85,6 +85,7 @@ def address(database: Database, userinfo: str, query: str = "") -> str:
     return f"postgresql://{userinfo}@127.0.0.1:{database.server.port}/{database.name}{query}"
 
 
+@pytest.mark.slow
 def test_every_way_to_give_a_password_works_and_none_leaves_it(
     guarded: Database, meshag: Meshag, fake_llm: FakeLlm, tmp_path: Path
 ) -> None:
@@ -191,6 +192,7 @@ def test_the_process_list_forgets_every_form(meshag: Meshag, url: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["left", "terminated"])
+@pytest.mark.slow
 def test_no_screen_shows_one(guarded: Database, meshag: Meshag, end: str) -> None:
     """Through all the screens on a terminal, one of them with an error, to either end."""
     meshag.environment["MESHAG_LOG"] = "DEBUG"

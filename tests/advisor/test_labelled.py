@@ -79,6 +79,7 @@ async def test_nothing_is_said_of_what_is_fine(watch: Watch, pg15: Database, sta
     assert [(one.rule, one.title) for one in advice.suggestions] == [] and advice.notes == ()
 
 
+@pytest.mark.slow
 async def test_trouble_is_named_and_nothing_else(watch: Watch, pg15: Database) -> None:
     pg15.execute(STORE, "VACUUM ANALYZE", "VACUUM")
     said: dict[str, tuple[list[str], tuple[str, ...]]] = {}

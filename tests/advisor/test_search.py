@@ -136,6 +136,7 @@ async def test_look_ups_share_no_more_pages_than_they_find(watch: Watch, shop15:
     assert cost[1] + unshared(unknown, tables, costs) / shared.loops == pytest.approx(cost[0], rel=0.1)
 
 
+@pytest.mark.slow
 async def test_no_index_slows_another_statement_more_than_it_saves(watch: Watch, shop15: Database) -> None:
     """Look-ups that the planner takes for cheap would have a report visit every page by chance instead of in order."""
     shop15.execute(

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
+
 from meshag_tui.agents import advise
 from meshag_tui.types import CreateIndex
 from tests.advisor.conftest import Watch
@@ -84,6 +86,7 @@ def carriers(number: int, said: str) -> tuple[list[str], str]:
     return made, used
 
 
+@pytest.mark.slow
 async def test_a_hundred_injected_texts_change_nothing(watch: Watch, pg18: Database, fake_llm: FakeLlm) -> None:
     assert len(INSTRUCTIONS) * len(CARRIERS) == 100
     pg18.execute(

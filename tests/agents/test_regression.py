@@ -52,6 +52,7 @@ BADLY = (
 )
 
 
+@pytest.mark.slow
 async def test_a_good_model_scores_all_and_a_bad_one_none(tmp_path: Path, fake_llm: FakeLlm) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)

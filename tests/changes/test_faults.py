@@ -97,6 +97,7 @@ async def test_an_open_writer_is_named_and_its_index_made_when_it_ends(desk: Des
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.slow
 async def test_after_five_attempts_it_gives_up_and_removes_its_index_when_it_can(
     desk: Desk, shop18: Database, reopened: Reopened
 ) -> None:

@@ -34,6 +34,7 @@ def ddl_of(database: Database, begin: int) -> list[str]:
     return [line for line in logged if any(word in line for word in words)]
 
 
+@pytest.mark.slow
 async def test_looking_at_everything_changes_nothing(desk: Desk, shop18: Database, settings: Settings) -> None:
     """A walk through all that can be looked at, with a review of every suggestion, on a server that logs all DDL."""
     shop18.execute(

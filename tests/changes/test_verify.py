@@ -169,6 +169,7 @@ def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
         yield Shop.on(schema)
 
 
+@pytest.mark.slow
 async def test_what_a_change_did_is_measured_beside_what_was_forecast(
     desk: Desk, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Meshag
 from tests.rig.llm import FakeLlm, Reply
 
@@ -14,6 +16,7 @@ Must = Callable[..., Any]
 KEY = "sk-canary-key-0123456789"
 
 
+@pytest.mark.slow
 def test_a_provider_is_added_tested_priced_and_held_to_a_budget(meshag: Meshag, must: Must, fake_llm: FakeLlm) -> None:
     elsewhere = fake_llm.base_url.replace("127.0.0.1", "0.0.0.0")  # answers, and is no loopback address
     added = meshag(

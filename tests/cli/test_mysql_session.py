@@ -35,6 +35,7 @@ def shop(request: pytest.FixtureRequest) -> Schema:
     return my
 
 
+@pytest.mark.slow
 def test_from_nothing_to_applied_and_undone(shop: Schema, must: Must, meshag: Meshag) -> None:
     def tables() -> list[tuple[Any, ...]]:
         return [shop.fetch(f"SHOW CREATE TABLE {name}")[0] for name in ("customers", "orders")]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.cli.conftest import Meshag
 
 
@@ -49,6 +51,7 @@ def test_the_log_is_read_verified_written_and_brought_to_another_store(
     assert meshag("activity", "bring", str(file), environment={"MESHAG_STORE": str(tmp_path / "third.db")}).code == 2
 
 
+@pytest.mark.slow
 def test_people_keys_and_projects_by_commands(meshag: Meshag, must: Callable[..., Any]) -> None:
     (me,) = must("user", "list")
     assert me["role"] == "admin" and must("user", "list") == [me]

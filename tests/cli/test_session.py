@@ -57,6 +57,7 @@ def watched(shop: Database, must: Must) -> Database:
     return shop
 
 
+@pytest.mark.slow
 def test_from_nothing_to_applied_and_undone(watched: Database, must: Must, meshag: Meshag) -> None:
     def indexes() -> set[str]:
         return {name for (name,) in watched.fetch("SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON "
@@ -245,6 +246,7 @@ def test_one_bad_server_does_not_stop_the_others(pg18: Database, meshag: Meshag)
     assert "cannot" in meshag.log or "refused" in meshag.log, "the failure is in the log as well"
 
 
+@pytest.mark.slow
 def test_collect_syncs_until_told_to_stop_and_makes_up_for_nothing(pg18: Database, meshag: Meshag, must: Must) -> None:
     must("connections", "add", "shop", pg18.monitor_url, "--interval", "1s")
     assert must("collect", "--once")["done"] == 1
@@ -281,6 +283,7 @@ def test_collect_syncs_until_told_to_stop_and_makes_up_for_nothing(pg18: Databas
     assert states <= {"done", "interrupted"}
 
 
+@pytest.mark.slow
 def test_kill_9_leaves_a_whole_store_and_no_lost_run(pg18: Database, meshag: Meshag, must: Must) -> None:
     import sqlite3
 
@@ -360,6 +363,7 @@ def test_the_store_is_backed_up_restored_reset_and_seeded(
     assert must("connections", "remove", "shop", "--yes")["removed"] == "shop"
 
 
+@pytest.mark.slow
 def test_a_model_is_asked_only_with_consent_and_once(
     watched: Database, meshag: Meshag, must: Must, fake_llm: FakeLlm
 ) -> None:
@@ -401,6 +405,7 @@ def test_a_model_is_asked_only_with_consent_and_once(
     assert must("ledger", "sent", calls[-1]["id"])["text"] == preview["text"], "it can be read again, byte for byte"
 
 
+@pytest.mark.slow
 def test_a_project_without_cloud_sends_nothing_elsewhere(
     watched: Database, meshag: Meshag, must: Must, fake_llm: FakeLlm
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from meshag_tui.settings import Settings
 from tests.cli.conftest import Meshag
 from tests.rig.llm import FakeLlm, Reply
@@ -13,6 +15,7 @@ from tests.screens import shop
 ABOUT = "sug_0000000000000001"
 
 
+@pytest.mark.slow
 def test_a_suggestion_is_talked_about(meshag: Meshag, must: Callable[..., Any], fake_llm: FakeLlm) -> None:
     meshag.home.mkdir(mode=0o700)
     shop.fill(Settings(home=meshag.home, store_url=f"sqlite:///{meshag.home / 'meshag.db'}"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from meshag_tui.cli import watch_words
 from meshag_tui.live import Vital
 from meshag_tui.settings import Settings
@@ -30,6 +32,7 @@ def test_settings_with_reasons_and_what_changed_of_the_schema(meshag: Meshag, mu
     assert "+ index" in meshag("schema", "shop").out
 
 
+@pytest.mark.slow
 def test_health_limits_alerts_and_webhooks(meshag: Meshag, must: Callable[..., Any]) -> None:
     must("connections", "add", "shop", "postgresql://watcher@127.0.0.1:1/shop", "--no-test")
     store = Store.open(f"sqlite:///{meshag.home}/meshag.db")

@@ -80,6 +80,7 @@ def test_the_shop_has_what_was_planted(major: int) -> None:
                 assert eventually(partial(_true, asked)), planted
 
 
+@pytest.mark.slow
 async def test_a_demo_works_as_a_shop_does() -> None:
     said: list[str] = []
     async with Demo(rate=120, progress=said.append) as demo:

@@ -76,6 +76,7 @@ def test_a_private_server_keeps_its_data_and_place(private_my: Callable[..., Sch
     assert schema.fetch("SELECT COUNT(*) FROM kept") == [(2,)]
 
 
+@pytest.mark.slow
 def test_options_certificates_and_identity(tmp_path: Path, private_my: Callable[..., Schema]) -> None:
     theirs = certificates.files(tmp_path, certificates.authority(tmp_path, "ours"), ["127.0.0.1"])
     quoting = {**ANSI_QUOTES, **SMALL_DIGESTS, **BINARY_LOG}

@@ -157,6 +157,7 @@ async def test_the_others_are_watched_on_while_one_cannot_be_added(
     assert left.last_sync_at is not None and left.last_sync_at > first
 
 
+@pytest.mark.slow
 async def test_tls_is_checked_against_the_ca_that_is_given(
     bench: Workbench, at_desk: Open, private_pg: Callable[..., Database], tmp_path: Path
 ) -> None:
@@ -226,6 +227,7 @@ async def test_a_service_fills_the_form_and_a_socket_is_a_host(
         assert (info.host, info.database) == (socket_url.host, pg18.name)
 
 
+@pytest.mark.slow
 async def test_nobody_listening_and_nobody_answering_differ(bench: Workbench, at_desk: Open, silent_port: int) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

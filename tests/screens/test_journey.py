@@ -171,6 +171,7 @@ async def test_what_is_dropped_must_be_named_and_comes_back(bench: Workbench, at
         assert pg18.fetch("SELECT pg_get_indexdef('orders_status_copy'::regclass)") == definition
 
 
+@pytest.mark.slow
 async def test_a_walk_through_every_screen_changes_nothing(bench: Workbench, at_desk: Open, pg18: Database) -> None:
     await prepared(bench, pg18)
     before, objects = ddl(pg18), indexes(pg18)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from meshag_tui.changes.rehearse import Asked
 from meshag_tui.cli.benchmark import review_lines
 from meshag_tui.engines.rehearsal import CopyLimits, CopyPlan
@@ -18,6 +20,7 @@ from tests.workflows.test_rehearsal import suggested
 INDEX = IndexSpec("public", "orders", (IndexColumn("customer"),), name="orders_customer")
 
 
+@pytest.mark.slow
 async def test_b_shows_what_would_be_read_and_a_second_key_measures(
     bench: Workbench, at_desk: Open, pg18: Database
 ) -> None:

@@ -195,6 +195,7 @@ async def test_one_statement_that_cannot_be_run_stops_no_other() -> None:
     assert "no values are known" in document["statements"][0]["why"] and document["verdict"] == "faster"
 
 
+@pytest.mark.slow
 async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg18: Database) -> None:
     unused = IndexSpec("public", "orders", (IndexColumn("note"),), name="orders_note")
     found = await suggested(bench, pg18, unused)
@@ -210,6 +211,7 @@ async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg18:
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["not-null", "nullable"])
+@pytest.mark.slow
 async def test_a_statement_written_otherwise_is_proven_or_said_not_to_be(
     bench: Workbench, pg18: Database, known: bool
 ) -> None:
@@ -249,6 +251,7 @@ async def test_the_server_of_the_settings_is_a_connection_by_its_name(bench: Wor
     assert review.plan.place == "a database of its own on tester@db.example.com:5432/scratch"
 
 
+@pytest.mark.slow
 async def test_on_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tried(
     bench: Workbench, mariadb: Schema
 ) -> None:
@@ -403,6 +406,7 @@ async def test_killed_it_leaves_nothing_and_is_marked(
     assert await bench.store(rehearsals.of_suggestion, found.id) == ()
 
 
+@pytest.mark.slow
 async def test_the_command_shows_asks_and_prints(
     bench: Workbench, pg18: Database, settings: Settings, commands: Commands
 ) -> None:

@@ -98,6 +98,7 @@ async def test_what_is_hidden_is_said_with_its_grant(stock: Database, open_sessi
     stock.execute("DROP ROLE blind")
 
 
+@pytest.mark.slow
 async def test_vitals_count_between_two_looks(stock: Database, open_session: Open) -> None:
     session = await open_session(stock.monitor_url)
     first = (await session.live(vitals=True)).vitals

@@ -234,6 +234,7 @@ def databases_of_ours(server: Database) -> list[str]:
     return [name for (name,) in server.fetch("SELECT datname FROM pg_database WHERE datname LIKE 'meshag\\_reh%'")]
 
 
+@pytest.mark.slow
 async def test_on_a_server_that_was_named_it_is_a_database_of_its_own(
     pg18: Database, pg15: Database, open_session: Open
 ) -> None:
