@@ -10,6 +10,7 @@ import base64
 import os
 import select
 import signal
+import socket
 import sys
 import termios
 import threading
@@ -114,6 +115,7 @@ class TerminalGuard:
         self._hung_up = hung_up
         self._loop: asyncio.AbstractEventLoop | None = None
         self._before: dict[int, Any] = {}
+        self._waking: tuple[socket.socket, ...] = ()
         self._attributes: list[Any] | None = None
         self._lock = threading.Lock()
         self.code: int | None = None  # set once the end has begun
@@ -123,6 +125,7 @@ class TerminalGuard:
         self._loop = asyncio.get_running_loop()
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._signalled) for number in self.SIGNALS}
+            self._wake_for_signals(self._loop)
         stdin = sys.__stdin__
         if _is_terminal(stdin) and stdin is not None:
             self._attributes = termios.tcgetattr(stdin.fileno())
@@ -134,6 +137,20 @@ class TerminalGuard:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        if self._loop is not None and self._waking:
+            signal.set_wakeup_fd(-1)
+            self._loop.remove_reader(self._waking[0])
+            for end in self._waking:
+                end.close()
+
+    def _wake_for_signals(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have each signal wake the loop, in whose thread its handler runs: the system may give it to another thread,
+        and after fg (SIGCONT) nothing else might come, as nobody reads the keys yet."""
+        self._waking = socket.socketpair()
+        for end in self._waking:
+            end.setblocking(False)
+        loop.add_reader(self._waking[0], self._waking[0].recv, 512)
+        signal.set_wakeup_fd(self._waking[1].fileno(), warn_on_full_buffer=False)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         self._begin(128 + number, SIGNAL_GRACE_S)

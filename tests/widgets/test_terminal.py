@@ -24,7 +24,7 @@ from meshag_tui.widgets.themes import choose_theme
 from tests.rig.pty import Terminal
 
 APP = """
-import os, sys, time
+import os, signal, sys, threading, time
 from textual.widgets import Input, Static
 from meshag_tui.widgets import guarded
 from meshag_tui.widgets.guarded import GuardedApp
@@ -44,6 +44,8 @@ class Probe(GuardedApp):
         yield Fragile("ready \\x1b[2Jnot cleared", markup=False)
     def on_mount(self):
         fail() if os.environ.get("FAILS") == "mount" else None
+        if os.environ.get("ENDS") == "in another thread":
+            threading.Timer(1, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
     def action_fail(self):
         fail()
     def action_take(self):
@@ -76,6 +78,12 @@ def test_a_signal_ends_it_with_its_code_and_the_terminal_restored(number: int, c
         assert terminal.modes_left() == []
 
 
+def test_a_signal_that_another_thread_is_given_is_heeded_at_once() -> None:
+    with Terminal.python(APP, environment={"ENDS": "in another thread"}) as terminal:
+        terminal.wait_for("ready")
+        assert terminal.wait(20) == 143
+
+
 def test_ctrl_c_twice_in_a_row_leaves() -> None:
     with started() as terminal:
         terminal.send("ctrl+c")
@@ -96,6 +104,8 @@ def test_suspended_by_ctrl_z_the_shell_has_its_screen_and_fg_gives_ours_back(tmp
         terminal.wait_for("Stopped")
         assert terminal.modes_left() == ["2004"], "the shell's own line editor asks for pasted texts in brackets"
         terminal.send("clear; fg\r")
+        while terminal.shows("Stopped"):  # until the shell has cleared what the program left, "ready" among it
+            terminal.read(0.05)
         terminal.wait_for("ready ")
         terminal.settle()
         assert len(terminal.modes_left()) > 1 and not terminal.shows("Stopped")
