@@ -182,8 +182,8 @@ class RunsPane(ListPane):
     async def load(self) -> None:
         now = self.shell.now_ms()
         found = await self.bench.store.read(executions.listing, limit=_LISTED, **self.wanted.asked(now))
-        self._agents = {row.id: row.name for row in await self.bench.store.read(agents.page, _LISTED)}
-        self._projects = {row.id: row.name for row in await self.bench.store.read(projects.listing)}
+        if self.wanted.agent or self.wanted.project or any(info.kind == agents.RUN for info in found):
+            await self._read_names()
         rows = [
             Row(info, now, self.shell.doing(info.id), self._agents.get(str(info.input.get("agent")), ""))
             for info in found
@@ -201,6 +201,10 @@ class RunsPane(ListPane):
         line.display = bool(said)
         line.set_text(said)
         await self._describe()
+
+    async def _read_names(self) -> None:
+        self._agents = {row.id: row.name for row in await self.bench.store.read(agents.page, _LISTED)}
+        self._projects = {row.id: row.name for row in await self.bench.store.read(projects.listing)}
 
     def _nothing(self, wanted: str) -> State:
         if self.filter_text.strip():
@@ -255,8 +259,9 @@ class RunsPane(ListPane):
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
-    def do_runs_show(self) -> None:
+    async def do_runs_show(self) -> None:
         """Choose which are listed: by state, kind, agent, project or age."""
+        await self._read_names()
 
         def chosen(choice: str | None) -> None:
             if choice is not None:

@@ -6,7 +6,7 @@ A view is a tuple of columns. Adding one touches one list; `layout` decides what
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from meshag_tui.text import Align, fit, glyphs, one_line, sanitise, told_apart, width_of
+from meshag_tui.text import Align, fit, glyphs, one_line, sanitise, width_of
 
 Tone = Literal["", "dim", "good", "warning", "critical", "accent"]
 """How a cell is painted. Never the only sign: `render` says the same with a symbol or a word."""
@@ -58,7 +58,11 @@ class Column(NamedTuple):
 
     def cuts(self, rows: Sequence[Any], width: int) -> Mapping[str, str]:
         """What is shown in `width` cells of those names that would look like another, where the column tells apart."""
-        return told_apart({one_line(self.render(self.of(row))) for row in rows}, width) if self.tells_apart else {}
+        if not self.tells_apart:
+            return {}
+        from meshag_tui.widgets.told_apart import told_apart  # no list that is painted first has such names
+
+        return told_apart({one_line(self.render(self.of(row))) for row in rows}, width)
 
     def cell(self, row: Any, width: int, pan: int = 0, cuts: Mapping[str, str] | None = None) -> str:
         """The cell of a row in exactly `width` cells, sanitised; `pan` characters are scrolled off a flexible one.
