@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from meshag_tui import text
 from meshag_tui.widgets.told_apart import told_apart
+
+
+@pytest.fixture(params=[False, True], ids=["unicode", "ascii"], autouse=True)
+def drawing(request: pytest.FixtureRequest) -> Iterator[None]:
+    text.use_ascii(request.param)
+    yield
+    text.use_ascii(None)
+
 
 INDEXES = ("orders_customer_id_created_at_idx", "orders_customer_id_created_on_idx", "orders_customer_id_status_idx")
 WIDE = tuple(f"表の名前のとても長い索引{n}" for n in range(12))
