@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
 
 JITTER = 0.05
 """Share of the interval by which a sync comes sooner or later, so that many servers are not read in one breath."""
@@ -22,8 +25,28 @@ class Pace:
     stretch: int = 1
 
 
+class Waited:
+    """How long a server was waited for while this is entered: the clock's time less the processor time of this process.
+
+    What many servers send at once, and texts that are examined, keep this process busy: no server worked for that.
+    Where it is busy with others meanwhile, that is taken off too, so it is what the server took at least.
+    """
+
+    def __init__(self) -> None:
+        self.ms = 0.0
+        self._clock = self._own = 0.0
+
+    def __enter__(self) -> Self:
+        self._clock, self._own = time.monotonic(), time.process_time()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        own = time.process_time() - self._own
+        self.ms += max(0.0, time.monotonic() - self._clock - own) * 1000
+
+
 def after_success(interval_s: int, reading_ms: float, chance: random.Random) -> Pace:
-    """The next sync after one whose reading took the server `reading_ms`."""
+    """The next sync after one whose reading was waited for `reading_ms`."""
     stretch = 1
     while reading_ms > DEAREST_SHARE * interval_s * 1000 * stretch and stretch < 2**_MOST_DOUBLINGS:
         stretch *= 2

@@ -104,18 +104,18 @@ def workflow(store: Store, vault: Vault, settings: Settings, kept: KeptSessions)
         watched = await store(connections.watched, run.connection_id)
         connection = watched.info
         interval_s = connection.interval_s or settings.collect.interval_s
+        reading = pacing.Waited()
         try:
-            snapshot, texts = await _read(run, store, settings, watched, watched.target(vault), kept)
+            snapshot, texts = await _read(run, store, settings, watched, watched.target(vault), kept, reading)
         except Exception as error:
             transient = isinstance(error, EngineError) and error.transient
             pace = pacing.after_failure(interval_s, connection.failures + 1, transient, chance)
             text = str(error) if isinstance(error, MeshagError) else f"Unexpected error ({type(error).__name__})"
             await store(_failed, connection.id, text, pace.delay_ms)
             raise
-        reading_ms = run.phases.get("collect", 0.0) + run.phases.get("texts", 0.0)
-        pace = pacing.after_success(interval_s, reading_ms, chance)
+        pace = pacing.after_success(interval_s, reading.ms, chance)
         remedy = words_for(snapshot.facts.engine).remedies["slow-reading"]
-        warnings = (*snapshot.warnings, *_stretched(pace, interval_s, reading_ms, remedy))
+        warnings = (*snapshot.warnings, *_stretched(pace, interval_s, reading.ms, remedy))
         ended = await run.complete(
             lambda: _write(settings.collect, connection, interval_s, snapshot, texts, warnings, pace.delay_ms)
         )
@@ -130,7 +130,13 @@ _Read = tuple[Snapshot, tuple[StatementText, ...] | None]
 
 
 async def _read(
-    run: Run, store: Store, settings: Settings, watched: connections.Watched, target: Target, kept: KeptSessions
+    run: Run,
+    store: Store,
+    settings: Settings,
+    watched: connections.Watched,
+    target: Target,
+    kept: KeptSessions,
+    reading: pacing.Waited,
 ) -> _Read:
     by_hand = run.input.get("by_hand")
     held = None if by_hand else await kept.take(watched.info.id, target)
@@ -139,7 +145,8 @@ async def _read(
             async with run.phase("connect"):
                 held = await opened(engine_for(target.db_type), target, limits(settings.collect))
         try:
-            read = await _read_from(held.session, run, store, settings, watched)
+            with reading:
+                read = await _read_from(held.session, run, store, settings, watched)
         except BaseException as error:
             await held.end()
             if not (held.waited and isinstance(error, EngineError)):
@@ -233,7 +240,7 @@ def _let_go(rows: list[tuple[Any, ...]]) -> None:
         del rows[-1000:]
 
 
-def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float, remedy: str) -> tuple[Finding, ...]:
+def _stretched(pace: pacing.Pace, interval_s: int, waited_ms: float, remedy: str) -> tuple[Finding, ...]:
     if pace.stretch == 1:
         return ()
     return (
@@ -241,7 +248,7 @@ def _stretched(pace: pacing.Pace, interval_s: int, reading_ms: float, remedy: st
             code="interval-stretched",
             severity="info",
             title=f"Synced every {interval_s * pace.stretch} s instead of every {interval_s} s",
-            detail=f"Reading took {reading_ms:.0f} ms of the server's time, more than 5 % of the interval",
+            detail=f"Reading waited {waited_ms:.0f} ms for the server, more than 5 % of the interval",
             fix=f"Set the interval to {interval_s * pace.stretch} s or more, or {remedy}",
         ),
     )

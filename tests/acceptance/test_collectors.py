@@ -21,9 +21,9 @@ import pytest
 
 from meshag_tui.types import Target
 from tests.acceptance.conftest import Must
-from tests.benchmarks.relay import Relay
 from tests.cli.conftest import Meshag
 from tests.rig.postgres import Database, Servers
+from tests.rig.relay import Relay
 
 # A process of another pid namespace is one of another machine to us: whether it lives cannot be seen.
 ELSEWHERE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")

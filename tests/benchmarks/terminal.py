@@ -26,10 +26,10 @@ from typing import Any, NamedTuple
 
 import meshag_tui
 from meshag_tui.types import Target
-from tests.benchmarks.relay import Relay
 from tests.benchmarks.servers import Postgres, Server
 from tests.benchmarks.sync import Bench
 from tests.rig.pty import Terminal
+from tests.rig.relay import Relay
 
 LISTED = 10_000
 LARGE = 50_000

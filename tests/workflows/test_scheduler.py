@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +21,7 @@ from meshag_tui.workflows import pacing
 from meshag_tui.workflows.scheduler import Scheduler
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.postgres import Database
+from tests.rig.relay import Relay
 
 
 class Clock:
@@ -221,6 +224,37 @@ def test_the_interval_is_stretched_until_reading_is_cheap() -> None:
     dear = pacing.after_success(10, 20_000, chance)
     assert dear.stretch == 64 and 0.05 * 10_000 * dear.stretch >= 20_000
     assert 0.95 * 640_000 <= dear.delay_ms <= 1.05 * 640_000
+
+
+def test_what_the_server_took_stretches_the_interval_and_not_what_this_process_was_busy_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, busy = itertools.count(10.0, 5.0), itertools.count(3.0, 4.5)  # in each 5 s, 4.5 are our own work
+    monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=clock.__next__, process_time=busy.__next__))
+    waited = pacing.Waited()
+    for _ in range(2):  # a session that had to be opened anew is read twice
+        with waited:
+            pass
+    assert waited.ms == 1_000.0
+    busy = itertools.count(3.0, 9.0)  # two threads at work
+    monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=clock.__next__, process_time=busy.__next__))
+    with waited:
+        pass
+    assert waited.ms == 1_000.0
+
+
+async def test_a_server_that_answers_late_is_read_less_often_and_the_connection_says_so(
+    bench: Workbench, pg18: Database
+) -> None:
+    near = Target.from_url(pg18.monitor_url)
+    with Relay(near.port) as relay:
+        relay.delay_s = 0.1
+        added = await bench.add_connection("far", dataclasses.replace(near, port=relay.port), interval_s=1)
+        await bench.sync(added.id)
+    known = await bench.store(connections.get, added.id)
+    (said,) = [each for each in known.warnings if each.code == "interval-stretched"]
+    assert "instead of every 1 s" in said.title and "for the server" in said.detail
+    assert known.next_sync_at and known.last_sync_at and known.next_sync_at - known.last_sync_at > 1_900
 
 
 def test_back_off_doubles_from_a_second_to_a_minute_and_refusals_wait_longer() -> None:
