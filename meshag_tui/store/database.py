@@ -97,6 +97,11 @@ def durable() -> Iterator[None]:
         database.pragma("synchronous", "normal")
 
 
+def _whole(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    with durable():
+        return fn(*args, **kwargs)
+
+
 class Store:
     """An open store.
 
@@ -141,6 +146,10 @@ class Store:
     async def __call__(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn` in the store's thread. Cancelling does not stop a function that has begun."""
         return await asyncio.wrap_future(self._submit(self._writer, False, fn, *args, **kwargs))
+
+    async def whole(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same as calling the store, in one durable transaction: all that `fn` writes, or nothing."""
+        return await self(_whole, fn, *args, **kwargs)
 
     async def read(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Run `fn`, which only reads, beside the writer: it sees what was committed."""

@@ -140,8 +140,9 @@ def edit(provider_id: str, vault: Vault, **changes: Any) -> ProviderInfo:
         elif url != row.base_url and row.secret is not None:
             raise UsageError("Its key was given for another address: give the key again with the new one")
         provider.update(updated_at=database.now_ms(), **columns).where(provider.id == provider_id).execute()
-        if columns.get("name", row.name) != row.name:
-            remember(_health_key(columns["name"]), recall(_health_key(row.name)))
+        known = recall(_health_key(row.name))
+        if known is not None and columns.get("name", row.name) != row.name:  # one that was never asked has no health
+            remember(_health_key(columns["name"]), known)
     return get(provider_id)
 
 

@@ -186,7 +186,7 @@ class Advice:
             said = ", ".join(one.label for one in endpoints)
             activity.record(actor, "model.consent", said, connection=connection_id)
 
-        await self._store(agree)
+        await self._store.whole(agree)
 
     async def open_suggestions(self, connection_id: str | None = None) -> tuple[StoredSuggestion, ...]:
         """Suggestions still to be decided and still found, the most urgent first."""

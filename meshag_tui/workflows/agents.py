@@ -105,7 +105,7 @@ class Agents:
             activity.record(self._actor, "agent.added", name, subject=made)
             return made
 
-        return await self._changed(await self._store(save))
+        return await self._changed(await self._store.whole(save))
 
     @needs("admin")
     async def edit(self, agent_id: str, profile: Profile | None = None, **changes: Any) -> AgentRow:
@@ -134,7 +134,7 @@ class Agents:
             if details:
                 activity.record(self._actor, "agent.edited", before.row.name, subject=agent_id, details=details)
 
-        await self._store(save)
+        await self._store.whole(save)
         return await self._changed(agent_id)
 
     @needs("admin")
@@ -151,7 +151,7 @@ class Agents:
             number = agents.new_flow(agent_id, flow.document(), flow.checksum(), self._actor)
             activity.record(self._actor, "flow.saved", f"{before.row.name}: version {number}", subject=agent_id)
 
-        await self._store(save)
+        await self._store.whole(save)
         return await self._changed(agent_id)
 
     @needs("admin")
@@ -167,7 +167,7 @@ class Agents:
             agents.set_status(agent_id, status)
             activity.record(self._actor, f"agent.{status.lower()}", agents.find(agent_id).name, subject=agent_id)
 
-        await self._store(save)
+        await self._store.whole(save)
         return await self._changed(agent_id)
 
     @needs("admin")
@@ -189,7 +189,7 @@ class Agents:
                 activity.record(self._actor, "agent.purged", ", ".join(gone))
             return gone
 
-        gone = await self._store(purge)
+        gone = await self._store.whole(purge)
         self._notices.publish(Changed("agents", None))
         return gone
 
@@ -261,7 +261,7 @@ class Agents:
                 details={"sql": [item["sql"] for item in items]},
             )
 
-        await self._store(save)
+        await self._store.whole(save)
         await self._go_on(run.info.connection_id)
 
     @needs("analyze")
@@ -286,7 +286,7 @@ class Agents:
             mark(agent_id)
             activity.record(self._actor, kind, agents.find(agent_id).name, subject=agent_id)
 
-        await self._store(both)
+        await self._store.whole(both)
         return await self._changed(agent_id)
 
     async def _changed(self, agent_id: str) -> AgentRow:

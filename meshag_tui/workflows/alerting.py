@@ -102,10 +102,6 @@ class Alerting:
         activity.record(self._actor, f"webhook.{what}", said, connection=info.connection_id, subject=info.id)
 
     async def _did(self, write: Callable[[], T], connection_id: str | None = None) -> T:
-        def in_one() -> T:
-            with database.durable():
-                return write()
-
-        done = await self._store(in_one)
+        done = await self._store.whole(write)
         self._notices.publish(Changed("alerts", connection_id))
         return done

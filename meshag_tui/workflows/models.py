@@ -372,17 +372,14 @@ class Models:
 
     async def _noted(self, do: Callable[[], T], kind: str, said: str) -> T:
         def both() -> T:
-            from meshag_tui.store import database
-
-            with database.atomic():
-                done = do()
-                activity.record(self._actor, kind, said)
+            done = do()
+            activity.record(self._actor, kind, said)
             return done
 
         return await self._changed(both)
 
     async def _changed(self, do: Callable[[], T]) -> T:
-        done = await self._store(do)
+        done = await self._store.whole(do)
         self._notices.publish(Changed("models", None))
         return done
 

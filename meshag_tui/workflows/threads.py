@@ -171,7 +171,7 @@ class Threads:
             activity.record(self._actor, "thread.begun", row.name, connection=row.connection_id, subject=made_id)
             return made_id
 
-        thread_id = await self._store(save)
+        thread_id = await self._store.whole(save)
         self._changed(row.connection_id)
         return thread_id
 
@@ -286,7 +286,7 @@ class Threads:
             activity.record(self._actor, kind, row.name, connection=row.connection_id, subject=row.id)
             return row.connection_id
 
-        self._changed(await self._store(mark))
+        self._changed(await self._store.whole(mark))
 
     def _changed(self, connection_id: str) -> None:
         for topic in ("threads", "models"):

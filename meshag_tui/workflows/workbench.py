@@ -283,7 +283,7 @@ class Workbench:
             return info
 
         actor = self.actor
-        info = await self.store(save)
+        info = await self.store.whole(save)
         self.notices.publish(Changed("connections", info.id))
         return info
 
@@ -300,7 +300,7 @@ class Workbench:
             return info
 
         actor = self.actor
-        info = await self.store(save)
+        info = await self.store.whole(save)
         self.notices.publish(Changed("connections", connection_id))
         return info
 
@@ -317,7 +317,7 @@ class Workbench:
             return gone
 
         actor = self.actor
-        gone = await self.store(remove)
+        gone = await self.store.whole(remove)
         self.notices.publish(Changed("connections", None))
         return gone
 
