@@ -198,7 +198,9 @@ CASES: dict[str, tuple[str, ...]] = {
     "T-05 the line goes": (
         "widgets/test_terminal.py::test_a_signal_ends_it_with_its_code_and_the_terminal_restored",
         "widgets/test_terminal.py::test_it_is_gone_a_second_after_its_terminal",
+        "widgets/test_terminal.py::test_a_line_that_goes_after_a_signal_leaves_no_more_time_than_one_that_goes_alone",
         "widgets/test_terminal.py::test_a_stuck_application_is_ended_too",
+        "acceptance/test_terminal_life.py::test_the_line_goes_while_it_syncs_and_makes_an_index",
     ),
     "T-07 terminals that cannot draw": (
         "acceptance/test_terminal_life.py::test_a_terminal_that_cannot_draw_is_told_what_to_do",

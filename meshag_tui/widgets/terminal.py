@@ -19,7 +19,7 @@ from types import FrameType, TracebackType
 from typing import IO, Any
 
 HANG_UP_GRACE_S = 0.6
-SIGNAL_GRACE_S = 2.0
+SIGNAL_GRACE_S = 1.5  # and what restoring may take: gone within two seconds
 
 _NOT_CURSES = {"dumb", "unknown", "vt52", "emacs", "cons25", "network"}
 _LEAVE = (
@@ -103,7 +103,8 @@ class TerminalGuard:
 
     A context manager around the running event loop. SIGTERM, SIGHUP, SIGQUIT and SIGINT ask the application to leave
     with 128 + number; a hang-up (also where SIGHUP is ignored, as under nohup, and Textual would spin on the dead
-    input) does so with 129. If the application has not ended within the grace time, the guard restores the terminal
+    input) does so with 129, and leaves less time to whoever is leaving on a signal already: a terminal that is closed
+    (tmux kill-pane) sends SIGHUP first. If the application has not ended within the grace time, the guard restores the terminal
     and ends the process: the database sessions end with it, and what was being applied stays in the journal.
     """
 
@@ -163,12 +164,12 @@ class TerminalGuard:
         self._begin(128 + signal.SIGHUP, HANG_UP_GRACE_S)
 
     def _begin(self, code: int, grace_s: float) -> None:
-        if self.code is not None:
-            return
-        self.code = code
         timer = threading.Timer(grace_s, self._finish)
         timer.daemon = True
         timer.start()
+        if self.code is not None:
+            return
+        self.code = code
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._leave, code)
 

@@ -11,6 +11,7 @@ from tests.acceptance.conftest import Must
 from tests.cli.conftest import Meshag
 from tests.rig.postgres import Database
 from tests.rig.pty import Terminal
+from tests.rig.tmux import Pane
 from tests.screens.test_journey import NEW_INDEX, SCHEMA, indexes
 
 COLOUR = re.compile(rb"\x1b\[[\d;]*\b([349][0-7]|10[0-7]|[34]8;[\d;]+)[\d;]*m")
@@ -20,7 +21,7 @@ DRAWN = re.compile("[\u2500-\u259f\u2800-\u28ff]")
 class Eyes:
     """Somebody who sees the screen."""
 
-    def __init__(self, terminal: Terminal) -> None:
+    def __init__(self, terminal: Terminal | Pane) -> None:
         self.terminal = terminal
 
     def press(self, *keys: str) -> None:
@@ -93,12 +94,12 @@ def test_from_launch_to_undo_and_out(way: str, shop: Database, meshag: Meshag) -
         user.until("shown: open")  # the advice alone is named by the query, too
         user.press("a")
         user.until("CREATE INDEX CONCURRENTLY")
-        _run_it(user)
+        run_it(user)
         user.until("Applied (u undoes it)")
         assert NEW_INDEX in indexes(shop)
         user.press("u")
         user.until("DROP INDEX CONCURRENTLY")
-        _run_it(user)
+        run_it(user)
         user.until("Undone")
         assert NEW_INDEX not in indexes(shop)
         user.press("?")
@@ -117,7 +118,7 @@ def test_from_launch_to_undo_and_out(way: str, shop: Database, meshag: Meshag) -
             assert not COLOUR.search(terminal.raw)
 
 
-def _run_it(user: Eyes) -> None:
+def run_it(user: Eyes) -> None:
     """Agree to what a review shows, as it asks for it."""
     asked = user.until("w accepts", "Type ", "r Run it", "r Put it back")
     if asked == "w accepts":

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 import re
+import signal
+import sqlite3
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import psutil
+import psycopg
 import pytest
 
 from meshag_tui.settings import Settings
 from tests.acceptance.conftest import Must
-from tests.acceptance.test_journey_by_keys import Ears, Eyes
+from tests.acceptance.test_journey_by_keys import Ears, Eyes, run_it
+from tests.acceptance.test_journey_by_keys import shop as advised
 from tests.cli.conftest import Meshag
 from tests.rig.postgres import Database
 from tests.rig.pty import Terminal
+from tests.rig.tmux import Pane
 from tests.screens import shop as filled
+from tests.screens.test_journey import NEW_INDEX, indexes
+
+__all__ = ["advised"]
 
 SESSIONS = (
     "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'meshag/%' AND datname = current_database()"
@@ -98,3 +111,123 @@ def test_what_changed_and_the_tables_are_told_in_lines(meshag: Meshag) -> None:
         user.press("q")
         assert terminal.wait() == 0
         assert "\x1b" not in terminal.raw.decode()
+
+
+# ---------------------------------------------------------------------------------------------- the line goes
+
+OURS = """
+    SELECT pid, application_name, wait_event_type, left(query, 6) FROM pg_stat_activity
+    WHERE application_name LIKE 'meshag/%' AND datname = current_database()
+"""
+WAITING = ("meshag/apply", "Lock", "CREATE")
+SYNCING = "SELECT count(*) FROM execution WHERE kind = 'sync_database_stats' AND state = 'running'"
+
+
+def told_to_go(terminal: Terminal | Pane) -> None:
+    terminal.process.send_signal(signal.SIGHUP)
+
+
+def its_line_cut(terminal: Terminal | Pane) -> None:
+    terminal.hang_up()
+
+
+WAYS: dict[str, tuple[type[Terminal] | type[Pane], Callable[[Terminal | Pane], None]]] = {
+    "SIGHUP": (Terminal, told_to_go),
+    "the line cut": (Terminal, its_line_cut),
+    "tmux kill-pane": (Pane, its_line_cut),
+}
+
+
+def soon(look: Callable[[], Any], what: str, within_s: float = 30.0) -> Any:
+    """What `look` finds, once it finds something."""
+    end = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < end, what
+        time.sleep(0.01)
+    return found
+
+
+@contextlib.contextmanager
+def a_sync_stopped(database: Database) -> Iterator[None]:
+    """The server's process of syncs, frozen: the one that is running, or comes next, does not end."""
+    with database.connect() as watching:
+
+        def frozen() -> int | None:
+            for pid, name, *_ in watching.execute(OURS):
+                if name == "meshag/sync":
+                    os.kill(pid, signal.SIGSTOP)
+                    if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                        return int(pid)
+            return None
+
+        pid = soon(frozen, "no sync came")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def stored(meshag: Meshag, query: str) -> list[tuple[Any, ...]]:
+    """What is on the disk, whoever has it open."""
+    with contextlib.closing(sqlite3.connect(meshag.home / "meshag.db")) as store:
+        return store.execute(query).fetchall()
+
+
+def journal(meshag: Meshag) -> tuple[str, str]:
+    """State and error of the one change there is, tried once."""
+    ((state, error, attempts),) = stored(meshag, "SELECT state, coalesce(error, ''), attempts FROM change")
+    assert attempts == 1, "it was not begun again"
+    return state, error
+
+
+@pytest.mark.parametrize("goes_on", [True, False], ids=["it can finish", "it cannot"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.slow
+def test_the_line_goes_while_it_syncs_and_makes_an_index(
+    way: str, goes_on: bool, advised: Database, meshag: Meshag, must: Must
+) -> None:
+    must("connections", "edit", "shop", "--interval", "1s")
+    must("sync", "shop")  # from now on each second
+    kind, gone = WAYS[way]
+    with psycopg.connect(advised.socket_url) as writer:
+        writer.execute("UPDATE orders SET note = 'held' WHERE id = 1")  # the index has to wait for its end
+        with kind(meshag.command(), 80, 24, meshag.environment | {"TERM": "xterm-256color"}) as terminal:
+            user = Eyes(terminal)
+            user.until("SELECT id, note")
+            user.press("4")
+            user.until("Index orders (customer_id)")
+            user.press("a")
+            user.until("CREATE INDEX CONCURRENTLY")
+            process = psutil.Process(terminal.process.pid)
+            with a_sync_stopped(advised):
+                soon(lambda: stored(meshag, SYNCING) == [(1,)], "no sync is running")
+                run_it(user)
+                soon(lambda: [each for each in advised.fetch(OURS) if each[1:] == WAITING], "nothing is being made")
+                soon(lambda: stored(meshag, SYNCING) == [(1,)], "no sync is running any more")
+                family = [process, *process.children(recursive=True)]
+                begun = time.monotonic()
+                gone(terminal)
+                if isinstance(terminal, Terminal):
+                    assert terminal.wait(20) == 129
+                _, alive = psutil.wait_procs(family, 20)
+                assert not alive, "nobody is left, so nobody spins"
+                assert time.monotonic() - begun < 8, "2 s on a quiet machine"
+        if goes_on:
+            writer.rollback()
+        soon(lambda: advised.fetch(OURS) == [], "our sessions go, the last when the server has ended its statement")
+        assert journal(meshag)[0] == "running", "what was being applied is in the journal, as it was"
+        made = NEW_INDEX in indexes(advised)  # in time, or it gave up after two seconds
+        must("collect", "--once")
+        state, error = journal(meshag)
+        if goes_on:
+            assert state == ("done" if made else "failed"), error
+        else:
+            assert not made and state == "unknown" and "an invalid index" in error and "will try again" in error
+    must("collect", "--once")
+    state, error = journal(meshag)
+    assert state == ("done" if made else "failed"), error
+    assert made or "MeshAG was stopped while it ran" in error
+    left = advised.fetch(f"SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{NEW_INDEX}')")
+    assert left == ([(True,)] if made else []), "nothing half made is left"
+    assert {run["state"] for run in must("runs", "--limit", "100")} <= {"done", "failed", "interrupted"}

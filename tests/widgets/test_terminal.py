@@ -200,6 +200,20 @@ def test_it_is_gone_a_second_after_its_terminal(ignored: bool) -> None:
         assert time.monotonic() - begun < 8
 
 
+def test_a_line_that_goes_after_a_signal_leaves_no_more_time_than_one_that_goes_alone() -> None:
+    """tmux kill-pane, and a shell that hangs up its jobs, send SIGHUP before the terminal is gone."""
+    patient = f"from meshag_tui.widgets import terminal; terminal.SIGNAL_GRACE_S = 60\n{APP}"
+    with Terminal.python(patient) as terminal:
+        terminal.wait_for("ready")
+        terminal.settle()
+        terminal.send("b")
+        time.sleep(0.3)
+        terminal.process.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        terminal.hang_up()
+        assert terminal.wait(20) == 129
+
+
 @pytest.mark.parametrize("at", ["a key", "mount", "layout"])
 def test_a_failure_is_told_without_locals_or_secrets_and_exits_non_zero(at: str) -> None:
     with Terminal.python(APP, environment={"FAILS": at}) as terminal:
