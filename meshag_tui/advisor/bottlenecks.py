@@ -18,7 +18,7 @@ from meshag_tui.plan import Bottleneck, Plan, PlanNode
 from meshag_tui.text import count, number_of, percent, size
 
 if TYPE_CHECKING:
-    from meshag_tui.store.history import Catalog
+    from meshag_tui.store.history import PlanFacts
 
 MINIMUM_SHARE = 0.10
 SMALL_PAGES = 8
@@ -29,16 +29,16 @@ UNSEEN_SHARE = 0.2
 _ROW_OVERHEAD = 24  # bytes a sorted or hashed row takes beside its data
 
 
-def bottlenecks(plan: Plan, catalog: Catalog | None = None) -> tuple[Bottleneck, ...]:
+def bottlenecks(plan: Plan, known: PlanFacts | None = None) -> tuple[Bottleneck, ...]:
     """What is wrong in this plan, the largest share first.
 
     Args:
         plan: from EXPLAIN; costs in planner units.
-        catalog: table sizes and server settings; without it, rules that need them stay silent.
+        known: of the tables it reads, and server settings; without it, rules that need them stay silent.
     """
     found: list[Bottleneck] = []
     nodes = weigh(plan)
-    facts = _Facts(catalog)
+    facts = _Facts(known)
     for weighed in nodes:
         for rule in _RULES:
             found.extend(rule(weighed, nodes, facts))
@@ -50,12 +50,12 @@ def bottlenecks(plan: Plan, catalog: Catalog | None = None) -> tuple[Bottleneck,
 
 
 class _Facts:
-    """The few figures of the catalogue that rules look up."""
+    """The few figures that rules look up."""
 
-    def __init__(self, catalog: Catalog | None) -> None:
-        self._tables = {(row.stats.schema, row.stats.name): row.stats for row in catalog.tables} if catalog else {}
-        self.settings = catalog.facts.settings if catalog else {}
-        self.block_size = catalog.facts.block_size if catalog else 0
+    def __init__(self, known: PlanFacts | None) -> None:
+        self._tables = {(table.schema, table.name): table for table in known.tables} if known else {}
+        self.settings = known.facts.settings if known else {}
+        self.block_size = known.facts.block_size if known else 0
         self.work_mem = memory_setting(self.settings, "work_mem")
         self.hash_mem = None
         if self.work_mem is not None:

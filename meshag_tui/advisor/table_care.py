@@ -170,7 +170,7 @@ def _looked_up(catalog: Catalog, examined: Sequence[Examined], tables: Tables) -
         if one.plan is None or (one.blocks_per_call or 0) < LOOKED_UP_BLOCKS:
             continue
         nodes = {node.path: node for node in one.plan.root.walk()}
-        for trouble in bottlenecks(one.plan, catalog):
+        for trouble in bottlenecks(one.plan, catalog.for_plans):
             node = nodes[trouble.node_path]
             if trouble.rule == "heap-fetches":
                 by_table.setdefault((node.schema or "", node.table or ""), []).append((one, trouble.text))

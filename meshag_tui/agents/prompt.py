@@ -187,7 +187,7 @@ def _statement(one: Examined, catalog: Catalog, normalise: Callable[[str], str])
     if one.plan is not None:
         lines.append(f"Plan ({one.plan.mode}, planner cost {one.plan.cost:,.0f}):")
         lines.append(_fence(fenced(_plan(one.plan), PLAN_LIMIT)[0]))
-        for trouble in bottlenecks(one.plan, catalog):
+        for trouble in bottlenecks(one.plan, catalog.for_plans):
             words = fenced(trouble.text.split(" Filter: ")[0], 600)[0]  # the plan above has the condition, redacted
             lines.append(f"Noted at node {trouble.node_path}: {_fence(words)}")
     return "\n".join(lines) + "\n"

@@ -196,19 +196,21 @@ class ComparePane(ListPane):
 
     async def _open_plans(self, happening: Happening) -> None:
         """Show the plan before and the one since side by side."""
-        from meshag_tui.advisor.bottlenecks import bottlenecks
-
-        if happening.query_id is None or happening.plans is None:
+        info = self.connection
+        if info is None or happening.query_id is None or happening.plans is None:
             return
-        kept = {stored.id: stored for stored in await self.bench.store.read(history.plans, happening.query_id)}
+        read = self.bench.store.read
+        both = [one for one in await read(history.plans, happening.query_id) if one.id in happening.plans]
+        found = await read(query_plan.troubles, info.id, both)
+        kept = {stored.id: (stored, troubles) for stored, troubles in zip(both, found, strict=True)}
         for side, plan_id in zip(("before", "now"), happening.plans, strict=True):
-            stored, tree = kept.get(plan_id), self.query_one(f"#plan-{side}", PlanTree)
-            title = self.query_one(f"#plan-{side}-title", PlainLine)
-            if stored is None:
+            tree, title = self.query_one(f"#plan-{side}", PlanTree), self.query_one(f"#plan-{side}-title", PlainLine)
+            if plan_id not in kept:
                 tree.set_tree(None)
                 title.set_text(f"{side.capitalize()}: forgotten with its history")
                 continue
-            tree.set_tree(query_plan.tree(stored.plan, bottlenecks(stored.plan)))
+            stored, troubles = kept[plan_id]
+            tree.set_tree(query_plan.tree(stored.plan, troubles))
             tree.hottest()
             title.set_text(f"{side.capitalize()}: {query_plan.title(stored, 0, 1, self.shell.now_ms())}")
         self.open_view("plans")

@@ -22,7 +22,7 @@ from meshag_tui.screens.suggestions_facts import priority_tone, priority_word, s
 from meshag_tui.store import history, suggestions
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.text import count, glyphs, one_line, sparkline
-from meshag_tui.types import MeshagError, Window
+from meshag_tui.types import Window
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.plan import PlanTree
@@ -60,25 +60,17 @@ def read(query_id: int, window: Window) -> Shown:
     Raises:
         MeshagError: it is not in the store any more.
     """
-    from meshag_tui.advisor.bottlenecks import bottlenecks
-
     detail = history.query(query_id, window)
     connection_id = detail.statement.connection_id
     kept = sorted(
         (plan for member in detail.members for plan in history.plans(member)), key=lambda plan: -plan.last_seen_at
     )
-    catalog = None
-    if kept:
-        try:
-            catalog = history.catalog(connection_id)
-        except MeshagError:  # never synced whole: rules that need sizes stay silent
-            catalog = None
     seen = history.observed_part(history.intervals(connection_id, window), window)
     return Shown(
         detail=detail,
         series=history.query_series(query_id, seen),
         plans=tuple(kept),
-        found=tuple(bottlenecks(stored.plan, catalog) for stored in kept),
+        found=query_plan.troubles(connection_id, kept),
         advice=tuple(one for one in suggestions.listing(connection_id) if set(one.query_ids) & set(detail.members)),
     )
 

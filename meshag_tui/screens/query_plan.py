@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from meshag_tui.advisor.costs import Weighed, weigh
 from meshag_tui.advisor.in_words import in_words
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
+from meshag_tui.store import history
 from meshag_tui.store.history import StoredPlan
 from meshag_tui.text import ago, count, glyphs, number_of, one_line, percent
+from meshag_tui.types import MeshagError
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.plan import TreeNode
 
@@ -22,6 +25,19 @@ _RELATED = (
     *("Subplan Name", "Strategy", "Parent Relationship", "CTE Name", "Function Name"),
     *("Cost", "Server Cost", "Rows", "Server Words", "Join Buffer", "Planned"),  # MySQL's and MariaDB's
 )
+
+
+def troubles(connection_id: str, kept: Sequence[StoredPlan]) -> tuple[tuple[Bottleneck, ...], ...]:
+    """What is wrong in each of these plans of a connection, in the store's thread."""
+    from meshag_tui.advisor.bottlenecks import bottlenecks
+
+    if not kept:
+        return ()
+    names = {node.table for stored in kept for node in stored.plan.root.walk() if node.table}
+    known = None
+    with suppress(MeshagError):  # never synced whole: rules that need sizes stay silent
+        known = history.plan_facts(connection_id, names)
+    return tuple(bottlenecks(stored.plan, known) for stored in kept)
 
 
 def tree(plan: Plan, found: Sequence[Bottleneck]) -> TreeNode:

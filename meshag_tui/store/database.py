@@ -49,6 +49,8 @@ _POSTGRES_SETTINGS = "; ".join(
         "SET tcp_keepalives_interval = 5",
         "SET tcp_keepalives_count = 3",
         "SET tcp_user_timeout = '20s'",
+        # A page is summed in tens of milliseconds: starting processes for it takes the server longer than they save.
+        "SET max_parallel_workers_per_gather = 0",
     )
 )
 

@@ -38,10 +38,12 @@ if TYPE_CHECKING:
     from meshag_tui.store.history_objects import (
         Catalog,
         IndexRow,
+        PlanFacts,
         TableRow,
         catalog,
         index_series,
         indexes,
+        plan_facts,
         table_series,
         tables,
     )
@@ -62,6 +64,7 @@ __all__ = [
     "Loss",
     "Observed",
     "Overview",
+    "PlanFacts",
     "QueryDetail",
     "QueryPage",
     "QueryRow",
@@ -80,6 +83,7 @@ __all__ = [
     "load_series",
     "observed_part",
     "overview",
+    "plan_facts",
     "plans",
     "queries",
     "query",
@@ -93,7 +97,18 @@ __all__ = [
 ]
 
 SPARK_POINTS = 24
-_OBJECTS = {"Catalog", "IndexRow", "TableRow", "catalog", "index_series", "indexes", "table_series", "tables"}
+_OBJECTS = {
+    "Catalog",
+    "IndexRow",
+    "PlanFacts",
+    "TableRow",
+    "catalog",
+    "index_series",
+    "indexes",
+    "plan_facts",
+    "table_series",
+    "tables",
+}
 
 
 def __getattr__(name: str) -> Any:

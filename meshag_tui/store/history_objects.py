@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -90,6 +90,14 @@ class Standby:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanFacts:
+    """What the rules of a plan look up: the server's settings, and tables as last read."""
+
+    facts: ServerFacts
+    tables: tuple[TableStats, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
     """What the advisor knows of a database. A part that was never read is None."""
 
@@ -105,6 +113,10 @@ class Catalog:
     events: tuple[Loss, ...]  # of its intervals, oldest first
     standbys: tuple[Standby, ...] = ()
     busiest: Busiest | None = None
+
+    @property
+    def for_plans(self) -> PlanFacts:
+        return PlanFacts(self.facts, tuple(row.stats for row in self.tables))
 
 
 def tables(connection_id: str, window: Window) -> tuple[TableRow, ...]:
@@ -164,13 +176,7 @@ def catalog(connection_id: str, window: Window | None = None) -> Catalog:
     Raises:
         MeshagError: the connection is gone or was never synced.
     """
-    connection = models.Connection
-    found = listed(connection.select(connection.facts, connection.name).where(connection.id == connection_id))
-    if not found:
-        raise MeshagError(f"The connection {connection_id} is gone")
-    facts, name = found[0]
-    if not facts:
-        raise MeshagError(f"{name} was never synced")
+    facts = _facts(connection_id)
     within = window or Window(0, history_windows.latest_window(connection_id, 0).end)
     observed = history_windows.intervals(connection_id, within)
     if window is None:
@@ -179,7 +185,7 @@ def catalog(connection_id: str, window: Window | None = None) -> Catalog:
     kept = models.Setting.get_or_none(models.Setting.key == sequences_key(connection_id))
     return Catalog(
         connection_id=connection_id,
-        facts=server_facts(facts),
+        facts=facts,
         tables=tables(connection_id, within),
         indexes=indexes(connection_id, within),
         foreign_keys=None if structure is None else tuple(foreign_key(each) for each in structure["foreign_keys"]),
@@ -191,6 +197,29 @@ def catalog(connection_id: str, window: Window | None = None) -> Catalog:
         standbys=_standbys(connection_id, within),
         busiest=busiest(connection_id),
     )
+
+
+def plan_facts(connection_id: str, names: Collection[str]) -> PlanFacts:
+    """What rules look up for plans that read tables of these names, in whatever schema.
+
+    Raises:
+        MeshagError: as `catalog`.
+    """
+    table = models.MonitoredTable
+    named = table.select(table.stats).where((table.connection == connection_id) & table.name.in_(list(names)))
+    here = listed(named.where(table.gone_at.is_null()))
+    return PlanFacts(_facts(connection_id), tuple(table_stats(document) for (document,) in here))
+
+
+def _facts(connection_id: str) -> ServerFacts:
+    connection = models.Connection
+    found = listed(connection.select(connection.facts, connection.name).where(connection.id == connection_id))
+    if not found:
+        raise MeshagError(f"The connection {connection_id} is gone")
+    facts, name = found[0]
+    if not facts:
+        raise MeshagError(f"{name} was never synced")
+    return server_facts(facts)
 
 
 def table_stats(document: Mapping[str, Any]) -> TableStats:

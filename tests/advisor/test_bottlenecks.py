@@ -93,7 +93,7 @@ async def test_what_settings_keep_a_plan_from(watch: Watch, pg18: Database) -> N
                 connection.execute(f"SET LOCAL {name} = '{value}'")
             ((document,),) = connection.execute(f"EXPLAIN (VERBOSE, FORMAT JSON) {statement}").fetchall()
         facts = replace(catalog.facts, settings={**catalog.facts.settings, **settings})
-        found = bottlenecks(read_plan(document, "literal", statement), replace(catalog, facts=facts))
+        found = bottlenecks(read_plan(document, "literal", statement), replace(catalog, facts=facts).for_plans)
         return [one for one in found if one.rule == rule]
 
     whole = "SELECT sum(total) FROM orders WHERE note = 'x'"
