@@ -104,8 +104,8 @@ class TerminalGuard:
     A context manager around the running event loop. SIGTERM, SIGHUP, SIGQUIT and SIGINT ask the application to leave
     with 128 + number; a hang-up (also where SIGHUP is ignored, as under nohup, and Textual would spin on the dead
     input) does so with 129, and leaves less time to whoever is leaving on a signal already: a terminal that is closed
-    (tmux kill-pane) sends SIGHUP first. If the application has not ended within the grace time, the guard restores the terminal
-    and ends the process: the database sessions end with it, and what was being applied stays in the journal.
+    (tmux kill-pane) sends SIGHUP first. If the application has not ended within the grace time, the guard restores the
+    terminal and ends the process: the database sessions end with it, and what was being applied stays in the journal.
     """
 
     SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT)
