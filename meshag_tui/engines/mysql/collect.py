@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
 from meshag_tui.engines.mysql import capabilities, relations, schema, statements, storage, unaltered
 from meshag_tui.engines.mysql.sql import load
+from meshag_tui.engines.mysql.unwritten import memory
 from meshag_tui.snapshot import IndexStats, Sequence, SessionStats, Snapshot, TableStats
 from meshag_tui.types import Finding
 
@@ -121,18 +122,18 @@ class _Collection:
         known = unaltered.recall(self.wire.target, sign)
         if known is not None:
             return known.keys, known.structure
-        keys = await self._section("indexes", relations.index_rows(self.wire, self.server))
-        if keys is None:  # the constraints are theirs, and half a structure would look like a change
+        read = await self._section("indexes", schema.structure(self.wire, self.server, files))
+        if read is None:
             return None, None
-        structure = await self._section("schema", schema.structure(self.wire, self.server, keys, files))
-        if structure is not None:
-            unaltered.remember(self.wire.target, sign, keys, structure)
-        return keys, structure
+        unaltered.remember(self.wire.target, sign, *read)
+        return read
 
     async def _storage(self) -> storage.Storage:
         """What PROCESS shows; without it, nothing but a finding that is there already."""
         try:
-            return await storage.storage(self.wire, self.server)
+            known = memory(self.wire.target, self.server)
+            altering = self.server.altering is not None and known.begun != self.server.altering
+            return await storage.storage(self.wire, self.server, altering=altering)
         except EngineError as error:
             if self.wire.gone is not None:
                 raise

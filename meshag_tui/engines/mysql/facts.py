@@ -125,6 +125,12 @@ class Server:
         return sum(int(self.status.get(name, 0)) for name in LOST_OBJECTS)
 
     @property
+    def altering(self) -> int | None:
+        """How many statements that alter something have begun, as the facts say it: MySQL's do not."""
+        counts = [int(value) for name, value in self.status.items() if name in ALTERING]
+        return sum(counts) if counts else None
+
+    @property
     def processes(self) -> str:
         """The list of threads that costs the server least: the old one of MySQL holds a mutex that all need."""
         new = self.flavour == "MySQL" and self.version >= (8, 0, 22) and self.observing is not None

@@ -30,6 +30,10 @@ _FIGURES = (
     "JSON_ARRAY(t.CREATE_OPTIONS, t.TABLE_COMMENT, t.TABLE_ROWS, t.DATA_LENGTH, t.INDEX_LENGTH, t.DATA_FREE, "
     "t.AUTO_INCREMENT)"
 )
+_LINE = (
+    "CAST(CONCAT_WS(' ', UNIX_TIMESTAMP(t.CREATE_TIME), t.ENGINE, t.ROW_FORMAT, t.TABLE_NAME) AS CHAR CHARACTER SET "
+    "utf8mb4) COLLATE utf8mb4_bin"
+)
 _NEXT_NUMBER = -1  # where `TableRows` have it
 _DISABLED = "disabled"  # MyISAM and Aria: ALTER TABLE … DISABLE KEYS
 
@@ -76,25 +80,6 @@ async def uses(wire: Wire, server: Server) -> Uses:
 
     await wire.fetch(load(query).format(schemas=within(column, database)), names(database), shape=shape)
     return Uses(found, complete, changes)
-
-
-async def index_rows(wire: Wire, server: Server) -> IndexRows:
-    """The keys of all indexes. Source: information_schema.STATISTICS."""
-    mysql, database = server.flavour == "MySQL", server.facts.database
-    query = load("indexes").format(
-        schemas=within("s.TABLE_SCHEMA", database),
-        hidden="s.IS_VISIBLE = 'NO'" if mysql else "s.IGNORED = 'YES'" if server.facts.hides_indexes else "0",
-        expression="s.EXPRESSION" if mysql and server.version >= (8, 0, 13) else "NULL",
-    )
-    by_table: dict[Name, dict[str, list[tuple[Any, ...]]]] = defaultdict(lambda: defaultdict(list))
-
-    def shape(rows: list[tuple[Any, ...]]) -> list[None]:
-        for schema, table, index, *values in rows:
-            by_table[schema, table][index].append(tuple(values))
-        return []
-
-    await wire.fetch(query, names(database), shape=shape)
-    return by_table
 
 
 def indexes(rows: IndexRows, server: Server, used: Uses, stored: Storage) -> tuple[IndexStats, ...]:
@@ -207,39 +192,61 @@ def joined(indexes: tuple[IndexStats, ...], tables: tuple[TableStats, ...]) -> t
 
 async def table_rows(wire: Wire, server: Server, stored: Storage) -> TableRows:
     """All tables; figures of those that nobody wrote to are as they were. Source: information_schema.TABLES."""
-    known = memory(wire.target, server)
+    known, begun = memory(wire.target, server), server.altering
     resting = known.at_rest(stored.signs)
-    rows = await _asked(wire, server, resting)
-    if not all(row[-1] or _as_it_was(row, resting) for row in rows):
-        rows = await _asked(wire, server, {})  # what was just altered may have other figures, too
-    tables = {}
+    tables: dict[Name, Table] = {}
+    if server.flavour == "MySQL":
+        rows = await _asked(wire, server, figures_but_of=resting)
+    elif known.begun is not None and known.begun == begun:
+        tables = dict(resting)
+        others = known.tables.keys() - resting.keys()
+        rows = await _asked(wire, server, only=others) if others else []
+    else:
+        begun = begun if stored.altering == 0 else None
+        rows = await _asked(wire, server)
     for *altered, figures in rows:
         name = (altered[0], altered[1])
         read = tuple(json.loads(figures)) if figures else resting[name].figures
         tables[name] = Table(stored.signs.get(name), tuple(altered), read)
-    known.note(tables)
+    known.note(tables, begun)
     return [(*table.altered, *table.figures) for table in tables.values()]
 
 
-async def _asked(wire: Wire, server: Server, resting: Collection[Name]) -> TableRows:
-    """Rows of `tables.sql`, without figures for `resting`."""
+async def _asked(
+    wire: Wire,
+    server: Server,
+    only: Collection[Name] | None = None,
+    figures_but_of: Mapping[Name, Table] | None = None,
+) -> TableRows:
+    """Rows of `tables.sql`: of all or `only` some tables, without figures for those that were not altered since."""
     database, figures = server.facts.database, _FIGURES
+    schemas = within("t.TABLE_SCHEMA", database)
     params: dict[str, Any] = dict(names(database))
+    if only is not None:
+        among, more = _among({name: name[1] for name in only}, "t.TABLE_NAME")
+        schemas, params = f"{schemas} AND ({among})", params | more
+    if figures_but_of:
+        as_it_was, more = _among({name: _line(table.altered) for name, table in figures_but_of.items()}, _LINE)
+        figures, params = f"IF({as_it_was}, NULL, {figures})", params | more
+    return await wire.fetch(load("tables").format(schemas=schemas, figures=figures), params)
+
+
+def _among(values: Mapping[Name, str], expression: str) -> tuple[str, dict[str, Any]]:
+    """A condition that holds where `expression` of a table is one of these values, and its parameters."""
     by_schema: dict[str, list[str]] = defaultdict(list)
-    for schema, table in resting:
-        by_schema[schema].append(table)
-    found = []
-    for at, (schema, tables) in enumerate(by_schema.items()):
-        params |= {f"schema{at}": schema, f"tables{at}": tables}
-        found.append(f"t.TABLE_SCHEMA = %(schema{at})s AND t.TABLE_NAME IN %(tables{at})s")
-    if found:
-        figures = f"IF({' OR '.join(found)}, NULL, {figures})"
-    return await wire.fetch(load("tables").format(schemas=within("t.TABLE_SCHEMA", database), figures=figures), params)
+    for (schema, _), value in values.items():
+        by_schema[schema].append(value)
+    found, params = [], dict[str, Any]()
+    for at, (schema, some) in enumerate(by_schema.items()):
+        params |= {f"schema{at}": schema, f"tables{at}": some}
+        found.append(f"t.TABLE_SCHEMA = %(schema{at})s AND {expression} IN %(tables{at})s")
+    return " OR ".join(found), params
 
 
-def _as_it_was(row: tuple[Any, ...], resting: Mapping[Name, Table]) -> bool:
-    known = resting.get((row[0], row[1]))
-    return known is not None and known.altered == row[:-1]
+def _line(altered: tuple[Any, ...]) -> str:
+    """What the catalogue said of a table, as `_LINE` has the server write it."""
+    _, name, engine, row_format, created = altered
+    return " ".join(str(value) for value in (created, engine, row_format, name) if value is not None)
 
 
 def tables(

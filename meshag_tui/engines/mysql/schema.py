@@ -1,8 +1,10 @@
-"""Structure: columns, views, constraints, foreign keys of the watched schemas in one statement; what numbers itself."""
+"""Structure: columns, indexes, views, constraints, foreign keys of the watched schemas in one statement; what numbers
+itself."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -23,7 +25,7 @@ PRIMARY = "PRIMARY"
 _LARGEST = {"tinyint": 7, "smallint": 15, "mediumint": 23, "int": 31, "bigint": 63}  # bits of the signed type
 Name = tuple[str, str]  # schema, table
 IndexRows = Mapping[Name, Mapping[str, list[tuple[Any, ...]]]]
-"""By table and index: its keys in order, as `indexes.sql` has them."""
+"""By table and index: its keys in order, each with the values that `indexes.sql` packs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +38,25 @@ class Structure:
     files: Mapping[Name, int] | None  # of a table's own, one or one a partition; None: not asked
 
 
-async def structure(wire: Wire, server: Server, indexes: IndexRows, files: bool) -> Structure:
-    """The whole structure; primary and unique keys are those of `indexes`.
+async def structure(wire: Wire, server: Server, files: bool) -> tuple[IndexRows, Structure]:
+    """The keys of the indexes, and the whole structure.
 
-    Sources: COLUMNS, KEY_COLUMN_USAGE, REFERENTIAL_CONSTRAINTS, CHECK_CONSTRAINTS, VIEWS of information_schema, and for
-    `files`, which need PROCESS, INNODB_TABLESPACES or (MariaDB) INNODB_SYS_TABLES.
+    Sources: COLUMNS, KEY_COLUMN_USAGE, REFERENTIAL_CONSTRAINTS, VIEWS, STATISTICS, CHECK_CONSTRAINTS of
+    information_schema, and for `files`, which need PROCESS, INNODB_TABLESPACES or (MariaDB) INNODB_SYS_TABLES.
     """
-    database = server.facts.database
+    mysql, database = server.flavour == "MySQL", server.facts.database
     query = load("schema").format(
         columns=within("c.TABLE_SCHEMA", database),
         keys=within("k.TABLE_SCHEMA", database),
         rules=within("r.CONSTRAINT_SCHEMA", database),
         views=within("v.TABLE_SCHEMA", database),
     )
-    if server.flavour == "MariaDB":
+    query += "\n" + load("indexes").format(
+        indexes=within("s.TABLE_SCHEMA", database),
+        hidden="s.IS_VISIBLE = 'NO'" if mysql else "s.IGNORED = 'YES'" if server.facts.hides_indexes else "0",
+        expression="s.EXPRESSION" if mysql and server.version >= (8, 0, 13) else "NULL",
+    )
+    if not mysql:
         query += "\n" + load("checks").format(table="x", join="", checks=within("x.CONSTRAINT_SCHEMA", database))
     elif server.version >= (8, 0, 16):
         join = (
@@ -58,7 +65,7 @@ async def structure(wire: Wire, server: Server, indexes: IndexRows, files: bool)
         )
         query += "\n" + load("checks").format(table="o", join=join, checks=within("x.CONSTRAINT_SCHEMA", database))
     if files:  # MySQL's list of tables is ten times as dear
-        spaces = "INNODB_TABLESPACES" if server.flavour == "MySQL" else "INNODB_SYS_TABLES"
+        spaces = "INNODB_TABLESPACES" if mysql else "INNODB_SYS_TABLES"
         query += "\n" + load("own_files").format(spaces=spaces, **file_names(server))
     parts: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
 
@@ -68,7 +75,14 @@ async def structure(wire: Wire, server: Server, indexes: IndexRows, files: bool)
         return []
 
     await wire.fetch(query, names(database), shape=shape)
-    return await asyncio.to_thread(_structure, parts, indexes, files)
+    return await asyncio.to_thread(_made, parts, files)
+
+
+def _made(parts: Mapping[str, list[tuple[Any, ...]]], files: bool) -> tuple[IndexRows, Structure]:
+    indexes: dict[Name, dict[str, list[tuple[Any, ...]]]] = defaultdict(lambda: defaultdict(list))
+    for schema, table, name, _, packed, *_ in sorted(parts["index key"], key=lambda row: row[:4]):
+        indexes[schema, table][name].append(tuple(json.loads(packed)))
+    return indexes, _structure(parts, indexes, files)
 
 
 def _structure(parts: Mapping[str, list[tuple[Any, ...]]], indexes: IndexRows, files: bool) -> Structure:

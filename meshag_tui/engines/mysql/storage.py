@@ -33,14 +33,24 @@ class Storage:
     analysed: Mapping[Name, int] = field(default_factory=dict)  # epoch ms
     numbers: frozenset[int] = frozenset()  # of tables and partitions: another one when it was written anew
     signs: Mapping[Name, Any] = field(default_factory=dict)  # another one when something was written to the table
+    altering: int | None = None  # statements that may be altering something now; None: not asked
 
 
-async def storage(wire: Wire, server: Server, ask: bool = False) -> Storage:
+async def storage(wire: Wire, server: Server, ask: bool = False, altering: bool = False) -> Storage:
     """What PROCESS lets us see of InnoDB's tables, and what SELECT on mysql.innodb_*_stats adds to it.
 
-    `ask`: for the latter also where the facts say that we have not that right.
+    `ask`: for the latter also where the facts say that we have not that right. `altering`: look at what MariaDB's
+    sessions do, too.
     """
-    query = load("storage").format(**file_names(server), tablestats=_TABLESTATS[server.flavour])
+    schema, table = file_names(server).values()
+    encoded = "LOCATE('@', t.NAME)" if server.flavour == "MariaDB" else "FALSE"
+    query = load("storage").format(
+        schema_name=f"IF({encoded}, {schema}, t.NAME)",
+        table_name=f"IF({encoded}, {table}, NULL)",
+        tablestats=_TABLESTATS[server.flavour],
+    )
+    if altering:
+        query += "\n" + load("altering_now")
     statistics = ask or server.readable >= _STATISTICS
     try:
         rows = await wire.fetch(query + "\n" + load("storage_statistics") if statistics else query)
@@ -73,9 +83,13 @@ def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
     counts: dict[Name, set[tuple[int, str]]] = defaultdict(set)
     pages: dict[tuple[str, str, str], int] = defaultdict(int)
     analysed: dict[Name, int] = {}
+    altering = None
     for part, schema, table, index, value in rows:
+        if part == "altering":
+            altering = int(value)
+            continue
         if part == "modified":
-            name = (from_file_name(schema), from_file_name(table))
+            name = _of_innodb(schema) if table is None else (schema, table)
             modified[name] += int(value.partition(" ")[0])
             numbers.add(int(index))
             counts[name].add((int(index), value))
@@ -90,8 +104,15 @@ def _storage(rows: list[tuple[Any, ...]], statistics: bool) -> Storage:
         pages=pages if statistics else None,
         analysed=analysed,
         numbers=frozenset(numbers),
+        altering=altering,
         signs={name: (frozenset(counted), analysed.get(name)) for name, counted in counts.items()},
     )
+
+
+def _of_innodb(name: str) -> Name:
+    """Schema and table of InnoDB's name of a table or partition: shop/orders#p#p0."""
+    schema, _, table = name.rpartition("/")
+    return from_file_name(schema.partition("/")[0]), from_file_name(table.partition("#")[0])
 
 
 def from_file_name(name: str) -> str:

@@ -32,7 +32,7 @@ ALTERING = tuple(
     for what in (
         *("ALTER_TABLE", "CREATE_TABLE", "DROP_TABLE", "RENAME_TABLE", "CREATE_INDEX", "DROP_INDEX", "CREATE_VIEW"),
         *("DROP_VIEW", "ALTER_DB", "CREATE_DB", "DROP_DB", "GRANT", "GRANT_ROLE", "GRANT_ROLES", "REVOKE"),
-        *("REVOKE_ALL", "REVOKE_ROLE", "REVOKE_ROLES", "ALTER_USER_DEFAULT_ROLE", "FLUSH"),
+        *("REVOKE_ALL", "REVOKE_ROLE", "REVOKE_ROLES", "ALTER_USER_DEFAULT_ROLE", "DROP_ROLE", "FLUSH"),
     )
 )
 """Counters of statements that change a structure, or what we may see of it (FLUSH PRIVILEGES), of either flavour."""
@@ -74,21 +74,21 @@ async def sign(wire: Wire, server: Server, tables: TableRows | None, stored: Sto
         # Of a table its name, engine, the second it was made or altered, options.
         frozenset(row[:7] for row in tables),
     )
-    counts = [int(value) for name, value in server.status.items() if name in ALTERING]
     known = _known.get(_at(wire.target))
     if mysql and known is not None and known.sign[0] == same:
-        counts = await _asked(wire)
-    return same, sum(counts) if counts else None
+        return same, await _asked(wire)
+    return same, server.altering
 
 
-async def _asked(wire: Wire) -> list[int]:
-    """Source: SHOW GLOBAL STATUS; none when that fails."""
+async def _asked(wire: Wire) -> int | None:
+    """Source: SHOW GLOBAL STATUS; None when that fails."""
     try:
-        return [int(value) for _, value in await wire.fetch(load("altering"), {"altering": ALTERING})]
+        counts = [int(value) for _, value in await wire.fetch(load("altering"), {"altering": ALTERING})]
     except EngineError:
         if wire.gone is not None:
             raise
-        return []
+        return None
+    return sum(counts) if counts else None
 
 
 def recall(target: Target, now: Sign | None) -> Unaltered | None:

@@ -1,10 +1,12 @@
 """The figures of tables (rows, sizes, free space, next number) as long as nobody wrote to them: they are not asked for.
 
-MySQL looks into the file of each, which is most of what information_schema.TABLES costs. Figures are remembered under a
-sign: what InnoDB counts of the table, each written row among it, its number, and when the catalogue says it was
-altered. Space that a deletion leaves is free only once no transaction can see its rows any more: figures are relied on
-when a second reading, half a minute or more after the first, found no others, and for what became free even later all
-are read once an hour.
+MySQL looks into the file of each for them, which is most of what information_schema.TABLES costs; MariaDB opens each
+for anything that is said there. Figures are remembered under a sign: what InnoDB counts of the table, each written row
+among it, its number, and when it was altered. MySQL says the latter each time. MariaDB is not asked while no statement
+that alters something has begun since a moment in which none was running. Space that a deletion leaves is free only once
+no transaction can see its rows any more: figures are relied on when a second reading, half a minute or more after the
+first, found no others, and for what became free even later (or what a role shows that an account has by default now)
+all are read once an hour.
 """
 
 from __future__ import annotations
@@ -41,20 +43,26 @@ class Table:
 
 @dataclass(slots=True)
 class Memory:
-    """What is known of one server through one connection."""
+    """What is known of one server through one connection.
+
+    `begun`: how many statements that alter something had begun when none of them was running, before the tables were
+    read; None: that was not seen, or is not asked.
+    """
 
     server: tuple[Any, ...]
     begun_at: float  # s, monotonic
     tables: Mapping[Name, Table] = field(default_factory=dict)
+    begun: int | None = None
 
     def at_rest(self, signs: Mapping[Name, Any]) -> Mapping[Name, Table]:
         """The tables whose figures are as they were, by what InnoDB counts now."""
         return {name: table for name, table in self.tables.items() if table.at_rest and table.sign == signs.get(name)}
 
-    def note(self, tables: Mapping[Name, Table]) -> None:
+    def note(self, tables: Mapping[Name, Table], begun: int | None = None) -> None:
         """Keep all tables, as they were read or found at rest, in place of those that were known."""
         now = time.monotonic()
         self.tables = {} if len(tables) > _MOST else {name: self._noted(name, tables[name], now) for name in tables}
+        self.begun = begun
 
     def _noted(self, name: Name, table: Table, now: float) -> Table:
         before = self.tables.get(name)
@@ -68,16 +76,11 @@ _known: dict[tuple[Any, ...], Memory] = {}  # by target
 
 
 def memory(target: Target, server: Server) -> Memory:
-    """What is remembered of the server: nothing where it started anew, or an hour has passed.
-
-    Nor of MariaDB, which opens each table for what the catalogue says of it, and has the figures with that.
-    """
+    """What is remembered of the server: nothing where it started anew, or an hour has passed."""
     at = (target.host, target.port, target.database, target.user, target.proxy)
     epoch = server.facts.epoch
     same = (epoch.system_identifier, epoch.started_at, server.facts.version, server.account, server.rights)
     known = _known.get(at)
-    if server.flavour == "MariaDB":
-        return Memory(same, time.monotonic())
     if known is None or known.server != same or time.monotonic() >= known.begun_at + LASTING_S:
         known = _known[at] = Memory(same, time.monotonic())
     return known

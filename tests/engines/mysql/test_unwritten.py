@@ -1,14 +1,15 @@
-"""MySQL is not asked again for the figures of tables that nobody wrote to, and what is done to one shows at once."""
+"""Figures of tables that nobody wrote to are not asked for again, and what is done to one shows at once."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+import threading
 from typing import Any
 
 import pytest
 
 from meshag_tui.engines.base import SYNC
-from meshag_tui.engines.mysql import unaltered, unwritten
+from meshag_tui.engines.mysql import facts, unaltered, unwritten
 from meshag_tui.engines.mysql.session import MysqlSession
 from meshag_tui.engines.mysql.wire import Wire
 from meshag_tui.snapshot import Snapshot
@@ -57,16 +58,20 @@ def resting_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unwritten, "RESTING_S", 0)
 
 
+Asked = list[str]
+
+
 @pytest.fixture
-def unasked(monkeypatch: pytest.MonkeyPatch) -> list[Collection[str]]:
-    """The tables that each reading of all tables left at rest, where it left any."""
-    found: list[Collection[str]] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """The tables whose figures the server was asked for."""
+    found: Asked = []
     fetch = Wire.fetch
 
     async def noted(self: Wire, query: str, params: Any = None, **options: Any) -> list[Any]:
-        if "information_schema.TABLES" in query and "tables0" in (params or ()):
-            found.append(sorted(params["tables0"]))
-        return await fetch(self, query, params, **options)
+        rows = await fetch(self, query, params, **options)
+        if "t.CREATE_TIME" in query:
+            found.extend(row[1] for row in rows if row[-1] is not None)
+        return rows
 
     monkeypatch.setattr(Wire, "fetch", noted)
     return found
@@ -90,22 +95,28 @@ async def rested(session: MysqlSession) -> dict[str, tuple[object, ...]]:
     return figures(snapshot)
 
 
+async def figures_asked_for(session: MysqlSession, asked: Asked) -> set[str]:
+    asked.clear()
+    await session.collect()
+    return set(asked)
+
+
 async def test_what_is_done_to_a_table_shows_in_the_next_sync(
-    mysql: Schema, open_session: Open, monkeypatch: pytest.MonkeyPatch, resting_at_once: None
+    my: Schema, open_session: Open, monkeypatch: pytest.MonkeyPatch, resting_at_once: None
 ) -> None:
-    mysql.execute(*TABLES)
-    session = await open_session(mysql.url, SYNC)
+    my.execute(*TABLES)
+    session = await open_session(my.url, SYNC)
     for done in DONE:
         before = await rested(session)
         if done in SECONDS:
-            mysql.next_second()
-        mysql.execute(done)
+            my.next_second()
+        my.execute(done)
         for _ in range(10):  # what the server does later by itself may lie between the two readings
             now = figures(await session.collect())
             with monkeypatch.context() as forgetful:
                 forgetful.setattr(unaltered, "_known", {})
                 forgetful.setattr(unwritten, "_known", {})
-                anew = figures(await (await open_session(mysql.url, SYNC)).collect())
+                anew = figures(await (await open_session(my.url, SYNC)).collect())
             if now == anew:
                 break
         assert now == anew, done
@@ -113,32 +124,82 @@ async def test_what_is_done_to_a_table_shows_in_the_next_sync(
 
 
 async def test_figures_of_tables_at_rest_are_not_asked_for(
-    mysql: Schema, open_session: Open, resting_at_once: None, unasked: list[Collection[str]]
+    my: Schema, open_session: Open, resting_at_once: None, asked: Asked
 ) -> None:
-    mysql.execute(*TABLES, "CREATE TABLE other (id int PRIMARY KEY)")
-    session = await open_session(mysql.url, SYNC)
+    my.execute(*TABLES, "CREATE TABLE other (id int PRIMARY KEY)")
+    session = await open_session(my.url, SYNC)
     await rested(session)
-    assert unasked[-1] == ["other", "shelf", "机 50%"], "of parts and of other engines InnoDB counts nothing here"
-    mysql.execute("INSERT INTO shelf (a) VALUES (4)")
+    uncounted = {"old"} if my.flavour == "MariaDB" else {"old", "parts"}  # by InnoDB, under the name of the table
+    assert await figures_asked_for(session, asked) == uncounted
+    my.execute("INSERT INTO shelf (a) VALUES (4)")
+    assert await figures_asked_for(session, asked) == {"shelf", *uncounted}
     await session.collect()
-    assert "shelf" not in unasked[-1] and "other" in unasked[-1]
     await session.collect()
-    await session.collect()
-    assert "shelf" in unasked[-1]
+    assert await figures_asked_for(session, asked) == uncounted
 
 
 async def test_figures_are_relied_on_only_when_they_have_lasted_and_not_for_ever(
-    mysql: Schema, open_session: Open, monkeypatch: pytest.MonkeyPatch, unasked: list[Collection[str]]
+    my: Schema, open_session: Open, monkeypatch: pytest.MonkeyPatch, asked: Asked
 ) -> None:
     """A transaction that sees deleted rows keeps their space, and only then is it free: nothing says when."""
-    mysql.execute("CREATE TABLE other (id int PRIMARY KEY)")
-    session = await open_session(mysql.url, SYNC)
+    my.execute("CREATE TABLE other (id int PRIMARY KEY)")
+    session = await open_session(my.url, SYNC)
     await rested(session)
-    assert not unasked
+    assert await figures_asked_for(session, asked) == {"other"}
     monkeypatch.setattr(unwritten, "RESTING_S", 0)
     await session.collect()
-    await session.collect()
-    assert unasked == [["other"]]
+    assert await figures_asked_for(session, asked) == set()
     monkeypatch.setattr(unwritten, "LASTING_S", 0)
-    await session.collect()
-    assert unasked == [["other"]]
+    assert await figures_asked_for(session, asked) == {"other"}
+
+
+async def test_what_was_being_altered_while_we_read_shows_when_it_is_done(
+    mariadb: Schema, open_session: Open, resting_at_once: None
+) -> None:
+    """MariaDB counts an alteration when it begins, and its catalogue is not read while that count stands still."""
+    mariadb.execute(*TABLES, "ANALYZE TABLE shelf")
+    session = await open_session(mariadb.monitor_url, SYNC)  # which may not see when statistics were made
+    before = await rested(session)
+    with mariadb.connect(autocommit=False) as holding, holding.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM shelf LIMIT 1")
+        change = "/* by hand */ ALTER TABLE shelf ALTER COLUMN a SET DEFAULT 5"
+        altering = threading.Thread(target=mariadb.execute, args=(change,))
+        altering.start()
+        waits = "SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting for table metadata%'"
+        for _ in range(500):
+            if mariadb.fetch(waits):
+                break
+            await asyncio.sleep(0.02)
+        assert await rested(session) == before
+        mariadb.next_second()
+        holding.rollback()
+        altering.join()
+    mariadb.execute("SELECT 1 FROM shelf LIMIT 1")  # opened anew, it counts what it counted before
+    after = figures(await session.collect())
+    assert after["shelf"] != before["shelf"]
+
+
+SYNCED_AFTER = (
+    "SELECT 1",
+    "INSERT INTO shelf (a) VALUES (3)",
+    "ALTER TABLE shelf ADD INDEX by_hand (note), ALGORITHM = INPLACE, LOCK = NONE",
+    "CREATE OR REPLACE VIEW some_of AS SELECT a FROM shelf",
+)
+
+
+@pytest.mark.parametrize("rights", ["all", "no PROCESS"])
+async def test_no_sync_sends_more_than_ten_statements(
+    my: Schema, open_session: Open, monkeypatch: pytest.MonkeyPatch, resting_at_once: None, rights: str
+) -> None:
+    """Each in a session of its own, which has to say first how it wants to be treated."""
+    my.execute(*TABLES)
+    url = my.url if rights == "all" else my.user(f"SELECT ON {my.name}.*", "SELECT ON performance_schema.*")
+    sent = {}
+    for done in SYNCED_AFTER:
+        for _ in range(4):
+            await (await open_session(url, SYNC)).collect()
+        my.execute(done)
+        for lasting in (facts.LASTING_S, 0):
+            monkeypatch.setattr(facts, "LASTING_S", lasting)
+            sent[done, lasting] = (await (await open_session(url, SYNC)).collect()).server_statements
+    assert all(count <= 10 for count in sent.values()), sent
