@@ -7,6 +7,7 @@ well:
 * figures are by call, so that more or fewer calls are neither gain nor loss; but a gain while the server had less than
   half the calls it had before, or a loss while it had more than twice as many, is not credited to the change;
 * when statements it has nothing to do with became slower or faster as well, the effect must hold beside them too;
+* a loss is not that of the change where each call reads what it read before by the same plan (`unmoved`);
 * an effect is one whose interval leaves out 0 and that is at least a twentieth of the time it is about.
 """
 
@@ -29,7 +30,7 @@ MACHINE = 1.25
 MOST_STATEMENTS = 30
 
 Role = Literal["target", "reader", "writer"]
-Reason = Literal["few-calls", "reset", "unwatched", "load", "machine", "neighbour"]
+Reason = Literal["few-calls", "reset", "unwatched", "load", "machine", "same-work", "neighbour"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def judge(
     looks: int,
     gain: float | None,
     affected: float | None,
+    unmoved: Collection[int] = (),
 ) -> Verdict:
     """Compare.
 
@@ -78,6 +80,7 @@ def judge(
         least_calls: calls of the watched statements needed on each side.
         looks: how often is looked in all: the chance of a false alarm is shared among them.
         gain, affected: the forecast, and the time of its statements then, ms a day.
+        unmoved: statements that read what they read before, which whatever made them slower was not the change.
     """
     level = 1 - (1 - LEVEL) / looks
     about = watched.of("target") or list(watched.roles)
@@ -113,6 +116,8 @@ def judge(
         "slower": tuple(_slower(before, after, watched.of("target", "reader"), level)),
     }
     unlike = _unlike(before, after, direction, beside, machine)
+    if unlike is None and direction < 0:
+        unlike = _not_its_doing(before, after, everything, about, unmoved, level)
     if unlike is not None:
         return Verdict(OutcomeState.INCOMPARABLE, unlike[1], unlike[0], **figures)
     if direction == 0:
@@ -221,6 +226,27 @@ def _unlike(
         )
         return "machine", said
     return None
+
+
+def _not_its_doing(
+    before: Side,
+    after: Side,
+    everything: Collection[int],
+    about: Collection[int],
+    unmoved: Collection[int],
+    level: float,
+) -> tuple[Reason, str] | None:
+    """Why a loss is not the change's: without the statements that read as much as before there is none."""
+    rest = [each for each in everything if each not in unmoved]
+    if len(rest) == len(everything):
+        return None
+    own = [each for each in about if each not in unmoved] or rest
+    saved, primary = (saved_ms_per_day(before, after, some, level) for some in (rest, own))
+    if saved and primary and _direction(before, after, rest, own, saved, primary, level) < 0:
+        return None
+    slower = sum((after.mean_ms(each) or 0) > (before.mean_ms(each) or 0) for each in everything if each in unmoved)
+    said = f"slower for another reason: {slower} statements that take longer read as much as before, by the same plan"
+    return "same-work", said
 
 
 def _held(state: OutcomeState, primary: Between, expected: float | None, gain: float | None) -> bool | None:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from meshag_tui.changes import concerned
 from meshag_tui.changes.concerned import same_table
 from meshag_tui.changes.effect import LEAST_BATCHES, Between, Side, Span, saved_ms_per_day
+from meshag_tui.changes.unmoved import unmoved
 from meshag_tui.changes.verdicts import LEVEL, MOST_STATEMENTS, Verdict, Watched, judge
 from meshag_tui.plan import steps
 from meshag_tui.settings import VerifySettings
@@ -98,6 +99,7 @@ def look(change_id: str, settings: VerifySettings, *, later: bool = False) -> Lo
         looks=looks_in_all(settings),
         gain=outcome.gain_ms_per_day,
         affected=outcome.forecast.get("affected_ms_per_day"),
+        unmoved=unmoved(row, outcome, watched, both, sides, now),
     )
     verdict = _shared(verdict, outcome, run)
     windows = (now - row.finished_at) / _window_ms(settings)

@@ -287,21 +287,27 @@ def shown_as(connection_id: str, ids: Sequence[int]) -> dict[int, int]:
     return {each: each for each in ids} | dict(fetch(statement, [connection_id]))
 
 
+Amount = Literal["time_ms", "shared_read", "blocks", "rows_examined"]
+_AMOUNTS = {"blocks": "shared_hit + shared_read"}
+
+
 def amounts(
-    connection_id: str, window: Window, shown: Mapping[int, int], what: Literal["time_ms", "shared_read"] = "time_ms"
+    connection_id: str, window: Window, shown: Mapping[int, int], what: Amount = "time_ms"
 ) -> dict[int, dict[int, tuple[float, float]]]:
     """Calls and time by interval, for each statement that `shown` maps others to.
 
     Args:
-        what: time, or in its place the blocks that were read; where the server does not count them there is nothing.
+        what: time, or in its place what was read: blocks from disk, blocks from wherever, rows that were looked at;
+            where the server does not count them there is nothing.
     """
     if not shown:
         return {}
     mark = models.database.param
+    amount = _AMOUNTS.get(what, what)
     statement = f"""
-        SELECT query_id, interval_id, calls, {what} FROM query_statistics
+        SELECT query_id, interval_id, calls, {amount} FROM query_statistics
         WHERE query_id IN ({", ".join(str(int(each)) for each in shown)}) AND interval_id IN ({intervals_sql(mark)})
-          AND {what} IS NOT NULL
+          AND {amount} IS NOT NULL
     """  # noqa: S608
     found: dict[int, dict[int, tuple[float, float]]] = {}
     for query_id, interval_id, calls, time_ms in fetch(statement, [connection_id, window.start, window.end]):

@@ -141,6 +141,21 @@ def test_a_slower_machine_is_not_the_fault_of_the_change() -> None:
     assert judged(side(chance), side(chance, slower | {TARGET: 6.0}, first=60)).state is OutcomeState.WORSE
 
 
+def test_what_reads_what_it_read_before_was_slowed_by_something_else() -> None:
+    chance = random.Random(8)
+    before, after = side(chance), side(chance, {TARGET: 1.5, READER: 1.5}, first=60)
+    assert judged(before, after).state is OutcomeState.WORSE
+    found = judged(before, after, unmoved=[TARGET, READER])
+    assert (found.state, found.reason) == (OutcomeState.INCOMPARABLE, "same-work")
+    assert "2 statements that take longer read as much as before, by the same plan" in found.said
+    assert found.saved is not None and found.saved.high < 0, "the figures are shown all the same"
+    assert judged(before, after, unmoved=[READER]).state is OutcomeState.WORSE, "the other one reads more"
+    writes = side(chance, {TARGET: 1.5, READER: 1.5, WRITER: 60.0}, first=60)
+    assert judged(before, writes, unmoved=[TARGET, READER]).state is OutcomeState.WORSE
+    better = judged(before, side(chance, {TARGET: 0.5}, first=60), unmoved=[TARGET, READER, WRITER])
+    assert better.state is OutcomeState.BETTER, "a gain is believed without"
+
+
 def test_too_little_is_said_and_nothing_concluded() -> None:
     chance = random.Random(7)
     long, short = side(chance), side(chance, {TARGET: 0.1}, first=60, spans=3)

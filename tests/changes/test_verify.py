@@ -240,22 +240,32 @@ async def taken_back(desk: Desk, row: ChangeRow) -> None:
 # ---------------------------------------------------------------------------------------------- with counts of our own
 
 
-async def counted(desk: Desk, row: ChangeRow, after: float, spans: int = 30, lost_at: int | None = None) -> None:
+async def counted(
+    desk: Desk,
+    row: ChangeRow,
+    after: float,
+    spans: int = 30,
+    lost_at: int | None = None,
+    about: str = "SELECT note FROM orders WHERE customer_id = $1",
+    **reads: tuple[int, int],
+) -> None:
     """Half an hour before and after `row`, which was applied half an hour ago: its statement takes 10 ms a call, and
-    since then `after` ms. At sync `lost_at` the server's statistics were reset."""
+    since then `after` ms; `reads` are what else is counted of a call, before and since. At sync `lost_at` the server's
+    statistics were reset."""
 
     def write() -> None:
         now = now_ms()
         applied_at = now - spans * MINUTE
         models.Change.update(started_at=applied_at - 100, finished_at=applied_at).execute()
         server = readings.Watched(at=applied_at - (spans + 1) * MINUTE - 200)
-        texts = [readings.text("about", "SELECT note FROM orders WHERE customer_id = $1")]
+        texts = [readings.text("about", about, kind=about.split()[0].lower())]
         texts += [readings.text(f"other{each}") for each in range(4)]
         for number in range(2 * spans + 2):
             if number == lost_at:
                 server.epoch = replace(server.epoch, stats_reset=number)
                 server.statements = {}
-            server.run("about", 50, (10.0 if number <= spans else after) * (1 + number % 3 / 100))
+            more = {name: 50.0 * each[number > spans] for name, each in reads.items()}
+            server.run("about", 50, (10.0 if number <= spans else after) * (1 + number % 3 / 100), **more)
             for each in range(4):
                 server.run(f"other{each}", 20, 1.0 + number % 2 / 100)
             snapshot = server.snapshot(MINUTE if number != spans + 1 else MINUTE + 300)
@@ -293,6 +303,55 @@ async def test_it_is_undone_by_itself_only_where_that_was_asked_for_and_nothing_
     assert state is original.state is ChangeState.UNDONE and result["undone"] == undo.id
     assert (undo.state, undo.undoes, undo.actor) == (ChangeState.DONE, row.id, BY_ITSELF)
     assert shop18.fetch("SELECT count(*) FROM pg_class WHERE relname = 'needed' AND relkind = 'i'") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("hits", "from_disk", "state"),
+    [
+        ((40, 40), (1, 1), OutcomeState.INCOMPARABLE),
+        ((40, 41), (1, 2), OutcomeState.INCOMPARABLE),
+        ((40, 60), (1, 1), OutcomeState.WORSE),
+        ((40, 20), (1, 21), OutcomeState.WORSE),
+    ],
+)
+async def test_a_loss_is_not_the_changes_where_each_call_reads_the_blocks_it_read_before(
+    desk: Desk, shop18: Database, hits: tuple[int, int], from_disk: tuple[int, int], state: OutcomeState
+) -> None:
+    shop18.execute("CREATE INDEX kept ON orders (customer_id)", "CREATE INDEX copied ON orders (customer_id)")
+    row = await desk.apply(shop18, DropIndex("public", "orders", "copied"))
+    await counted(desk, row, after=30.0, shared_hit=hits, shared_read=from_disk)
+    found = await desk.bench.hands.verify(row.id)
+    assert found.state is state, found.result
+    advised = await desk.bench.store(lambda: suggestions.listing(rule="rollback-regression"))
+    assert bool(advised) == (state is OutcomeState.WORSE)
+    if not advised:
+        assert found.result["reason"] == "same-work" and "read as much as before" in found.result["said"]
+
+
+READING, WRITING = "SELECT note FROM orders WHERE customer_id = ?", "UPDATE orders SET note = ? WHERE customer_id = ?"
+
+
+@pytest.mark.parametrize(
+    ("rule", "about", "rows", "state"),
+    [
+        ("duplicate-index", READING, (40, 40), OutcomeState.INCOMPARABLE),
+        ("duplicate-index", READING, (40, 60), OutcomeState.WORSE),
+        ("duplicate-index", WRITING, (0, 0), OutcomeState.INCOMPARABLE),
+        ("redundant-index", READING, (40, 40), OutcomeState.WORSE),
+    ],
+    ids=["a copy", "more rows", "a writer has less to do", "look-ups are not among the rows"],
+)
+async def test_a_loss_is_not_that_of_a_dropped_copy_where_as_many_rows_are_read(
+    desk: Desk, mariadb: Schema, rule: str, about: str, rows: tuple[int, int], state: OutcomeState
+) -> None:
+    mariadb.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, customer_id int, KEY kept (customer_id), KEY copied (customer_id))"
+    )
+    row = await applied(desk, Shop(mariadb, mariadb.name), DropIndex(mariadb.name, "orders", "copied"), rule=rule)
+    await counted(desk, row, after=30.0, about=about, shared_hit=(0, 0), rows_examined=rows)
+    await desk.bench.store(lambda: models.QueryStatistics.update(shared_hit=None, shared_read=None).execute())
+    found = await desk.bench.hands.verify(row.id)
+    assert found.state is state, found.result
 
 
 async def test_advice_to_take_back_goes_when_it_is_no_longer_so(desk: Desk, shop18: Database) -> None:
