@@ -98,12 +98,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 async def note(args: argparse.Namespace, output: Output) -> None:
-    from meshag_tui.store import activity
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
-        await bench.store(activity.record, bench.actor, "note", args.text)
-    output.answer({"noted": args.text}, lambda: ["Noted"])
+        await bench.note(args.text, args.run)
+    output.answer({"noted": args.text, "run": args.run}, lambda: ["Noted"])
 
 
 async def _filter(args: argparse.Namespace, bench: Workbench) -> Mapping[str, Any]:

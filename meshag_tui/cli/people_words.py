@@ -50,6 +50,7 @@ def add(commands: Any, command: Callable[..., argparse.ArgumentParser], group: C
     bring.add_argument("file", metavar="FILE", help="of meshag activity export, whole and unchanged")
     note = command(commands, "note", "activity:note", "write a line into the activity log")
     note.add_argument("text", metavar="TEXT")
+    note.add_argument("--run", metavar="ID", help="the run (exec_…) it is about, which shows it from then on")
 
     _people(commands, command, group)
     _access(commands, command, group)

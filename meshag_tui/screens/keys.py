@@ -162,14 +162,14 @@ _RUNS = tuple(
     )
 )
 
-_RUNS_SHOW = Action(
-    "runs-show",
-    "f",
-    "Show",
-    "Show others: by state, kind, agent, project, age",
-    screens=("runs",),
-    group="Runs",
-    footer=30,
+_ALL_RUNS = tuple(
+    Action(name, key, title, said, screens=("runs",), group="Runs", footer=footer)
+    for name, key, title, said, footer in (
+        ("runs-show", "f", "Show", "Show others: by state, kind, agent, project, age", 30),
+        ("run-note", "N", "Note", "Write a line about the run into the activity log", 0),
+        ("log-older", "o", "Older lines", "Show the page of its log before this one", 0),
+        ("log-newer", "O", "Newer lines", "Show the page of its log after this one", 0),
+    )
 )
 
 _ACTIVITY = Action(
@@ -217,7 +217,7 @@ ACTIONS: tuple[Action, ...] = (
     *_SUGGESTIONS,
     _TALK,
     *_RUNS,
-    _RUNS_SHOW,
+    *_ALL_RUNS,
     *_DOCTOR,
     _ACTIVITY,
     *_COMPARE,

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from meshag_tui.screens.list_pane import ListPane
+from meshag_tui.screens.runs_facts import KINDS, OPEN, TONES, Row, in_full
 from meshag_tui.screens.runs_filter import ALL, choices, wanted_from
 from meshag_tui.store import agents, executions, projects
 from meshag_tui.store.executions import ExecutionInfo
-from meshag_tui.text import ago, count, duration, glyphs, moment
+from meshag_tui.text import ago, duration, glyphs
 from meshag_tui.types import ExecutionState, MeshagError
 from meshag_tui.widgets.chooser import Chooser
-from meshag_tui.widgets.columns import Column, Tone
-from meshag_tui.widgets.page import Page, Piece, PlainLine
+from meshag_tui.widgets.columns import Column
+from meshag_tui.widgets.form import Field, FormDialog
+from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Notice, Topic
@@ -25,26 +26,10 @@ from meshag_tui.workflows.notices import Notice, Topic
 if TYPE_CHECKING:
     from meshag_tui.workflows.agents import RunOf
 
-KINDS = {
-    "sync_database_stats": "sync",
-    "generate_suggestions": "advice",
-    "change_database": "change",
-    "rehearse_suggestion": "rehearsal",
-    "verify_change": "verify",
-    "keep_store": "upkeep",
-    "run_agent": "agent",
-}
 _LISTED = 500
-_OPEN = (ExecutionState.READY, ExecutionState.RUNNING)
+_LINES = 200
+"""Of a log, so many lines a page; the newest are shown first."""
 _RESUMABLE = (ExecutionState.FAILED, ExecutionState.CANCELLED, ExecutionState.INTERRUPTED)
-_TONES: dict[str, Tone] = {
-    "failed": "critical",
-    "interrupted": "warning",
-    "cancelled": "dim",
-    "running": "accent",
-    "ready": "accent",
-    "waits": "warning",
-}
 _EMPTY = State(
     Condition.EMPTY,
     "nothing has run yet",
@@ -53,88 +38,8 @@ _EMPTY = State(
 )
 
 
-@dataclass(frozen=True)
-class Row:
-    """A run as the list shows it, at a moment (epoch ms); `doing` is where a running one is."""
-
-    info: ExecutionInfo
-    now: float
-    doing: str = ""
-    agent: str = ""  # whose run it is
-
-    @property
-    def id(self) -> str:
-        return self.info.id
-
-    @property
-    def kind(self) -> str:
-        return KINDS.get(self.info.kind, self.info.kind.replace("_", " "))
-
-    @property
-    def state(self) -> str:
-        return state_word(self.info)
-
-    @property
-    def took(self) -> float | None:
-        """Its duration, ms: up to now while it runs."""
-        if self.info.started_at is None:
-            return None
-        end = self.info.finished_at or (self.now if self.info.state is ExecutionState.RUNNING else None)
-        return None if end is None else max(0.0, end - self.info.started_at)
-
-    @property
-    def said(self) -> str:
-        """What it does, what went wrong, or what it brought; of an agent after its name."""
-        return f"{self.agent}: {self._said}" if self.agent else self._said
-
-    @property
-    def _said(self) -> str:
-        if self.info.state in _OPEN:
-            tried = f"tried {self.info.attempts} times: " if self.info.attempts else ""
-            again = f"{tried}{self.info.error}" if self.info.error else ""
-            return self.doing or again or ("cancelling" if self.info.cancel_requested else "")
-        return self.info.error or outcome(self.info.result)
-
-
-def state_word(info: ExecutionInfo) -> str:
-    """ "✓ done", "✗ failed": a symbol and a word."""
-    drawn = glyphs()
-    symbol = {
-        ExecutionState.DONE: drawn.ok,
-        ExecutionState.FAILED: drawn.bad,
-        ExecutionState.INTERRUPTED: drawn.warning,
-        ExecutionState.RUNNING: drawn.cursor,
-        ExecutionState.READY: drawn.ellipsis,
-    }.get(info.state, drawn.none)
-    waits = info.state is ExecutionState.READY and info.not_before == executions.FOREVER
-    return f"{drawn.warning} waits" if waits else f"{symbol} {info.state}"
-
-
-def outcome(result: Any) -> str:
-    """The result of a run in a few words: its counts."""
-    if not isinstance(result, Mapping):
-        return ""
-    named = ("statements", "new_statements", "tables", "indexes", "new", "updated", "resolved", "planner_calls")
-    counted = [(name, result[name]) for name in named if isinstance(result.get(name), int)]
-    parts = [_counted(value, name) for name, value in counted if value or (name, value) == counted[0]]
-    if result.get("complete") is False:
-        parts.append("incomplete")
-    warnings = result.get("warnings")
-    if isinstance(warnings, list) and warnings:
-        parts.append(_counted(len(warnings), "warnings"))
-    return ", ".join(parts)
-
-
-def _counted(value: int, name: str) -> str:
-    """ "1 new statement", "12 indexes"."""
-    words = name.replace("_", " ")
-    if value == 1:
-        words = {"indexes": "index"}.get(words, words.removesuffix("s"))
-    return f"{count(value)} {words}"
-
-
 COLUMNS = (
-    Column("state", "State", 13, value=lambda row: row.state, tone=lambda said: _TONES.get(said[2:], ""), keep=95),
+    Column("state", "State", 13, value=lambda row: row.state, tone=lambda said: TONES.get(said[2:], ""), keep=95),
     Column("kind", "Run", 8, keep=90),
     Column("connection", "Connection", 12, flex=1, value=lambda row: row.info.connection_name or "", keep=80),
     Column(
@@ -171,6 +76,8 @@ class RunsPane(ListPane):
         self.wanted = ALL
         self._agents: Mapping[str, str] = {}  # names by id, and of projects
         self._projects: Mapping[str, str] = {}
+        self._shown: ExecutionInfo | None = None  # that was described last
+        self._skipped = 0  # lines of its log that are newer than those shown
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
@@ -236,9 +143,11 @@ class RunsPane(ListPane):
         self.shell.refresh_keys()
         if row is None:
             return
-        info = await self.bench.store.read(executions.get, row.id)
+        if self._shown is not None and self._shown.id != row.id:
+            self._skipped = 0
+        info = self._shown = await self.bench.store.read(executions.get, row.id, _LINES, self._skipped)
         page = self.query_one("#whole", Page) if self.view == "whole" else about
-        parts = in_full(info, row.now, self.shell.doing(info.id))
+        parts = in_full(info, row.now, self.shell.doing(info.id), self._skipped)
         if info.kind == agents.RUN:
             from meshag_tui.screens.run_of_agent import pieces
 
@@ -274,11 +183,15 @@ class RunsPane(ListPane):
     def why_not(self, action_id: str) -> str | None:
         if action_id == "cancel":
             row: Row | None = self.query_one(Table).row if self.is_mounted else None
-            if row is None or row.info.state not in _OPEN:
+            if row is None or row.info.state not in OPEN:
                 return "this run has ended"
             return "it is being cancelled" if row.info.cancel_requested else None
         if action_id in ("run-agree", "run-refuse", "run-resume"):
             return self._why_not_of_agent(action_id)
+        if action_id == "run-note":
+            return None if self.is_mounted and self.query_one(Table).row is not None else "there is no run here"
+        if action_id in ("log-older", "log-newer"):
+            return self._why_not_of_log(action_id)
         return super().why_not(action_id)
 
     async def do_cancel(self) -> None:
@@ -288,6 +201,41 @@ class RunsPane(ListPane):
             stopped = await self.bench.cancel(row.id)
             self.shell.say(f"Cancelling {row.id}" if stopped else f"{row.id} had ended already")
             self.refresh_soon()
+
+    def do_run_note(self) -> None:
+        """Write a line about the run under the cursor into the activity log."""
+        row: Row | None = self.query_one(Table).row
+
+        async def note(run: str, text: str) -> None:
+            await self.bench.note(text, run)
+            self.refresh_soon()
+
+        def written(values: dict[str, str] | None) -> None:
+            if row is not None and values is not None:
+                self.shell.do(note(row.id, values["text"]))
+
+        field = Field("text", "Note", hint="kept with the run, and in the activity log", required=True)
+        self.shell.push_screen(FormDialog("Note on this run", [field], verb="Note"), written)
+
+    def do_log_older(self) -> None:
+        """Show the page of the log before this one."""
+        self._turn(_LINES)
+
+    def do_log_newer(self) -> None:
+        """Show the page of the log after this one."""
+        self._turn(-_LINES)
+
+    def _turn(self, by: int) -> None:
+        self._skipped = max(0, self._skipped + by)
+        self.describe(self._describe)
+
+    def _why_not_of_log(self, action_id: str) -> str | None:
+        info = self._shown
+        if info is None or len(info.log) == info.log_lines:
+            return "all of the log is shown"
+        if action_id == "log-newer":
+            return None if self._skipped else "these are the newest lines"
+        return None if self._skipped + len(info.log) < info.log_lines else "these are the first lines"
 
     def _why_not_of_agent(self, action_id: str) -> str | None:
         row: Row | None = self.query_one(Table).row if self.is_mounted else None
@@ -324,44 +272,3 @@ class RunsPane(ListPane):
     def copy_text(self) -> tuple[str, str] | None:
         page = self.query_one("#whole" if self.view == "whole" else "#about", Page)
         return (page.copy_text, "run") if page.copy_text else None
-
-
-def in_full(info: ExecutionInfo, now: float, doing: str) -> list[Piece]:
-    """A run with its phases, steps and log."""
-    row = Row(info, now, doing)
-    about = f" of {info.connection_name}" if info.connection_name else ""
-    said: list[Piece] = [
-        (_TONES.get(str(info.state), ""), f"{row.state}  "),
-        ("bold", f"{row.kind}{about}"),
-        ("dim", f"  {info.id}\n"),
-    ]
-    times = [f"asked for {moment(info.created_at)}", f"begun {moment(info.started_at)}"]
-    times += [f"ended {moment(info.finished_at)}"] if info.finished_at else []
-    times += [f"took {duration(row.took)}"] if row.took is not None else []
-    times += [f"try {info.attempts}"] if info.attempts > 1 else []
-    said.append(("", glyphs().separator.join(times) + "\n"))
-    if info.error:
-        said.append(("critical", f"{glyphs().bad} {info.error}\n"))
-    if row.said and row.said != info.error:
-        said.append(("", f"{row.said}\n"))
-    said += _phases(info)
-    for step in info.steps:
-        said += [
-            ("dim", f"{moment(step.started_at, '%H:%M:%S')} "),
-            ("", f"step {step.name}: {duration(step.finished_at - step.started_at)}\n"),
-        ]
-    for line in info.log:
-        tone = {"warning": "warning", "error": "critical"}.get(line.level, "")
-        word = "" if line.level == "info" else f"{line.level}: "
-        said += [("dim", f"{moment(line.at, '%H:%M:%S')} "), (tone, f"{word}{line.message}\n")]
-    if info.owner and info.state is ExecutionState.RUNNING:
-        said.append(("dim", f"run by {info.owner}\n"))
-    return said
-
-
-def _phases(info: ExecutionInfo) -> list[Piece]:
-    phases = info.result.get("phases") if isinstance(info.result, Mapping) else None
-    if not isinstance(phases, Mapping) or not phases:
-        return []
-    parts = [f"{name} {duration(ms)}" for name, ms in phases.items()]
-    return [("dim", "phases  "), ("", glyphs().separator.join(parts) + "\n")]

@@ -68,7 +68,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class ExecutionInfo:
-    """A run as shown. Times are epoch ms; `steps` and `log` are filled by `get`."""
+    """A run as shown. Times are epoch ms; `steps`, `log` and how many lines there are in all are filled by `get`."""
 
     id: str
     kind: str
@@ -91,6 +91,7 @@ class ExecutionInfo:
     finished_at: int | None
     steps: tuple[Step, ...] = ()
     log: tuple[LogLine, ...] = ()
+    log_lines: int = 0
 
     @property
     def duration_ms(self) -> int | None:
@@ -416,7 +417,7 @@ def cancel_requested(execution_id: str) -> bool:
 
 
 def log(execution_id: str, level: str, message: str) -> None:
-    """Add a line to the run's log; past a thousand lines only warnings and errors are kept."""
+    """Add a line to the run's log; past a thousand lines only warnings, errors and notes are kept."""
     line = models.ExecutionLog
     if level in ("debug", "info") and line.select().where(line.execution == execution_id).count() >= _LOG_LIMIT:
         return
@@ -468,18 +469,26 @@ def newest(kind: str, key: str) -> str | None:
     return found.scalar()  # type: ignore[no-any-return]
 
 
-def get(execution_id: str) -> ExecutionInfo:
-    """A run with its steps and log. MeshagError if there is none with this id."""
+def get(execution_id: str, lines: int | None = None, skip: int = 0) -> ExecutionInfo:
+    """A run with its steps and log: all of it, or the `lines` that stand before the newest `skip`.
+
+    Raises:
+        MeshagError: there is none with this id.
+    """
     found = _select().where(models.Execution.id == execution_id).dicts().first()
     if found is None:
         _gone(execution_id)
     step, line = models.ExecutionStep, models.ExecutionLog
     steps: Any = step.select().where(step.execution == execution_id).order_by(step.finished_at, step.name)
-    lines: Any = line.select(line.at, line.level, line.message).where(line.execution == execution_id).order_by(line.id)
+    mine = line.execution == execution_id
+    newest: Any = line.select(line.at, line.level, line.message).where(mine).order_by(line.id.desc())
+    if lines is not None:
+        newest = newest.limit(lines).offset(skip)
     return _info(
         found,
         steps=tuple(Step(each.name, each.started_at, each.finished_at, each.output) for each in steps),
-        log=tuple(LogLine(*each) for each in lines.tuples()),
+        log=tuple(LogLine(*each) for each in newest.tuples())[::-1],
+        log_lines=line.select().where(mine).count(),
     )
 
 

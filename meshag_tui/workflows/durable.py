@@ -257,7 +257,7 @@ class Runner:
 
     async def cancel(self, execution_id: str) -> bool:
         """Cancel a run: at once if it is ours, else at its owner's next heartbeat. False if it had ended."""
-        before = (await self._store(executions.get, execution_id)).state
+        before = (await self._store(executions.get, execution_id, 0)).state
         await self._store(executions.cancel, execution_id)
         local = self._local.get(execution_id)
         if local is not None:
@@ -304,7 +304,7 @@ class Runner:
                 if outcome is not None:
                     return outcome
                 continue
-            row = await self._store(executions.get, execution_id)
+            row = await self._store(executions.get, execution_id, 0)
             if row.state in _ENDED:
                 return _joined(_outcome(row))
             if row.state is ExecutionState.READY and row.not_before > await self._store(now_ms) + _PARKED_MS:

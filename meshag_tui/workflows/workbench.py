@@ -18,7 +18,7 @@ from meshag_tui.store import connections
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import ConnectionStatus, Finding, MeshagError, Target
+from meshag_tui.types import ConnectionStatus, Finding, MeshagError, Target, UsageError
 from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
 from meshag_tui.workflows.rights import account, needs
 
@@ -417,8 +417,44 @@ class Workbench:
 
     @needs("collect")
     async def cancel(self, execution_id: str) -> bool:
-        """Cancel a run, wherever it runs. False if it had ended."""
-        return await self.runner.cancel(execution_id)
+        """Cancel a run, wherever it runs, and what its own sessions do on the server. False if it had ended."""
+        from meshag_tui.store import activity, executions
+
+        info = await self.store.read(executions.get, execution_id, 0)
+        if not await self.runner.cancel(execution_id):
+            return False
+        await self.store(
+            activity.record,
+            self.actor,
+            "run.cancelled",
+            f"{info.kind} of {info.connection_name or info.key}",
+            connection=info.connection_id,
+            subject=execution_id,
+        )
+        self.notices.publish(Changed("executions", info.connection_id))
+        return True
+
+    @needs("read")
+    async def note(self, text: str, run: str | None = None) -> None:
+        """Write a line into the activity log; about a run (its id) into the run's own log as well.
+
+        Raises:
+            MeshagError: there is no such run, or no text.
+        """
+        from meshag_tui.store import activity, executions
+
+        said, actor = " ".join(text.split()), self.actor
+        if not said:
+            raise UsageError("A note needs words")
+
+        def write() -> str | None:
+            about = None if run is None else executions.get(run, 0).connection_id
+            if run is not None:
+                executions.log(run, "note", f"{actor}: {said}")
+            activity.record(actor, "note", said, connection=about, subject=run)
+            return about
+
+        self.notices.publish(Changed("executions", await self.store.whole(write)))
 
     # ------------------------------------------------------------------ sessions
 

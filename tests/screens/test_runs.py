@@ -6,9 +6,10 @@ import asyncio
 from unittest import mock
 
 from meshag_tui.screens import runs, runs_filter
-from meshag_tui.store import executions
+from meshag_tui.store import activity, bulk, database, executions
 from meshag_tui.store.executions import Claimed
 from meshag_tui.types import DbType, ExecutionState, MeshagError, Target
+from meshag_tui.widgets.page import Page
 from meshag_tui.workflows.durable import Ended, Run
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.postgres import Database
@@ -56,6 +57,40 @@ async def test_a_run_is_shown_while_it_works_and_cancelled_by_a_key(bench: Workb
         await work
         await desk.press("x")
         assert "this run has ended" in desk.screen
+
+
+async def test_a_long_log_is_shown_by_pages_and_a_run_is_noted_on(bench: Workbench, at_desk: Open) -> None:
+    """Ten thousand lines: two hundred of them are read and drawn at a time, the newest first."""
+    info = await bench.add_connection("shop", NOWHERE)
+
+    async def say_much(run: Run) -> Ended:
+        def lines() -> None:
+            rows = [(run.id, number, "warning", f"sheep {number}") for number in range(1, 10_001)]
+            with database.atomic():
+                bulk.insert("execution_log", ("execution_id", "at", "level", "message"), rows)
+
+        await bench.store(lines)
+        return await run.complete(lambda: {})
+
+    bench.runner.register("count_sheep", say_much)
+    await bench.runner.submit("count_sheep", info.id, connection_id=info.id)
+    async with at_desk(bench) as desk:
+        await desk.press("5", "enter", "G")
+        await desk.until("sheep 10000")
+        page = desk.app.front_pane().query_one("#whole", Page)
+        assert page.copy_text.count("sheep ") == 201 and "lines 9,801 to 10,000 of 10,000" in page.copy_text
+        await desk.press("O")
+        assert "these are the newest lines" in desk.screen
+        await desk.press("o", "o", "G")
+        await desk.until("sheep 9600")
+        assert page.copy_text.count("sheep ") == 201 and "sheep 9601" not in page.copy_text
+        await desk.press("O")
+        await desk.until(lambda _: "lines 9,601 to 9,800" in page.copy_text)
+        await desk.press("N", *"looked", "enter")
+        await desk.press("O")
+        await desk.until(lambda _: f"note: {bench.actor}: looked" in page.copy_text)
+        (noted,) = await bench.store.read(activity.recent, 1, kind="note")
+        assert (noted.message, noted.about) == ("looked", info.id) and noted.subject.startswith("exec_")
 
 
 async def test_what_failed_says_why_here_and_in_the_detail(bench: Workbench, at_desk: Open) -> None:

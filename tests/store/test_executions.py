@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from typing import Any
 
 import pytest
 from peewee import IntegrityError
@@ -152,6 +153,47 @@ def test_history_with_steps_and_log(store: Store, connection: str) -> None:
     assert store.run(lambda: executions.listing(states=[ExecutionState.DONE])) == ()
     (listed,) = store.run(lambda: executions.listing(connection_id=connection, kind="sync"))
     assert listed.id == claimed.id
+
+
+def test_pages_stay_as_they_are_while_others_are_asked_for(store: Store, connection: str) -> None:
+    """Each run that was there comes once, in order, whatever is put in between; filters hold on every page."""
+
+    def ask(kind: str, *slots: int) -> list[str]:
+        made = [
+            store.run(lambda at=slot: executions.request(kind, f"k{at}", at, connection=connection)) for slot in slots
+        ]
+        return [each for each in made if each]
+
+    there = ask("sync", *range(25)) + ask("advice", *range(5))
+    wanted: dict[str, Any] = {"kind": "sync", "states": [ExecutionState.READY], "connection_id": connection, "since": 0}
+    read: list[str] = []
+    for turn in range(1, 10):
+        last = read[-1] if read else None
+        page = store.run(executions.listing, limit=4, before=last, **wanted)
+        if not page:
+            break
+        read += [info.id for info in page]
+        ask("sync", *range(100 * turn, 100 * turn + 3))  # newer ones, between any two pages
+    assert read == there[:25][::-1]
+
+
+def test_a_log_is_read_by_pages_from_its_end(store: Store, connection: str) -> None:
+    store.run(lambda: executions.request("sync", connection, 1, connection=connection))
+    claimed = _claim(store)
+    for number in range(12):
+        store.run(executions.log, claimed.id, "warning", f"line {number}")
+    store.run(executions.log, claimed.id, "note", "ada: look at this")
+
+    def page(*given: int | None) -> list[str]:
+        found = store.run(executions.get, claimed.id, *given)
+        assert found.log_lines == 13
+        return [line.message.removeprefix("line ") for line in found.log]
+
+    assert page() == [*map(str, range(12)), "ada: look at this"]
+    assert page(5) == ["8", "9", "10", "11", "ada: look at this"]
+    assert page(5, 5) == ["3", "4", "5", "6", "7"]
+    assert page(5, 10) == ["0", "1", "2"]
+    assert page(0) == []
 
 
 WORKER = """

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from meshag_tui.settings import CollectSettings, Settings
-from meshag_tui.store import connections, executions, models
+from meshag_tui.store import activity, connections, executions, models
 from meshag_tui.types import ConnectionStatus, ExecutionState, Secret, Target
 from meshag_tui.workflows.durable import RunFailed
 from meshag_tui.workflows.notices import Changed, Finished, Notice, Progress
@@ -21,6 +21,7 @@ from tests.rig.postgres import Database
 from tests.rig.socks import SocksServer
 from tests.rig.statements import Sent
 from tests.rig.stores import put_store
+from tests.rig.waiting import behind
 
 
 @pytest.fixture
@@ -356,3 +357,54 @@ async def test_locked_statistics_are_a_partial_sync(bench: Workbench, pg18: Data
 def test_fixture_password_is_the_monitor_s(pg18: Database) -> None:
     with psycopg.connect(pg18.monitor_url) as connection:
         assert connection.info.user == "meshag_monitor"
+
+
+async def test_a_cancelled_sync_leaves_no_statement_of_ours_and_touches_no_other(
+    bench: Workbench, pg18: Database
+) -> None:
+    """It waits for a view that never ends; another program waits beside it, and goes on to wait."""
+    pg18.execute(
+        "CREATE SCHEMA slow",
+        "GRANT USAGE ON SCHEMA slow TO PUBLIC",
+        """CREATE VIEW slow.seen AS SELECT 10::oid AS userid, d.oid AS dbid, 1::int8 AS queryid, NULL::text AS query,
+               1::int8 AS calls, 1::float8 AS total_exec_time FROM pg_database d, pg_sleep(600)
+           WHERE d.datname = current_database()""",
+        "GRANT SELECT ON slow.seen TO PUBLIC",
+    )
+
+    async def at_work_are(*wanted: str) -> None:
+        asked = """SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
+                   AND pid <> pg_backend_pid() ORDER BY application_name COLLATE "C" """
+        for _ in range(50):  # of a tenth of a second: that long a statement of ours may be left
+            found = [name for (name,) in await asyncio.to_thread(pg18.fetch, asked)]
+            if found == list(wanted):
+                return
+            await asyncio.sleep(0.1)
+        assert found == list(wanted)
+
+    collect = bench.settings.collect._replace(statements_from="slow.seen", statement_timeout_s=300.0)
+    bench.settings = bench.settings._replace(collect=collect)
+    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+
+    def work() -> None:
+        with pg18.connect(application_name="the application") as other:
+            other.execute("SELECT pg_sleep(600)")
+
+    with behind(work, psycopg.errors.AdminShutdown) as ended:
+        await at_work_are("the application")
+        ours = asyncio.create_task(bench.sync(info.id))
+        await at_work_are("meshag/sync", "the application")
+        (run,) = bench.runner.running
+        assert await bench.cancel(run)
+        with pytest.raises(RunFailed):
+            await ours
+        await at_work_are("the application")
+        assert not ended
+        pg18.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'the application'"
+        )
+    found = await bench.store(executions.get, run)
+    assert found.state is ExecutionState.CANCELLED and found.finished_at is not None
+    (entry,) = await bench.store.read(activity.recent, 1)
+    assert (entry.kind, entry.subject, entry.actor) == ("run.cancelled", run, bench.actor)
+    assert not await bench.cancel(run), "it has ended"

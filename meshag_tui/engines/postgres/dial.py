@@ -110,7 +110,7 @@ async def _attempt(
                     return pgconn
                 if state == pq.PollingStatus.FAILED:
                     break
-                await _ready(pgconn.socket, write=state == pq.PollingStatus.WRITING)
+                await ready(pgconn.socket, write=state == pq.PollingStatus.WRITING)
             said = pgconn.error_message.decode("utf-8", "replace")
             if options is not None and "unsupported startup parameter" in said:
                 raise _OptionsRefused
@@ -123,8 +123,8 @@ async def _attempt(
             pgconn.finish()
 
 
-async def _ready(fd: int, write: bool) -> None:
-    """Wait until the socket can be read (or written)."""
+async def ready(fd: int, write: bool) -> None:
+    """Wait until a socket can be read (or written)."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
 

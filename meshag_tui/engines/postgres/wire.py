@@ -19,6 +19,7 @@ from meshag_tui.engines.base import CannotConnect, DeadlinePassed, EngineError, 
 from meshag_tui.engines.marker import MARKER, marked
 from meshag_tui.engines.postgres.dial import dial
 from meshag_tui.engines.postgres.errors import statement_error
+from meshag_tui.engines.postgres.stopping import stop
 from meshag_tui.types import Target
 
 if TYPE_CHECKING:
@@ -240,6 +241,7 @@ class Wire:
         try:
             done, _ = await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:
+            stop(self._connection.pgconn)
             await self._abandon(task, "it was cancelled")
             raise
         if not done:
