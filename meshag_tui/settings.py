@@ -48,6 +48,14 @@ class RetentionSettings(NamedTuple):
     ledger_days: float = 800  # single calls of models, a year at least: budgets of a year count them
 
 
+class BackupSettings(NamedTuple):
+    """Copies of an SQLite store, made by `meshag collect` or the screens. PostgreSQL has tools of its own."""
+
+    every_h: float = 0.0  # hours between two; 0: none are made by themselves
+    keep: int = 7  # the newest stay
+    folder: str = ""  # where they are put; empty: `backups` beside the store
+
+
 class AdviceSettings(NamedTuple):
     """When something is worth a suggestion."""
 
@@ -162,6 +170,7 @@ class Settings(NamedTuple):
     log_level: str = "INFO"
     collect: CollectSettings = CollectSettings()
     retention: RetentionSettings = RetentionSettings()
+    backup: BackupSettings = BackupSettings()
     advice: AdviceSettings = AdviceSettings()
     alerts: AlertSettings = AlertSettings()
     verify: VerifySettings = VerifySettings()
@@ -192,6 +201,7 @@ class Settings(NamedTuple):
 _SECTIONS: Mapping[str, Any] = {
     "collect": CollectSettings,
     "retention": RetentionSettings,
+    "backup": BackupSettings,
     "advice": AdviceSettings,
     "alerts": AlertSettings,
     "verify": VerifySettings,
@@ -232,6 +242,8 @@ def load(
         from meshag_tui.maintenance import quiet_hours
 
         quiet_hours(sections["alerts"].quiet)
+    if sections["backup"].every_h < 0 or sections["backup"].keep < 1:
+        raise UsageError(f"{config}: in [backup] every_h is 0 or more, and keep 1 or more")
     if (named := sections["collect"].statements_from) and named.count(".") != 1:
         raise UsageError(
             f"{config}: statements_from in [collect] must be a schema and a name, as in monitoring.statements"

@@ -32,7 +32,7 @@ async def doctor(args: argparse.Namespace, output: Output) -> int:
         here.append(_failure("store", "Store or key", error))
     else:
         async with bench:
-            here += await store_findings(bench.store)
+            here += await store_findings(bench.store, args.settings)
             here += [_key(bench), await _models(bench)]
             if args.name is not None:
                 chosen = [await bench.store(connections.find, args.name)]

@@ -22,8 +22,10 @@ def status(args: argparse.Namespace, output: Output) -> int:
         migrations = store.status()
         pending = [each.name for each in migrations if each.state == "pending"]
         from meshag_tui.store import retention
+        from meshag_tui.workflows.upkeep import grown, in_words, kept
 
         sizes = None if pending else store.run(retention.sizes)
+        found = None if pending else store.run(kept)
         document = {
             "store": store.url_label,
             "kind": store.kind,
@@ -31,6 +33,9 @@ def status(args: argparse.Namespace, output: Output) -> int:
             "pending": len(pending),
             "warnings": store.warnings,
             "sizes": sizes,
+            "before": None if found is None or found.before is None else found.before._asdict(),
+            "backup": None if found is None else found.backup,
+            "slowest": [] if found is None else [each._asdict() for each in found.slowest],
         }
 
         def lines() -> Iterator[str]:
@@ -42,6 +47,11 @@ def status(args: argparse.Namespace, output: Output) -> int:
                 for level in sizes.levels:
                     name = f"{level.resolution_s} s" if level.resolution_s else "raw"
                     yield f"intervals   {level.intervals} {name}, {moment(level.oldest)} to {moment(level.newest)}"
+            if found is not None:
+                yield from (f"growth      {words}" for words in (grown(found),) if words)
+                yield from (f"slowest     {in_words(each)}" for each in found.slowest)
+                if found.backup:
+                    yield f"backup      {found.backup['file']}, {moment(found.backup['at'])}"
             if pending:
                 yield "pending: meshag store migrate"
 

@@ -84,7 +84,7 @@ class DoctorPane(Pane):
         rows = [Row(finding, "server now") for finding in asked]
         codes = {finding.code for finding in asked}
         rows += [Row(finding, "last sync") for finding in info.warnings if finding.code not in codes]
-        rows += [Row(finding, "this store") for finding in await store_findings(self.bench.store)]
+        rows += [Row(finding, "this store") for finding in await store_findings(self.bench.store, self.bench.settings)]
         rows.sort(key=lambda row: WORST_FIRST.index(row.finding.severity))
         shown = [row for row in rows if self.matches(f"{row.severity} {row.finding.title} {row.finding.fix or ''}")]
         self.query_one(Table).set_rows(shown, self._state(info.id, bool(asked)))

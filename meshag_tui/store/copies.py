@@ -38,7 +38,9 @@ def backup(store: Store, to: Path | None = None, folder: Path | None = None) -> 
     if to is not None and to.exists():
         raise MeshagError(f"{to} exists: choose a name that is free")
     if store.path is not None:
-        return store.backup(to)
+        made = store.backup(to)
+        place.seal(made)
+        return made
     to = to or place.free_name((folder or Path.cwd()) / f"meshag-store-{place.stamp()}.jsonl.gz")
     store.run(_dump, to)
     return to

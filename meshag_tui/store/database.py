@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import peewee
 
@@ -53,6 +54,16 @@ _POSTGRES_SETTINGS = "; ".join(
         "SET max_parallel_workers_per_gather = 0",
     )
 )
+
+
+class Spent(NamedTuple):
+    """What one thing took that the store was asked: in its thread, ms, `read` beside the writer."""
+
+    name: str
+    read: bool
+    calls: int
+    total_ms: float
+    longest_ms: float
 
 
 class StoreUnavailable(MeshagError):
@@ -122,6 +133,7 @@ class Store:
         self._writer = StoreThread("store")
         self._reader = StoreThread("store-read")
         self._begun: list[tuple[Callable[..., Any], tuple[Any, ...], Future[Any]]] = []
+        self._spent: dict[tuple[str, bool], Spent] = {}
 
     @classmethod
     def open(cls, url: str, backup: bool = True, migrate: bool = True) -> Store:
@@ -175,6 +187,10 @@ class Store:
         """The same as calling the store, blocking: for commands and tests, never on an event loop."""
         return self._submit(self._writer, False, fn, *args, **kwargs).result()
 
+    def slowest(self, n: int = 5) -> tuple[Spent, ...]:
+        """What this process asked that took longest at once, the slowest first."""
+        return tuple(sorted(self._spent.values(), key=lambda each: -each.longest_ms)[:n])
+
     def close(self) -> None:
         """Finish what was begun and close; safe to call twice."""
         for thread in (self._reader, self._writer):
@@ -206,6 +222,7 @@ class Store:
         return thread.submit(self._call, read, fn, args, kwargs)
 
     def _call(self, read: bool, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        began = time.perf_counter()
         try:
             self._connect(read)
             return fn(*args, **kwargs)
@@ -213,6 +230,19 @@ class Store:
             if self._is_trouble(error):
                 raise StoreUnavailable(self._explain(error)) from error
             raise
+        finally:
+            self._count(args[0] if fn is _whole else fn, read, (time.perf_counter() - began) * 1000)
+
+    def _count(self, fn: Callable[..., T], read: bool, took_ms: float) -> None:
+        said = getattr(fn, "func", fn)  # of a partial what it is of
+        where = getattr(said, "__module__", "").rpartition(".")[2]
+        name = f"{where}.{getattr(said, '__qualname__', type(said).__name__)}".replace(".<locals>", "")
+        before = self._spent.get((name, read), Spent(name, read, 0, 0.0, 0.0))
+        self._spent[name, read] = before._replace(
+            calls=before.calls + 1,
+            total_ms=before.total_ms + took_ms,
+            longest_ms=max(before.longest_ms, took_ms),
+        )
 
     def _is_trouble(self, error: Exception) -> bool:
         """Whether the store itself failed, through Peewee or, in a bulk write, past it; not a mistake in what we do."""

@@ -22,6 +22,8 @@ _SIDE_FILES = ("-wal", "-shm", "-journal")
 _NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs"})
 _DAMAGE = ("malformed", "not a database", "disk i/o error", "database corruption")
 KEPT_BACKUPS = 5
+_SEAL = ".sha256"
+_SPARE = 16 * 2**20
 MOST_LOG = 256 * 2**20
 """Bytes of a write-ahead log that no single sync fills: more is there because somebody keeps reading an old state."""
 
@@ -157,6 +159,52 @@ def backup(connection: Callable[[], Any], path: Path, to: Path | None) -> Path:
     return to
 
 
+def backup_beside(path: Path, folder: Path, keep: int) -> Path:
+    """Copy a store that is in use into `folder` (made 0700) over a connection of its own, so that nobody waits, and
+    write the copy's SHA-256 beside it; of those made so the newest `keep` stay. Blocks.
+
+    Raises:
+        MeshagError: there is no room for it, it cannot be written, or it is not whole.
+    """
+    import shutil
+
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free, needed = shutil.disk_usage(folder).free, path.stat().st_size
+    except OSError as error:
+        raise MeshagError(f"No backup: {folder} cannot be used: {error.strerror}") from None
+    if free < needed + _SPARE:
+        raise MeshagError(
+            f"No backup: {folder} has {free / 2**20:,.0f} MB free, and the store takes {needed / 2**20:,.0f} MB: "
+            "make room, or name another folder in [backup]"
+        )
+    source = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        made = backup(lambda: source, path, free_name(folder / f"{path.name}.{stamp()}"))
+    finally:
+        source.close()
+    seal(made)
+    mine = sorted(folder.glob(f"{path.name}.*{_SEAL}"), key=_age)
+    for old in mine[:-keep]:
+        old.with_name(old.name.removesuffix(_SEAL)).unlink(missing_ok=True)
+        old.unlink()
+    return made
+
+
+def seal(copy: Path) -> None:
+    """Write the SHA-256 of a copy beside it, as `sha256sum --check` reads it; `restore` looks at it."""
+    seal = copy.with_name(copy.name + _SEAL)
+    with os.fdopen(os.open(seal, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "w") as file:
+        file.write(f"{_digest(copy)}  {copy.name}\n")
+
+
+def _digest(copy: Path) -> str:
+    import hashlib
+
+    with open(copy, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def set_aside(path: Path, why: str) -> Path | None:
     """Move the store's files to a dated name (`why` in it) so that a fresh one can be made; None if there were none.
 
@@ -190,6 +238,9 @@ def restore(path: Path, source: Path) -> Path | None:
         with open(source, "rb") as file:
             if file.read(len(_HEADER)) != _HEADER:
                 raise MeshagError(f"{source} is not a backup of a store")
+        seal = source.with_name(source.name + _SEAL)
+        if seal.is_file() and seal.read_text().partition(" ")[0] != _digest(source):
+            raise MeshagError(f"The backup {source} is not as it was written ({seal.name}): choose another")
         connection = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
         try:
             connection.execute("SELECT count(*) FROM schema_migration").fetchone()
