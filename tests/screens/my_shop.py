@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from meshag_tui.engines.mysql.written import as_written
 from meshag_tui.settings import Settings
 from meshag_tui.snapshot import CostModel, IndexKey, Snapshot, Statements, StatementText, Traits
 from meshag_tui.store import connections, history, models, snapshots, suggestions
@@ -25,7 +26,7 @@ from meshag_tui.types import (
 from tests.screens.picture import AT, DAY, HOUR, MINUTE, filled
 from tests.store.readings import Watched, text
 
-STATEMENTS = {
+_DIGESTS = {
     "orders": "SELECT `id` , `status` , `total_cents` FROM `orders` WHERE `customer_id` = ?",
     "report": "SELECT `c` . `name` , SUM ( `i` . `price_cents` ) AS `cents` FROM `orders` `o` JOIN `order_items` `i` "
     "ON `i` . `order_id` = `o` . `id` JOIN `categories` `c` ON `c` . `id` = `i` . `category_id` GROUP BY `c` . `name`",
@@ -33,6 +34,7 @@ STATEMENTS = {
     "basket": "UPDATE `carts` SET `updated_at` = NOW ( ) WHERE `session_id` = ?",
     "long": "SELECT " + " , ".join(f"`column_{number}`" for number in range(40)),
 }
+STATEMENTS = {name: as_written(digest) for name, digest in _DIGESTS.items()}
 _COLUMNS = (
     *("calls", "total_time_ms", "rows", "min_time_ms", "max_time_ms"),
     *("rows_examined", "no_index_calls", "tmp_tables", "tmp_disk_tables", "sort_merge_passes"),

@@ -15,6 +15,7 @@ from meshag_tui.engines.mysql.capabilities import counts_statements
 from meshag_tui.engines.mysql.scope import watcher
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.statements import key_of
+from meshag_tui.engines.mysql.written import as_written
 from meshag_tui.snapshot import StatementText
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _described(raw: list[Raw], most: int) -> dict[str, StatementText]:
         cut = len(text) > LIMIT or described.cut or is_cut(text, most)
         found[key] = StatementText(
             key=key,
-            text=described.text,
+            text=as_written(described.text),
             state="cut" if cut else "undecodable" if _BYTES.search(text) else "ok",
             fingerprint=described.fingerprint,
             kind=described.kind,

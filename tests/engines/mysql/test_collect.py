@@ -61,15 +61,15 @@ async def test_statements_in_true_milliseconds(my: Schema, open_session: Open) -
     elapsed = time.time() * 1000 - before
     snapshot = await session.collect()
     found = await by_text(session, snapshot)
-    sleeping = found["SELECT `SLEEP` (?)"]
+    sleeping = found["SELECT SLEEP(?)"]
     assert sleeping["calls"] == 3
     assert 598 <= sleeping["total_time_ms"] <= elapsed
     assert 199 <= sleeping["min_time_ms"] <= sleeping["max_time_ms"] <= elapsed
     assert before - 2000 < sleeping["stats_since"] < time.time() * 1000 + 2000
-    (reading,) = (row for text, row in found.items() if text.startswith("SELECT * FROM `t` WHERE"))
+    (reading,) = (row for text, row in found.items() if text.startswith("SELECT * FROM t WHERE"))
     assert (reading["calls"], reading["rows"], reading["no_index_calls"]) == (3, 2, 3)
     assert reading["rows_examined"] in (9, 11), "three rows each; a sorted row may count twice"
-    (writing,) = (row for text, row in found.items() if text.startswith("INSERT INTO `t`"))
+    (writing,) = (row for text, row in found.items() if text.startswith("INSERT INTO t"))
     assert (writing["calls"], writing["rows"]) == (1, 3)
     # A temporary table that has no room in memory, and a sort in several passes through a file.
     with my.connect() as connection, connection.cursor() as cursor:
@@ -466,10 +466,10 @@ async def test_a_cut_digest_is_not_taken_for_a_statement(my: Schema, open_sessio
     my.execute("CREATE TABLE t (a int)", f"SELECT {long} FROM t", f"SELECT {long}, 1 FROM t", "SELECT a FROM t")
     session = await open_session(my.monitor_url)
     texts = {text.text or "": text for text in await session.texts(None)}
-    (cut,) = (text for start, text in texts.items() if start.startswith("SELECT `a` AS"))
+    (cut,) = (text for start, text in texts.items() if start.startswith("SELECT a AS"))
     assert cut.state == "cut"
     assert rows_of(await session.collect())[cut.key]["calls"] == 2, "two statements, one digest"
-    assert texts["SELECT `a` FROM `t`"].state == "ok"
+    assert texts["SELECT a FROM t"].state == "ok"
 
 
 def test_how_long_a_digest_is() -> None:
@@ -489,7 +489,7 @@ async def test_texts_have_no_literals_and_each_key_has_one(my: Schema, open_sess
     assert set(texts) == set(keys)
     assert texts[f"{my.name}.gone"].state == "unavailable"
     assert "c4nary" not in str(texts.values())
-    (found,) = (text for text in texts.values() if (text.text or "").startswith("SELECT * FROM `t`"))
+    (found,) = (text for text in texts.values() if (text.text or "").startswith("SELECT * FROM t"))
     assert (found.kind, found.internal, found.database, found.state) == ("select", False, my.name, "ok")
     assert found.fingerprint
     assert any(text.text == "SHOW TABLES" and text.internal for text in texts.values())
@@ -516,7 +516,7 @@ async def test_texts_of_every_character_set(my: Schema, open_session: Open) -> N
     rows = rows_of(snapshot)
     texts = {text.key: text for text in await session.texts(rows)}
     assert set(texts) == set(rows)
-    assert any(text.text == "SELECT `naïve €` FROM `größe`" and text.state == "ok" for text in texts.values())
+    assert any(text.text == "SELECT `naïve €` FROM größe" and text.state == "ok" for text in texts.values())
     for text in texts.values():
         (text.text or "").encode("utf-8")
     assert not snapshot.warnings

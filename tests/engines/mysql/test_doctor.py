@@ -58,7 +58,7 @@ async def test_a_user_made_with_the_setup_script_alone(my: Schema, open_session:
         assert snapshot.schema is not None and "`a`" in snapshot.schema.views[f"{my.name}.v"]
         assert snapshot.foreign_keys is not None and snapshot.sessions is not None
         texts = {text.text for text in await session.texts(None)}
-        assert "SELECT `a` FROM `t` WHERE `a` = ?" in texts, "real text, of another user"
+        assert "SELECT a FROM t WHERE a = ?" in texts, "real text, of another user"
         rows = await session.fetch(f"EXPLAIN SELECT a FROM `{my.name}`.t")
         assert rows
         found = by_code(await session.findings())

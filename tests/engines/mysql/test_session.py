@@ -306,7 +306,7 @@ async def test_names_fold_where_the_server_folds_them(private_my: Callable[..., 
     assert session.facts.database == "shop"
     assert snapshot.tables is not None and [table.key for table in snapshot.tables] == ["shop.orders"]
     texts = {text.text for text in await session.texts(None)}
-    assert any("FROM `orders`" in (text or "") for text in texts)
+    assert any("FROM orders" in (text or "") for text in texts)
     assert not snapshot.warnings
 
 
