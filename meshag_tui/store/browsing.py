@@ -11,7 +11,7 @@ from meshag_tui.store import database, models
 from meshag_tui.types import UsageError
 
 _OWN = frozenset({"schema_migration", "schema_checksum", "sqlite_sequence"})
-_ONLY_MIGRATED = frozenset({("change", "suggestion_id"), ("execution", "kind, key")})
+_ONLY_MIGRATED = frozenset({("change", "suggestion_id"), ("execution", "kind, key"), ("query", "connection_id")})
 """Partial indexes that the migrations make and no model can say."""
 _SECRET = frozenset({"secret", "proxy_secret", "hashed"})
 _MASK = "(not shown)"

@@ -47,16 +47,16 @@ class Source(NamedTuple):
     intervals: tuple[int, ...]
     digests: tuple[int, ...]
 
-    def rows_sql(self, counters: Sequence[str] = COUNTERS) -> str:
-        """A SELECT of query_id and `counters`, one row for each part a statement ran in."""
+    def rows_sql(self, counters: Sequence[str] = COUNTERS, which: str = "1 = 1") -> str:
+        """A SELECT of query_id and `counters`, one row for each part a statement ran in; `which`: a condition."""
         columns = ", ".join(counters)
         parts = []
         if self.intervals or not self.digests:
             ids = ", ".join(map(str, self.intervals)) or "NULL"
-            parts.append(f"SELECT query_id, {columns} FROM query_statistics WHERE interval_id IN ({ids})")  # noqa: S608
+            parts.append(f"SELECT query_id, {columns} FROM query_statistics WHERE interval_id IN ({ids}) AND {which}")  # noqa: S608
         if self.digests:
             ids = ", ".join(map(str, self.digests))
-            parts.append(f"SELECT query_id, {columns} FROM query_digest WHERE digest_id IN ({ids})")  # noqa: S608
+            parts.append(f"SELECT query_id, {columns} FROM query_digest WHERE digest_id IN ({ids}) AND {which}")  # noqa: S608
         return " UNION ALL ".join(parts)
 
 

@@ -15,40 +15,49 @@ from meshag_tui.store.models import LEVELS
 from meshag_tui.types import UsageError, Window
 
 # Calls, and their time, of which the squares of times were counted too.
-_SQUARED_CALLS = "CAST(SUM(CASE WHEN time_squares IS NOT NULL THEN calls END) AS DOUBLE PRECISION)"
-_SQUARED_MS = "SUM(CASE WHEN time_squares IS NOT NULL THEN time_ms END)"
+_SQUARED_CALLS = "CASE WHEN time_squares IS NOT NULL THEN calls END"
+_SQUARED_MS = "CASE WHEN time_squares IS NOT NULL THEN time_ms END"
 _OF_STATISTICS = {
-    "calls": "SUM(calls)",
-    "rows": "SUM(rows)",
-    "shared_read": "SUM(shared_read)",
-    "temp": "SUM(COALESCE(temp_read, temp_written) + COALESCE(temp_written, temp_read))",
-    "io": "SUM(io_time_ms)",
-    "wal": "SUM(wal_bytes)",
-    "rows_examined": "SUM(rows_examined)",
-    "tmp_tables": "SUM(tmp_tables)",
-    "tmp_disk_tables": "SUM(tmp_disk_tables)",
-    "rows_per_call": "SUM(rows)",
-    "examined_per_call": "SUM(rows_examined)",
-    "no_index_share": "SUM(no_index_calls)",
-    "sort_merge_passes": "SUM(sort_merge_passes)",
-    "hit_ratio": "SUM(shared_hit) AS hit, SUM(shared_hit + shared_read)",
-    "stddev": f"{_SQUARED_CALLS} AS squared, {_SQUARED_MS} AS squared_ms, SUM(time_squares)",
+    "calls": "calls AS amount",
+    "rows": "rows AS amount",
+    "shared_read": "shared_read AS amount",
+    "temp": "COALESCE(temp_read, temp_written) + COALESCE(temp_written, temp_read) AS amount",
+    "io": "io_time_ms AS amount",
+    "wal": "wal_bytes AS amount",
+    "rows_examined": "rows_examined AS amount",
+    "tmp_tables": "tmp_tables AS amount",
+    "tmp_disk_tables": "tmp_disk_tables AS amount",
+    "rows_per_call": "rows AS amount",
+    "examined_per_call": "rows_examined AS amount",
+    "no_index_share": "no_index_calls AS amount",
+    "sort_merge_passes": "sort_merge_passes AS amount",
+    "hit_ratio": "shared_hit AS hit, shared_hit + shared_read AS amount",
+    "stddev": f"CAST({_SQUARED_CALLS} AS DOUBLE PRECISION) AS squared, {_SQUARED_MS} AS squared_ms, "
+    "time_squares AS amount",
 }
+"""What is counted of a statement that it can be sorted by."""
+_OF_QUERY = {
+    "max": "q.max_time_ms",
+    "last_seen": "q.last_seen_at",
+    "text": "(SELECT LOWER(SUBSTR(t.text, 1, 200)) FROM query_text t WHERE t.query_id = q.id)",
+}
+"""What is known of it."""
 _A_CALL = "SUM(s.amount) * 1.0 / NULLIF(SUM(s.calls), 0)"
 _SQUARED_MEAN = "SUM(s.squared_ms) / NULLIF(SUM(s.squared), 0)"
-_OF_STATEMENT = {
+_MERGED = {
     "total_time": "SUM(s.time_ms)",
     "mean": "SUM(s.time_ms) / NULLIF(SUM(s.calls), 0)",
-    "max": "MAX(q.max_time_ms)",
-    "last_seen": "MAX(q.last_seen_at)",
-    "change": "SUM(s.time_ms) - SUM(s.calls) * (SUM(e.time_ms) / NULLIF(SUM(e.calls), 0))",
+    "max": "MAX(s.amount)",
+    "last_seen": "MAX(s.amount)",
+    "text": "MIN(s.amount)",
+    "change": "SUM(s.time_ms) - SUM(s.calls) * (SUM(s.time_before) / NULLIF(SUM(s.calls_before), 0))",
     "rows_per_call": _A_CALL,
     "examined_per_call": _A_CALL,
     "no_index_share": _A_CALL,
     "hit_ratio": "SUM(s.hit) * 1.0 / NULLIF(SUM(s.amount), 0)",
     "stddev": f"SUM(s.amount) / NULLIF(SUM(s.squared), 0) - {_SQUARED_MEAN} * ({_SQUARED_MEAN})",  # its square
-    "text": "MIN((SELECT LOWER(SUBSTR(t.text, 1, 200)) FROM query_text t WHERE t.query_id = q.id))",
 }
+"""What statements that are shown as one are sorted by, where that is not the sum of what was counted."""
 SORTS = (
     *("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change"),
     *("rows_per_call", "hit_ratio", "rows_examined", "examined_per_call", "no_index_share"),
@@ -61,7 +70,10 @@ _COUNTS = (
     *("rows_examined", "no_index_calls", "tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
 )
 _TIMES = ("time_ms", "io_time_ms", "time_squares")
-_SQUARED = {"squared_calls": _SQUARED_CALLS, "squared_ms": _SQUARED_MS}
+_SQUARED = {
+    "squared_calls": f"CAST(SUM({_SQUARED_CALLS}) AS DOUBLE PRECISION)",
+    "squared_ms": f"SUM({_SQUARED_MS})",
+}
 _WHAT = (
     "id",
     "key",
@@ -106,8 +118,9 @@ def page(
 ) -> Page:
     """Which statements are on a page, in one SQL statement that sums no more than what they are sorted by.
 
-    Statements that mean the same are one, known by the least of their ids. With `slow_ms`, those whose mean is at or
-    above it are counted. `source` is where the counts of the window are, if that is known.
+    Statements that mean the same are one, known by the least of their ids. Those that are `alone` (see `models.Query`),
+    nearly all, need not be looked at for that. With `slow_ms`, those whose mean is at or above it are counted. `source`
+    is where the counts of the window are, if that is known.
 
     Raises:
         UsageError: an unknown sort, or a filter that is no regular expression.
@@ -115,48 +128,44 @@ def page(
     if sort not in SORTS:
         raise UsageError(f"Statements are sorted by one of {', '.join(SORTS)}")
     mark = models.database.param
-    arguments: list[Any] = []
-    rows = (source or digests.source(connection_id, window)).rows_sql()
-    earlier = join = ""
-    if sort == "change":
-        before = digests.source(connection_id, before_of(window)).rows_sql()
-        earlier = f"""earlier AS (
-            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM ({before}) b GROUP BY query_id
-        ),"""  # noqa: S608
-        join = "LEFT JOIN earlier e ON e.query_id = s.query_id"
-    per_statement = _OF_STATEMENT.get(sort, "SUM(s.amount)")
-    summed = ["SUM(time_ms) AS time_ms"]
-    mean = "NULL" if slow_ms is None else _OF_STATEMENT["mean"]
-    if "s.calls" in per_statement + mean:
-        summed.append("SUM(calls) AS calls")
+    arguments: list[Any] = [connection_id]
+    amount = _MERGED.get(sort, "SUM(s.amount)")
+    mean = "NULL" if slow_ms is None else _MERGED["mean"]
+    counted = ["time_ms"] + ["calls"] * ("s.calls" in amount + mean)
     if sort in _OF_STATISTICS:
-        summed.append(f"{_OF_STATISTICS[sort]} AS amount")
-    merged = f"""
-        SELECT MIN(q.id) AS id, MIN(CASE WHEN q.internal THEN 1 ELSE 0 END) AS internal,
-            SUM(s.time_ms) AS time_ms, {per_statement} AS amount, {mean} AS mean_ms
-        FROM sums s JOIN query q ON q.id = s.query_id {join} GROUP BY {MERGED_BY}
+        counted.append(_OF_STATISTICS[sort])
+    found = source or digests.source(connection_id, window)
+    before = digests.source(connection_id, before_of(window)) if sort == "change" else None
+    every, mixed = (
+        _spent(sort, counted, found, before, which) for which in ("1 = 1", "query_id IN (SELECT id FROM mixed)")
+    )
+    ran = f"""
+        SELECT s.query_id AS id, 0 AS internal, SUM(s.time_ms) AS time_ms, {amount} AS amount, {mean} AS mean_ms
+        FROM ({every}) s GROUP BY s.query_id HAVING s.query_id NOT IN (SELECT id FROM mixed)
+        UNION ALL
+        SELECT MIN(m.id), MIN(CASE WHEN m.internal THEN 1 ELSE 0 END), SUM(s.time_ms), {amount}, {mean}
+        FROM ({mixed}) s JOIN mixed m ON m.id = s.query_id GROUP BY m.same
     """  # noqa: S608
     passes = matches(connection_id, text, mark, arguments)
-    shown, hidden = ("1 = 1", "1 = 0") if internal else ("internal = 0", "internal = 1")
+    if text:  # looked at once for each
+        ran = f"SELECT merged.*, CASE WHEN {passes} THEN 1 ELSE 0 END AS passes FROM ({ran}) merged"  # noqa: S608
+        passes = "passes = 1"
+    shown, hidden = (passes, "1 = 0") if internal else (f"{passes} AND internal = {n}" for n in (0, 1))
     slow = "NULL"
     if slow_ms is not None:
         slow = f"COUNT(CASE WHEN {shown} AND mean_ms >= {mark} THEN 1 END)"
         arguments.append(slow_ms)
+    order = f"amount {'DESC' if descending else 'ASC'} NULLS LAST, id"
     statement = f"""
-        WITH sums AS (
-            SELECT query_id, {", ".join(summed)} FROM ({rows}) r GROUP BY query_id
+        WITH mixed AS MATERIALIZED (
+            SELECT id, internal, {MERGED_BY} AS same FROM query q WHERE connection_id = {mark} AND NOT alone
         ),
-        {earlier}
-        matching AS MATERIALIZED (SELECT * FROM ({merged}) merged WHERE {passes}),
-        page AS (
-            SELECT id, amount FROM matching WHERE {shown}
-            ORDER BY amount {"DESC" if descending else "ASC"} NULLS LAST, id LIMIT {int(limit)} OFFSET {int(offset)}
-        )
-        SELECT 0 AS part, ROW_NUMBER() OVER (ORDER BY amount {"DESC" if descending else "ASC"} NULLS LAST, id) AS place,
-            id, NULL, NULL, NULL, NULL FROM page
+        ran AS MATERIALIZED ({ran}),
+        page AS (SELECT id, amount FROM ran WHERE {shown} ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)})
+        SELECT 0 AS part, ROW_NUMBER() OVER (ORDER BY {order}) AS place, id, NULL, NULL, NULL, NULL FROM page
         UNION ALL
         SELECT 1, 0, COUNT(CASE WHEN {shown} THEN 1 END), COUNT(CASE WHEN {hidden} THEN 1 END),
-            SUM(CASE WHEN {hidden} THEN time_ms END), (SELECT SUM(time_ms) FROM sums), {slow} FROM matching
+            SUM(CASE WHEN {hidden} THEN time_ms END), SUM(time_ms), {slow} FROM ran
         ORDER BY 1, 2
     """  # noqa: S608
     *places, figures = fetch(statement, arguments)
@@ -168,6 +177,25 @@ def page(
         known_time_ms=float(figures[5] or 0.0),
         slow=None if figures[6] is None else int(figures[6]),
     )
+
+
+def _spent(sort: str, counted: Sequence[str], source: digests.Source, before: digests.Source | None, which: str) -> str:
+    """A SELECT of what some statements spent: query_id, `counted`, and what else they are sorted by.
+
+    One row for each part that a statement ran in; or one for each statement, where more is read beside it.
+    """
+    if before is None and sort not in _OF_QUERY:
+        return source.rows_sql(counted, which)
+    sums = ", ".join(f"SUM({name}) AS {name}" for name in counted)
+    spent = f"(SELECT query_id, {sums} FROM ({source.rows_sql(counted, which)}) r GROUP BY query_id) n"  # noqa: S608
+    if before is None:
+        return f"SELECT n.*, {_OF_QUERY[sort]} AS amount FROM {spent} JOIN query q ON q.id = n.query_id"  # noqa: S608
+    return f"""
+        SELECT n.*, e.calls_before, e.time_before FROM {spent} LEFT JOIN (
+            SELECT query_id, SUM(calls) AS calls_before, SUM(time_ms) AS time_before
+            FROM ({before.rows_sql(("calls", "time_ms"), which)}) b GROUP BY query_id
+        ) e ON e.query_id = n.query_id
+    """  # noqa: S608
 
 
 def before_of(window: Window) -> Window:

@@ -30,6 +30,7 @@ class Query(Record):
     db_name = TextField(null=True)
     db_user = TextField(null=True)
     meaning = BigIntegerField(null=True)  # a number of fingerprint, database and user; null: it is like no other
+    alone = BooleanField(default=True)  # surely no other of its connection means the same, and it is not internal
     min_time_ms = DoubleField(null=True)  # lifetime on the server, since its last reset
     max_time_ms = DoubleField(null=True)
     first_seen_at = BigIntegerField()

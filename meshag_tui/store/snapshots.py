@@ -7,7 +7,7 @@ tables and indexes write nothing. A failure anywhere leaves the store as it was.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from meshag_tui.store import database, digests, models, readings, snapshots_obje
 from meshag_tui.store.baselines import Block
 from meshag_tui.store.documents import document
 from meshag_tui.store.readings import LOSSLESS, Event, Reading, Span, event
-from meshag_tui.store.snapshots_statements import Statements
+from meshag_tui.store.snapshots_statements import Alike, Statements
 from meshag_tui.store.uncollected import uncollected
 from meshag_tui.types import MeshagError
 
@@ -77,7 +77,7 @@ def write(
         Overtaken: a later reading was written meanwhile.
     """
     with database.atomic(), uncollected():
-        left = _left(connection_id)
+        left = _left(connection_id, {each.fingerprint for each in texts or ()})
         state, clock = left.state, left.clock
         expected = expected_ms or 1000 * (left.interval_s or CollectSettings().interval_s)
         now = Reading.of(snapshot.facts, snapshot.statements or StatementRows((), []), snapshot.taken_at)
@@ -102,7 +102,9 @@ def write(
             state["statements"] = now.as_document()
         events = (*events, *_settings(snapshot.facts.settings, state))
         interval_id = _interval(connection_id, span, snapshot, statements, events, objects.since)
-        new = 0 if statements is None else statements.write(interval_id, span.end_at, texts or (), snapshot.taken_at)
+        new = 0
+        if statements is not None:
+            new = statements.write(interval_id, span.end_at, texts or (), left.alike, snapshot.taken_at)
         objects.write(interval_id)
         if snapshot.tables is not None or snapshot.indexes is not None:
             state["objects"] = now.as_document()
@@ -154,28 +156,39 @@ class _Left(NamedTuple):
     clock: int  # the store's
     last_end_at: int | None  # of the latest interval
     blocks: list[Block]
+    alike: Alike  # statements that have a fingerprint of a text that was just read
 
 
-def _left(connection_id: str) -> _Left:
+def _left(connection_id: str, fingerprints: Set[str | None]) -> _Left:
     """Read at once. On PostgreSQL the connection stays locked, so that two syncs follow each other."""
     mark = models.database.param
+    texts = sorted(each for each in fingerprints if each is not None)
+    postgres = database.kind() == "postgresql"
+    pairs = "json_agg(json_build_array" if postgres else "json_group_array(json_array"
+    listed = f"= ANY ({mark})" if postgres else f"IN (SELECT value FROM json_each({mark}))"  # noqa: S608
+    # COALESCE keeps SQLite from the index of the connection's keys: that of fingerprints finds the few that count.
+    alike = f"""
+        (SELECT {pairs}(q.id, q.meaning)) FROM query q
+            WHERE q.fingerprint {listed} AND COALESCE(q.connection_id, '') = {mark})
+    """  # noqa: S608
     levels = ", ".join(map(str, models.LEVELS))  # all of them: named so that the index serves the search for the last
-    lock = "FOR UPDATE OF c" if database.kind() == "postgresql" else ""
+    lock = "FOR UPDATE OF c" if postgres else ""
+    given = (texts if postgres else json.dumps(texts), connection_id) if texts else ()
     found = models.database.execute_sql(
         f"""
         SELECT c.reading, c.interval_s, {database.clock().sql},
             (SELECT MAX(end_at) FROM "interval" i WHERE i.connection_id = c.id AND i.resolution_s IN ({levels})),
-            b.number, b.statements, b.counters
+            {alike if texts else "NULL"}, b.number, b.statements, b.counters
         FROM connection c LEFT JOIN baseline b ON b.connection_id = c.id WHERE c.id = {mark} ORDER BY b.number {lock}
         """,  # noqa: S608
-        (connection_id,),
+        (*given, connection_id),
     ).fetchall()
     if not found:
         raise MeshagError(f"The connection {connection_id} is gone")
-    reading, interval_s, clock, last_end_at = found[0][:4]
-    state = json.loads(reading) if isinstance(reading, str) else reading
-    blocks = [Block.from_texts(*row[4:]) for row in found if row[4] is not None]
-    return _Left(dict(state or {}), interval_s, int(clock), last_end_at, blocks)
+    reading, interval_s, clock, last_end_at, others = found[0][:5]
+    state, others = (json.loads(each) if isinstance(each, str) else each for each in (reading, others))
+    blocks = [Block.from_texts(*row[5:]) for row in found if row[5] is not None]
+    return _Left(dict(state or {}), interval_s, int(clock), last_end_at, blocks, others or ())
 
 
 def _resets(events: Iterable[Event], clock: int, state: MutableMapping[str, Any]) -> int:

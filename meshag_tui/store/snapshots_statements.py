@@ -27,6 +27,8 @@ _EXTREMES = ("min_time_ms", "max_time_ms")
 _CHANGE = ("last_seen_at", "gone_at", *_EXTREMES)
 _NEW_QUERY = ("connection_id", "key", *_EXTREMES, "first_seen_at", "last_seen_at", *_TEXT)
 _UNREAD = ("unread", None, "other", False, None, None, None)
+Alike = Sequence[tuple[int, int | None]]
+"""Ids and meanings of statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,11 @@ class Statements:
         """How many did something."""
         return sum(len(chunk.columns[0] or ()) for chunk in self.found.active)
 
-    def write(self, interval_id: int, end_at: int, texts: Sequence[StatementText], at: int) -> int:
+    def write(self, interval_id: int, end_at: int, texts: Sequence[StatementText], alike: Alike, at: int) -> int:
         """Write it all, in five statements at most; returns how many statements are new.
 
-        `end_at` is the end of the interval, and `at` when they were read, epoch ms.
+        `end_at` is the end of the interval, and `at` when they were read, epoch ms. `alike` are the statements known
+        before that have a fingerprint of one of `texts`.
         """
         found = self.found
         read = {text.key: _description(text) for text in texts}
@@ -57,8 +60,9 @@ class Statements:
         if found.active:
             _write_active(interval_id, found.active)
         ids = self._ids(entered) if texts else {}
+        told = {ids[key]: read[key] for key in ids.keys() & read.keys()}
         known = {ids[key]: read[key] for key in ids.keys() & read.keys() - entered.new}
-        self._write_changes(entered, known, end_at, at)
+        self._write_changes(entered, known, _not_alone(told, alike), end_at, at)
         rows = [(ids[each.key], clean(each.text)) for each in texts if each.text is not None and each.key in ids]
         if rows:
             bulk.upsert("query_text", ("query_id", "text"), rows, key=("query_id",), update=("text",))
@@ -70,8 +74,11 @@ class Statements:
             key: query_id for block in self.blocks for key, query_id in zip(block.keys, block.ids, strict=True)
         }
 
-    def _write_changes(self, entered: _Entered, texts: Mapping[int, tuple[Any, ...]], end_at: int, at: int) -> None:
-        """What is new of statements: when they were last seen or went, their extremes, and what their texts say.
+    def _write_changes(
+        self, entered: _Entered, texts: Mapping[int, tuple[Any, ...]], not_alone: Iterable[int], end_at: int, at: int
+    ) -> None:
+        """What is new of statements: when they were last seen or went, their extremes, what their texts say, and which
+        are not alone any more.
 
         Those that went are gone at the end of the last interval that can have them.
         """
@@ -87,13 +94,14 @@ class Statements:
         for query_id, low, high in entered.returned:
             changes[query_id] = (at, bulk.EMPTY, low, high)
         columns: tuple[str, ...] = _CHANGE
-        if texts:
-            columns += _TEXT
-            unread = (None,) * len(_TEXT)
-            changes = {
-                query_id: (*changes.get(query_id, nothing), *texts.get(query_id, unread))
-                for query_id in changes.keys() | texts.keys()
-            }
+        for names, values in ((_TEXT, texts), (("alone",), dict.fromkeys(not_alone, (False,)))):
+            if values:
+                so_far, unsaid = (None,) * len(columns), (None,) * len(names)
+                columns += names
+                changes = {
+                    query_id: (*changes.get(query_id, so_far), *values.get(query_id, unsaid))
+                    for query_id in changes.keys() | values.keys()
+                }
         if changes:
             # In the order of the table, which is also one order for all who lock its rows.
             rows = ((query_id, *changes[query_id]) for query_id in sorted(changes))
@@ -179,6 +187,21 @@ def _write_active(interval_id: int, active: Sequence[deltas.Chunk]) -> None:
 def _description(text: StatementText) -> tuple[Any, ...]:
     name, user = (None if value is None else clean(value) for value in (text.database, text.user))
     return (text.state, text.fingerprint, text.kind, text.internal, name, user, _meaning(text.fingerprint, user, name))
+
+
+def _not_alone(told: Mapping[int, tuple[Any, ...]], alike: Alike) -> set[int]:
+    """Ids of the statements that are internal, or mean the same as another, by what was just `told` of some by their
+    texts, and of those `alike`.
+
+    One that is left when the others are forgotten stays marked: merged with none it has the same figures.
+    """
+    meanings = {query_id: each[_TEXT.index("meaning")] for query_id, each in told.items()}
+    found = {query_id for query_id, each in told.items() if each[_TEXT.index("internal")]}
+    first: dict[int, int] = {}
+    for query_id, meaning in (*meanings.items(), *alike):
+        if meaning is not None and (other := first.setdefault(meaning, query_id)) != query_id:
+            found |= {query_id, other}
+    return found
 
 
 def _meaning(*identity: str | None) -> int | None:

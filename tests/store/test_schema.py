@@ -72,7 +72,11 @@ def test_migrations_make_exactly_the_models(store: Store) -> None:
     assert migrated[0] == modelled[0]
     only = {entry for entry in migrated[1] ^ modelled[1] if not entry[0].startswith("schema_")}
     # The partial indexes that only migrations make.
-    assert only == {("change", "suggestion_id", True), ("execution", "kind,key", True)}
+    assert only == {
+        ("change", "suggestion_id", True),
+        ("execution", "kind,key", True),
+        ("query", "connection_id", False),
+    }
     assert migrated[2] == modelled[2]
 
 
@@ -87,8 +91,8 @@ def test_opening_again_finds_nothing_to_do(unmade_store_url: str) -> None:
     second.close()
 
 
-def _two_statements_that_mean_the_same() -> None:
-    """As the first version had them, of a connection of a project."""
+def _five_statements() -> None:
+    """As the first version had them, of a connection: the first two mean the same, the last is internal."""
     for statement in (
         "INSERT INTO project(id, name, settings, created_at, updated_at) VALUES('prj_1', 'p', '{}', 1, 1)",
         "INSERT INTO connection(id, project_id, name, db_type, host, port, database, username, tls, status, read_only, "
@@ -96,7 +100,10 @@ def _two_statements_that_mean_the_same() -> None:
         "'h', 1, 'd', 'u', 'prefer', 'ACTIVE', FALSE, 0, '{}', '[]', 1, 1)",
         "INSERT INTO query(connection_id, key, fingerprint, text_state, kind, internal, db_name, db_user, "
         "first_seen_at, last_seen_at) VALUES('con_1', 'a', 'f00d', 'ok', 'select', FALSE, 'shop', 'app', 1, 1), "
-        "('con_1', 'b', 'f00d', 'ok', 'select', FALSE, 'shop', 'app', 1, 1)",
+        "('con_1', 'b', 'f00d', 'ok', 'select', FALSE, 'shop', 'app', 1, 1), "
+        "('con_1', 'c', 'f00d', 'ok', 'select', FALSE, 'shop', 'other', 1, 1), "
+        "('con_1', 'd', NULL, 'unread', 'other', FALSE, NULL, NULL, 1, 1), "
+        "('con_1', 'e', 'beef', 'ok', 'select', TRUE, 'shop', 'app', 1, 1)",
     ):
         models.database.execute_sql(statement)
 
@@ -111,14 +118,22 @@ def test_an_older_store_is_upgraded_with_its_data(
         first = Store.open(unmade_store_url)
         assert first.migrated == ("0001_initial",)
         first.run(remembered.remember, "kept", {"since": 1})
-        first.run(_two_statements_that_mean_the_same)
+        first.run(_five_statements)
         first.close()
     second = Store.open(unmade_store_url)
     assert second.migrated == tuple(path.stem for path in sorted(schema.DIRECTORY.glob("0*.py")))[1:]
     assert second.run(remembered.recall, "kept") == {"since": 1}
     assert second.run(rehearsals.of_suggestion, "sug_1") == ()
     number = snapshots_statements._meaning("f00d", "app", "shop")
-    assert second.run(lambda: [row.meaning for row in models.Query.select()]) == [number, number]
+    other = snapshots_statements._meaning("f00d", "other", "shop")
+    upgraded = second.run(lambda: {row.key: (row.meaning, row.alone) for row in models.Query.select()})
+    own = snapshots_statements._meaning("beef", "app", "shop")
+    assert upgraded == {
+        **dict.fromkeys("ab", (number, False)),
+        "c": (other, True),
+        "d": (None, True),
+        "e": (own, False),
+    }
     second.close()
 
 
