@@ -105,7 +105,11 @@ CASES: dict[str, tuple[str, ...]] = {
         "engines/postgres/test_collect.py::test_counters_on_every_version",
         "engines/postgres/test_collect.py::test_columns_of_a_version_to_come",
     ),
-    "P-14 somebody else resets": ("acceptance/test_losses.py::test_a_foreign_reset_is_told_and_nothing_is_invented",),
+    "P-14 somebody else resets": (
+        "acceptance/test_losses.py::test_a_foreign_reset_is_told_and_nothing_is_invented",
+        "acceptance/test_losses.py::test_resets_every_half_minute_for_ten_minutes",
+        "store/test_snapshots.py::test_a_reset_is_counted_once_though_tables_are_read_more_seldom",
+    ),
     # advice on indexes
     "X-01 needed indexes that nothing uses": (
         "advisor/test_hygiene.py::test_no_needed_index_is_ever_proposed",

@@ -120,7 +120,7 @@ def write(
             schema_changed=schema_changed,
             events=events,
             complete=_complete(events),
-            resets=_resets(events, clock, state),
+            resets=_resets(_was_reset(statements, objects.events, last["objects"], now), clock, state),
             written_at=clock,
         )
         columns = {} if success is None else dict(success(written))
@@ -191,11 +191,29 @@ def _left(connection_id: str, fingerprints: Set[str | None]) -> _Left:
     return _Left(dict(state or {}), interval_s, int(clock), last_end_at, blocks, others or ())
 
 
-def _resets(events: Iterable[Event], clock: int, state: MutableMapping[str, Any]) -> int:
+def _was_reset(
+    statements: Statements | None, of_objects: Iterable[Event], last_objects: Reading | None, now: Reading
+) -> bool:
+    """Whether counters were reset since the last sync, as far as it is proved.
+
+    Tables and indexes are read more seldom: that their counters may have been lost with those of the statements was
+    counted when these were read.
+    """
+    if statements is not None and _has_reset(statements.found.events):
+        return True
+    moved = last_objects is not None and last_objects.epoch.objects_reset != now.epoch.objects_reset
+    return moved and _has_reset(of_objects)
+
+
+def _has_reset(events: Iterable[Event]) -> bool:
+    return any(each["kind"] == "reset" for each in events)
+
+
+def _resets(reset: bool, clock: int, state: MutableMapping[str, Any]) -> int:
     """How often a sync found the statistics reset in the last 24 hours. `state` remembers how often in which hour."""
     hour = clock // _HOUR_MS
     counts = {at: count for at, count in state.get("resets", {}).items() if hour - 24 < int(at) <= hour}
-    if any(each["kind"] == "reset" for each in events):
+    if reset:
         counts[str(hour)] = counts.get(str(hour), 0) + 1
     state["resets"] = counts
     return sum(counts.values())

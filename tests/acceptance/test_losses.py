@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +14,10 @@ from meshag_tui.store import connections, history
 from meshag_tui.types import Target
 from meshag_tui.workflows.workbench import Workbench
 from tests.acceptance.conftest import Must
+from tests.acceptance.test_journey_by_keys import Eyes
 from tests.cli.conftest import Meshag
 from tests.rig.postgres import MONITOR, Database
+from tests.rig.pty import Terminal
 from tests.rig.stores import put_store
 
 
@@ -55,6 +58,53 @@ def test_a_foreign_reset_is_told_and_nothing_is_invented(
     assert "reset 3 times in the last 24 hours" in meshag("queries", "shop").err
     must("sync", "shop")
     assert "reset 3 times" in meshag("queries", "shop").err, "a quiet sync does not end the warning"
+
+
+EVERY_S = 30.0
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("major", [18, 15])
+def test_resets_every_half_minute_for_ten_minutes(
+    private_pg: Callable[..., Database], meshag: Meshag, must: Must, major: int
+) -> None:
+    """The same in real time, with the collector at work beside the one who resets."""
+    database = private_pg(major)
+    must("connections", "add", "shop", database.monitor_url, "--interval", "5s")
+    must("sync", "shop")
+    ran = resets = 0
+    collector = meshag.start("collect")
+    try:
+        begun = time.monotonic()
+        with database.connect() as connection:
+            while (elapsed := time.monotonic() - begun) < 600:
+                connection.execute(f"SELECT {ran} AS counted")
+                ran += 1
+                if elapsed >= EVERY_S * (resets + 1):
+                    connection.execute("SELECT pg_stat_statements_reset()")
+                    resets += 1
+                time.sleep(0.1)
+    finally:
+        collector.terminate()
+        collector.communicate()
+    assert resets == 19
+    report = must("sync", "shop")
+    (often,) = [finding for finding in report["warnings"] if finding["code"] == "statistics-reset-often"]
+    assert often["facts"] == {"resets": resets} and f"reset {resets} times" in often["title"]
+    told = meshag("queries", "shop")
+    assert f"reset {resets} times in the last 24 hours" in told.err and "a lower bound" in told.err
+    # Lost is at most what ran between the last reading before each reset and the reset.
+    counted = calls_of(must, "counted")
+    assert 0.7 * ran <= counted <= ran
+    with Terminal(meshag.command("--read-only"), 120, 40, meshag.environment | {"TERM": "xterm-256color"}) as terminal:
+        user = Eyes(terminal)
+        user.until("AS counted")
+        user.until("incomplete")
+        user.press("6")
+        user.until(f"reset {resets} times")
+        user.press("q")
+        assert terminal.wait() == 0
 
 
 def test_what_may_not_be_read_is_not_nothing(pg18: Database, meshag: Meshag, must: Must) -> None:

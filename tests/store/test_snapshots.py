@@ -96,6 +96,24 @@ def test_a_reset_is_an_event_and_never_negative(store: Store, connection: str) -
     assert store.run(statistics)[1:] == [(again.interval_id, "b", 9, 9.0)]
 
 
+def test_a_reset_is_counted_once_though_tables_are_read_more_seldom(store: Store, connection: str) -> None:
+    con, server = connection, Watched()
+
+    def counted(objects: bool = False) -> tuple[list[str], int]:
+        unread = {} if objects else {"tables": None, "indexes": None}
+        written = store.run(snapshots.write, con, server.run("a").snapshot(**unread))
+        return [event["kind"] for event in written.events], written.resets
+
+    server.index("i")
+    assert counted(objects=True) == ([], 0)
+    server.epoch = replace(server.epoch, stats_reset=server.at + 1)
+    assert counted() == (["reset"], 1)
+    assert counted() == ([], 1)
+    assert counted(objects=True) == (["reset"], 1), "what the index counted may be lost, by the same"
+    server.epoch = replace(server.epoch, objects_reset=server.at + 1)
+    assert counted(objects=True) == (["reset"], 2), "they were reset themselves"
+
+
 def test_what_leaves_the_server_and_returns_is_the_same_statement(store: Store, connection: str) -> None:
     con, server = connection, Watched()
     for n in range(600):
