@@ -7,6 +7,9 @@ stands nowhere, even if it is right. Names, code, the numbers of a list and smal
 
 from __future__ import annotations
 
+import bisect
+import functools
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -64,9 +67,12 @@ class Part(NamedTuple):
 
 def figures(text: str) -> Iterator[Figure]:
     """The figures of a text, in order."""
-    silent = [match.span() for pattern in (_CODE, _LIST) for match in pattern.finditer(text)]
+    silent = sorted(match.span() for pattern in (_CODE, _LIST) for match in pattern.finditer(text))
+    reach = list(itertools.accumulate((end for _, end in silent), max))  # up to where those so far are silent
     for match in _FIGURE.finditer(text):
-        if any(start <= match.start() < end for start, end in silent) or text[match.end() : match.end() + 1].isalpha():
+        before = bisect.bisect_right(silent, (match.start(), len(text)))
+        within = before > 0 and match.start() < reach[before - 1]
+        if within or text[match.end() : match.end() + 1].isalpha():
             continue
         number, unit = match["number"], match["unit"]
         kind, scale = _UNITS[unit] if unit else ("count", 1.0)
@@ -77,19 +83,37 @@ def figures(text: str) -> Iterator[Figure]:
         yield Figure(match.start(), match.end(), match[0], kind, value * scale, off * scale)
 
 
-def parts(answer: str, evidence: str) -> list[Part]:
+class _Evidence:
+    """The figures of an evidence, by kind and value, so that a long answer is held against it in little time."""
+
+    def __init__(self, text: str) -> None:
+        self._known: dict[str, list[Figure]] = {}
+        for figure in sorted(figures(text), key=lambda each: each.value):
+            self._known.setdefault(figure.kind, []).append(figure)
+        self._widest = {kind: max(each.off for each in known) for kind, known in self._known.items()}
+
+    def says(self, figure: Figure) -> bool:
+        known = self._known.get(figure.kind, [])
+        near = max(figure.off, self._widest.get(figure.kind, 0.0)) * (1 + _TINY) + _TINY
+        at = bisect.bisect_left(known, figure.value - near, key=lambda each: each.value)
+        nearest = itertools.takewhile(lambda each: each.value <= figure.value + near, itertools.islice(known, at, None))
+        return any(figure.is_said_by(each) for each in nearest)
+
+
+@functools.lru_cache(maxsize=32)
+def parts(answer: str, evidence: str) -> tuple[Part, ...]:
     """An answer with its figures set apart, each held against the evidence."""
-    known = tuple(figures(evidence))
+    known = _Evidence(evidence)
     found: list[Part] = []
     at = 0
     for figure in figures(answer):
         if at < figure.start:
             found.append(Part(answer[at : figure.start], None))
-        found.append(Part(figure.text, any(figure.is_said_by(one) for one in known)))
+        found.append(Part(figure.text, known.says(figure)))
         at = figure.end
     if at < len(answer):
         found.append(Part(answer[at:], None))
-    return found
+    return tuple(found)
 
 
 def unchecked(found: Sequence[Part]) -> tuple[str, ...]:

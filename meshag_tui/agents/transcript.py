@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from meshag_tui.store.threads import MessageRow, Thread
 
 _ENDS = {"failed": "No answer", "cancelled": "Cancelled", "cut": "Cut off at [llm] max_tokens"}
+_NAMED = 20
+"""Figures that are named at most; in the answer each is marked."""
 _WHO = {"user": "Question", "assistant": "Answer", "note": "Note"}
 
 
@@ -44,7 +46,8 @@ def figures_said(answer: str, evidence: str) -> str:
         return "It rests on no figure"
     if not loose:
         return f"{number_of(counted, 'figure')}, all in the evidence"
-    return f"Not in the evidence, unchecked: {', '.join(loose)}"
+    more = f" and {len(loose) - _NAMED:,} others" if len(loose) > _NAMED else ""
+    return f"Not in the evidence, unchecked: {', '.join(loose[:_NAMED])}{more}"
 
 
 def cost(said: MessageRow) -> str:

@@ -7,6 +7,7 @@ time, exactly what would be sent is shown and asked about.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 _HINT = "enter asks{gap}tab, then p: what is sent, E: change, y: copy{gap}esc leaves"
 _ASKING_HINT = "enter asks{gap}tab, then p: what is sent, E: change, y: copy{gap}esc leaves"
+_HEARD_EVERY_S, _HEARD_MOST = 0.1, 4_000
+"""Of an answer that comes, the last so many characters are drawn, no more often: folding it all for each piece of it
+took more time than its writing."""
 
 
 async def about(pane: Pane, subject: str, *, plan: bool = False) -> None:
@@ -100,6 +104,7 @@ class ThreadDialog(Dialog[None]):
         self._talk = bench.threads
         self._asking: Worker[None] | None = None
         self._model = ""
+        self._heard_at = 0.0  # when what had come of an answer was drawn last
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
@@ -156,13 +161,15 @@ class ThreadDialog(Dialog[None]):
         self.query_one("#hint", PlainLine).set_text(hint)
 
     def _hear(self, text: str) -> None:
-        if self.is_mounted and self._asking is not None:
+        now = time.monotonic()
+        if self.is_mounted and self._asking is not None and now - self._heard_at >= _HEARD_EVERY_S:
+            self._heard_at = now
             self._say(f"{self._model} is writing" if text else f"{self._model} is asked")
             if self._bench.settings.ui.plain:
                 return  # each line is told once: when the answer is whole
             coming = self.query_one("#coming", Page)
             coming.display = bool(text)
-            coming.set_parts([("", text)], keep_place=True)
+            coming.set_parts([("", text[-_HEARD_MOST:])], keep_place=True)
             coming.scroll_end(animate=False)
 
     # --- asking -----------------------------------------------------------------------------------------------------

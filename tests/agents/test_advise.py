@@ -294,6 +294,25 @@ async def test_busy_tables_are_not_given_more_to_keep(watch: Watch, pg18: Databa
     assert advice.suggestions == () and "rows were written to ticks" in advice.dropped[0]
 
 
+async def test_a_column_that_is_updated_all_the_time_is_not_indexed(watch: Watch, pg18: Database) -> None:
+    """Each second every row gets another value, and now and then one is looked for: what that costs is counted."""
+    pg18.execute(
+        "CREATE TABLE gauges (id int PRIMARY KEY, v int NOT NULL)",
+        "INSERT INTO gauges SELECT n, n FROM generate_series(1, 20000) n",
+    )
+    shop = watch(pg18)
+    await shop.work("UPDATE gauges SET v = v + 1", "UPDATE gauges SET v = v + 1", "SELECT id FROM gauges WHERE v = 5")
+    settings = Settings(home=Path("unused"), store_url="")
+    async with asked(shop, settings) as (question, session):
+        uid = next(
+            one.query.uid for one in question.examined if (one.query.text or "").startswith("SELECT id FROM gauges")
+        )
+        text = json.dumps({"proposals": [proposal(table="gauges", columns=["v"], query_ids=[uid])]})
+        advice = await advise.judge(question, text, session, settings, model="m1")
+    assert advice.suggestions == ()
+    assert "800 k rows were written to gauges" in advice.dropped[0]
+
+
 async def test_words_of_a_model_are_only_words(watch: Watch, pg18: Database) -> None:
     shop = await worked(watch, pg18)
     nasty = (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 
-from meshag_tui.agents.figures import figures, parts, unchecked
+from meshag_tui.agents.figures import Figure, figures, parts, unchecked
 
 EVIDENCE = (
     "Statement qry_0000000042: 12,345 calls, mean 1.2 s, total 4.1 h (57 % of all time), 5.0 rows a call\n"
@@ -40,3 +42,22 @@ def test_an_answer_is_whole_in_its_parts() -> None:
     found = parts(said, EVIDENCE)
     assert "".join(part.text for part in found) == said
     assert unchecked(found) == ("93 %", "7 s")
+
+
+@pytest.mark.parametrize("line", ["{n}. takes {m} ms", "`a{n}` takes {m} ms", "takes {m} ms"])
+def test_a_long_answer_is_looked_through_once(line: str) -> None:
+    """Each figure is held against few others, however many numbers of lists, names of code and figures there are."""
+    answer = "\n".join(line.format(n=number, m=number * 7) for number in range(1, 4_001))
+    compared = 0
+    said_by = Figure.is_said_by
+
+    def counted(self: Figure, other: Figure) -> bool:
+        nonlocal compared
+        compared += 1
+        return said_by(self, other)
+
+    with mock.patch.object(Figure, "is_said_by", counted):
+        found = parts(answer, "\n".join(f"{number * 14} ms" for number in range(1, 2_001)))
+    figures_there = [part for part in found if part.checked is not None]
+    assert len(figures_there) == 4_000 and all(part.checked for part in figures_there if part.text.endswith("00 ms"))
+    assert compared <= 100 * 4_000, "not each with all 2,000"

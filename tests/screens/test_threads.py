@@ -8,6 +8,7 @@ import pytest
 
 from meshag_tui.settings import LlmSettings
 from meshag_tui.store import threads
+from meshag_tui.widgets.page import Page
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.llm import FakeLlm, Reply
 from tests.screens import shop
@@ -67,6 +68,39 @@ async def test_a_query_is_talked_about_by_keys(
     (row,) = bench.store.run(threads.page, removed=True)
     states = [each.state for each in bench.store.run(threads.get, row.id).messages if each.role == "assistant"]
     assert states == ["complete", "cancelled"]
+
+
+async def test_an_answer_of_ten_thousand_lines_is_text_and_can_be_scrolled(
+    bench: Workbench, at_desk: Open, shop_id: str, fake_llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the sequence that writes the clipboard, an end tag that opens nothing, and a bracketed action in it."""
+    monkeypatch.setattr("tests.rig.llm.CHUNK", 2_000)  # in pieces of a word it would be larger than an answer may be
+    nasty = "\x1b]52;c;aGk=\x07 [/b] [@click=app.quit]leave[/] \x9b2J"
+    lines = [f"line {number} of it" for number in range(1, 10_001)]
+    fake_llm.script = [Reply("\n".join([nasty, *lines, "the end of it"]))]
+    async with at_desk(bench, size=(100, 30), clock=lambda: AT / 1000) as desk:
+        await desk.press("2")
+        await desk.until("shop.orders")
+        await desk.press("enter", "T")
+        await desk.until("Ask about it")
+        await desk.type("why?")
+        await desk.press("enter")
+        await desk.until("Exactly this is sent")
+        await desk.press("s")
+        await desk.until("the end of it", 40)
+        (page,) = (
+            each for each in desk.app.screen.query(Page) if "line 1 of it" in each.copy_text and each.id == "said"
+        )
+        assert "line 9999 [?] of it" in page.copy_text
+        await desk.press("tab", "g")
+        await desk.until("[/b] [@click=app.quit]leave[/]")
+        for character in "\x1b\x07\x9b":
+            assert character not in desk.screen
+        await desk.press("pagedown")
+        await desk.until("line 30 [?] of it")
+        await desk.press("G")
+        await desk.until("the end of it")
+        assert desk.app.is_running
 
 
 async def test_a_suggestion_is_talked_about_and_an_old_thread_is_offered(
