@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from meshag_tui.types import Target
 from meshag_tui.workflows.workbench import Workbench
 from tests.acceptance.conftest import Must, said_by
 from tests.cli.conftest import Meshag
+from tests.rig.llm import FakeLlm, Reply
 from tests.rig.mysql import Schema
 from tests.rig.postgres import Database
 from tests.rig.pty import Terminal
@@ -108,6 +112,109 @@ def test_no_literal_of_a_statement_is_stored_printed_or_logged(
     assert not leaked, sorted(
         {(row["text"] or "")[:90] for row in rows if any(v in (row["text"] or "") for v in leaked)}
     )
+
+
+def personal(number: int) -> dict[str, str]:
+    """What a person of this number would not want to find anywhere: each value is made up, and found by a pattern."""
+    return {
+        "email": f"petra.{number:03}@privat-{number:03}.example",
+        "card": f"4929 {number:04} 1{number:03} 77{number % 100:02}",
+        "phone": f"+49 30 55{number:05}",
+        "iban": f"DE44 5001 {number:04} 5407 32{number:04}",
+        "address": f"203.0.113.{number % 250}",
+        "born": f"19{number % 80 + 10}-0{number % 9 + 1}-1{number % 9}",
+    }
+
+
+PATTERNS = {
+    "email": rb"[\w.]+@privat-\d{3}\.example",
+    "card": rb"4929[ -]?\d{4}[ -]?1\d{3}[ -]?77\d{2}",
+    "phone": rb"\+49[ -]?30[ -]?55\d{5}",
+    "iban": rb"DE44[ -]?5001[ -]?\d{4}[ -]?5407[ -]?32\d{4}",
+    "address": rb"203\.0\.113\.\d{1,3}",
+    "born": rb"19[1-8]\d-0[1-9]-1\d",
+}
+"""Looked for in bytes, by nothing of the product's."""
+
+
+def found_in(content: bytes) -> set[bytes]:
+    return {match for pattern in PATTERNS.values() for match in re.findall(pattern, content)}
+
+
+def statements_of_people() -> list[str]:
+    """Two hundred statements, some of which keep what they say on a server that normalises queries only."""
+    forms = (
+        "SELECT * FROM people WHERE email = '{email}' AND phone = '{phone}'",
+        "SELECT count(*) FROM people WHERE card IN ('{card}', '{iban}') /* for {email} */",
+        "UPDATE people SET phone = '{phone}', seen = '{address}' WHERE email = '{email}' -- born {born}",
+        "INSERT INTO people (email, card, phone) VALUES ('{email}', '{card}', '{phone}')",
+        "DELETE FROM people WHERE iban = '{iban}' AND born < date '{born}'",
+        "SELECT * FROM people WHERE seen = inet '{address}' AND born = '{born}'",
+        "COMMENT ON TABLE people IS 'as {email} said, {iban}'",
+        "DO $x$ BEGIN PERFORM 1 FROM people WHERE card = '{card}'; END $x$",
+        "SET application_name = 'desk of {email}'",
+        "SELECT p.email FROM people p JOIN people q USING (iban) WHERE p.card LIKE '{card}%' OR q.phone = E'{phone}'",
+    )
+    return [forms[number % len(forms)].format(**personal(number)) for number in range(200)]
+
+
+@pytest.mark.slow
+def test_nothing_personal_of_two_hundred_statements_leaves_the_server(
+    pg18: Database, meshag: Meshag, must: Must, fake_llm: FakeLlm, tmp_path: Path
+) -> None:
+    """Not into the store, the log at its most talkative, an export or a prompt; a second scan looks at the bytes."""
+    meshag.environment |= {"MESHAG_LOG": "DEBUG", "OPENAI_API_KEY": "sk-0123456789"}
+    meshag.home.mkdir(mode=0o700)
+    (meshag.home / "config.toml").write_text(
+        f'[llm]\nbase_url = "{fake_llm.base_url}"\nmodel = "m"\n[collect]\nsample_s = 0.5\n'
+    )
+    pg18.execute(
+        "CREATE TABLE people (id serial PRIMARY KEY, email text, card text, phone text, iban text)",
+        "ALTER TABLE people ADD born date, ADD seen inet",
+        "INSERT INTO people (email, born) SELECT 'x' || g, date '2000-01-01' + g FROM generate_series(1, 5000) g",
+        "ANALYZE people",
+    )
+    must("connections", "add", "people", pg18.monitor_url)
+    must("sync", "people")
+    said = statements_of_people()
+    assert len(found_in("\n".join(said).encode())) > 400
+    with pg18.connect() as connection:
+        for statement in said:
+            connection.execute(statement)
+        connection.execute("COMMENT ON TABLE people IS NULL")  # what a table is described by is no statement's literal
+        connection.execute("SET application_name = 'desk'")
+        connection.execute("BEGIN")
+        connection.execute(said[1])  # a session at rest, which the server shows with its last text
+        outputs = [meshag("sessions", "people", "--json"), meshag("collect", "--seconds", "4", "--json")]
+    must("sync", "people")
+    fake_llm.script = [Reply('{"proposals": []}')]
+    report, record = tmp_path / "people.html", tmp_path / "people.db"
+    outputs += [
+        meshag("queries", "people", "--internal", "--limit", "500", "--json"),
+        meshag("suggest", "people", "--preview"),
+        meshag("suggest", "people", "--consent", "--json"),
+        meshag("sessions", "people", "--at", time.strftime("%H:%M"), "--json"),
+        meshag("report", "people", "--out", str(report)),
+        meshag("record", str(record)),
+        meshag("activity", "list", "--json"),
+    ]
+    assert [answer.err for answer in outputs if answer.code] == []
+    queries = [row["text"] or "" for row in outputs[2].document]
+    assert len([text for text in queries if "people" in text]) >= 6, "they were read"
+    fake_llm.script = [Reply("Because.")]
+    (query,) = [row["id"] for row in outputs[2].document if (row["text"] or "").startswith("SELECT p.email")]
+    outputs.append(meshag("ask", query, "Why is it slow?", "--consent"))
+    assert len(fake_llm.requests) == 2, outputs[-1].err
+    outbound = "\n".join(json.dumps(request.body, ensure_ascii=False) for request in fake_llm.requests).encode()
+    assert b"people" in outbound
+    places = {
+        "the prompts": outbound,
+        "the output": "".join(answer.out + answer.err for answer in outputs).encode(),
+        "the report": report.read_bytes(),
+        "the record": record.read_bytes(),
+        "the store and the log": said_by(meshag.home),
+    }
+    assert {place: sorted(found_in(content))[:5] for place, content in places.items() if found_in(content)} == {}
 
 
 @pytest.mark.parametrize(
