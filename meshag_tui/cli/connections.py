@@ -41,6 +41,7 @@ async def add(args: argparse.Namespace, output: Output) -> None:
             interval_s=args.interval,
             read_only=args.protect,
             slow_ms=args.slow,
+            slow_by_longest=args.slow_by == "call",
             facts=None if report is None else report.facts,
         )
         document = describe(info) | {"test": _tested(report)}
@@ -151,6 +152,7 @@ def describe(info: ConnectionInfo) -> dict[str, Any]:
         "stage": info.stage,
         "interval_s": info.interval_s,
         "slow_ms": info.slow_ms,
+        "slow_by": "call" if info.slow_by_longest else "mean",
         "last_sync_at": info.last_sync_at,
         "next_sync_at": info.next_sync_at,
         "last_error": info.last_error,
@@ -212,6 +214,8 @@ def _edits(args: argparse.Namespace, output: Output) -> dict[str, Any]:
         changes["read_only"] = bool(args.protect)
     if args.undo_worse is not None:
         changes["undo_worse"] = args.undo_worse
+    if args.slow_by is not None:
+        changes["slow_by_longest"] = args.slow_by == "call"
     if args.stage is not None:
         changes["stage"] = None if args.stage == "none" else args.stage
     if args.no_cloud is not None:

@@ -195,6 +195,9 @@ def _connection_options(parser: argparse.ArgumentParser, editing: bool = False) 
     parser.add_argument(
         "--slow", type=values.span_or_ms, metavar="TIME", help="a query is slow from this mean time: 100ms"
     )
+    parser.add_argument(
+        "--slow-by", choices=("mean", "call"), help="by its mean alone, or also by one call that took as long"
+    )
     parser.add_argument("--project", metavar="NAME", help="the project it belongs to")
     if editing:
         parser.add_argument("--writable", action="store_true", help="allow changes to it again")

@@ -33,6 +33,7 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
             offset=args.offset,
             text=args.text,
             internal=args.internal,
+            by_longest=True,
         )
         now = await bench.store(database.now_ms)
     words = words_for(info.engine or info.db_type)
@@ -74,6 +75,7 @@ def describe_query(row: QueryRow) -> dict[str, Any]:
         "stddev_time_ms": row.stddev_ms,
         "min_time_ms": row.min_time_ms,
         "max_time_ms": row.max_time_ms,
+        "longest_time_ms": row.longest_ms,
         "rows": row.rows,
         "share": row.share,
         "shared_hit": row.shared_hit,

@@ -85,7 +85,7 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
     yield "Calls a second", "not observed" if seen.calls_per_s is None else f"{seen.calls_per_s:,.2f}"
     yield "Load", "not observed" if seen.ms_per_s is None else f"{duration(seen.ms_per_s)}/s"
     yield "Statements that ran", exact(seen.statements)
-    yield "Slow on average", exact(seen.slow)
+    yield "Slow, on average or by one call" if report.info.slow_by_longest else "Slow on average", exact(seen.slow)
     yield "Syncs", exact(seen.syncs)
     if report.waits is None:
         yield "Average active sessions", "nobody looked"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
 
 _YES_NO = ("no", "yes")
+_SLOW_BY = ("mean", "mean or one call")
 _NO_STAGE = "not said"
 _PROXY_SCHEMES = ("socks5", "socks5h")
 
@@ -29,6 +30,7 @@ class Wanted:
     target: Target
     interval_s: int | None
     slow_ms: float | None
+    slow_by_longest: bool
     read_only: bool
     undo_worse: bool
     no_cloud: bool  # of the whole project
@@ -70,6 +72,7 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
             []
             if info is None
             else [
+                Field("slow_by", "Slow by", _SLOW_BY[info.slow_by_longest], choices=_SLOW_BY),
                 Field("undo_worse", "Undo what is worse", _YES_NO[info.undo_worse], choices=_YES_NO),
                 Field("no_cloud", "Only local models", _YES_NO[info.no_cloud], choices=_YES_NO),
                 Field("stage", "Stage", info.stage or _NO_STAGE, choices=(_NO_STAGE, *STAGES)),
@@ -118,6 +121,7 @@ def wanted(values: Mapping[str, str]) -> Wanted:
         target=target,
         interval_s=int(given["interval_s"]) if given["interval_s"] else None,
         slow_ms=float(given["slow_ms"]) if given["slow_ms"] else None,
+        slow_by_longest=given.get("slow_by") == _SLOW_BY[True],
         read_only=given["read_only"] == "yes",
         undo_worse=given.get("undo_worse") == "yes",
         no_cloud=given.get("no_cloud") == "yes",

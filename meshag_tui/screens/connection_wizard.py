@@ -352,5 +352,6 @@ class ConnectionWizard(Dialog[str | None]):
                 no_cloud=wanted.no_cloud,
                 stage=wanted.stage,
                 slow_ms=wanted.slow_ms,
+                slow_by_longest=wanted.slow_by_longest,
             )
         self.dismiss(info.id)

@@ -56,6 +56,7 @@ class Question(NamedTuple):
     synced_at: int
     window: Window
     slow_ms: float
+    by_longest: bool
 
 
 class ConnectionsPane(ListPane):
@@ -136,10 +137,10 @@ class ConnectionsPane(ListPane):
         """Read the figures of a connection if there can be others; True if they were read."""
         if info.last_sync_at is None:
             return False
-        asked = Question(info.last_sync_at, await self.shell.window_of(info), self.slow_ms(info))
+        asked = Question(info.last_sync_at, await self.shell.window_of(info), self.slow_ms(info), info.slow_by_longest)
         if info.id in self._figures and self._figures[info.id][0] == asked:
             return False
-        found = await self.bench.store.read(history.overview, info.id, asked.window, asked.slow_ms)
+        found = await self.bench.store.read(history.overview, info.id, asked.window, asked.slow_ms, asked.by_longest)
         self._figures[info.id] = (asked, found)
         return True
 

@@ -33,6 +33,13 @@ def ask(bench: Workbench) -> None:
     now = kept_from(arranged.result(), SORTS).now
     sort, descending = (now.sort, now.descending) if now is not None and now.sort else USUAL_ORDER
     asked = Question(
-        info.id, scope.window(info.last_sync_at), sort, descending, "", False, slow_ms(info, bench.settings)
+        info.id,
+        scope.window(info.last_sync_at),
+        sort,
+        descending,
+        "",
+        False,
+        slow_ms(info, bench.settings),
+        info.slow_by_longest,
     )
     bench.store.ahead(Question.page, asked, 0)

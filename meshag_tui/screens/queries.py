@@ -114,7 +114,8 @@ class QueriesPane(ListPane):
             return None
         sort, descending = self._list.sort or USUAL_ORDER
         text = self.filter_text.strip()
-        return Question(info.id, await self.window(), sort, descending, text, self.internal, self.slow_ms(info))
+        slow = self.slow_ms(info), info.slow_by_longest
+        return Question(info.id, await self.window(), sort, descending, text, self.internal, *slow)
 
     async def _read_list(self, info: ConnectionInfo) -> None:
         self._fit_columns()
@@ -369,7 +370,7 @@ class QueriesPane(ListPane):
         from meshag_tui.cli.reading import describe_query
         from meshag_tui.screens import export
 
-        page = await self.bench.store.read(asked.rows, export.MOST_ROWS)
+        page = await self.bench.store.read(asked._replace(by_longest=True).rows, export.MOST_ROWS)
         marks = self._list.marks
         rows = [row for row in page.rows if not marks or row.id in marks]
         window = f"{moment(asked.window.start)} to {moment(asked.window.end)}"

@@ -55,8 +55,16 @@ class Listed(NamedTuple):
     @property
     def slow(self) -> bool:
         """Whether its mean is at or above what counts as slow on this connection."""
-        mean = None if self.row is None else self.row.mean_time_ms
-        return mean is not None and mean >= self.slow_ms
+        return self.row is not None and is_slow(self.row.mean_time_ms, self.slow_ms)
+
+    @property
+    def slow_once(self) -> bool:
+        """Whether a call of it took that long, where this connection counts it: else the longest is not read."""
+        return self.row is not None and is_slow(self.row.longest_ms, self.slow_ms)
+
+
+def is_slow(time_ms: float | None, from_ms: float) -> bool:
+    return time_ms is not None and time_ms >= from_ms
 
 
 class QueryRows(Sequence[Listed]):
@@ -199,7 +207,8 @@ def _trend(points: Any, width: int) -> str:
 
 
 def _slow(listed: Listed) -> str:
-    return f"{glyphs().warning} slow" if listed.slow else ""
+    word = "slow" if listed.slow else "once" if listed.slow_once else ""
+    return f"{glyphs().warning} {word}" if word else ""
 
 
 def _slow_tone(said: str) -> Tone:

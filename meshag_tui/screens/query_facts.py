@@ -9,6 +9,7 @@ from meshag_tui.screens.queries_rows import (
     BLOCK,
     examined_per_call,
     hit_ratio,
+    is_slow,
     no_index_share,
     no_text,
     rows_per_call,
@@ -40,7 +41,7 @@ def figures(
     row: QueryRow, slow_ms: float, block: int = BLOCK, counted: Collection[str] = ()
 ) -> list[tuple[str, str, str]]:
     """Label, value and look of each figure of a statement in the window; `counted` are those of `Words.figures`."""
-    slow = row.mean_time_ms is not None and row.mean_time_ms >= slow_ms
+    slow = is_slow(row.mean_time_ms, slow_ms)
     mean = duration(row.mean_time_ms) + (f"  {glyphs().warning} slow from {duration(slow_ms)}" if slow else "")
     found = [
         ("total", f"{duration(row.total_time_ms)}, {percent(row.share)} of all", ""),
@@ -52,6 +53,8 @@ def figures(
     ]
     if row.mean_before_ms is not None:
         found.insert(3, ("mean before", duration(row.mean_before_ms), ""))
+    if row.longest_ms is not None:
+        found.insert(3, ("longest call", duration(row.longest_ms), ""))
     return found
 
 
@@ -110,12 +113,13 @@ def head_pieces(
     merged = f"{between}{len(detail.members)} entries of the server as one" if len(detail.members) > 1 else ""
     said: list[Piece] = [("bold", found.uid), ("", f"{between}{found.kind}{between}{who}{merged}\n")]
     if row.calls:
-        mean_look = "warning" if row.mean_time_ms is not None and row.mean_time_ms >= slow_ms else ""
+        mean_look = "warning" if is_slow(row.mean_time_ms, slow_ms) else ""
         slow = f" {glyphs().warning} slow" if mean_look else ""
         said += [
             ("", f"{percent(row.share)} of the time{between}{duration(row.total_time_ms)} in {exact(row.calls)} calls"),
             (mean_look, f"{between}mean {duration(row.mean_time_ms)}{slow}"),
-            ("", f"{between}max {duration(row.max_time_ms)}{between}{count(rows_per_call(row))} rows/call"),
+            ("", "" if row.longest_ms is None else f"{between}longest {duration(row.longest_ms)}"),
+            ("", f"{between}max ever {duration(row.max_time_ms)}{between}{count(rows_per_call(row))} rows/call"),
             ("", "".join(between + said for key, said in _in_a_line(row, block) if key in counted) + "\n"),
         ]
     else:

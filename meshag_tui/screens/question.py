@@ -25,6 +25,7 @@ class Question(NamedTuple):
     text: str
     internal: bool
     slow_ms: float
+    by_longest: bool = False  # one call that took as long makes a statement slow, too
 
     def page(self, number: int) -> QueryPage:
         """Read page `number`, in the store's thread."""
@@ -41,6 +42,7 @@ class Question(NamedTuple):
             text=self.text or None,
             internal=self.internal,
             slow_ms=self.slow_ms,
+            by_longest=self.by_longest,
         )
 
 

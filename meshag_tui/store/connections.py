@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 DEFAULT_PROJECT = "Default"
 BUSY = (ChangeState.GATED, ChangeState.RUNNING, ChangeState.VERIFYING)
 _TARGET_FIELDS = frozenset({"host", "port", "database", "user", "tls", "tls_ca", "proxy", "password"})
-_OWN_FIELDS = frozenset({"name", "project", "interval_s", "read_only", "undo_worse", "slow_ms", "stage"})
+_OWN_FIELDS = frozenset(
+    {"name", "project", "interval_s", "read_only", "undo_worse", "slow_ms", "slow_by_longest", "stage"}
+)
 STAGES = ("production", "staging", "test", "development")
 """What a connection is for, where it was said."""
 
@@ -61,6 +63,7 @@ class ConnectionInfo(NamedTuple):
     no_cloud: bool  # of its project: nothing is sent to a model that is not on this machine
     interval_s: int | None
     slow_ms: float | None
+    slow_by_longest: bool  # one call of that time makes a statement slow, too, not its mean alone
     last_sync_at: int | None
     next_sync_at: int | None
     last_error: str | None
@@ -93,6 +96,7 @@ def add(
     interval_s: int | None = None,
     read_only: bool = False,
     slow_ms: float | None = None,
+    slow_by_longest: bool = False,
     stage: str | None = None,
     facts: "ServerFacts | None" = None,
 ) -> ConnectionInfo:
@@ -117,6 +121,7 @@ def add(
             interval_s=interval_s,
             read_only=read_only,
             slow_ms=slow_ms,
+            slow_by_longest=slow_by_longest,
             stage=stage,
             created_at=now,
             updated_at=now,
@@ -210,8 +215,8 @@ def _password(row: Any, vault: Vault) -> Secret | None:
 
 def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> ConnectionInfo:
     """Change a connection: `target` (a whole Target), or any of host, port, database, user, password, tls, tls_ca,
-    proxy; name, project, interval_s, read_only, undo_worse, slow_ms, stage. A `password` of None forgets it. `no_cloud`
-    is of its whole project.
+    proxy; name, project, interval_s, read_only, undo_worse, slow_ms, slow_by_longest, stage. A `password` of None
+    forgets it. `no_cloud` is of its whole project.
 
     `vault` is needed when how to reach it changes, for the password is sealed for exactly that: without a new one, the
     old one is sealed anew. A `target` without a password keeps the old one too.

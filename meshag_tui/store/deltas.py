@@ -15,6 +15,9 @@ What proves a delta, strongest first:
   interval is marked by the reset.
 * Of a statement that was left out until now, as it took too little in all, nothing is known of before: its value is a
   baseline only. That is no loss worth an event: it did less than a statement that is read.
+* *A maximum that moved* within one life, or that of a life that began, is the time of a call in the interval: it rises
+  by a longer call, and falls only when the server is told to begin it anew, after which it is of the calls since. What
+  stood still tells nothing but that no call took longer: then the longest call of the interval is not known.
 * Nothing proves it (another server, another role, rows that were hidden before): the value is a baseline only.
 
 Not visible to anybody, hence not flagged: an entry born and reset within one interval, and before PostgreSQL 17 the
@@ -61,13 +64,15 @@ DELTA_COLUMNS = (
     "tmp_disk_tables",
     "sort_merge_passes",
     TIME_SQUARES,
+    "longest_ms",
 )
 
 _COUNTERS = len(STATEMENT_COUNTERS)
 _AT = {name: position for position, name in enumerate(BASELINE_COLUMNS)}
 _CALLS, _MIN, _MAX, _SINCE = _AT["calls"], _AT["min_time_ms"], _AT["max_time_ms"], _AT["stats_since"]
 _IO_READ, _IO_WRITE, _SQUARES = _AT["io_read_ms"], _AT["io_write_ms"], _AT[TIME_SQUARES]
-_STORED = tuple(_AT.get("total_time_ms" if name == "time_ms" else name) for name in DELTA_COLUMNS)  # None: io_time_ms
+_NAMED = {"time_ms": "total_time_ms", "longest_ms": "max_time_ms"}
+_STORED = tuple(_AT.get(_NAMED.get(name, name)) for name in DELTA_COLUMNS)  # None: io_time_ms
 
 
 @dataclass(slots=True)
@@ -244,6 +249,7 @@ def _differ(
     for place in returned:
         since = now.row(place)[_SINCE]
         losses.unproven += since == NO_INT or since != block.row(place)[_SINCE]
+    columns[_MAX] = _longest(block, now, columns[_CALLS]) if doubtful or _MAX in moved else None
     stored = _stored(columns)
     # Across a restart that kept the statistics a fall may also mean a copy of the server, with a past of its own.
     fall_proves = not how.tie.restarted or how.tie.state == "reset"
@@ -285,6 +291,15 @@ def _differences(new: Sequence[Any], new_data: bytes, old_data: bytes, is_float:
     if old is new:
         return [0.0 if is_float else 0] * len(new)
     return list(map(sub, new, old))
+
+
+def _longest(block: Block, now: _Now, calls: Sequence[int | None] | None) -> list[float | None] | None:
+    """The time of the longest call of each statement since the last reading, ms, where its maximum moved with calls."""
+    if calls is None or not now.data[_MAX] or not block.columns[_MAX]:
+        return None
+    moved = zip(now.values[_MAX], block.values(_MAX), calls, strict=True)
+    # Of what was not measured NO_FLOAT is neither above 0 nor equal to itself.
+    return [new if new > 0 and new != old and old == old and (made or 0) > 0 else None for new, old, made in moved]
 
 
 def _doubted(number: int, differences: Sequence[Any]) -> Iterator[int]:
@@ -340,6 +355,8 @@ def _first_seen(how: _Comparison, block: Block, now: _Now, last_look: int, absen
         list(map(measured, values)) if data and has_holes(values, data, is_float) else list(values) or None
         for values, data, is_float in zip(now.values, now.data, IS_FLOAT, strict=True)
     ]
+    if (most := columns[_MAX]) is not None:
+        columns[_MAX] = [each or None for each in most]  # 0: begun anew since the last call
     _add_active(how.found, block, _stored(columns), proved)
 
 
@@ -385,6 +402,7 @@ def _stored(columns: Sequence[list[Any] | None]) -> list[list[Any] | None]:
 def _whole(values: Sequence[Any]) -> tuple[Any, ...]:
     """One row in the order of `DELTA_COLUMNS` from cumulative values."""
     found = [measured(value) for value in values]
+    found[_MAX] = found[_MAX] or None  # 0: begun anew since the last call
     io = _io(found[_IO_READ], found[_IO_WRITE])
     return tuple(io if place is None else found[place] for place in _STORED)
 

@@ -35,6 +35,8 @@ COUNTERS = (
     "sort_merge_passes",
     "time_squares",
 )
+LONGEST = "longest_ms"
+"""What is kept beside the sums: the greatest of it, not its sum."""
 _AT_ONCE = 24  # hours summed in one transaction at most
 SETTLED_MS = 300_000
 """How long after its end an hour is summed: the last sync in it is written by then."""
@@ -169,10 +171,11 @@ def _write(connection_id: str, width: int, end: int, parts: Source) -> int:
     from meshag_tui.store import digests_objects
 
     digest = int(models.Digest.insert(connection=connection_id, width_s=width // 1000, end_at=end).execute())
-    sums = ", ".join(f"SUM({name})" for name in COUNTERS)
+    columns = (*COUNTERS, LONGEST)
+    sums = ", ".join(f"{'MAX' if name == LONGEST else 'SUM'}({name})" for name in columns)
     models.database.execute_sql(
-        f"INSERT INTO query_digest(digest_id, query_id, {', '.join(COUNTERS)}) "  # noqa: S608
-        f"SELECT {digest}, query_id, {sums} FROM ({parts.rows_sql()}) parts GROUP BY query_id"
+        f"INSERT INTO query_digest(digest_id, query_id, {', '.join(columns)}) "  # noqa: S608
+        f"SELECT {digest}, query_id, {sums} FROM ({parts.rows_sql(columns)}) parts GROUP BY query_id"
     )
     digests_objects.write(digest, parts)
     return digest

@@ -129,6 +129,7 @@ def queries(
     text: str | None = None,
     internal: bool = False,
     slow_ms: float | None = None,
+    by_longest: bool = False,
     trends: bool = True,
 ) -> QueryPage:
     """A page of the statements that ran in the window.
@@ -139,6 +140,7 @@ def queries(
             turns it round.
         internal: show catalogue, utility and own statements too; else they are only counted.
         slow_ms: count those whose mean is this or more too.
+        by_longest: count those of which one call took that long as well, and read the longest call of each.
         trends: read the sparkline of each row, which is most of the work.
 
     Raises:
@@ -156,12 +158,13 @@ def queries(
         text=text,
         internal=internal,
         slow_ms=slow_ms,
+        by_longest=by_longest,
         source=source,
     )
     total_time = sum(each.time_ms for each in found)
     total = total_time or page.known_time_ms
     return QueryPage(
-        rows=_rows(connection_id, window, found, page.ids, total, sort == "change", source, trends),
+        rows=_rows(connection_id, window, found, page.ids, total, sort == "change", source, trends, by_longest),
         window=window,
         total_rows=page.matching,
         hidden=page.hidden,
@@ -175,13 +178,14 @@ def queries(
     )
 
 
-def overview(connection_id: str, window: Window, slow_ms: float) -> Overview:
-    """The figures of a connection's header. `slow_ms`: the mean from which a statement is slow."""
+def overview(connection_id: str, window: Window, slow_ms: float, by_longest: bool = False) -> Overview:
+    """The figures of a connection's header. `slow_ms`: the mean from which a statement is slow; `by_longest`: or the
+    time of one call."""
     found = intervals(connection_id, window)
     row = models.Interval
     known = history_windows.within(connection_id, window) & row.sessions.is_null(False)
     sessions = history_windows.listed(row.select(row.sessions).where(known).order_by(row.end_at.desc()).limit(1))
-    ran, slow = history_queries.counts(connection_id, window, slow_ms)
+    ran, slow = history_queries.counts(connection_id, window, slow_ms, by_longest)
     calls, time = sum(each.calls for each in found), sum(each.time_ms for each in found)
     timed = [each for each in found if each.timed and each.length_ms > 0]
     seconds = sum(each.length_ms for each in timed) / 1000
@@ -242,7 +246,7 @@ def query(query_id: int, window: Window) -> QueryDetail:
     members = _members(found)
     within = intervals(found.connection_id, window)
     total_time = sum(each.time_ms for each in within)
-    rows = _rows(found.connection_id, window, within, members[:1], total_time, compared=True)
+    rows = _rows(found.connection_id, window, within, members[:1], total_time, compared=True, longest=True)
     return QueryDetail(
         statement=found,
         row=rows[0],
@@ -285,10 +289,12 @@ def _rows(
     compared: bool = False,
     source: digests.Source | None = None,
     trends: bool = True,
+    longest: bool = False,
 ) -> tuple[QueryRow, ...]:
-    """The rows of a page, in its order, with their texts and sparklines; `compared` with the window before."""
+    """The rows of a page, in its order, with their texts and sparklines; `compared` with the window before, and where
+    it is asked for with their longest calls."""
     shown = history_queries.shown_as(connection_id, ids)
-    figures = history_queries.figures(connection_id, window, shown, source)
+    figures = history_queries.figures(connection_id, window, shown, source, longest)
     before = history_queries.figures(connection_id, history_queries.before_of(window), shown) if compared else {}
     texts = history_queries.texts(ids)
     over = steps(found, observed_part(found, window), SPARK_POINTS)
@@ -354,4 +360,5 @@ def _row(
         last_seen_at=values["last_seen_at"],
         spark=spark,
         stddev_ms=_deviation(values["squared_calls"], values["squared_ms"], values["time_squares"]),
+        longest_ms=values[digests.LONGEST],
     )

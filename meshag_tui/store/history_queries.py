@@ -103,6 +103,21 @@ class Page(NamedTuple):
     slow: int | None = None  # of those that match and are shown; None: nobody asked
 
 
+def _slowness(by_longest: bool) -> str:
+    """What of a statement is compared with the time from which it is slow, ms: its mean, or its longest call."""
+    mean = _MERGED["mean"]
+    longest = f"MAX(s.{digests.LONGEST})"
+    return f"CASE WHEN {longest} > {mean} THEN {longest} ELSE {mean} END" if by_longest else mean
+
+
+def _rows_and_sums(source: digests.Source, by_longest: bool) -> tuple[str, list[str]]:
+    """The rows of a source, and of them the greatest of the longest calls, which is read only where it is asked for."""
+    if not by_longest:
+        return source.rows_sql(), []
+    longest = digests.LONGEST
+    return source.rows_sql((*digests.COUNTERS, longest)), [f"MAX({longest}) AS {longest}"]
+
+
 def page(
     connection_id: str,
     window: Window,
@@ -114,13 +129,15 @@ def page(
     text: str | None = None,
     internal: bool = False,
     slow_ms: float | None = None,
+    by_longest: bool = False,
     source: digests.Source | None = None,
 ) -> Page:
     """Which statements are on a page, in one SQL statement that sums no more than what they are sorted by.
 
     Statements that mean the same are one, known by the least of their ids. Those that are `alone` (see `models.Query`),
-    nearly all, need not be looked at for that. With `slow_ms`, those whose mean is at or above it are counted. `source`
-    is where the counts of the window are, if that is known.
+    nearly all, need not be looked at for that. With `slow_ms`, those whose mean is at or above it are counted;
+    `by_longest`: also those of which one call took that long. `source` is where the counts of the window are, if that
+    is known.
 
     Raises:
         UsageError: an unknown sort, or a filter that is no regular expression.
@@ -130,8 +147,10 @@ def page(
     mark = models.database.param
     arguments: list[Any] = [connection_id]
     amount = _MERGED.get(sort, "SUM(s.amount)")
-    mean = "NULL" if slow_ms is None else _MERGED["mean"]
-    counted = ["time_ms"] + ["calls"] * ("s.calls" in amount + mean)
+    slowness = "NULL" if slow_ms is None else _slowness(by_longest)
+    counted = ["time_ms"] + ["calls"] * ("s.calls" in amount + slowness)
+    if slow_ms is not None and by_longest:
+        counted.append(digests.LONGEST)
     if sort in _OF_STATISTICS:
         counted.append(_OF_STATISTICS[sort])
     found = source or digests.source(connection_id, window)
@@ -140,10 +159,10 @@ def page(
         _spent(sort, counted, found, before, which) for which in ("1 = 1", "query_id IN (SELECT id FROM mixed)")
     )
     ran = f"""
-        SELECT s.query_id AS id, 0 AS internal, SUM(s.time_ms) AS time_ms, {amount} AS amount, {mean} AS mean_ms
+        SELECT s.query_id AS id, 0 AS internal, SUM(s.time_ms) AS time_ms, {amount} AS amount, {slowness} AS slow_ms
         FROM ({every}) s GROUP BY s.query_id HAVING s.query_id NOT IN (SELECT id FROM mixed)
         UNION ALL
-        SELECT MIN(m.id), MIN(CASE WHEN m.internal THEN 1 ELSE 0 END), SUM(s.time_ms), {amount}, {mean}
+        SELECT MIN(m.id), MIN(CASE WHEN m.internal THEN 1 ELSE 0 END), SUM(s.time_ms), {amount}, {slowness}
         FROM ({mixed}) s JOIN mixed m ON m.id = s.query_id GROUP BY m.same
     """  # noqa: S608
     passes = matches(connection_id, text, mark, arguments)
@@ -153,7 +172,7 @@ def page(
     shown, hidden = (passes, "1 = 0") if internal else (f"{passes} AND internal = {n}" for n in (0, 1))
     slow = "NULL"
     if slow_ms is not None:
-        slow = f"COUNT(CASE WHEN {shown} AND mean_ms >= {mark} THEN 1 END)"
+        slow = f"COUNT(CASE WHEN {shown} AND slow_ms >= {mark} THEN 1 END)"
         arguments.append(slow_ms)
     order = f"amount {'DESC' if descending else 'ASC'} NULLS LAST, id"
     statement = f"""
@@ -186,7 +205,7 @@ def _spent(sort: str, counted: Sequence[str], source: digests.Source, before: di
     """
     if before is None and sort not in _OF_QUERY:
         return source.rows_sql(counted, which)
-    sums = ", ".join(f"SUM({name}) AS {name}" for name in counted)
+    sums = ", ".join(f"{'MAX' if name == digests.LONGEST else 'SUM'}({name}) AS {name}" for name in counted)
     spent = f"(SELECT query_id, {sums} FROM ({source.rows_sql(counted, which)}) r GROUP BY query_id) n"  # noqa: S608
     if before is None:
         return f"SELECT n.*, {_OF_QUERY[sort]} AS amount FROM {spent} JOIN query q ON q.id = n.query_id"  # noqa: S608
@@ -204,28 +223,35 @@ def before_of(window: Window) -> Window:
 
 
 def figures(
-    connection_id: str, window: Window, shown: Mapping[int, int], source: digests.Source | None = None
+    connection_id: str,
+    window: Window,
+    shown: Mapping[int, int],
+    source: digests.Source | None = None,
+    longest: bool = False,
 ) -> dict[int, dict[str, Any]]:
-    """What statements are and what they did in a window, merged as `shown` maps their ids; all counters by column."""
+    """What statements are and what they did in a window, merged as `shown` maps their ids; all counters by column, and
+    with `longest` the time of the longest call."""
     if not shown:
         return {}
-    rows = (source or digests.source(connection_id, window)).rows_sql()
+    rows, greatest = _rows_and_sums(source or digests.source(connection_id, window), longest)
     members = ", ".join(str(int(each)) for each in shown)
     sums = ", ".join(
         [f"CAST(SUM({name}) AS BIGINT) AS {name}" for name in _COUNTS]
         + [f"SUM({name}) AS {name}" for name in _TIMES]
         + [f"{expression} AS {name}" for name, expression in _SQUARED.items()]
+        + greatest
     )
     columns = (*_COUNTS, *_TIMES, *_SQUARED)
+    read = (*columns, digests.LONGEST) if longest else columns
     statement = f"""
         SELECT query_id, {sums} FROM ({rows}) r WHERE query_id IN ({members}) GROUP BY query_id
     """  # noqa: S608
-    found = {row[0]: dict(zip(columns, row[1:], strict=True)) for row in fetch(statement, [])}
+    found = {row[0]: dict(zip(read, row[1:], strict=True)) for row in fetch(statement, [])}
     merged: dict[int, dict[str, Any]] = {}
     # As text, like the rest: Peewee would make an object of each of the ids.
     described = fetch(f"SELECT {', '.join(_WHAT)} FROM query WHERE id IN ({members})", [])  # noqa: S608
     for row in described:
-        values = dict(zip(_WHAT, row, strict=True)) | dict.fromkeys(columns) | found.get(row[0], {})
+        values = dict(zip(_WHAT, row, strict=True)) | dict.fromkeys((*columns, digests.LONGEST)) | found.get(row[0], {})
         known = merged.setdefault(shown[values["id"]], values)
         if known is not values:
             _merge(known, values, columns)
@@ -238,8 +264,10 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any], columns: Sequence[str
     """Add what another statement did to one that means the same; what it is comes from the older."""
     for name in columns:
         into[name] = _of_known(lambda a, b: a + b, into[name], other[name])
-    for name, choose in (("min_time_ms", min), ("first_seen_at", min), ("max_time_ms", max), ("last_seen_at", max)):
-        into[name] = _of_known(choose, into[name], other[name])
+    for name in ("min_time_ms", "first_seen_at"):
+        into[name] = _of_known(min, into[name], other[name])
+    for name in ("max_time_ms", digests.LONGEST, "last_seen_at"):
+        into[name] = _of_known(max, into[name], other[name])
     if other["id"] < into["id"]:
         into |= {name: other[name] for name in ("id", "key", "text_state", "kind")}
     into["internal"] = into["internal"] and other["internal"]
@@ -249,19 +277,18 @@ def _of_known(choose: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
     return b if a is None else a if b is None else choose(a, b)
 
 
-def counts(connection_id: str, window: Window, slow_ms: float) -> tuple[int, int]:
-    """How many statements ran, without internal ones, and how many of them were slow on average."""
+def counts(connection_id: str, window: Window, slow_ms: float, by_longest: bool = False) -> tuple[int, int]:
+    """How many statements ran, without internal ones, and how many of them were slow, as by `page`."""
     mark = models.database.param
-    rows = digests.source(connection_id, window).rows_sql()
+    rows, greatest = _rows_and_sums(digests.source(connection_id, window), by_longest)
+    summed = ", ".join(["SUM(calls) AS calls", "SUM(time_ms) AS time_ms", *greatest])
     statement = f"""
-        WITH sums AS (
-            SELECT query_id, SUM(calls) AS calls, SUM(time_ms) AS time_ms FROM ({rows}) r GROUP BY query_id
-        ),
+        WITH sums AS (SELECT query_id, {summed} FROM ({rows}) r GROUP BY query_id),
         merged AS (
-            SELECT SUM(s.time_ms) / NULLIF(SUM(s.calls), 0) AS mean_ms
+            SELECT {_slowness(by_longest)} AS slow_ms
             FROM sums s JOIN query q ON q.id = s.query_id WHERE NOT q.internal GROUP BY {MERGED_BY}
         )
-        SELECT COUNT(*), COUNT(CASE WHEN mean_ms >= {mark} THEN 1 END) FROM merged
+        SELECT COUNT(*), COUNT(CASE WHEN slow_ms >= {mark} THEN 1 END) FROM merged
     """  # noqa: S608
     ran, slow = fetch(statement, [slow_ms])[0]
     return int(ran), int(slow)

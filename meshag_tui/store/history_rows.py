@@ -43,6 +43,7 @@ class QueryRow(NamedTuple):
     last_seen_at: int
     spark: tuple[float | None, ...] = ()  # ms in each second over the window, None where nothing was observed
     stddev_ms: float | None = None  # standard deviation of the time of a call
+    longest_ms: float | None = None  # of the calls in the window; None: no longer than one before, or nobody asked
 
 
 class QueryPage(NamedTuple):
@@ -58,7 +59,7 @@ class QueryPage(NamedTuple):
     covered_share: float | None  # of that time, what is known by statement; None: no time was spent
     complete: bool
     events: tuple[Loss, ...]
-    slow: int | None = None  # of those that match, with a mean at or above what was asked for; None: nobody asked
+    slow: int | None = None  # of those that match, slow by what was asked for; None: nobody asked
 
 
 class Statement(NamedTuple):
@@ -102,7 +103,7 @@ class Overview(NamedTuple):
     calls_per_s: float | None  # over what was observed with a known length; None: nothing was
     ms_per_s: float | None  # time spent by all, ms in each second of that
     statements: int  # that ran, without internal ones
-    slow: int  # of them, with a mean of `slow_ms` or more
+    slow: int  # of them, with a mean of `slow_ms` or more, or a call that took as long where that is asked for
     sessions: Mapping[str, Any] | None  # SessionStats of the last sync in the window
     load: Series  # over what was observed of the window
     syncs: int

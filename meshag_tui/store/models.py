@@ -130,6 +130,7 @@ class Connection(Timestamped):
     undo_worse = BooleanField(default=False)  # a change that is measured to make things worse is undone without asking
     interval_s = IntegerField(null=True)  # null: the setting
     slow_ms = DoubleField(null=True)
+    slow_by_longest = BooleanField(default=False)  # a statement is slow by one call, too, not by its mean alone
     last_sync_at = BigIntegerField(null=True)
     next_sync_at = BigIntegerField(null=True)
     last_error = TextField(null=True)

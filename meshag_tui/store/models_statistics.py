@@ -86,6 +86,7 @@ class QueryStatistics(Record):
     tmp_disk_tables = BigIntegerField(null=True)
     sort_merge_passes = BigIntegerField(null=True)
     time_squares = DoubleField(null=True)  # ms²
+    longest_ms = DoubleField(null=True)  # of a call in it; null: no longer than one before, or not known
 
     class Meta:
         primary_key = CompositeKey("interval_id", "query_id")
@@ -112,6 +113,7 @@ class QueryDigest(Record):
     tmp_disk_tables = BigIntegerField(null=True)
     sort_merge_passes = BigIntegerField(null=True)
     time_squares = DoubleField(null=True)  # ms²
+    longest_ms = DoubleField(null=True)  # of a call in it; null: no longer than one before, or not known
 
     class Meta:
         primary_key = CompositeKey("digest_id", "query_id")

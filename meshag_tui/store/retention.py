@@ -29,6 +29,8 @@ _ROWS_DELETED = 10_000
 _CLOCK_KEY = "retention.clock"
 _LOCK = 1835365218
 _CHEAP_TO_WALK = 256 * 1024 * 1024
+_GREATEST = frozenset({"longest_ms"})
+"""Of these the greatest of a bucket is kept: they are no sums."""
 _ROLLED: tuple[tuple[type[models.Record], str, tuple[str, ...]], ...] = (
     (models.QueryStatistics, "query_id", ()),
     (models.TableAccess, "table_id", ("size_bytes", "live_rows", "dead_rows")),
@@ -266,7 +268,10 @@ def _sum_statement(model: type[models.Record], key: str, gauges: tuple[str, ...]
         for name in gauges
     )
     values = ", ".join(
-        f"MAX(CASE WHEN last_{name} = 1 THEN {name} END)" if name in gauges else f"SUM({name})" for name in columns
+        f"MAX(CASE WHEN last_{name} = 1 THEN {name} END)"
+        if name in gauges
+        else f"{'MAX' if name in _GREATEST else 'SUM'}({name})"
+        for name in columns
     )
     table = model._meta.table_name
     return (

@@ -78,7 +78,7 @@ def read(
         window=window,
         against=against,
         written_at=database.now_ms(),
-        overview=history.overview(connection_id, window, slow_ms),
+        overview=history.overview(connection_id, window, slow_ms, info.slow_by_longest),
         health=judge(connection_id, slow_from_ms),
         waits=None if waits is None else {name: waits[name] for name in WAIT_CLASSES if name in waits},
         statements=page.rows,

@@ -259,6 +259,7 @@ class Workbench:
         interval_s: int | None = None,
         read_only: bool = False,
         slow_ms: float | None = None,
+        slow_by_longest: bool = False,
         facts: ServerFacts | None = None,
     ) -> ConnectionInfo:
         """Save a connection; its first sync makes it ACTIVE. UsageError if the name is taken.
@@ -277,6 +278,7 @@ class Workbench:
                 interval_s=interval_s,
                 read_only=read_only,
                 slow_ms=slow_ms,
+                slow_by_longest=slow_by_longest,
                 facts=facts,
             )
             activity.record(actor, "connection.added", f"{info.name}: {info.label}", connection=info.id)

@@ -147,6 +147,17 @@ async def test_a_mean_above_the_limit_is_slow_and_a_cheap_frequent_one_is_not(
         assert "▲ 2 slow" in desk.screen
 
 
+async def test_one_call_makes_slow_where_the_connection_says_so(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+    bench.store.run(connections.edit, shop_id, vault=bench.vault, slow_ms=90.0)
+    async with at_queries(at_desk, bench) as (desk, pane):
+        assert "▲ 1 slow" in desk.screen and "once" not in desk.screen
+    bench.store.run(connections.edit, shop_id, vault=bench.vault, slow_by_longest=True)
+    async with at_queries(at_desk, bench) as (desk, pane):
+        (events,) = [row.row for row in pane._rows if row.row and row.slow_once and not row.slow]
+        assert events.key == "events" and events.longest_ms == pytest.approx(92.8)
+        assert desk.screen.count("▲ once") == 1 and "▲ 2 slow" in desk.screen
+
+
 async def test_the_filter_takes_part_of_a_text_and_turns_round(bench: Workbench, at_desk: Open, shop_id: str) -> None:
     async with at_queries(at_desk, bench) as (desk, pane):
         await desk.press("slash")

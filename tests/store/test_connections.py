@@ -72,9 +72,10 @@ def test_find_names_what_is_near(store: Store, vault: Vault) -> None:
 
 def test_edit_seals_for_the_new_place(store: Store, vault: Vault) -> None:
     info = store.run(connections.add, "shop", TARGET, vault)
-    store.run(connections.edit, info.id, name="store", slow_ms=50.0, read_only=True)
+    store.run(connections.edit, info.id, name="store", slow_ms=50.0, slow_by_longest=True, read_only=True)
     moved = store.run(connections.edit, info.id, vault=vault, host="new.example", tls=TlsMode.REQUIRE)
     assert (moved.name, moved.slow_ms, moved.read_only, moved.host) == ("store", 50.0, True, "new.example")
+    assert moved.slow_by_longest and not info.slow_by_longest
     expected = replace(TARGET, host="new.example", tls=TlsMode.REQUIRE)
     assert store.run(connections.target, info.id, vault) == expected
     store.run(connections.edit, info.id, vault=vault, password=Secret("neu"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import Any
@@ -18,6 +19,7 @@ from meshag_tui.store.readings import Reading
 
 COLUMNS = ("calls", "total_time_ms", "rows", "io_read_ms", "min_time_ms", "max_time_ms", "stats_since")
 KEYS = ("a", "b", "c", "d", "e", "f")
+LONGEST = deltas.DELTA_COLUMNS.index("longest_ms")
 
 
 @dataclass
@@ -43,6 +45,7 @@ class Server:
     entries: dict[str, Entry] = field(default_factory=dict)
     truth: Counter[str] = field(default_factory=Counter)  # calls really made since the last sync
     lost_unseen: bool = False  # a loss since the last sync that leaves no trace on such a server
+    times: dict[str, list[float]] = field(default_factory=dict)  # of those calls
     present: dict[str, int] = field(default_factory=dict)  # calls at the last sync
     reset_keys: set[str] = field(default_factory=set)
     hidden: frozenset[str] = frozenset()
@@ -54,6 +57,7 @@ class Server:
         self.truth[key] += calls
         for _ in range(calls):
             self.step = self.step * 1.37 % 7 + 0.01
+            self.times.setdefault(key, []).append(self.step)
             entry = self.entries.get(key)
             if entry is None:
                 if len(self.entries) >= self.capacity:
@@ -62,7 +66,8 @@ class Server:
             else:
                 entry.calls += 1
                 entry.total += self.step
-                entry.least, entry.most = min(entry.least, self.step), max(entry.most, self.step)
+                entry.least = min(entry.least or self.step, self.step)
+                entry.most = max(entry.most, self.step)
 
     def evict(self) -> None:
         self.clock += 10
@@ -84,6 +89,16 @@ class Server:
         self.clock += 10
         if self.entries.pop(key, None):
             self.reset_keys.add(key)
+
+    def reset_extremes(self, key: str) -> None:
+        """What 17 and later let be reset alone, and some tools reset at each look."""
+        if self.major >= 17 and key in self.entries:
+            self.entries[key].least = self.entries[key].most = 0.0
+
+    def looked_at(self) -> None:
+        """What is true since the last sync begins anew."""
+        self.truth.clear()
+        self.times.clear()
 
     def loss_leaves_a_trace(self) -> bool:
         """Whether the losses since the last sync can be seen by anybody: what the module says of the exceptions."""
@@ -185,6 +200,7 @@ work = st.tuples(st.just("run"), keys, st.integers(1, 9))
 trouble = st.one_of(
     st.tuples(st.just("reset_all")),
     st.tuples(st.just("reset_one"), keys),
+    st.tuples(st.just("reset_extremes"), keys),
     st.tuples(st.just("evict")),
     st.tuples(st.just("restart")),
     st.tuples(st.just("crash"), st.booleans()),
@@ -194,10 +210,23 @@ steps = st.lists(st.one_of(work, work, work, sync, trouble), min_size=15, max_si
 thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def longest_is_true(found: deltas.StatementDeltas, server: Server, before: Mapping[str, float] | None = None) -> None:
+    """What is said to be the longest call was made since the last sync; where it is not known, none took longer than
+    those `before`, as far as the server still knows of it."""
+    for key, values in active(found):
+        longest, made = values[LONGEST], server.times.get(key, [])
+        event(f"longest {'known' if longest else 'not known'}")
+        if longest is not None:
+            assert longest in made
+        if longest is None and found.complete and before is not None and key in server.entries:
+            assert server.entries[key].most <= before.get(key, 0.0)
+
+
 @thorough
 @given(major=st.sampled_from([13, 14, 16, 17, 18]), steps=steps)
 def test_random_histories_never_invent_and_every_loss_is_flagged(major: int, steps: list[tuple[Any, ...]]) -> None:
     server, monitor = Server(major), Monitor()
+    before: dict[str, float] = {}
     for name, *arguments in [*steps, ("sync",)]:
         if name != "sync":
             getattr(server, name)(*arguments)
@@ -207,13 +236,15 @@ def test_random_histories_never_invent_and_every_loss_is_flagged(major: int, ste
         found = monitor.sync(server)
         seen = {key: values[0] for key, values in active(found)}
         assert all(calls <= server.truth[key] for key, calls in seen.items()), "invented or doubled"
+        longest_is_true(found, server, before)
+        before = {key: entry.most for key, entry in server.entries.items()}
         if not first and sum(seen.values()) < server.truth.total():
             event(f"{major}: loss, {'flagged' if not found.complete else 'unseen'}")
             assert not found.complete or not traceable
         assert found.complete or found.events, "a loss says what it is"
         if first:
             assert not found.active
-        server.truth.clear()
+        server.looked_at()
         server.lost_unseen = False
         server.reset_keys.clear()
 
@@ -269,7 +300,7 @@ def test_failover_and_changing_rights_never_invent(majors: tuple[int, bool], ste
     major, _ = majors
     nodes = [Server(major), Server(major, started_at=950_000, stats_reset=950_000)]
     nodes[1].run("a", 5)
-    nodes[1].truth.clear()
+    nodes[1].looked_at()
     monitor = Monitor()
     for name, *arguments in [*steps, ("sync",)]:
         server = nodes[0]
@@ -286,8 +317,9 @@ def test_failover_and_changing_rights_never_invent(majors: tuple[int, bool], ste
         else:
             found = monitor.sync(server)
             assert all(values[0] <= server.truth[key] for key, values in active(found))
+            longest_is_true(found, server)
             for node in nodes:
-                node.truth.clear()
+                node.looked_at()
 
 
 def test_pg17_counts_all_calls_after_a_reset_and_marks_the_interval() -> None:
@@ -299,6 +331,27 @@ def test_pg17_counts_all_calls_after_a_reset_and_marks_the_interval() -> None:
     found = monitor.sync(server)
     assert found.calls == 25
     assert not found.complete and [each["kind"] for each in found.events] == ["reset"]
+
+
+@pytest.mark.parametrize("major", [15, 18])
+def test_the_longest_call_is_known_where_it_was_longer_than_all_before(major: int) -> None:
+    server, monitor = Server(major), Monitor()
+
+    def longest(**took: float) -> dict[str, float | None]:
+        for key, ms in took.items():
+            server.step = (ms - 0.01) / 1.37
+            server.run(key, 1)
+        return {key: values[LONGEST] for key, values in active(monitor.sync(server))}
+
+    longest(a=3.0, b=1.0)
+    assert longest(a=2.0, b=5.0, c=4.0) == {"a": None, "b": pytest.approx(5.0), "c": pytest.approx(4.0)}
+    assert longest(b=5.0 - 1e-6) == {"b": None}
+    server.reset_one("b")
+    assert longest(b=2.0) == {"b": pytest.approx(2.0)}, "of its new life it is the longest"
+    server.reset_extremes("a")
+    assert longest(a=2.5) == {"a": pytest.approx(2.5) if major >= 17 else None}
+    server.reset_extremes("a")
+    assert longest() == {}
 
 
 def test_before_pg17_a_reset_is_a_marked_lower_bound() -> None:

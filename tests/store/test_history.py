@@ -92,6 +92,32 @@ def test_slow_ones_are_counted_from_a_mean_on_among_those_that_match(
     assert slow(2.0, text="orders") == 1 and slow(500.0, text="orders", sort="change") == 0
 
 
+def test_one_call_makes_slow_where_that_is_asked_for_and_cheap_ones_in_number_do_not(
+    store: Store, connection: str
+) -> None:
+    server = Watched().run("cheap", 1, 1.0).run("twin", 1, 300.0).run("spiky", 1, 1.0).run("once", 1, 900.0)
+    texts = [text("cheap", fingerprint="c"), text("twin", fingerprint="c"), text("spiky"), text("once")]
+    store.run(snapshots.write, connection, server.snapshot(), texts)
+    server.run("cheap", 5000, 1.0).run("spiky", 99, 1.0).run("spiky", 1, 250.0).run("once", 50, 2.0)
+    store.run(snapshots.write, connection, server.snapshot())
+    server.run("cheap", 10, 3.0).run("spiky", 10, 2.0).run("twin", 9, 2.0)
+    store.run(snapshots.write, connection, server.snapshot())
+    window = Window(START, server.at)
+
+    def slow(**more: Any) -> int | None:
+        return store.run(lambda: history.queries(connection, window, slow_ms=100.0, limit=1, **more)).slow
+
+    assert (slow(), slow(by_longest=True), slow(by_longest=True, text="nothing")) == (0, 1, 0)
+    rows = store.run(lambda: history.queries(connection, window, by_longest=True)).rows
+    assert {row.key: row.longest_ms for row in rows} == {"cheap": 3.0, "spiky": 250.0, "once": None}
+    assert {row.longest_ms for row in store.run(history.queries, connection, window).rows} == {None}, "nobody asked"
+    assert [store.run(history.overview, connection, window, 100.0, each).slow for each in (False, True)] == [0, 1]
+    (spiky,) = [row.id for row in rows if row.key == "spiky"]
+    last = Window(server.at - MINUTE, server.at)
+    found = [store.run(history.query, spiky, each).row for each in (window, last)]
+    assert [(each.longest_ms, each.max_time_ms) for each in found] == [(250.0, 250.0), (None, 250.0)]
+
+
 def test_an_interval_belongs_to_the_window_it_ends_in(store: Store, connection: str, watched: Watched) -> None:
     second = Window(START + MINUTE, START + 2 * MINUTE)
     third = Window(START + 2 * MINUTE, START + 3 * MINUTE)
@@ -332,11 +358,14 @@ def windows_equal(connection_id: str, *windows: Window) -> None:
     for window in windows:
         chosen = row.interval_id.in_(interval.select(interval.id).where(history_windows.within(connection_id, window)))
         sums = (
-            row.select(row.query_id, fn.SUM(row.calls), fn.SUM(row.rows)).where(chosen).group_by(row.query_id).tuples()
+            row.select(row.query_id, fn.SUM(row.calls), fn.SUM(row.rows), fn.MAX(row.longest_ms))
+            .where(chosen)
+            .group_by(row.query_id)
+            .tuples()
         )
-        page = history.queries(connection_id, window, internal=True, limit=1000)
-        assert {each.id: (each.calls, each.rows) for each in page.rows} == {
-            query: (int(calls), int(rows)) for query, calls, rows in sums
+        page = history.queries(connection_id, window, internal=True, limit=1000, by_longest=True)
+        assert {each.id: (each.calls, each.rows, each.longest_ms) for each in page.rows} == {
+            query: (int(calls), int(rows), longest) for query, calls, rows, longest in sums
         }, window
 
 
@@ -345,7 +374,7 @@ def test_long_windows_are_read_through_hours_and_days(store: Store, connection: 
     server = Watched(at=START // DAY * DAY - 7 * MINUTE)
     store.run(snapshots.write, connection, server.run("a").run("b").snapshot())
     for n in range(210):  # every 20 minutes for 70 hours, with a pause of 5 hours
-        server.run("a", n + 1).run("b" if n % 9 else "c", 2)
+        server.run("a", n + 1, 1 + n / 100).run("b" if n % 9 else "c", 2)
         store.run(snapshots.write, connection, server.snapshot(after_ms=(300 if n == 100 else 20) * MINUTE))
     end = server.at
     for _ in range(4):  # so many hours at once

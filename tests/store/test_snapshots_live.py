@@ -155,6 +155,35 @@ def test_one_entry_reset_is_rebased_alone(pg: Database, synced: Callable[[Databa
     assert not written.complete and kinds(written) == {"decrease"}
 
 
+def test_the_longest_call_of_an_interval(pg: Database, synced: Callable[[Database], Sync]) -> None:
+    """As far as the server's maximum tells: where it rose, or began anew."""
+    sync = synced(pg)
+
+    def longest(*seconds: float) -> float | None:
+        with pg.connect(prepare_threshold=None) as connection:
+            for each in seconds:
+                connection.execute(f"SELECT pg_sleep({each}) FROM orders WHERE id = 1")
+        sync()
+        last = sync.store.run(history.latest_window, sync.connection, 1)
+        page = sync.store.run(lambda: history.queries(sync.connection, last, text="from orders where", by_longest=True))
+        return page.rows[0].longest_ms if page.rows else None
+
+    assert longest(0.2) is None, "a baseline"
+    assert longest(0.0, 0.01, 0.0) is None, "no longer than one before"
+    assert 400 <= (longest(0.0, 0.4, 0.0) or 0) < 10_000
+    assert longest() is None
+    pg.execute(
+        "SELECT pg_stat_statements_reset(userid, dbid, queryid) FROM pg_stat_statements WHERE query LIKE '%pg_sleep(%'"
+    )
+    assert 50 <= (longest(0.05) or 0) < 400
+    if pg.major >= 17:
+        pg.execute(
+            "SELECT pg_stat_statements_reset(userid, dbid, queryid, true) FROM pg_stat_statements "
+            "WHERE query LIKE '%pg_sleep(%'"
+        )
+        assert 20 <= (longest(0.02) or 0) < 50, "only what moved it since"
+
+
 def test_a_restart_that_saves_its_statistics(private_pg: Callable[..., Database], synced: Any) -> None:
     database = private_pg(18)
     sync = synced(database)
