@@ -209,6 +209,7 @@ class Pane(Vertical):
         done = asyncio.Event()
         self.call_after_refresh(done.set)
         await done.wait()
+        await self.shell.taken()
 
     async def shown_once(self) -> None:
         """Wait until it has read what it shows first, be it an error; it may not be painted yet."""

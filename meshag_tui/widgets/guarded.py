@@ -7,6 +7,7 @@ the cells that changed, animates nothing, and copies through the terminal (OSC 5
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import functools
 import logging
@@ -47,6 +48,9 @@ _LOG = logging.getLogger(__name__)
 
 _BACKLOG = 4
 """Writes waiting for a slow terminal from which frames are left out; what is painted next holds their changes too."""
+
+_SHOWING_S = 0.1
+_SHOWINGS = 10
 
 
 def _forgiving_decoder(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
@@ -254,6 +258,19 @@ class GuardedApp(App[None]):
                 driver.flush()
         finally:
             self.post_display_hook()
+
+    async def taken(self) -> None:
+        """Wait until the terminal has taken what was painted, and a moment for it to show that; a second at most.
+
+        What is begun then, and holds Python's lock or a processor, delays neither the thread that writes nor the
+        terminal. Without a terminal there is nothing to wait for.
+        """
+        driver = self._driver
+        if isinstance(driver, GuardedDriver):
+            for _ in range(_SHOWINGS):
+                await asyncio.sleep(_SHOWING_S)
+                if not driver.backlog:
+                    break
 
     def _repaint_later(self) -> None:
         if not self._repaint_due:

@@ -192,7 +192,12 @@ async def test_what_is_held_back_is_not_taken_for_painted(at_desk: Open, monkeyp
         painted = asyncio.ensure_future(pane.painted())
         await asyncio.sleep(0.2)
         assert not painted.done()
+        taken = asyncio.Event()
+        monkeypatch.setattr(desk.app, "taken", taken.wait)  # by a terminal, which there is none of here
         let_go()
+        await asyncio.sleep(0.2)
+        assert not painted.done()
+        taken.set()
         async with asyncio.timeout(5):
             await painted
 

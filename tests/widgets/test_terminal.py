@@ -302,6 +302,29 @@ def test_a_terminal_that_does_not_read_holds_up_nothing_but_itself() -> None:
         assert terminal.wait(20) == 143
 
 
+FLOOD = """
+import sys
+from meshag_tui.widgets.guarded import GuardedApp
+
+class Flood(GuardedApp):
+    def on_mount(self):
+        self.run_worker(self.pour())
+    async def pour(self):
+        for _ in range(20):
+            self._driver.write("x" * 500)
+        waiting = self._driver.backlog
+        await self.taken()
+        self.exit(return_code=42 if waiting and not self._driver.backlog else 43)
+
+sys.exit(Flood().run_guarded())
+"""
+
+
+def test_what_was_painted_can_be_waited_for_until_the_terminal_has_it() -> None:
+    with Terminal.python(FLOOD) as terminal:
+        assert terminal.wait(30) == 42
+
+
 def test_no_colour_means_none() -> None:
     with started(environment={"NO_COLOR": "1"}) as terminal:
         assert b"38;" not in terminal.raw and b"48;" not in terminal.raw
