@@ -56,7 +56,7 @@ def instead_of_rows(info: ConnectionInfo, about: Sequence[str], otherwise: str) 
     """The lines in the place of an empty list: why it could not be read, or that there is truly nothing."""
     found = _bad(info, about)
     if found:
-        return [_line(finding) for finding in found]
+        return [_line(finding).replace("\n", "\n    ") for finding in found]
     if info.last_sync_at is None:
         why = info.last_error or "it was never synced"
         return [f"Nothing is known of {info.name}: {why}. meshag sync {info.name} reads it"]

@@ -78,8 +78,8 @@ def _report_lines(report: SyncReport) -> Iterator[str]:
         yield f"  {event.get('kind')}: {event.get('detail')}"
     for finding in report.warnings:
         yield f"  {finding.severity}: {finding.title}: {finding.detail}"
-        if finding.fix:
-            yield f"    {finding.fix}"
+        for line in (finding.fix or "").splitlines():
+            yield f"    {line}"
 
 
 async def collect(args: argparse.Namespace, output: Output) -> None:

@@ -165,7 +165,8 @@ def finding_lines(findings: Iterable[Finding]) -> list[str]:
     """Findings for people: a word for how bad, what, and the fix indented below."""
     lines = []
     for finding in findings:
-        lines.append(f"{finding.severity:<9} {finding.title}" + (f": {finding.detail}" if finding.detail else ""))
+        said = finding.title + (f": {finding.detail}" if finding.detail else "")
+        lines.append(f"{finding.severity:<9} " + said.replace("\n", "\n          "))
         if finding.fix and finding.severity != "ok":
             lines += [f"          {line}" for line in finding.fix.splitlines()]
     return lines

@@ -151,8 +151,12 @@ def test_without_performance_schema_nothing_looks_empty(private_my: Private, mes
     report = must("sync", "shop")
     assert (report["tables"], report["indexes"]) == (1, 2)
     assert [finding["code"] for finding in report["warnings"]] == ["performance-schema-off"]
+    assert "\n    [mysqld]\n    performance_schema = ON\n" in meshag("sync", "shop").out, "each line of what mends it"
     told = meshag("queries", "shop")
     assert told.code == 0 and "performance_schema is off" in told.out and "No statement ran" not in told.out
+    assert "\n    performance_schema = ON\n" in told.out
+    refused = meshag("reset", "shop", "--yes")
+    assert refused.code == 1 and "has nothing to count anew" in refused.err, "the server would say that it is done"
     told = meshag("queries", "shop", "--json")
     assert told.document == [] and "performance_schema is off" in told.err
     assert not any(row["unused"] for row in must("indexes", "shop"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from meshag_tui.engines.base import Limits, PermissionDenied
+from meshag_tui.engines.base import Limits, PermissionDenied, Refused
 from meshag_tui.engines.mysql import grants
 from meshag_tui.engines.mysql.ddl import change_settings
 from meshag_tui.engines.mysql.errors import account
@@ -17,7 +17,12 @@ _SQL = f"TRUNCATE TABLE {'.'.join(_TABLE)}"
 
 
 async def reset_sql(target: Target, limits: Limits) -> str:
-    """Exactly what `reset` would run; nothing is run. PermissionDenied says which right is missing."""
+    """Exactly what `reset` would run; nothing is run.
+
+    Raises:
+        PermissionDenied: with the right that is missing.
+        Refused: nothing is counted there.
+    """
     async with _allowed(target, limits):
         return _SQL
 
@@ -35,6 +40,9 @@ async def _allowed(target: Target, limits: Limits) -> AsyncIterator[Wire]:
     """A session of an account that may do it."""
     wire = await Wire.open(target, "reset", change_settings(limits), limits)
     try:
+        ((counts,),) = await wire.fetch("SELECT @@GLOBAL.performance_schema")
+        if not counts:  # emptying the table is no error then, and nothing
+            raise Refused("performance_schema is off: the server counts no statements, and has nothing to count anew")
         if (await grants.read(wire)).missing(("DROP",), *_TABLE):
             ((ours,),) = await wire.fetch("SELECT CURRENT_USER()")
             user, _, host = str(ours).rpartition("@")

@@ -22,6 +22,8 @@ _QUOTED_STILL = (
     | frozenset(("skip", "some", "temporary", "unknown", "user", "value"))
 )
 """Names that are something else without quotes: to the server, or to those of our readers that go by words."""
+_DISTINCT = "distinctrow"
+"""What digests have for DISTINCT."""
 _COMMENTS = (MORE_ROWS, "/*+")
 """Those that a digest may hold."""
 _BEFORE_COLUMNS = frozenset(("into", "on", "recursive", "references", "table", "with"))
@@ -37,7 +39,9 @@ def as_written(digest: str) -> str:
     for at, one in enumerate(parts):
         if at and not _close(parts, at):
             found.append(" ")
-        found.append(_unquoted(parts, at) if one.kind == "quoted" else one.text)
+        found.append(
+            _unquoted(parts, at) if one.kind == "quoted" else "DISTINCT" if one.word == _DISTINCT else one.text
+        )
     return "".join(found)
 
 

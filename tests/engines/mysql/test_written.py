@@ -27,6 +27,7 @@ WRITTEN = [
         "WITH RECURSIVE `n` ( `k` ) AS ( SELECT ? UNION ALL SELECT `k` + ? FROM `n` ) SELECT `k` FROM `n`",
         "WITH RECURSIVE n (k) AS (SELECT ? UNION ALL SELECT k + ? FROM n) SELECT k FROM n",
     ),
+    ("SELECT COUNT ( DISTINCTROW `a` ) FROM `t`", "SELECT COUNT(DISTINCT a) FROM t"),
     ("CREATE INDEX `i` ON `t` ( `a` )", "CREATE INDEX i ON t (a)"),
     # Without their quotes these would be something else.
     ("SELECT `order` , `a b` , `x``y` , `1e5` FROM `select`", "SELECT `order`, `a b`, `x``y`, `1e5` FROM `select`"),
@@ -46,7 +47,8 @@ def test_a_digest_reads_as_a_person_writes_it(digest: str, written: str) -> None
 @pytest.mark.parametrize("digest", [*(digest for digest, _ in WRITTEN), *(digest for digest, _ in TEXTS)])
 def test_it_is_the_same_statement(digest: str) -> None:
     written = as_written(digest)
-    assert [one.name or one.text for one in words(written)] == [one.name or one.text for one in words(digest)]
+    same = [("DISTINCT" if one.text == "DISTINCTROW" else one.name or one.text) for one in words(digest)]
+    assert [one.name or one.text for one in words(written)] == same
     before, after = describe(digest), describe(written)
     assert (after.fingerprint, after.kind, after.internal) == (before.fingerprint, before.kind, before.internal)
     assert [(each.schema, each.name) for each in relations(written)] == [
