@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from meshag_tui.types import Finding
+from meshag_tui.types import Aside, Finding
 
 STATEMENT_COUNTERS = (
     "calls",
@@ -143,7 +143,7 @@ class StatementText:
     kind: Literal["select", "insert", "update", "delete", "utility", "other"]
     database: str | None = None
     user: str | None = None
-    internal: bool = False  # reads catalogues only, or is a utility statement: hidden by default
+    aside: Aside | None = None  # why it is hidden by default
 
 
 @dataclass(frozen=True, slots=True)

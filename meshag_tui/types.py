@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, get_args
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -206,6 +206,12 @@ class ExecutionState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+
+
+Aside = Literal["own", "utility", "catalogue"]
+"""Why a statement is set aside: it is MeshAG's, a utility, or reads nothing but catalogues."""
+ASIDE: tuple[Aside, ...] = get_args(Aside)
+"""In the order they are told in."""
 
 
 class Secret:

@@ -262,7 +262,7 @@ def _reading(commands: Any) -> None:
         "--text", metavar="WORDS", help="only statements that contain this; ~ before a regular expression, ! before not"
     )
     queries.add_argument(
-        "--internal", action="store_true", help="also what reads only catalogues, and utility statements"
+        "--internal", action="store_true", help="also MeshAG's own, what reads only catalogues, and utility statements"
     )
 
     compare = _add(

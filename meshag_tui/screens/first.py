@@ -38,7 +38,7 @@ def ask(bench: Workbench) -> None:
         sort,
         descending,
         "",
-        False,
+        frozenset(),
         slow_ms(info, bench.settings),
         info.slow_by_longest,
     )

@@ -81,7 +81,7 @@ _QUERIES = tuple(
         ("why", "W", "Why", "See each index that could serve the query, and why it is suggested or not", 0),
         ("next-metric", "m", "Figure", "Show another figure in the trend", 0),
         ("older-plan", "o", "Older plan", "Show the plan before", 0),
-        ("internal", "i", "Internal", "Show or hide catalogue, utility and own statements", 70),
+        ("internal", "i", "Internal", "Choose which of the own, utility and catalogue statements are listed", 70),
     )
 )
 

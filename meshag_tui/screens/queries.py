@@ -19,7 +19,7 @@ from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import QueryPage
 from meshag_tui.store.ids import query_uid
 from meshag_tui.text import glyphs, moment, width_of
-from meshag_tui.types import MeshagError
+from meshag_tui.types import ASIDE, Aside, MeshagError
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.sql import SqlView, highlighter_is_loaded, load_highlighter
 from meshag_tui.widgets.states import READY, Condition, State
@@ -27,6 +27,8 @@ from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.notices import Topic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from meshag_tui.screens.export import Report
     from meshag_tui.screens.query import QueryView
 
@@ -45,7 +47,8 @@ class QueriesPane(ListPane):
 
     def __init__(self) -> None:
         super().__init__()
-        self.internal = False
+        self.shown: frozenset[Aside] = frozenset()  # of what is set aside
+        self._aside: tuple[Question, Mapping[Aside, int]] | None = None  # how many of each kind ran
         self._asked: Question | None = None
         self._rows = QueryRows(0, 0.0)
         self._page: QueryPage | None = None
@@ -115,7 +118,7 @@ class QueriesPane(ListPane):
         sort, descending = self._list.sort or USUAL_ORDER
         text = self.filter_text.strip()
         slow = self.slow_ms(info), info.slow_by_longest
-        return Question(info.id, await self.window(), sort, descending, text, self.internal, *slow)
+        return Question(info.id, await self.window(), sort, descending, text, self.shown, *slow)
 
     async def _read_list(self, info: ConnectionInfo) -> None:
         self._fit_columns()
@@ -151,11 +154,30 @@ class QueriesPane(ListPane):
         self._preview()
 
     async def load_more(self) -> None:
-        """The statement under the cursor comes after the list, with what it takes to show it."""
-        dialect = self.words.dialect
-        if self.view != "list" or (self._previews and highlighter_is_loaded(dialect)):
+        """The statement under the cursor comes after the list, with what it takes to show it; so do counts by kind."""
+        if self.view != "list":
             return
         await self.painted()
+        await self._make_preview()
+        page = self._page
+        if page is not None and (page.hidden or self.shown):
+            await self._count_aside()
+            self._summarise()
+
+    async def _count_aside(self) -> Mapping[Aside, int]:
+        """How many of each kind that is set aside ran, of those that match."""
+        asked = self._asked
+        if asked is None:
+            return {}
+        if self._aside is None or self._aside[0] != asked:
+            found = await self.bench.store.read(Question.set_aside, asked)
+            self._aside = (asked, found)
+        return self._aside[1]
+
+    async def _make_preview(self) -> None:
+        dialect = self.words.dialect
+        if self._previews and highlighter_is_loaded(dialect):
+            return
         await asyncio.to_thread(load_highlighter, dialect)
         if not self._previews:
             parts = SqlView(id="preview-sql"), Page(id="preview-figures")
@@ -179,7 +201,8 @@ class QueriesPane(ListPane):
         width = line.size.width or self.app.size.width  # before it was laid out
         key, room = self.shell.actions["internal"].shown_key, width - width_of(marked)
         said = () if self.connection is None else self.connection.warnings
-        text, warns = query_facts.summary(page, self.internal, asked.text, key, room, said)
+        counts = self._aside[1] if self._aside is not None and self._aside[0] == asked else None
+        text, warns = query_facts.summary(page, asked.shown, asked.text, key, room, said, counts)
         line.set_text(marked + text)
         line.set_class(warns, "-warns")
 
@@ -187,7 +210,8 @@ class QueriesPane(ListPane):
         """Why the list is empty although the server could be read."""
         if self.filter_text.strip():
             return State(Condition.EMPTY, "no statement matches", self.filter_text, "esc clears the filter.")
-        hidden = f" {page.hidden:,} internal ones did; i shows them." if page.hidden else ""
+        key = self.shell.actions["internal"].shown_key
+        hidden = f" {page.hidden:,} internal ones did; {key} shows them." if page.hidden else ""
         return State(
             Condition.EMPTY,
             "no statement ran in this window",
@@ -303,10 +327,11 @@ class QueriesPane(ListPane):
 
     @property
     def narrowed(self) -> str:
-        return "internal" if self.internal else ""
+        return " ".join(sorted(self.shown))
 
     def narrow(self, shown: str) -> None:
-        self.internal = shown == "internal"
+        kept = ASIDE if shown == "internal" else shown.split()  # all at once, as they were kept once
+        self.shown = frozenset(each for each in ASIDE if each in kept)
 
     # --- actions ----------------------------------------------------------------------------------------------------
 
@@ -354,9 +379,23 @@ class QueriesPane(ListPane):
         self.shell.copy("".join(f"{text.rstrip().removesuffix(';')};\n" for text in texts), f"{len(texts)} queries")
 
     def do_internal(self) -> None:
-        """Show or hide catalogue, utility and own statements."""
-        self.internal = not self.internal
-        self.refresh_soon()
+        """Choose which of the own, utility and catalogue statements are listed."""
+        self.shell.do(self._choose_shown())
+
+    async def _choose_shown(self) -> None:
+        from meshag_tui.screens.set_aside import SetAsideDialog
+
+        info, counts = self.connection, await self._count_aside()
+        if info is None:
+            return
+
+        def chosen(shown: frozenset[str] | None) -> None:
+            if shown is not None:
+                self.narrow(" ".join(shown))
+                self._list.action_first()
+                self.refresh_soon()
+
+        self.shell.push_screen(SetAsideDialog(counts, self.shown, info), chosen)
 
     def do_export(self) -> None:
         """Write the marked statements, or all that match, to a file in the order of the list."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from meshag_tui.screens.queries_rows import (
@@ -17,12 +17,13 @@ from meshag_tui.screens.queries_rows import (
 )
 from meshag_tui.store.history import Loss, QueryDetail, QueryPage, QueryRow, Series
 from meshag_tui.text import ago, count, duration, exact, glyphs, moment, number_of, one_line, percent, size, width_of
+from meshag_tui.types import ASIDE
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.states import Condition, State
 
 if TYPE_CHECKING:
     from meshag_tui.engines.words import Words
-    from meshag_tui.types import Finding
+    from meshag_tui.types import Aside, Finding
     from meshag_tui.widgets.chart import Trend
 
 METRICS = (
@@ -155,14 +156,16 @@ def losses(events: Sequence[Loss], complete: bool) -> str:
 
 def summary(
     page: QueryPage,
-    internal: bool,
+    shown: Set[Aside],
     filter_text: str,
     internal_key: str,
     room: int,
     warnings: Sequence[Finding] = (),
+    aside: Mapping[Aside, int] | None = None,
 ) -> tuple[str, bool]:
     """The line below the list, and whether it warns: how many there are, how much they account for, what is lost.
 
+    `shown` is listed of what is set aside, of which `aside` says how many ran of each kind, once that is counted.
     Where `room` cells are too few, whole parts go, first the one with the highest rank.
     """
     between = glyphs().separator
@@ -182,16 +185,24 @@ def summary(
         if each.code.endswith("-narrowed"):
             read, of = each.facts["read"], each.facts["all"]
             said.append((0, between, f"narrowed to {count(read)} of {count(of)}"))
-    if internal:
-        said += [(4, between, "internal ones shown"), (5, " ", f"({internal_key} hides)")]
-    elif page.hidden:
-        said += [(4, between, f"{count(page.hidden)} internal hidden"), (5, " ", f"({internal_key} shows)")]
+    if hidden := _set_aside(page.hidden, shown, aside):
+        said += [(4, between, hidden), (5, " ", f"({internal_key} chooses)")]
     while True:
         line = "".join(f"{before}{text}" for _, before, text in said)
         least = max(said)
         if width_of(line) <= room or least[0] == 0:
             return line, not page.complete
         said.remove(least)
+
+
+def _set_aside(hidden: int, shown: Set[Aside], aside: Mapping[Aside, int] | None) -> str:
+    """What is hidden, by kind once that is known, and what is shown of it."""
+    if not hidden:
+        return "internal ones shown" if shown else ""
+    known = {} if aside is None else aside
+    of_each = [f"{count(known[kind])} {kind}" for kind in ASIDE if kind not in shown and known.get(kind)]
+    shows = f", {' and '.join(kind for kind in ASIDE if kind in shown)} shown" if shown else ""
+    return f"{', '.join(of_each) or f'{count(hidden)} internal'} hidden{shows}"
 
 
 def trend_of(series: Series, metric: int, events: Sequence[Loss]) -> Trend:

@@ -8,7 +8,7 @@ from meshag_tui.settings import Settings
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import QueryPage
-from meshag_tui.types import Window
+from meshag_tui.types import Aside, Window
 
 PAGE = 100
 """Rows read at once; several screens full."""
@@ -23,13 +23,19 @@ class Question(NamedTuple):
     sort: str
     descending: bool
     text: str
-    internal: bool
+    shown: frozenset[Aside]  # of what is set aside, what is listed all the same
     slow_ms: float
     by_longest: bool = False  # one call that took as long makes a statement slow, too
 
     def page(self, number: int) -> QueryPage:
         """Read page `number`, in the store's thread."""
         return self.rows(PAGE, number * PAGE)
+
+    def set_aside(self) -> dict[Aside, int]:
+        """How many of each kind that is set aside ran, in the store's thread."""
+        from meshag_tui.store import history_queries
+
+        return history_queries.set_aside(self.connection_id, self.window, self.text or None)
 
     def rows(self, limit: int, offset: int = 0) -> QueryPage:
         return history.queries(
@@ -40,7 +46,7 @@ class Question(NamedTuple):
             limit=limit,
             offset=offset,
             text=self.text or None,
-            internal=self.internal,
+            internal=self.shown,
             slow_ms=self.slow_ms,
             by_longest=self.by_longest,
         )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.store import digests, history_queries, history_windows, models
@@ -32,7 +32,7 @@ from meshag_tui.store.history_windows import (
     steps,
 )
 from meshag_tui.store.ids import query_uid
-from meshag_tui.types import MeshagError, Window
+from meshag_tui.types import Aside, MeshagError, Window
 
 if TYPE_CHECKING:
     from meshag_tui.store.history_objects import (
@@ -127,7 +127,7 @@ def queries(
     limit: int = 50,
     offset: int = 0,
     text: str | None = None,
-    internal: bool = False,
+    internal: bool | Collection[Aside] = False,
     slow_ms: float | None = None,
     by_longest: bool = False,
     trends: bool = True,
@@ -138,7 +138,7 @@ def queries(
         sort: one of `SORTS`; what was not measured comes last.
         text: only statements whose text holds this, in any case, or matches the expression after `~`; `!` before it
             turns it round.
-        internal: show catalogue, utility and own statements too; else they are only counted.
+        internal: show what is set aside, too: all of it, or what is for one of these reasons; else it is only counted.
         slow_ms: count those whose mean is this or more too.
         by_longest: count those of which one call took that long as well, and read the longest call of each.
         trends: read the sparkline of each row, which is most of the work.

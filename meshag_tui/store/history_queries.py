@@ -6,13 +6,13 @@ Everything happens in the database: however many statements ran, only a page of 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from meshag_tui.store import database, digests, models, text_filter
 from meshag_tui.store.history_windows import Observed, Steps
 from meshag_tui.store.models import LEVELS
-from meshag_tui.types import UsageError, Window
+from meshag_tui.types import Aside, UsageError, Window
 
 # Calls, and their time, of which the squares of times were counted too.
 _SQUARED_CALLS = "CASE WHEN time_squares IS NOT NULL THEN calls END"
@@ -118,6 +118,14 @@ def _rows_and_sums(source: digests.Source, by_longest: bool) -> tuple[str, list[
     return source.rows_sql((*digests.COUNTERS, longest)), [f"MAX({longest}) AS {longest}"]
 
 
+def _hidden(internal: bool | Collection[Aside]) -> str:
+    """The condition on `query` that a statement is hidden: set aside, and not for one of these reasons."""
+    if isinstance(internal, bool) or not internal:
+        return "q.internal"
+    reasons = ", ".join(f"'{each}'" for each in sorted(internal))
+    return f"(q.internal AND q.aside NOT IN ({reasons}))"
+
+
 def page(
     connection_id: str,
     window: Window,
@@ -127,7 +135,7 @@ def page(
     limit: int = 50,
     offset: int = 0,
     text: str | None = None,
-    internal: bool = False,
+    internal: bool | Collection[Aside] = False,
     slow_ms: float | None = None,
     by_longest: bool = False,
     source: digests.Source | None = None,
@@ -169,7 +177,7 @@ def page(
     if text:  # looked at once for each
         ran = f"SELECT merged.*, CASE WHEN {passes} THEN 1 ELSE 0 END AS passes FROM ({ran}) merged"  # noqa: S608
         passes = "passes = 1"
-    shown, hidden = (passes, "1 = 0") if internal else (f"{passes} AND internal = {n}" for n in (0, 1))
+    shown, hidden = (passes, "1 = 0") if internal is True else (f"{passes} AND internal = {n}" for n in (0, 1))
     slow = "NULL"
     if slow_ms is not None:
         slow = f"COUNT(CASE WHEN {shown} AND slow_ms >= {mark} THEN 1 END)"
@@ -177,7 +185,8 @@ def page(
     order = f"amount {'DESC' if descending else 'ASC'} NULLS LAST, id"
     statement = f"""
         WITH mixed AS MATERIALIZED (
-            SELECT id, internal, {MERGED_BY} AS same FROM query q WHERE connection_id = {mark} AND NOT alone
+            SELECT id, {_hidden(internal)} AS internal, {MERGED_BY} AS same FROM query q
+            WHERE connection_id = {mark} AND NOT alone
         ),
         ran AS MATERIALIZED ({ran}),
         page AS (SELECT id, amount FROM ran WHERE {shown} ORDER BY {order} LIMIT {int(limit)} OFFSET {int(offset)})
@@ -292,6 +301,24 @@ def counts(connection_id: str, window: Window, slow_ms: float, by_longest: bool 
     """  # noqa: S608
     ran, slow = fetch(statement, [slow_ms])[0]
     return int(ran), int(slow)
+
+
+def set_aside(connection_id: str, window: Window, text: str | None = None) -> dict[Aside, int]:
+    """How many statements that ran are set aside, by why; of those whose text passes.
+
+    Read beside a page, not with it: these are few, while a page sums all that ran.
+    """
+    arguments: list[Any] = []
+    passes = matches(connection_id, text, models.database.param, arguments)
+    ran = digests.source(connection_id, window).ran_sql("q.id")
+    statement = f"""
+        WITH merged AS (
+            SELECT MIN(q.id) AS id, MIN(q.aside) AS aside FROM query q
+            WHERE q.connection_id = {models.database.param} AND q.internal AND {ran} GROUP BY {MERGED_BY}
+        )
+        SELECT aside, COUNT(*) FROM merged WHERE {passes} GROUP BY aside
+    """  # noqa: S608
+    return dict(fetch(statement, [connection_id, *arguments]))
 
 
 def slow_time(connection_id: str, window: Window, slow_ms: float) -> tuple[float, float]:

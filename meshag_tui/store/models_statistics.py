@@ -26,7 +26,8 @@ class Query(Record):
     fingerprint = TextField(null=True, index=True)
     text_state = TextField(default="unread")  # unread, ok, forbidden, unavailable, undecodable, cut
     kind = TextField(default="other")
-    internal = BooleanField(default=False)
+    internal = BooleanField(default=False)  # set aside: hidden by default
+    aside = TextField(null=True)  # then why: see `types.Aside`
     db_name = TextField(null=True)
     db_user = TextField(null=True)
     meaning = BigIntegerField(null=True)  # a number of fingerprint, database and user; null: it is like no other

@@ -22,11 +22,11 @@ from meshag_tui.store.documents import clean
 from meshag_tui.store.readings import Reading
 
 _SETTLED = ("ok", "cut", "undecodable")
-_TEXT = ("text_state", "fingerprint", "kind", "internal", "db_name", "db_user", "meaning")
+_TEXT = ("text_state", "fingerprint", "kind", "internal", "aside", "db_name", "db_user", "meaning")
 _EXTREMES = ("min_time_ms", "max_time_ms")
 _CHANGE = ("last_seen_at", "gone_at", *_EXTREMES)
 _NEW_QUERY = ("connection_id", "key", *_EXTREMES, "first_seen_at", "last_seen_at", *_TEXT)
-_UNREAD = ("unread", None, "other", False, None, None, None)
+_UNREAD = ("unread", None, "other", False, None, None, None, None)
 Alike = Sequence[tuple[int, int | None]]
 """Ids and meanings of statements."""
 
@@ -186,7 +186,8 @@ def _write_active(interval_id: int, active: Sequence[deltas.Chunk]) -> None:
 
 def _description(text: StatementText) -> tuple[Any, ...]:
     name, user = (None if value is None else clean(value) for value in (text.database, text.user))
-    return (text.state, text.fingerprint, text.kind, text.internal, name, user, _meaning(text.fingerprint, user, name))
+    meaning = _meaning(text.fingerprint, user, name)
+    return (text.state, text.fingerprint, text.kind, text.aside is not None, text.aside, name, user, meaning)
 
 
 def _not_alone(told: Mapping[int, tuple[Any, ...]], alike: Alike) -> set[int]:

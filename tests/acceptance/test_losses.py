@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import connections, history
+from meshag_tui.store import connections, history, history_queries
 from meshag_tui.types import Target
 from meshag_tui.workflows.workbench import Workbench
 from tests.acceptance.conftest import Must
@@ -158,6 +158,10 @@ async def test_what_is_hidden_is_counted_and_a_users_pg_orders_is_not_hidden(pg1
         assert [row.text for row in shown.rows] == ["SELECT * FROM pg_orders"]
         assert shown.hidden == every.total_rows - 1 >= 2 and every.hidden == 0
         assert "SELECT count(*) FROM pg_class" in {row.text for row in every.rows}
+        kinds = await bench.store(history_queries.set_aside, added.id, window)
+        assert kinds["utility"] >= 1 and kinds["catalogue"] >= 1 and sum(kinds.values()) == shown.hidden
+        some = await bench.store(history.queries, added.id, window, internal=("utility",))
+        assert {row.kind for row in some.rows} == {"select", "utility"} and some.hidden == kinds["catalogue"]
         # Ours never is in either: neither the role that watches, nor its marker.
         for _ in range(3):
             await bench.sync(added.id)

@@ -127,7 +127,7 @@ def _other_plan(query_id: int) -> None:
 
 def _texts() -> list[StatementText]:
     found = [text(key, sql, fingerprint=key, kind=_KINDS.get(key, "select")) for key, sql in STATEMENTS.items()]
-    found.append(text("own", "SELECT * FROM pg_stat_activity", fingerprint="own", internal=True))
+    found.append(text("own", "SELECT * FROM pg_stat_activity", fingerprint="own", aside="catalogue"))
     return [*found, StatementText("secret", None, "forbidden", None, "other", "shop", "boss")]
 
 

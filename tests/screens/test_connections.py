@@ -418,4 +418,6 @@ async def test_a_mysql_or_mariadb_connection_is_added_by_keys_alone(
         await desk.press("2")
         await desk.until("▼Total")
         await desk.press("i")
+        await desk.until("Statements set aside")
+        await desk.press("i")
         await desk.until("internal ones shown")

@@ -21,7 +21,7 @@ from meshag_tui.screens.query_facts import summary
 from meshag_tui.store import connections, history, history_queries, models, remembered, snapshots
 from meshag_tui.store.history import SORTS, Loss, QueryPage
 from meshag_tui.text import duration
-from meshag_tui.types import Target, Window
+from meshag_tui.types import ASIDE, Target, Window
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop
 from tests.screens.conftest import AT, Desk, Open
@@ -262,28 +262,64 @@ async def test_marked_queries_are_copied_together(bench: Workbench, at_desk: Ope
         await desk.gone("marked")
 
 
-async def test_internal_ones_are_counted_and_shown_by_a_key(bench: Workbench, at_desk: Open, shop_id: str) -> None:
+async def test_what_is_set_aside_is_counted_by_kind_and_shown_by_kind(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    """None is hidden without being counted, each has a switch of its own, and a saved filter has them."""
+
+    def some_more() -> None:
+        query = models.Query
+        mine = (query.connection == shop_id) & query.key.in_(["basket", "events"])
+        query.update(internal=True, alone=False, aside="utility").where(mine).execute()
+        query.update(internal=True, alone=False, aside="own").where(
+            (query.connection == shop_id) & (query.key == "hostile")
+        ).execute()
+
+    bench.store.run(some_more)
     async with at_queries(at_desk, bench) as (desk, pane):
-        assert "1 internal hidden (i shows)" in desk.screen and "own" not in listed(pane)
+        everything = {"basket", "events", "hostile", "own"}
+        await desk.until("1 own, 2 utility, 1 catalogue hidden")
+        assert not everything & set(listed(pane))
+        await desk.press("i")
+        await desk.until("Statements set aside")
+        for said in ("MeshAG's own", "2 ran", "Other databases", "not read, not counted"):
+            assert said in desk.screen
+        await desk.press("j", "space", "j", "space")  # utilities, and databases that are not read
+        await desk.until("only what runs in shop is read")
+        await desk.press("enter")
+        await desk.until("1 own, 1 catalogue hidden, utility shown")
+        await until_read(desk, pane)
+        assert everything & set(listed(pane)) == {"basket", "events"}
+        assert pane.narrowed == "utility"
+        await desk.press("i")
+        await desk.until("Statements set aside")
         await desk.press("i")
         await desk.until("internal ones shown")
         await until_read(desk, pane)
-        assert "own" in listed(pane)
+        assert everything <= set(listed(pane))
+        await desk.press("i")
+        await desk.until("Statements set aside")
+        await desk.press("i")
+        await desk.until("1 own, 2 utility, 1 catalogue hidden")
+        pane.narrow("internal")
+        assert pane.shown == set(ASIDE), "as it was kept once"
+        pane.narrow("utility nonsense")
+        assert pane.shown == {"utility"}
 
 
 def test_the_line_below_the_list_leaves_whole_parts_out() -> None:
     page = QueryPage((), DAY, 28, 70, 9.0, 5_400.0, 8_555, 0.98, True, (), 1)
     ranked = {
         200: "28 statements · ▲ 1 slow · 5.4 s in 8,555 calls, mean 631 µs · 98 % of it known by statement "
-        "· 70 internal hidden (i shows)",
+        "· 70 internal hidden (i chooses)",
         80: "28 statements · ▲ 1 slow · 5.4 s in 8,555 calls · 98 % of it known by statement",
         60: "28 statements · ▲ 1 slow · 5.4 s in 8,555 calls",
         10: "28 statements",
     }
     for room, said in ranked.items():
-        assert summary(page, False, "", "i", room) == (said, False)
+        assert summary(page, frozenset(), "", "i", room) == (said, False)
     lost = page._replace(complete=False, covered_share=None, events=(Loss(1, "reset", "by somebody"),))
-    said, warns = summary(lost, True, "", "i", 10)
+    said, warns = summary(lost, frozenset(ASIDE), "", "i", 10)
     assert warns and said.startswith("28 statements · ") and "by somebody" in said, "what was lost is never left out"
 
 

@@ -25,7 +25,7 @@ def watched(store: Store, connection: str) -> Watched:
         server.run(key)
     texts = [text(key, f"SELECT * FROM {key}", fingerprint=key) for key in ("report", "busy", "quiet", "fast", "gone")]
     texts += [text(key, "SELECT * FROM steady", fingerprint="s") for key in ("steady", "twin")]
-    texts.append(text("own", "SELECT * FROM pg_stat_activity", fingerprint="o", internal=True))
+    texts.append(text("own", "SELECT * FROM pg_stat_activity", fingerprint="o", aside="catalogue"))
     store.run(snapshots.write, connection, server.snapshot(), texts)
     server.run("report", 10, 20.0).run("steady", 60, 1.0).run("busy", 60, 1.0).run("quiet", 600, 1.0)
     server.run("fast", 60, 5.0).run("gone", 60, 2.0).run("own", 600, 9.0)

@@ -26,7 +26,7 @@ from meshag_tui.store import (
 )
 from meshag_tui.store.database import Store
 from meshag_tui.store.text_filter import matcher
-from meshag_tui.types import MeshagError, UsageError, Window
+from meshag_tui.types import Aside, MeshagError, UsageError, Window
 from tests.store.readings import MINUTE, START, Watched, text
 
 DAY = 86_400_000
@@ -42,7 +42,7 @@ def watched(store: Store, connection: str) -> Watched:
         text("fast", "SELECT * FROM orders WHERE id = $1", fingerprint="f"),
         text("twin", "SELECT * FROM orders WHERE id = $1", fingerprint="f"),
         text("slow", "SELECT 100% FROM Customers", fingerprint="s"),
-        text("own", "SELECT * FROM pg_stat_activity", fingerprint="o", internal=True),
+        text("own", "SELECT * FROM pg_stat_activity", fingerprint="o", aside="catalogue"),
     ]
     store.run(snapshots.write, connection, server.snapshot(), texts)
     server.run("fast", 100, 1.0, shared_read=5).run("slow", 2, 500.0, shared_read=70).run("own", 10, 10.0)
@@ -90,6 +90,29 @@ def test_slow_ones_are_counted_from_a_mean_on_among_those_that_match(
     assert [slow(each) for each in (500.1, 500.0, 2.0, None)] == [0, 1, 2, None]
     assert slow(2.0, internal=True) == 3 and slow(10.0, internal=True) == 2
     assert slow(2.0, text="orders") == 1 and slow(500.0, text="orders", sort="change") == 0
+
+
+def test_what_is_set_aside_is_counted_by_why_and_shown_by_why(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    texts = [text("own", "SELECT 1", aside="own"), text("set", "SET x = $1", kind="utility", aside="utility")]
+    texts += [text(key, "SELECT version()", fingerprint="v", aside="catalogue") for key in ("v1", "v2")]
+    watched.run("set", 3).run("v1").run("v2")
+    store.run(snapshots.write, connection, watched.snapshot(), texts)
+    window = Window(window.start, watched.at)
+
+    def counted(**more: Any) -> dict[str, int]:
+        return store.run(lambda: history_queries.set_aside(connection, window, **more))
+
+    def shown(*kinds: Aside) -> tuple[set[str], int]:
+        page = store.run(lambda: history.queries(connection, window, internal=kinds))
+        return {*keys(page)} - {"fast", "slow"}, page.hidden
+
+    assert counted() == {"own": 1, "utility": 1, "catalogue": 1}, "what means the same is one"
+    assert counted(text="version") == {"catalogue": 1} and counted(text="!~version|SELECT") == {"utility": 1}
+    assert shown() == (set(), 3) and shown("utility") == ({"set"}, 2)
+    assert shown("own", "catalogue") == ({"own", "v1"}, 1)
+    assert shown("own", "utility", "catalogue") == ({"own", "set", "v1"}, 0)
 
 
 def test_one_call_makes_slow_where_that_is_asked_for_and_cheap_ones_in_number_do_not(

@@ -182,7 +182,7 @@ def test_texts_are_kept_and_asked_for_once(store: Store, connection: str) -> Non
     found = [
         text("a", "SELECT 1", fingerprint="f1"),
         text("b", None, state="forbidden"),
-        text("c", "VACUUM", internal=True),
+        text("c", "VACUUM", aside="utility"),
     ]
     store.run(snapshots.write, con, server.snapshot(), [replace(found[1], text=None), found[0]])
     assert store.run(snapshots_statements.unread_texts, con, ["a", "b", "c", "d"]) == ["b", "c", "d"]

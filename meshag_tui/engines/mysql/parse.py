@@ -18,6 +18,7 @@ from meshag_tui.engines.mysql.keywords import KEYWORDS
 from meshag_tui.engines.mysql.lexer import MORE_ROWS, Token, tokens, without_comments, words
 from meshag_tui.engines.mysql.named import Relation, named
 from meshag_tui.engines.mysql.shape import shape
+from meshag_tui.types import Aside
 
 SHOWN = 32 * 1024
 """Characters kept of a text too large to be read whole."""
@@ -60,12 +61,12 @@ _BEFORE_SECRETS = frozenset(("by", "as", "=", "to", "password", "with"))
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Everything a sync wants to know of a text: see `normalise`, `fingerprint`, `statement_kind`, `is_internal`."""
+    """Everything a sync wants to know of a text: see `normalise`, `fingerprint`, `statement_kind`, `set_aside`."""
 
     text: str
     fingerprint: str | None
     kind: Kind
-    internal: bool
+    aside: Aside | None
     cut: bool  # too large: `text` is its beginning
 
 
@@ -73,7 +74,7 @@ def describe(text: str) -> Description:
     """Normalise, identify and classify a text; never raises."""
     cut = is_too_large(text)
     part = text[:SHOWN] if cut else text
-    return Description(normalise(text), fingerprint(text), statement_kind(part), is_internal(part), cut)
+    return Description(normalise(text), fingerprint(text), statement_kind(part), set_aside(part), cut)
 
 
 def is_too_large(text: str) -> bool:
@@ -132,26 +133,28 @@ def normalise(text: str) -> str:
     return masked + " …" if cut else masked
 
 
-def is_internal(text: str) -> bool:
-    """Whether a statement is of no interest among a user's queries: ours, over system tables only, or plain utility.
+def set_aside(text: str) -> Aside | None:
+    """Why a statement is of no interest among a user's queries: ours, over system tables only, or plain utility.
 
-    Utilities that do a user's work (CALL, LOAD DATA, HANDLER, CREATE TABLE … SELECT) are not internal.
+    Utilities that do a user's work (CALL, LOAD DATA, HANDLER, CREATE TABLE … SELECT) are not set aside. Ours are known
+    by their marker, which a digest has not: there they are what they read, nearly all of it system tables.
     """
     if MARKER in text:
-        return True
+        return "own"
     kind = statement_kind(text)
     parts = words(text)
     if kind == "utility":
         first = next((one.word for one in parts if one.word), "")
         fills = first == "create" and any(one.word == "select" for one in parts)
-        return first not in _WORKING_UTILITIES and not fills
+        return None if first in _WORKING_UTILITIES or fills else "utility"
     if kind != "select":
-        return False
+        return None
     found = [one for one in named(parts) if not one.common]
     if found:
-        return all((one.schema or "").lower() in SYSTEM_SCHEMAS for one in found)
+        return "catalogue" if all((one.schema or "").lower() in SYSTEM_SCHEMAS for one in found) else None
     asked = [one for one in parts if one.kind in ("name", "variable", "quoted")]
-    return any(one.kind == "variable" and one.text.startswith("@@") for one in asked) or _asks_the_server(parts)
+    asks = any(one.kind == "variable" and one.text.startswith("@@") for one in asked) or _asks_the_server(parts)
+    return "catalogue" if asks else None
 
 
 def relations(text: str) -> tuple[Relation, ...]:
@@ -259,9 +262,9 @@ __all__ = [
     "Relation",
     "describe",
     "fingerprint",
-    "is_internal",
     "named",
     "normalise",
     "relations",
+    "set_aside",
     "tree",
 ]

@@ -109,7 +109,7 @@ def _described(raw: list[Raw], most: int) -> dict[str, StatementText]:
             fingerprint=described.fingerprint,
             kind=described.kind,
             database=schema,
-            internal=described.internal,
+            aside=described.aside,
         )
     return found
 

@@ -17,6 +17,7 @@ from meshag_tui.engines.base import Refused
 from meshag_tui.engines.postgres import libpg
 from meshag_tui.engines.postgres.catalogue_names import is_catalogue
 from meshag_tui.engines.postgres.lexer import Token, tokens, without_comments
+from meshag_tui.types import Aside
 
 SHOWN_BYTES = 32 * 1024  # of a text too large to parse, this much is kept
 MARKER = "/* meshag"
@@ -85,12 +86,12 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Everything a sync wants to know of a text: see `normalise`, `fingerprint`, `statement_kind`, `is_internal`."""
+    """Everything a sync wants to know of a text: see `normalise`, `fingerprint`, `statement_kind`, `set_aside`."""
 
     text: str
     fingerprint: str | None
     kind: Kind
-    internal: bool
+    aside: Aside | None
     cut: bool  # too large: `text` is its beginning
 
 
@@ -119,10 +120,10 @@ def describe(text: str) -> Description:
     statement = _parsed(text)
     if statement is None:
         return Description(
-            normalise(text), fingerprint(text), statement_kind(text), _says_internal(text), libpg.is_too_large(text)
+            normalise(text), fingerprint(text), statement_kind(text), _own(text), libpg.is_too_large(text)
         )
     return Description(
-        normalise(text), _fingerprint(text, statement), statement.kind, _is_internal(text, statement), False
+        normalise(text), _fingerprint(text, statement), statement.kind, _set_aside(text, statement), False
     )
 
 
@@ -183,13 +184,13 @@ def redact(text: str) -> str:
     return text
 
 
-def is_internal(text: str) -> bool:
-    """Whether a statement is of no interest among a user's queries: ours, over catalogues only, or plain utility.
+def set_aside(text: str) -> Aside | None:
+    """Why a statement is of no interest among a user's queries: ours, over catalogues only, or plain utility.
 
-    Utilities that do a user's work (COPY, CALL, DO, REFRESH, CREATE TABLE AS, cursors) are not internal.
+    Utilities that do a user's work (COPY, CALL, DO, REFRESH, CREATE TABLE AS, cursors) are not set aside.
     """
     statement = _parsed(text)
-    return _says_internal(text) if statement is None else _is_internal(text, statement)
+    return _own(text) if statement is None else _set_aside(text, statement)
 
 
 def find(tree: Any, node: str) -> Iterator[Mapping[str, Any]]:
@@ -333,22 +334,21 @@ def _named(text: str) -> tuple[tuple[Relation, ...], tuple[tuple[str, ...], ...]
     return tuple(found for found in seen if found.schema or found.name not in own), tuple(called)
 
 
-def _is_internal(text: str, statement: Statement) -> bool:
-    if _says_internal(text):
-        return True
+def _set_aside(text: str, statement: Statement) -> Aside | None:
+    if own := _own(text):
+        return own
     if statement.kind == "utility":
-        return statement.node not in _WORKING_UTILITIES
+        return None if statement.node in _WORKING_UTILITIES else "utility"
     if statement.kind != "select":
-        return False
-    found = statement.relations
+        return None
+    found, called = statement.relations, statement.functions
     if found:
-        return all(_is_system(relation) for relation in found)
-    called = statement.functions
-    return bool(called) and all(_is_system_function(name) for name in called)
+        return "catalogue" if all(_is_system(relation) for relation in found) else None
+    return "catalogue" if called and all(_is_system_function(name) for name in called) else None
 
 
-def _says_internal(text: str) -> bool:
-    return MARKER in text
+def _own(text: str) -> Aside | None:
+    return "own" if MARKER in text else None
 
 
 def _is_system(relation: Relation) -> bool:

@@ -113,7 +113,7 @@ def _described(raw: list[Raw], database: str, bytes_escaped: bool) -> dict[str, 
             kind=described.kind,
             database=database,
             user=role,
-            internal=described.internal,
+            aside=described.aside,
         )
     return found
 

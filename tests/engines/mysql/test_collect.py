@@ -490,9 +490,9 @@ async def test_texts_have_no_literals_and_each_key_has_one(my: Schema, open_sess
     assert texts[f"{my.name}.gone"].state == "unavailable"
     assert "c4nary" not in str(texts.values())
     (found,) = (text for text in texts.values() if (text.text or "").startswith("SELECT * FROM t"))
-    assert (found.kind, found.internal, found.database, found.state) == ("select", False, my.name, "ok")
+    assert (found.kind, found.aside, found.database, found.state) == ("select", None, my.name, "ok")
     assert found.fingerprint
-    assert any(text.text == "SHOW TABLES" and text.internal for text in texts.values())
+    assert any(text.text == "SHOW TABLES" and text.aside == "utility" for text in texts.values())
     assert await session.texts([]) == ()
 
 

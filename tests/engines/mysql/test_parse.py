@@ -170,29 +170,29 @@ def test_kinds(text: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "internal"),
+    ("text", "aside"),
     [
-        ("SELECT * FROM `information_schema` . `TABLES`", True),
-        ("select * from performance_schema.threads t join mysql.user u", True),
-        ("SELECT @@`version_comment` LIMIT ?", True),
-        ("select database()", True),
-        ("select * from orders /* meshag */", True),
-        ("select * from orders", False),
-        ("select * from mysql.user, orders", False),
-        ("select charge(1)", False),
-        ("select sleep(1)", False),
-        ("select 1", False),
-        ("insert into t select * from mysql.user", False),
-        ("set x = 1", True),
-        ("EXPLAIN FORMAT = JSON SELECT ?", True),
-        ("create table t as select * from orders", False),
-        ("load data infile 'x' into table t", False),
-        ("call work()", False),
+        ("SELECT * FROM `information_schema` . `TABLES`", "catalogue"),
+        ("select * from performance_schema.threads t join mysql.user u", "catalogue"),
+        ("SELECT @@`version_comment` LIMIT ?", "catalogue"),
+        ("select database()", "catalogue"),
+        ("select * from orders /* meshag */", "own"),
+        ("select * from orders", None),
+        ("select * from mysql.user, orders", None),
+        ("select charge(1)", None),
+        ("select sleep(1)", None),
+        ("select 1", None),
+        ("insert into t select * from mysql.user", None),
+        ("set x = 1", "utility"),
+        ("EXPLAIN FORMAT = JSON SELECT ?", "utility"),
+        ("create table t as select * from orders", None),
+        ("load data infile 'x' into table t", None),
+        ("call work()", None),
     ],
 )
-def test_what_is_internal(text: str, internal: bool) -> None:
-    assert parse.is_internal(text) is internal
-    assert parse.describe(text).internal is internal
+def test_what_is_set_aside(text: str, aside: str | None) -> None:
+    assert parse.set_aside(text) == aside
+    assert parse.describe(text).aside == aside
 
 
 RELATIONS = [

@@ -171,7 +171,7 @@ async def test_a_role_that_owns_things_is_an_application(private_pg, open_sessio
     await session.collect()
     snapshot = await session.collect()
     texts = {text.key: text for text in await session.texts(list(by_key(snapshot.statements)))}
-    shown = [str(text.text) for text in texts.values() if not text.internal]
+    shown = [str(text.text) for text in texts.values() if not text.aside]
     assert "SELECT * FROM orders" in shown
     assert not [text for text in shown if "pg_catalog" in text], "ours are known by their marker"
 

@@ -137,31 +137,31 @@ def test_kinds(text: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "internal"),
+    ("text", "aside"),
     [
-        ("select * from pg_stat_activity", True),
-        ("select * from pg_catalog.pg_class c join information_schema.tables t on true", True),
-        ("select pg_backend_pid()", True),
-        ("select * from orders /* meshag/sync */", True),
-        ("select * from orders", False),
-        ("select * from pg_class, orders", False),
-        ("select * from pg_orders", False),
-        ("select * from pg_index join pg_statio_user_tables on true", True),
-        ("with pg_x as (select * from orders) select * from pg_x", False),
-        ("select charge_customer($1)", False),
-        ("select pg_sleep($1)", False),
-        ("select $1", False),
-        ("insert into t select * from pg_class", False),
-        ("vacuum t", True),
-        ("set x = 1", True),
-        ("refresh materialized view m", False),
-        ("copy t to stdout", False),
-        ("call work()", False),
+        ("select * from pg_stat_activity", "catalogue"),
+        ("select * from pg_catalog.pg_class c join information_schema.tables t on true", "catalogue"),
+        ("select pg_backend_pid()", "catalogue"),
+        ("select * from orders /* meshag/sync */", "own"),
+        ("select * from orders", None),
+        ("select * from pg_class, orders", None),
+        ("select * from pg_orders", None),
+        ("select * from pg_index join pg_statio_user_tables on true", "catalogue"),
+        ("with pg_x as (select * from orders) select * from pg_x", None),
+        ("select charge_customer($1)", None),
+        ("select pg_sleep($1)", None),
+        ("select $1", None),
+        ("insert into t select * from pg_class", None),
+        ("vacuum t", "utility"),
+        ("set x = 1", "utility"),
+        ("refresh materialized view m", None),
+        ("copy t to stdout", None),
+        ("call work()", None),
     ],
 )
-def test_what_is_internal(text: str, internal: bool) -> None:
-    assert parse.is_internal(text) is internal
-    assert parse.describe(text).internal is internal
+def test_what_is_set_aside(text: str, aside: str | None) -> None:
+    assert parse.set_aside(text) == aside
+    assert parse.describe(text).aside == aside
 
 
 def test_relations_are_named_once_and_own_with_queries_are_not() -> None:

@@ -32,7 +32,7 @@ async def test_only_what_was_asked_for_and_all_of_it(pg: Database, open_session:
     session = await open_session(pg.monitor_url)
     found = {text.text: text for text in await session.texts(None)}
     one = found["SELECT $1 AS a"]
-    assert (one.state, one.kind, one.database, one.user, one.internal) == ("ok", "select", pg.name, "app", False)
+    assert (one.state, one.kind, one.database, one.user, one.aside) == ("ok", "select", pg.name, "app", None)
     assert one.fingerprint is not None
     gone = one.key.replace(one.key.split(".")[2], "12345")
     asked = await session.texts([gone, one.key])
