@@ -28,7 +28,7 @@ def drawn(dice: random.Random, key: str) -> StatementText:
     meaning = own.randrange(30)
     fingerprint = None if own.random() < 0.1 else f"f{meaning}"
     user, internal = own.choice(("ann", "bob")), own.random() < (0.8 if meaning == 0 else 0.05)
-    return text(key, f"SELECT {meaning}", fingerprint=fingerprint, user=user, internal=internal)
+    return text(key, f"SELECT {meaning}", fingerprint=fingerprint, user=user, aside="catalogue" if internal else None)
 
 
 def syncs(store: Store, connection: str, server: Watched, dice: random.Random, number: int) -> None:
@@ -126,7 +126,7 @@ def test_a_copy_knows_which_are_alone(store: Store, connection: str, tmp_path: P
 
 def test_an_internal_statement_that_nobody_can_parse_is_hidden(store: Store, connection: str) -> None:
     server = Watched().run("a").run("b")
-    store.run(snapshots.write, connection, server.snapshot(), [text("a", fingerprint=None, internal=True)])
-    store.run(snapshots.write, connection, server.run("a").run("b").snapshot(), [text("b", internal=True)])
+    store.run(snapshots.write, connection, server.snapshot(), [text("a", fingerprint=None, aside="catalogue")])
+    store.run(snapshots.write, connection, server.run("a").run("b").snapshot(), [text("b", aside="catalogue")])
     page = store.run(history.queries, connection, Window(START, server.at))
     assert (page.rows, page.hidden) == ((), 2)

@@ -50,7 +50,7 @@ def test_it_is_the_same_statement(digest: str) -> None:
     same = [("DISTINCT" if one.text == "DISTINCTROW" else one.name or one.text) for one in words(digest)]
     assert [one.name or one.text for one in words(written)] == same
     before, after = describe(digest), describe(written)
-    assert (after.fingerprint, after.kind, after.internal) == (before.fingerprint, before.kind, before.internal)
+    assert (after.fingerprint, after.kind, after.aside) == (before.fingerprint, before.kind, before.aside)
     assert [(each.schema, each.name) for each in relations(written)] == [
         (each.schema, each.name) for each in relations(digest)
     ]
