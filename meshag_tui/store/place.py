@@ -394,8 +394,9 @@ def _network_warning(path: Path) -> tuple[str, ...]:
         mounts = [line.split(" ")[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
     except (OSError, IndexError):
         return ()  # not Linux: nothing is known
+    above = {str(path), *map(str, path.parents)}
     best = max(
-        (mount for mount in mounts if path.is_relative_to(mount[0].replace("\\040", " "))),
+        (mount for mount in mounts if mount[0].replace("\\040", " ") in above),
         key=lambda mount: len(mount[0]),
         default=["/", ""],
     )

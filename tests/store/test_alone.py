@@ -52,7 +52,7 @@ def pages(connection: str, window: Window) -> list[Any]:
         {"sort": sort, "descending": down} for sort in history.SORTS for down in (True, False)
     ]
     asked += [{"internal": True}, {"text": "select 3"}, {"text": "!select 3"}, {"text": "~[12]$"}]
-    asked += [{"text": "!~[12]$", "internal": True}, {"limit": 5, "offset": 5}]
+    asked += [{"text": "!~[12]$", "internal": True}, {"limit": 5, "offset": 5}, {"by_longest": True}]
     for each in asked:
         page = history.queries(connection, window, slow_ms=20.0, trends=False, **each)
         sums = [float(f"{each:.9g}") for each in (page.total_time_ms, page.hidden_time_ms, page.covered_share or 0.0)]
