@@ -224,11 +224,11 @@ def _masked(parts: Sequence[Token], *, secret: bool) -> str:
 
 
 def _asks_the_server(parts: Sequence[Token]) -> bool:
-    """`SELECT version()`, `SELECT DATABASE()`: nothing but questions about the session."""
+    """`SELECT version()`, `SELECT DATABASE()`: nothing but questions about the session, or the server's clock."""
     called = [one for at, one in enumerate(parts[:-1]) if parts[at + 1].text == "(" and one.name is not None]
     return bool(called) and all(
         (one.name or "").lower()
-        in ("version", "database", "schema", "user", "current_user", "connection_id", "row_count")
+        in ("version", "database", "schema", "user", "current_user", "connection_id", "row_count", "unix_timestamp")
         for one in called
     )
 

@@ -176,6 +176,8 @@ def test_kinds(text: str, kind: str) -> None:
         ("select * from performance_schema.threads t join mysql.user u", "catalogue"),
         ("SELECT @@`version_comment` LIMIT ?", "catalogue"),
         ("select database()", "catalogue"),
+        ("SELECT `UNIX_TIMESTAMP` ( )", "catalogue"),  # what we ask before a change, in the schema that it is of
+        ("SELECT UNIX_TIMESTAMP(a) FROM t", None),
         ("select * from orders /* meshag */", "own"),
         ("select * from orders", None),
         ("select * from mysql.user, orders", None),
