@@ -354,8 +354,11 @@ async def test_an_open_writer_is_named_and_the_index_made_when_it_ends(desk: Des
     assert warned and f"session {writer.thread_id()} (app@localhost)" in warned[0]
 
 
-async def test_of_a_deadlock_the_change_is_not_the_victim(desk: Desk, shop: Schema) -> None:
+async def test_of_a_deadlock_the_change_is_not_the_victim(
+    desk: Desk, shop: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Who read the table and then writes to it waits for the change that waits for him: the server picks him."""
+    monkeypatch.setattr(ddl, "LOCK_TIMEOUT_S", 30)  # it still waits when the other one writes, however late that is
     advice = await desk.suggest(shop, index(shop, IndexColumn("note"), IndexColumn("id")))
     review = await desk.bench.hands.review(advice.id)
     with shop.connect(autocommit=False) as other, other.cursor() as cursor:
@@ -483,6 +486,7 @@ def go(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
+@pytest.mark.timeout(300)  # MySQL makes the table and its index, 80 s of it at a load of 30
 async def test_killed_while_the_server_works_the_next_one_adopts_it(desk: Desk, slow: Schema, another: Another) -> None:
     runs = done(slow, "ADD INDEX")
     advice = await desk.suggest(slow, index(slow, IndexColumn("note")))
