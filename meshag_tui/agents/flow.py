@@ -154,7 +154,7 @@ class Metadata(_Closed):
 class Flow(_Closed):
     """A whole document."""
 
-    format: int = FORMAT
+    format: int = Field(default=FORMAT, ge=1)
     metadata: Metadata = Field(default_factory=lambda: Metadata())
     nodes: list[Node] = Field(min_length=1, max_length=MOST_NODES)
     connections: list[Connection] = Field(default_factory=list, max_length=4 * MOST_NODES)

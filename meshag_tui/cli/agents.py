@@ -161,11 +161,20 @@ async def export_flow(args: argparse.Namespace, output: Output) -> None:
 
 
 async def import_flow(args: argparse.Namespace, output: Output) -> None:
+    """An agent has one flow: whoever can be asked is shown what another changes of it; for a script it is a version."""
+    from meshag_tui.agents.flow_edit import differences
+    from meshag_tui.cli.asking import answerable, confirm
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
         row = await bench.agents.find(args.agent)
-        row = await bench.agents.save_flow(row.id, _flow(_document(args.file)))
+        wanted = _flow(_document(args.file))
+        if not args.yes and answerable() and row.flow_deleted_at is None:
+            now = (await bench.agents.get(row.id)).flow
+            for line in differences(now.document(), wanted.document()):
+                output.line(line)
+            confirm(f"Replace what {row.name} does? Version {row.flow_version} stays.", output)
+        row = await bench.agents.save_flow(row.id, wanted)
         output.answer(row, lambda: [f"{row.name} does what version {row.flow_version} says"])
 
 

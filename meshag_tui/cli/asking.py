@@ -25,8 +25,13 @@ def confirm_name(question: str, name: str, output: Output, option: str = "--yes"
         raise MeshagError("That is not the name: nothing was done")
 
 
+def answerable() -> bool:
+    """Whether somebody is there to be asked."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()
+
+
 def _answer(question: str, output: Output, option: str) -> str:
-    if sys.stdin is None or not sys.stdin.isatty() or sys.stderr is None or not sys.stderr.isatty():
+    if not answerable():
         raise UsageError(f"There is no terminal to ask on: add {option}")
     output.ask(question)
     return sys.stdin.readline()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.asking import confirm_name
@@ -230,9 +231,11 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     if args.cloud is not None:
         given["no_cloud"] = True if args.cloud == "off" else None
     for way in ("toast", "bell", "osc9", "webhook"):
-        value = getattr(args, way)
+        value = getattr(args, way) or args.notify
         if value is not None:
             given[way] = None if value == "on" else False
+    if args.path is not None:
+        given["path"] = None if args.path == "none" else _folder(args.path)
     for name in ("colour", "theme", "quiet", "rate"):
         value = getattr(args, name)
         if value is not None:
@@ -242,6 +245,13 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
             raise UsageError(f"--rate is a number of alerts an hour, or none, not {given['rate']!r}")
         given["rate"] = int(given["rate"])
     return given
+
+
+def _folder(path: str) -> str:
+    folder = Path(path).expanduser().absolute()
+    if not folder.is_dir():
+        raise UsageError(f"--path: there is no folder {folder}")
+    return str(folder)
 
 
 def _said(info: ProjectInfo) -> str:

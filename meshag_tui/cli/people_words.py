@@ -116,8 +116,11 @@ def _settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cloud", choices=("on", "off"), help="off: nothing of it leaves this machine")
     parser.add_argument("--colour", choices=COLOURS, help="how its name is marked")
     parser.add_argument("--theme", choices=THEMES, help="the look of the screens while it is looked at")
+    parser.add_argument("--path", metavar="DIR", help="folder its reports, exports and migrations go to; none: here")
+    parser.add_argument("--notify", choices=("on", "off"), help="tell its alerts, in every way that is not named here")
     for way in WAYS:
-        parser.add_argument(f"--{way}", choices=("on", "off"), help=f"tell its alerts by {way}")
+        heard = ("--voice",) if way == "bell" else ()  # what can be heard over a line is the terminal's bell
+        parser.add_argument(f"--{way}", *heard, choices=("on", "off"), help=f"tell its alerts by {way}")
     parser.add_argument("--quiet", metavar="HOURS", help="tell none of its alerts then: 22:00-07:00, or none")
     parser.add_argument("--rate", metavar="N", help="tell at most so many of its alerts an hour; none: all")
 

@@ -106,7 +106,8 @@ def ask_files(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion]) -> None
     """Ask for a name and write two files that psql or mysql runs."""
     info = pane.connection
     subject = re.sub(r"[^\w.-]+", "-", info.name if info is not None else "meshag")
-    field = Field("name", "Name", f"./meshag-{subject}", hint="NAME.up.sql, NAME.down.sql", check=_check, required=True)
+    proposed = f"./meshag-{subject}" if info is None else info.proposed(f"meshag-{subject}")
+    field = Field("name", "Name", proposed, hint="NAME.up.sql, NAME.down.sql", check=_check, required=True)
 
     def answered(values: dict[str, str] | None) -> None:
         if values is not None:

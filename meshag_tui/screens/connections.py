@@ -152,7 +152,11 @@ class ConnectionsPane(ListPane):
         rows = [
             Row(info, now, info.id == here, self._known(info), scores.get(info.id)) for info in self.shell.connections
         ]
-        shown = [row for row in rows if self.matches(" ".join((row.info.name, row.info.label, row.status)))]
+        shown = [
+            row
+            for row in rows
+            if self.matches(" ".join((row.info.name, row.info.label, row.info.project_name, row.stage, row.status)))
+        ]
         self._table.set_rows(shown)
 
     def _known(self, info: ConnectionInfo) -> Overview | None:
@@ -314,7 +318,7 @@ class ConnectionsPane(ListPane):
         if info is None:
             return
         named = "".join(each if each.isalnum() or each in "-_." else "-" for each in info.name)
-        proposed = f"./meshag-{named}-{moment(self.shell.now_ms(), '%Y%m%d-%H%M%S')}.html"
+        proposed = info.proposed(f"meshag-{named}-{moment(self.shell.now_ms(), '%Y%m%d-%H%M%S')}.html")
         file = Field("file", "File", proposed, hint=".html or .md", check=report.check_path, required=True)
 
         def answered(values: dict[str, str] | None) -> None:

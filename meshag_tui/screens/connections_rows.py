@@ -138,6 +138,7 @@ COLUMNS = (
         descending=True,
         keep=80,
     ),
+    Column("project", "Project", 10, value=lambda row: row.info.project_name, optional=True, keep=35),
     Column("next", "Next", 9, value=lambda row: row.next, keep=50),
     Column("error", "Last error", 14, flex=3, value=lambda row: row.info.last_error or "", prose=True, keep=40),
 )

@@ -122,8 +122,10 @@ def ask(pane: Pane, name: str, read: Callable[[], Awaitable[Report]]) -> None:
     """Ask for a file name and write what `read` gives; `name` ("queries") goes into the proposed file name."""
     info = pane.connection
     subject = re.sub(r"[^\w.-]+", "-", info.name if info is not None else "meshag")
-    proposed = f"./meshag-{subject}-{name}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(pane.shell.now_ms() / 1000))}"
-    file = Field("file", "File", f"{proposed}.csv", hint=".csv, .json or .md", check=check_path, required=True)
+    at = time.strftime("%Y%m%d-%H%M%S", time.localtime(pane.shell.now_ms() / 1000))
+    named = f"meshag-{subject}-{name}-{at}.csv"
+    proposed = f"./{named}" if info is None else info.proposed(named)
+    file = Field("file", "File", proposed, hint=".csv, .json or .md", check=check_path, required=True)
 
     def answered(values: dict[str, str] | None) -> None:
         if values is not None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.store import connections, executions, history, ids, models, suggestions
 from meshag_tui.store.history_windows import listed
-from meshag_tui.text import duration, one_line
+from meshag_tui.text import duration, number_of, one_line
 from meshag_tui.types import Window
 from meshag_tui.widgets.chooser import Choice
 from meshag_tui.widgets.table import Table
 
 if TYPE_CHECKING:
     from meshag_tui.app import MeshagApp
+    from meshag_tui.store.connections import ConnectionInfo
 
 _ID = re.compile(r"[a-z]+_[0-9a-z]{10,16}")
 STATEMENTS, OBJECTS = 200, 2_000
@@ -69,6 +71,26 @@ async def _open_id(app: MeshagApp, uid: str) -> None:
         await open_thing(app, "query", str(number))
 
 
+def projects(known: Sequence[ConnectionInfo]) -> list[Choice]:
+    """Where there are several: each with how many connections it has."""
+    names = [info.project_name for info in known]
+    several = sorted(set(names)) if len(set(names)) > 1 else []
+    return [
+        Choice(f"project {name}", f"Look at the project {name}", number_of(names.count(name), "connection"))
+        for name in several
+    ]
+
+
+async def _open_project(app: MeshagApp, name: str) -> None:
+    """The overview of its connections alone, and the first of them to be looked at."""
+    await app.go("connections")
+    pane: Any = app.pane("connections")
+    await pane.set_filter(name)
+    here = app.connection
+    if here is None or here.project_name != name:
+        app.look_at_connection(next(info.id for info in app.connections if info.project_name == name))
+
+
 async def open_thing(app: MeshagApp, what: str, which: str) -> None:
     """Go to one of them."""
     if what == "id":
@@ -76,6 +98,9 @@ async def open_thing(app: MeshagApp, what: str, which: str) -> None:
         return
     if what == "suggestion":
         await app.show_suggestion(which)
+        return
+    if what == "project":
+        await _open_project(app, which)
         return
     place = {"query": "queries", "table": "tables", "index": "indexes"}[what]
     await app.go(place)

@@ -177,6 +177,7 @@ class GeneralApp(LookingApp):
             if action.bound and action.id not in ("palette", "back")
         ]
         choices += [Choice(f"at {info.id}", f"Look at {info.name}", info.label) for info in self.connections]
+        choices += finding.projects(self.connections)
 
         if self.bench is not None and (info := self.connection) is not None:
             choices += await self.bench.store.read(finding.things, info.id, await self.window_of(info))

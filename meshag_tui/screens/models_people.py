@@ -223,6 +223,7 @@ class Projects(Kind):
             Field("cloud", "Models elsewhere", _yes(not settings.get("no_cloud")), choices=("yes", "no")),
             Field("colour", "Colour", settings.get("colour", "none"), choices=projects.COLOURS),
             Field("theme", "Theme", settings.get("theme", "none"), choices=("none", *projects.THEMES)),
+            Field("path", "Folder", settings.get("path", ""), hint="its reports and exports go there; empty: none"),
             *ways,
             Field("quiet", "Quiet hours", settings.get("quiet", ""), hint="22:00-07:00; empty: none"),
             Field(
@@ -286,6 +287,7 @@ def _settings(values: dict[str, str]) -> dict[str, Any]:
         "no_cloud": True if values["cloud"] == "no" else None,
         "colour": None if values["colour"] == "none" else values["colour"],
         "theme": None if values["theme"] == "none" else values["theme"],
+        "path": values["path"].strip() or None,
         "quiet": values["quiet"].strip() or None,
         "rate": int(values["rate"]) if values["rate"].strip() else None,
     }

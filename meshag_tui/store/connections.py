@@ -7,6 +7,7 @@ success, ACTIVE, ERROR until the next success, INACTIVE while the user has pause
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import peewee
@@ -79,7 +80,12 @@ class ConnectionInfo(NamedTuple):
     stage: str | None  # one of `STAGES`
     colour: str  # of its project, "" for none
     theme: str  # likewise
+    folder: str  # likewise: where files of it are put unless another is named
     open_suggestions: int
+
+    def proposed(self, name: str) -> str:
+        """A file of this name where its project's files are put, or here where that folder is not there."""
+        return str(Path(self.folder) / name) if self.folder and Path(self.folder).is_dir() else f"./{name}"
 
     @property
     def label(self) -> str:
@@ -443,6 +449,7 @@ def _info(row: Mapping[str, Any], open_suggestions: int) -> ConnectionInfo:
         "no_cloud": bool(row["project_settings"].get("no_cloud")),
         "colour": str(row["project_settings"].get("colour") or ""),
         "theme": str(row["project_settings"].get("theme") or ""),
+        "folder": str(row["project_settings"].get("path") or ""),
         "db_type": DbType(row["db_type"]),
         "has_password": row["secret"] is not None,
         "tls": TlsMode(row["tls"]),

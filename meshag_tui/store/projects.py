@@ -1,8 +1,9 @@
 """Projects: connections that belong together, with settings of their own, and what models cost them.
 
 `no_cloud` (nothing leaves this machine), `colour` (how its name is marked), `theme` (the look of the screens while one
-of its connections is looked at), and how its alerts are told: `toast`, `bell`, `osc9`, `webhook` (false: not so),
-`quiet` (hours in which they are told nowhere), `rate` (how many are told an hour at most). What is not set is as usual.
+of its connections is looked at), `path` (the folder that reports, exports and migrations of it are put into), and how
+its alerts are told: `toast`, `bell`, `osc9`, `webhook` (false: not so), `quiet` (hours in which they are told nowhere),
+`rate` (how many are told an hour at most). What is not set is as usual.
 """
 
 from __future__ import annotations
@@ -220,7 +221,7 @@ def _name(name: str, own_id: str | None) -> str:
 
 
 def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
-    known = (*_FLAGS, "colour", "theme", "quiet", "rate")
+    known = (*_FLAGS, "colour", "theme", "path", "quiet", "rate")
     for name, value in given.items():
         if name not in known:
             raise UsageError(f"A project has no setting {name!r}; there are {', '.join(known)}")
@@ -230,6 +231,8 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
             raise UsageError(f"A project's colour is one of {', '.join(COLOURS)}")
         if name == "theme" and value not in (None, "none", *THEMES):
             raise UsageError(f"A project's theme is one of {', '.join(THEMES)}")
+        if name == "path" and value and not (str(value).startswith("/") and str(value).isprintable()):
+            raise UsageError(f"A project's path is a folder from / on, not {value!r}")
         if name == "rate" and value is not None and (isinstance(value, bool) or not 1 <= int(value) <= 1000):
             raise UsageError("A project's rate is 1 to 1,000 alerts an hour")
         if name == "quiet" and value is not None:

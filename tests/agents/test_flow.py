@@ -78,6 +78,7 @@ def test_ways_back_through_an_approval_or_a_bounded_retry_are_allowed_and_tools_
     ("change", "says"),
     [
         ({"format": FORMAT + 1}, f"format {FORMAT + 1}"),
+        ({"format": 0}, "format"),
         ({"nodes": [{"id": "a", "kind": "dance"}]}, "a: there is no kind 'dance'"),
         ({"nodes": [{"id": "A b", "kind": "end"}]}, "nodes.0.id"),
         ({"nodes": [{"id": "a", "kind": "filter", "parameters": {"most": 0}}]}, "a: parameters: most"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli.conftest import Meshag
+from tests.rig.pty import Terminal
 
 AGENT = """
 name = "Bloat watcher"
@@ -34,6 +35,13 @@ def test_agents_are_made_from_files_and_do_what_a_document_says(
     changed.write_text(json.dumps(document))
     assert must("flow", "import", "bloat watcher", str(changed))["flow_version"] == 2
     assert must("flow", "export", "Bloat watcher", "--version", "1") != document == must("flow", "export", made["id"])
+    with Terminal(
+        meshag.command("flow", "import", "Bloat watcher", str(changed)), 100, 30, meshag.environment
+    ) as asked:
+        asked.wait_for("[y/N]")  # somebody is there: it has a flow already
+        asked.send("n", "enter")
+        assert asked.wait(20) == 1 and "Replace what Bloat watcher does?" in asked.text
+    assert must("agents", "show", "Bloat watcher")["flow_version"] == 2
     differs = must("flow", "diff", "Bloat watcher", "1")
     assert (differs["after"], must("flow", "diff", "Bloat watcher", "2")["lines"]) == (2, [])
     assert any(line.startswith("+") for line in differs["lines"])

@@ -88,6 +88,18 @@ def test_people_keys_and_projects_by_commands(meshag: Meshag, must: Callable[...
     web = must("project", "set", "Web", "--cloud", "off", "--bell", "off", "--colour", "red")
     assert web["settings"] == {"no_cloud": True, "bell": False, "colour": "red"}
     assert must("project", "set", "Web", "--bell", "on", "--colour", "none")["settings"] == {"no_cloud": True}
+    folder = meshag.home.parent / "exports"
+    folder.mkdir()
+    shown = must(
+        *("project", "add", "Shop", "--path", str(folder), "--theme", "dark", "--notify", "on", "--voice", "off")
+    )
+    assert shown["settings"] == {"path": str(folder), "theme": "dark", "bell": False}
+    (read,) = [each for each in must("project", "list") if each["name"] == "Shop"]
+    assert read["settings"] == shown["settings"]
+    silent = must("project", "set", "Shop", "--notify", "off", "--webhook", "on", "--path", "none")["settings"]
+    assert silent == {"theme": "dark", "toast": False, "bell": False, "osc9": False}
+    assert "no folder" in meshag("project", "set", "Shop", "--path", "/nowhere").err
+    must("project", "remove", "Shop", "--yes")
     whole = must("project", "show", "Web", "--include", "connections,costs,activities")
     assert whole["connections"] == ["shop"] and whole["costs"] == []
     assert whole["activities"][0]["kind"] == "connection.added"

@@ -147,3 +147,29 @@ def test_screen(
     fill_people(settings)
     app = picture.application(settings)
     assert snap_compare(app, terminal_size=size, run_before=lambda pilot: picture.press(pilot, *SCREENS[name]))
+
+
+async def test_a_project_is_gone_to_and_its_files_are_put_into_its_folder(
+    bench: Workbench, at_desk: Open, tmp_path: Path
+) -> None:
+    """Several connections side by side, each with its state; the palette narrows them to one project."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    await bench.community.add_project("Web", path=str(folder))
+    for name, project in (("billing", "Money"), ("shop", "Web"), ("stock", "Web")):
+        await bench.add_connection(name, Target.from_url("postgresql://a@192.0.2.1/x"), project=project)
+    async with at_desk(bench) as desk:
+        await desk.press("1")
+        said = await desk.until(lambda screen: screen.count("testing") >= 3)
+        assert "billing" in said and "shop" in said and "stock" in said
+        await desk.press("ctrl+p", *"projectweb")
+        await desk.until("2 connections")
+        await desk.press("enter")
+        await desk.until(lambda screen: "billing" not in "\n".join(screen.splitlines()[1:12]))
+        assert desk.app.connection is not None and desk.app.connection.name == "shop"
+        assert desk.app.connection.proposed("a.csv") == str(folder / "a.csv")
+        await desk.press("7", "e")
+        await desk.until(str(folder)[:30])
+    folder.rmdir()
+    (info,) = [each for each in await bench.store(connections.listing) if each.name == "shop"]
+    assert info.proposed("a.csv") == "./a.csv", "the folder is not on this machine"

@@ -251,3 +251,19 @@ async def test_a_suggestion_is_measured_by_rows_somebody_agreed_to_be_read(
     assert run.standing.visits[2].output["said"] == "1 faster", run.info.log
     found = await bench.store.read(suggestions.get, asked["id"])
     assert found.evidence_kind is EvidenceKind.MEASURED
+
+
+async def test_a_flow_of_a_later_release_is_refused_and_stays_as_it_is(shop_bench: Workbench) -> None:
+    """As a newer MeshAG on a shared store may have saved it: the agents are listed, it is not run and not touched."""
+    row = await shop_bench.agents.find("Index hunter")
+    shop = await shop_bench.add_connection("shop", Target.from_url("postgresql://a@192.0.2.1/shop"))
+    later = {**(await shop_bench.agents.get(row.id)).flow.document(), "format": 99, "of": "another time"}
+    await shop_bench.store(agents.new_flow, row.id, later, "0" * 64, "ada")
+    assert row.id in {each.id for each in await shop_bench.agents.page()}
+    with pytest.raises(FlowError, match=r"format 99.*left as it is"):
+        await shop_bench.agents.get(row.id)
+    outcome = await shop_bench.agents.run(row.id, shop.id)
+    assert outcome.state is ExecutionState.FAILED and "format 99" in (outcome.error or "")
+    assert (await shop_bench.store.read(agents.whole, row.id)).flow == later
+    versions = await shop_bench.store.read(lambda: agents.versions(row.id, of_flow=True))
+    assert [each.version for each in versions] == [2, 1] and versions[1].document["format"] == 1
