@@ -33,6 +33,7 @@ async def doctor(args: argparse.Namespace, output: Output) -> int:
     else:
         async with bench:
             here += await store_findings(bench.store, args.settings)
+            here += await _tables(bench)
             here += [_key(bench), await _models(bench)]
             if args.name is not None:
                 chosen = [await bench.store(connections.find, args.name)]
@@ -84,6 +85,15 @@ async def _models(bench: Workbench) -> Finding:
     llm = bench.settings.llm
     detail = f"none can be asked: {llm.api_key_env} is not set for {llm.base_url}, and no provider was added"
     return Finding("model-key", "info", "Models", detail, f"export {llm.api_key_env}=… (or meshag providers add)")
+
+
+async def _tables(bench: Workbench) -> list[Finding]:
+    """What the store's tables lack, or have too much."""
+    from meshag_tui.store import browsing
+
+    found = await bench.store.read(browsing.differences)
+    fix = "meshag store restore FILE"
+    return [Finding("store-tables", "missing", "Store tables", "; ".join(found), fix)] if found else []
 
 
 def _key(bench: Workbench) -> Finding:

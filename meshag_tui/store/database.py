@@ -110,6 +110,14 @@ def durable() -> Iterator[None]:
         database.pragma("synchronous", "normal")
 
 
+def _is_misshapen(error: Exception) -> bool:
+    """Whether the database says that a table or column is not there: somebody else changed the store."""
+    said = str(error).lower()
+    if isinstance(error, (peewee.OperationalError, sqlite3.OperationalError)):
+        return said.startswith(("no such table", "no such column")) or "has no column named" in said
+    return isinstance(error, peewee.ProgrammingError) and "does not exist" in said
+
+
 def _whole(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     with durable():
         return fn(*args, **kwargs)
@@ -249,6 +257,8 @@ class Store:
         if self.kind == "postgresql":
             from psycopg import OperationalError
 
+            if _is_misshapen(error):
+                return True
             return isinstance(error, (peewee.OperationalError, peewee.InterfaceError, OperationalError))
         if isinstance(error, (peewee.OperationalError, peewee.InterfaceError, sqlite3.OperationalError)):
             return True
@@ -318,6 +328,11 @@ class Store:
 
     def _explain(self, error: Exception) -> str:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if _is_misshapen(error):
+            return (
+                f"The store {self.url_label} lacks a part ({reason}): `meshag store check` says which, `meshag store "
+                "restore FILE` puts a backup in its place"
+            )
         if self.path is not None:
             return place.explain(self.path, error, reason)
         return f"The store {self.url_label} cannot be used: {reason}"

@@ -143,7 +143,7 @@ async def store_findings(store: Store, settings: Settings) -> tuple[Finding, ...
     slow = sorted((*store.slowest(), *found.slowest), key=lambda each: -each.longest_ms)[:5]
     if slow:
         severity: Literal["info", "ok"] = "info" if slow[0].longest_ms > _SLOW_MS else "ok"
-        findings.append(Finding("store-slow", severity, "Slowest in the store", "\n".join(map(in_words, slow))))
+        findings.append(Finding("store-slow", severity, "Slowest in the store", "; ".join(map(in_words, slow))))
     if store.kind == "sqlite" and (found.total > _LARGE_FILE or found.connections > _MANY):
         many = number_of(found.connections, "connection")
         detail = f"{size(found.total)} of {many} in one file, which one process at a time writes"

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from meshag_tui.store import models
+from meshag_tui.store.database import Store
 from tests.changes.conftest import catalogue
 from tests.cli.conftest import Meshag
 from tests.rig.llm import FakeLlm, Reply
@@ -340,6 +342,37 @@ def test_doctor_names_each_fault_and_its_cure(
     (meshag.home / "key").chmod(0o644)
     answer = meshag("doctor")
     assert answer.code == 1 and "chmod" in answer.out
+
+
+def test_each_fault_of_the_store_has_words_of_its_own(meshag: Meshag, must: Must, store_url: str) -> None:
+    """Nobody there, another schema, a table gone, a store that is not empty: on either database, in one line each."""
+    meshag.environment["MESHAG_STORE"] = store_url
+    must("store", "seed")
+    said = {"seed": meshag("store", "seed"), "unreachable": meshag("--store", "postgresql://a@127.0.0.1:1/b", "doctor")}
+    store = Store.open(store_url)
+    store.run(lambda: models.database.execute_sql("DROP TABLE agent_version"))
+    store.close()
+    said |= {"gone": meshag("doctor"), "asked": meshag("agents", "show", "Index hunter")}
+    store = Store.open(store_url)
+    insert = "INSERT INTO schema_checksum VALUES ('9999_of_tomorrow', 'x')"
+    try:
+        store.run(lambda: models.database.execute_sql(insert))
+    finally:
+        store.close()
+    said["newer"] = meshag("doctor")
+    wanted = {
+        "seed": "The store is not empty",
+        "unreachable": "onnection refused",
+        "gone": "there is no table agent_version",
+        "asked": "lacks a part",
+        "newer": "newer MeshAG",
+    }
+    for fault, words in wanted.items():
+        answer = said[fault]
+        text = answer.out + answer.err
+        assert answer.code == 1 and words in text, (fault, text)
+        assert "Traceback" not in text and [other for other in wanted.values() if other in text] == [words], fault
+    assert "meshag store check" in said["asked"].err and "meshag store restore" in said["gone"].out
 
 
 def test_the_store_is_backed_up_restored_reset_and_seeded(

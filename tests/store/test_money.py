@@ -6,6 +6,7 @@ import csv
 import io
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,19 @@ from typing import Any
 import pytest
 
 from meshag_tui.settings import Settings
-from meshag_tui.store import activity, amounts, answers, budgets, costs, database, ledger, models, prices, providers
+from meshag_tui.store import (
+    activity,
+    amounts,
+    answers,
+    budgets,
+    costs,
+    database,
+    ledger,
+    models,
+    prices,
+    projects,
+    providers,
+)
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import NotForThisConnection, Vault, rotate
 from meshag_tui.types import Secret, UsageError
@@ -200,6 +213,50 @@ def test_pages_of_the_ledger_follow_one_another(priced: Store) -> None:
     rest = priced.run(ledger.page, 3, first[-1].id)
     assert len(first) == 3 and len(rest) == 2
     assert [row.id for row in (*first, *rest)] == sorted((row.id for row in (*first, *rest)), reverse=True)
+
+
+def _fill(calls: int) -> None:
+    """So many more calls, made by the database."""
+    start = models.Usage.select().count()
+    numbers = (
+        f"WITH RECURSIVE n(i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM n WHERE i < {start + calls - 1})"
+        if database.kind() == "sqlite"
+        else f"WITH n AS (SELECT generate_series({start}, {start + calls - 1}) AS i)"
+    )
+    first: Any = models.Usage.select().dicts().first()
+    columns = [field for field in models.Usage._meta.sorted_fields if first[field.name] is not None]
+    names = ", ".join(f'"{field.column_name}"' for field in columns)
+    made = {"id": "'use_9' || substr('0000000' || i, length('' || i), 8)", "at": "at + i"}
+    picked = ", ".join(made.get(field.column_name, f'"{field.column_name}"') for field in columns)
+    models.database.execute_sql(
+        f"INSERT INTO usage ({names}) {numbers} SELECT {picked} FROM n, (SELECT * FROM usage ORDER BY id LIMIT 1) one"
+        if database.kind() == "postgresql"
+        else f"INSERT INTO usage ({names}) {numbers} SELECT {picked} FROM (SELECT * FROM usage ORDER BY id LIMIT 1), n"
+    )
+
+
+@pytest.mark.slow
+def test_a_million_calls_take_no_more_memory_than_a_thousand(priced: Store) -> None:
+    """To show a page, the sums and what is spent: the database adds up, and a page is a page."""
+    spend(priced)
+
+    def read() -> int:
+        tracemalloc.start()
+        assert len(ledger.page()) == 200 and len(ledger.page(500, before="use_90000700")) == 500
+        for by in ("provider", "model", "day"):
+            assert ledger.pivot(by)
+        budgets.standings()
+        projects.listing()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    priced.run(_fill, 1_000)
+    priced.run(read)  # what is loaded at first
+    small = priced.run(read)
+    priced.run(_fill, 1_000_000)
+    assert priced.run(models.Usage.select().count) == 1_001_001
+    assert priced.run(read) < 2 * small + 200_000
 
 
 def test_what_the_ledger_asks_most_is_read_through_its_indexes(store: Store) -> None:

@@ -194,3 +194,27 @@ def test_the_store_can_be_looked_at_and_compared_with_what_it_should_be(store: S
         "channel has no index on project_id",
         "users has a column age",
     )
+
+
+READINGS = {
+    *("Interval", "Digest", "Query", "QueryText", "Baseline", "QueryStatistics", "QueryDigest", "Plan"),
+    *("MonitoredTable", "TableAccess", "TableDigest", "MonitoredIndex", "IndexUsage", "IndexDigest", "SchemaVersion"),
+    *("Sampled", "SampledText", "Health"),
+}
+"""What was read of a server: it has the time it is of, and is nobody's to change."""
+WRITTEN_ONCE = {"Rehearsal", "AgentVersion", "FlowVersion", "ExecutionStep", "ExecutionLog", "Activity"}
+OF_ANOTHER = {"Setting", "HealthLimits"}
+"""Values that belong to something else."""
+OWN_WORDS = {"Alert": {"began_at", "seen_at", "ended_at", "acknowledged_at"}}
+
+
+def test_every_entity_says_when_it_was_made_and_when_it_was_changed() -> None:
+    for model in models.MODELS:
+        name, columns = model.__name__, set(model._meta.fields)
+        if name in READINGS | OF_ANOTHER:
+            assert not {"created_at"} & columns, name
+        elif name in WRITTEN_ONCE:
+            assert {"created_at", "at", "finished_at"} & columns and "updated_at" not in columns, name
+        else:
+            assert OWN_WORDS.get(name, {"created_at", "updated_at"}) <= columns, name
+            assert not any(model._meta.fields[each].null for each in {"created_at", "updated_at"} & columns), name

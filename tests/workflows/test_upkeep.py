@@ -137,7 +137,7 @@ async def test_what_the_store_takes_how_it_grew_and_what_took_long_are_said(
     said = await finding(bench, "store")
     assert "MB more than" in said.detail
     slow = await finding(bench, "store-slow")
-    assert slow.severity == "info" and "wait_long, read 1 time: 4" in slow.detail.splitlines()[0]
+    assert slow.severity == "info" and "wait_long, read 1 time: 4" in slow.detail.split(";")[0]
     assert (await tidied(bench)).result["slowest"][0]["name"].endswith("wait_long")
     meshag.environment["MESHAG_STORE"] = bench.settings.store_url
     shown = must("store", "status")
