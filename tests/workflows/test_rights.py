@@ -9,7 +9,7 @@ import pytest
 
 from meshag_tui.proposed import Suggestion
 from meshag_tui.settings import Settings
-from meshag_tui.store import access_keys, activity, chain, suggestions
+from meshag_tui.store import access_keys, activity, chain, suggestions, threads
 from meshag_tui.store.database import Store
 from meshag_tui.store.people import Forbidden
 from meshag_tui.store.vault import Vault
@@ -143,6 +143,34 @@ async def test_a_team_shares_a_store(pg18: Database, tmp_path: Path, monkeypatch
         for bench in (ada, bo, cy, di):
             if "runner" in vars(bench):
                 await bench.runner.close()
+        store.close()
+
+
+async def test_what_others_said_with_models_is_seen_by_them_and_by_admins(pg18: Database, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, store_url=pg18.url)
+    store = Store.open(pg18.url)
+    vault = Vault.open(settings, {})
+    ada, bo, di = (Workbench(settings, store, vault, name) for name in ("ada", "bo", "di"))
+    try:
+        shop = (await ada.add_connection("shop", Target.from_url("postgresql://a@192.0.2.1/shop"))).id
+        for name, role in (("bo", "operator"), ("di", "viewer")):
+            await ada.community.add_user(f"{name}@example.com", name, role)
+        row = threads.ThreadRow(
+            *("", shop, "shop", None, None, "bo", "query", "qry_0000000001", "Why?", "", None, 0, 0, 0, None)
+        )
+        said = await bo.threads.begin(threads.Thread(row, {"text": "", "queries": []}, ()))
+        for sees in (bo, ada):
+            assert [each.id for each in await sees.threads.page()] == [said]
+            assert (await sees.threads.get(said)).row.actor == "bo"
+        assert await di.threads.page() == ()
+        for refused in (di.threads.get(said), di.threads.edit(said, name="Mine"), di.threads.remove(said)):
+            with pytest.raises(Forbidden):
+                await refused
+        await ada.community.edit_user("di", role="operator")
+        for refused in (di.threads.get(said), di.threads.edit(said, name="Mine"), di.threads.remove(said)):
+            with pytest.raises(Forbidden, match="bo's: an admin may read it"):
+                await refused
+    finally:
         store.close()
 
 
