@@ -72,6 +72,11 @@ ROWS: dict[str, tuple[str, ...]] = {
         "workflows/test_rights.py::test_what_others_said_with_models_is_seen_by_them_and_by_admins",
         "cli/test_contract.py::test_what_it_writes_is_for_its_owner_alone",
     ),
+    "E-65 each kind of entry": (
+        "store/test_activity_kinds.py::test_what_is_written_is_listed_and_what_is_listed_is_written",
+        "store/test_activity_kinds.py::test_a_test_asks_the_log_for_it",
+        "workflows/test_all_or_nothing.py::test_a_write_that_fails_leaves_nothing",
+    ),
     # plans and news
     "O-28 a plan in plain words": (
         "advisor/test_in_words.py::test_figures_are_those_of_the_plan",

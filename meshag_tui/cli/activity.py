@@ -97,6 +97,12 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise UsageError(f"{path} is no export of an activity log ({type(error).__name__})") from None
 
 
+def kinds(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.store.activity_kinds import KINDS
+
+    output.answer(dict(KINDS), lambda: [f"{kind:<24} {happened}" for kind, happened in KINDS.items()])
+
+
 async def note(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.workflows.workbench import Workbench
 

@@ -48,6 +48,7 @@ def add(commands: Any, command: Callable[..., argparse.ArgumentParser], group: C
     _filters(export)
     bring = command(log, "bring", "activity:bring", "append another store's exported entries, each once")
     bring.add_argument("file", metavar="FILE", help="of meshag activity export, whole and unchanged")
+    command(log, "kinds", "activity:kinds", "every kind of entry there is, and what happened then")
     note = command(commands, "note", "activity:note", "write a line into the activity log")
     note.add_argument("text", metavar="TEXT")
     note.add_argument("--run", metavar="ID", help="the run (exec_…) it is about, which shows it from then on")

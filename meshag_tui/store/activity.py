@@ -54,7 +54,7 @@ def record(
     subject: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Append an entry. `kind` is stable and dotted, such as `change.applied`; `message` one line for people.
+    """Append an entry. `kind` is one of `activity_kinds`, such as `change.applied`; `message` one line for people.
 
     Never put a secret or a literal of a query in it.
     """

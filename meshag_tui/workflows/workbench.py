@@ -326,12 +326,12 @@ class Workbench:
     @needs("collect")
     async def pause(self, connection_id: str) -> None:
         """Stop syncing a connection (INACTIVE) until `resume`."""
-        await self._set_status(connection_id, ConnectionStatus.INACTIVE)
+        await self._switched(connection_id, ConnectionStatus.INACTIVE, "connection.paused")
 
     @needs("collect")
     async def resume(self, connection_id: str) -> None:
         """Sync a paused connection again, at once and then at its interval."""
-        await self._set_status(connection_id, ConnectionStatus.ACTIVE)
+        await self._switched(connection_id, ConnectionStatus.ACTIVE, "connection.resumed")
 
     def setup_sql(self, target: Target) -> str:
         """The script an administrator runs to make the role MeshAG needs."""
@@ -347,6 +347,16 @@ class Workbench:
         from meshag_tui.workflows.sync import limits
 
         return engine.connect(target, purpose, limits(self.settings.collect))
+
+    async def _switched(self, connection_id: str, status: ConnectionStatus, kind: str) -> None:
+        from meshag_tui.store import activity
+
+        def save() -> None:
+            connections.set_status(connection_id, status)
+            activity.record(self.actor, kind, connections.get(connection_id).name, connection=connection_id)
+
+        await self.store.whole(save)
+        self.notices.publish(Changed("connections", connection_id))
 
     async def _set_status(self, connection_id: str, status: ConnectionStatus) -> None:
         await self.store(connections.set_status, connection_id, status)

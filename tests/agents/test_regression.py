@@ -11,7 +11,7 @@ import pytest
 from meshag_tui.agents import regression
 from meshag_tui.agents.provider import LlmError
 from meshag_tui.settings import LlmSettings, Settings
-from meshag_tui.store import ledger, scores
+from meshag_tui.store import activity, ledger, scores
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.llm import FakeLlm, Reply
 
@@ -72,6 +72,7 @@ async def test_a_good_model_scores_all_and_a_bad_one_none(tmp_path: Path, fake_l
         reasons = {one["name"]: one["why"] for one in bad.document["cases"]}
         assert "none is needed" in reasons["healthy schema"] and "word of NULL" in reasons["NULL-unsafe rewrite"]
         assert "in use" in reasons["covered index"]
+        assert len(bench.store.run(activity.recent, kind="model.scored")) == 2
         kept = bench.store.run(scores.page)
         assert [row.passed for row in kept] == [0, 7]
         assert scores.since(kept)[bad.id].said == f"-7 since {bad.release}" and good.id not in scores.since(kept)

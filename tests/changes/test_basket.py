@@ -115,6 +115,7 @@ async def test_several_run_in_order_and_each_is_put_back_by_itself(desk: Desk, s
     ran = await desk.bench.hands.apply_basket(basket.plan_hash, "ada", lambda number, one: told.append(number))
     assert ran.failed is None and told == [1, 2, 3]
     assert {row.state for row in ran.done} == {ChangeState.DONE} and {row.actor for row in ran.done} == {"ada"}
+    assert await desk.log("basket") == ["basket.begun", "basket.ended"]
     for id_ in ids:
         assert (await desk.bench.store(suggestions.get, id_)).status is SuggestionStatus.APPLIED
     with pytest.raises(MeshagError, match="too old"):

@@ -104,6 +104,8 @@ async def test_who_blocks_whom_and_stopping_one(bench: Workbench, at_desk: Open,
             await desk.until("pg_terminate_backend")
             await desk.press("r")
             await desk.until("0 idle in transaction")
+            ended = await bench.store(activity.recent, kind="session.terminate")
+            assert "asked to end session" in ended[-1].message
     assert [type(each) for each in raised] == [psycopg.errors.QueryCanceled]
 
 

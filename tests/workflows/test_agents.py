@@ -65,6 +65,7 @@ async def test_the_hunter_looks_and_changes_nothing_and_the_explainer_talks(
     explainer = named["Query explainer"]
     failed = await bench.agents.run(explainer.id, shop)
     assert failed.state is ExecutionState.FAILED and "agree first" in str(failed.error), "no consent, nothing sent"
+    assert await bench.store.read(activity.recent, 1, subject=failed.execution_id, kind="agent.failed")
     assert not fake_llm.requests
     await bench.advice.give_model_consent(shop)
     fake_llm.script = [Reply("It reads all rows.")] * 3
@@ -129,6 +130,8 @@ async def test_a_change_is_made_only_of_what_was_agreed_to_and_the_run_keeps_its
     with pytest.raises(MeshagError, match="nothing to go on with"):
         await bench.agents.resume(outcome.execution_id)
     assert (await bench.agents.find("Mender")).version == 2
+    kinds = {entry.kind for entry in await bench.store.read(activity.recent, 100, subject=outcome.execution_id)}
+    assert {"agent.started", "agent.waits", "agent.approved", "agent.completed"} <= kinds
 
 
 async def test_what_is_refused_is_not_done_and_a_run_of_a_dead_process_goes_on_behind_its_last_step(
@@ -143,6 +146,7 @@ async def test_what_is_refused_is_not_done_and_a_run_of_a_dead_process_goes_on_b
     await bench.runner.settle()
     run = await bench.agents.run_of(waiting.execution_id)
     assert run.info.state is ExecutionState.DONE and run.standing.visits[-2].output["said"].startswith("0 of 1")
+    assert await bench.store.read(activity.recent, 1, subject=waiting.execution_id, kind="agent.refused")
     with pg18.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_indexes WHERE tablename = 'orders'")
         assert cursor.fetchone()[0] == 1

@@ -12,7 +12,7 @@ import pytest
 from meshag_tui.agents import profiles
 from meshag_tui.proposed import Suggestion
 from meshag_tui.settings import Settings
-from meshag_tui.store import alerts, costs, executions, models, seed, suggestions, threads
+from meshag_tui.store import activity, alerts, costs, executions, models, seed, suggestions, threads
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import EvidenceKind, Risk, Secret, SuggestionPriority, SuggestionType, Target
@@ -47,6 +47,7 @@ class World(NamedTuple):
     alert: str
     thread: str
     subscription: str
+    removed: str  # an agent
 
 
 @pytest.fixture
@@ -67,9 +68,9 @@ async def world(store_url: str, tmp_path: Path) -> AsyncIterator[World]:
     thread = await bench.threads.begin(_draft(shop))
     advice = (await store(suggestions.save, shop, [ADVICE])).ids[0]
     agent = (await bench.agents.find("Index hunter")).id
-    await bench.agents.remove((await bench.agents.find("Change reviewer")).id)
+    removed = (await bench.agents.remove((await bench.agents.find("Change reviewer")).id)).id
     assert alert is not None
-    yield World(bench, shop, agent, advice, alert.id, thread, standing.id)
+    yield World(bench, shop, agent, advice, alert.id, thread, standing.id, removed)
     store.close()
 
 
@@ -90,51 +91,87 @@ async def _run(world: World) -> None:
     await world.bench.store.whole(both)
 
 
-PATHS: dict[str, Callable[[World], Awaitable[Any]]] = {
-    "a connection is added, with its project": lambda w: w.bench.add_connection("web", NOWHERE, project="Web"),
-    "a connection is edited, with its project": lambda w: w.bench.edit_connection(w.shop, name="s", no_cloud=True),
-    "a connection is removed": lambda w: w.bench.remove_connection(w.shop),
-    "a project is added": lambda w: w.bench.community.add_project("Web", theme="dark"),
-    "a project is edited": lambda w: w.bench.community.edit_project("Default", theme="light"),
-    "a project is removed": lambda w: w.bench.community.remove_project("Default"),
-    "a user is added": lambda w: w.bench.community.add_user("cy@example.com", "Cy", "viewer"),
-    "a user is edited": lambda w: w.bench.community.edit_user("Bo", role="viewer"),
-    "a user is removed": lambda w: w.bench.community.remove_user("Bo"),
-    "a key is made": lambda w: w.bench.community.add_key("backup", ("read",)),
-    "a key is rotated": lambda w: w.bench.community.rotate_key("cron", 24),
-    "a key is revoked": lambda w: w.bench.community.allow_key("cron", False),
-    "an agent is made": lambda w: w.bench.agents.add("Mine", profiles.Profile(tools=["collect"]), _collect()),
-    "an agent is edited": lambda w: w.bench.agents.edit(
-        w.agent, profiles.Profile(tools=list(profiles.TOOLS), context="monthly"), name="Hunter"
+PATHS: dict[str, tuple[str, Callable[[World], Awaitable[Any]]]] = {
+    "a connection is added, with its project": (
+        "connection.added",
+        lambda w: w.bench.add_connection("web", NOWHERE, project="Web"),
     ),
-    "a flow is saved": lambda w: w.bench.agents.save_flow(w.agent, _collect()),
-    "a flow is removed": lambda w: w.bench.agents.remove_flow(w.agent),
-    "an agent is paused": lambda w: w.bench.agents.set_status(w.agent, "PAUSED"),
-    "an agent is removed": lambda w: w.bench.agents.remove(w.agent),
-    "an agent is purged": lambda w: w.bench.agents.purge(0),
-    "a provider is added": lambda w: w.bench.models.add_provider("more", "ollama", ["m3"], key=Secret("sk-2")),
-    "a provider is renamed": lambda w: w.bench.models.edit_provider("own", name="mine"),
-    "providers are ordered": lambda w: w.bench.models.order(["other", "own"]),
-    "a provider is removed": lambda w: w.bench.models.remove_provider("own"),
-    "a price is set": lambda w: w.bench.models.put_price("own", "m1", 0, input="2", output="8"),
-    "the usual plans are made": lambda w: w.bench.models.seed_plans(),
-    "a plan is put in another's place": lambda w: w.bench.models.subscribe("Team", replace=True),
-    "a subscription is cancelled": lambda w: w.bench.models.cancel_subscription(w.subscription),
-    "a budget is overridden": lambda w: w.bench.models.override(w.subscription, 1 << 45, "because"),
-    "a cost is entered": lambda w: w.bench.models.enter_cost("own", "2", "USD"),
-    "an invoice is imported": lambda w: w.bench.models.take_in("own", INVOICE),
-    "only kept answers are used": lambda w: w.bench.models.set_cache_only(True),
-    "a thread is begun": lambda w: w.bench.threads.begin(_draft(w.shop)),
-    "a thread is edited": lambda w: w.bench.threads.edit(w.thread, name="Because"),
-    "a thread is removed": lambda w: w.bench.threads.remove(w.thread),
-    "limits are set": lambda w: w.bench.alerting.set_limits(w.shop, {"lag": (1, 2)}),
-    "a webhook is changed": lambda w: w.bench.alerting.edit_webhook("oncall", rules=["blocked"]),
-    "a webhook is removed": lambda w: w.bench.alerting.remove_webhook("oncall"),
-    "an alert is taken note of": lambda w: w.bench.alerting.note(w.alert),
-    "a model is agreed to": lambda w: w.bench.advice.give_model_consent(w.shop),
-    "advice is reviewed": lambda w: w.bench.advice.mark_reviewed(w.advice),
-    "advice is dismissed": lambda w: w.bench.advice.dismiss(w.advice, "so"),
-    "a run goes through its step": _run,
+    "a connection is edited, with its project": (
+        "connection.edited",
+        lambda w: w.bench.edit_connection(w.shop, name="s", no_cloud=True),
+    ),
+    "a connection is removed": ("connection.removed", lambda w: w.bench.remove_connection(w.shop)),
+    "a project is added": ("project.added", lambda w: w.bench.community.add_project("Web", theme="dark")),
+    "a project is edited": ("project.changed", lambda w: w.bench.community.edit_project("Default", theme="light")),
+    "a project is removed": ("project.removed", lambda w: w.bench.community.remove_project("Default")),
+    "a user is added": ("user.added", lambda w: w.bench.community.add_user("cy@example.com", "Cy", "viewer")),
+    "a user is edited": ("user.changed", lambda w: w.bench.community.edit_user("Bo", role="viewer")),
+    "a user is removed": ("user.removed", lambda w: w.bench.community.remove_user("Bo")),
+    "a key is made": ("key.added", lambda w: w.bench.community.add_key("backup", ("read",))),
+    "a key is rotated": ("key.rotated", lambda w: w.bench.community.rotate_key("cron", 24)),
+    "a key is revoked": ("key.revoked", lambda w: w.bench.community.allow_key("cron", False)),
+    "an agent is made": (
+        "agent.added",
+        lambda w: w.bench.agents.add("Mine", profiles.Profile(tools=["collect"]), _collect()),
+    ),
+    "an agent is edited": (
+        "agent.edited",
+        lambda w: w.bench.agents.edit(
+            w.agent, profiles.Profile(tools=list(profiles.TOOLS), context="monthly"), name="Hunter"
+        ),
+    ),
+    "a flow is saved": ("flow.saved", lambda w: w.bench.agents.save_flow(w.agent, _collect())),
+    "a flow is removed": ("flow.removed", lambda w: w.bench.agents.remove_flow(w.agent)),
+    "an agent is paused": ("agent.paused", lambda w: w.bench.agents.set_status(w.agent, "PAUSED")),
+    "an agent is removed": ("agent.removed", lambda w: w.bench.agents.remove(w.agent)),
+    "an agent is purged": ("agent.purged", lambda w: w.bench.agents.purge(0)),
+    "a provider is added": (
+        "provider.added",
+        lambda w: w.bench.models.add_provider("more", "ollama", ["m3"], key=Secret("sk-2")),
+    ),
+    "a provider is renamed": ("provider.edited", lambda w: w.bench.models.edit_provider("own", name="mine")),
+    "providers are ordered": ("provider.order", lambda w: w.bench.models.order(["other", "own"])),
+    "a provider is removed": ("provider.removed", lambda w: w.bench.models.remove_provider("own")),
+    "a price is set": ("price.set", lambda w: w.bench.models.put_price("own", "m1", 0, input="2", output="8")),
+    "the usual plans are made": ("plan.seeded", lambda w: w.bench.models.seed_plans()),
+    "a plan is put in another's place": (
+        "subscription.added",
+        lambda w: w.bench.models.subscribe("Team", replace=True),
+    ),
+    "a subscription is cancelled": (
+        "subscription.cancelled",
+        lambda w: w.bench.models.cancel_subscription(w.subscription),
+    ),
+    "a budget is overridden": (
+        "budget.override",
+        lambda w: w.bench.models.override(w.subscription, 1 << 45, "because"),
+    ),
+    "a cost is entered": ("cost.entered", lambda w: w.bench.models.enter_cost("own", "2", "USD")),
+    "an invoice is imported": ("invoice.imported", lambda w: w.bench.models.take_in("own", INVOICE)),
+    "only kept answers are used": ("cache.only", lambda w: w.bench.models.set_cache_only(True)),
+    "a thread is begun": ("thread.begun", lambda w: w.bench.threads.begin(_draft(w.shop))),
+    "a thread is edited": ("", lambda w: w.bench.threads.edit(w.thread, name="Because")),
+    "a thread is removed": ("thread.removed", lambda w: w.bench.threads.remove(w.thread)),
+    "limits are set": ("limits.set", lambda w: w.bench.alerting.set_limits(w.shop, {"lag": (1, 2)})),
+    "a webhook is changed": ("webhook.changed", lambda w: w.bench.alerting.edit_webhook("oncall", rules=["blocked"])),
+    "a webhook is removed": ("webhook.removed", lambda w: w.bench.alerting.remove_webhook("oncall")),
+    "an alert is taken note of": ("alert.noted", lambda w: w.bench.alerting.note(w.alert)),
+    "a model is agreed to": ("model.consent", lambda w: w.bench.advice.give_model_consent(w.shop)),
+    "advice is reviewed": ("suggestion.reviewed", lambda w: w.bench.advice.mark_reviewed(w.advice)),
+    "advice is dismissed": ("suggestion.dismissed", lambda w: w.bench.advice.dismiss(w.advice, "so")),
+    "a connection is switched off": ("connection.paused", lambda w: w.bench.pause(w.shop)),
+    "a connection is switched on": ("connection.resumed", lambda w: w.bench.resume(w.shop)),
+    "a removed agent is restored": ("agent.restored", lambda w: w.bench.agents.restore(w.removed)),
+    "an agent is made inactive": ("agent.inactive", lambda w: w.bench.agents.set_status(w.agent, "INACTIVE")),
+    "a plan is made": ("plan.added", lambda w: w.bench.models.add_plan("More", "70")),
+    "a plan is changed": ("plan.edited", lambda w: w.bench.models.edit_plan("Team", cap="70")),
+    "a webhook is added": (
+        "webhook.added",
+        lambda w: w.bench.alerting.add_webhook("more", Secret("https://hooks.example.com/y")),
+    ),
+    "kept answers are forgotten": ("cache.cleared", lambda w: w.bench.models.clear_cache()),
+    "a note is written": ("note", lambda w: w.bench.note("look at this")),
+    "a run goes through its step": ("", _run),
 }
 
 
@@ -173,12 +210,13 @@ def failing(store: Store, at: int) -> Iterator[list[str]]:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_write_that_fails_leaves_nothing(world: World, path: str) -> None:
+    kind, do = PATHS[path]
     store = world.bench.store
     before = await store(everything)
     for at in range(100):
         with failing(store, at) as writes:
             try:
-                await PATHS[path](world)
+                await do(world)
                 break
             except Planted:
                 pass
@@ -186,6 +224,9 @@ async def test_a_write_that_fails_leaves_nothing(world: World, path: str) -> Non
         assert left == before, f"after {writes}"
     assert at > 1, "it writes more than once"
     assert await store(everything) != before
+    if kind:
+        (entry,) = await store(activity.recent, 1)
+        assert (entry.kind, entry.actor) == (kind, "ada")
 
 
 async def test_seeding_is_all_or_nothing(store_url: str, tmp_path: Path) -> None:

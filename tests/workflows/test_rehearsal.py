@@ -21,7 +21,7 @@ from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.servers.place import temporary_folder
 from meshag_tui.servers.rundir import OWNER_FILE, PREFIX
 from meshag_tui.settings import RehearsalSettings, Settings
-from meshag_tui.store import executions, history, rehearsals, suggestions
+from meshag_tui.store import activity, executions, history, rehearsals, suggestions
 from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.types import (
     CreateIndex,
@@ -144,6 +144,7 @@ async def test_a_missing_index_is_measured_end_to_end(bench: Workbench, pg: Data
     assert len(runs) == main["rounds"] * main["sets"] * 2 == main["runs"]
     assert {side for _, _, side, *_ in runs} == {"before", "after"}
 
+    assert await bench.store(activity.recent, 1, subject=found.id, kind="suggestion.rehearsed")
     now = await bench.store(suggestions.get, found.id)
     assert now.evidence_kind is EvidenceKind.MEASURED and now.evidence["kind"] == "measured"
     assert now.title.startswith("Index orders (customer): −") and now.title.endswith("measured")

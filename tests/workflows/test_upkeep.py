@@ -130,18 +130,18 @@ async def test_what_the_store_takes_how_it_grew_and_what_took_long_are_said(
         models.Setting.insert_many([{"key": f"k{n}", "value": "x" * 2000} for n in range(1000)]).execute()
 
     def wait_long() -> None:
-        time.sleep(0.4)
+        time.sleep(1.5)
 
     await bench.store(fill)
     await bench.store.read(wait_long)
     said = await finding(bench, "store")
     assert "MB more than" in said.detail
     slow = await finding(bench, "store-slow")
-    assert slow.severity == "info" and "wait_long, read 1 time: 4" in slow.detail.split(";")[0]
-    assert (await tidied(bench)).result["slowest"][0]["name"].endswith("wait_long")
+    assert slow.severity == "info" and "wait_long, read 1 time: " in slow.detail
+    assert any(each["name"].endswith("wait_long") for each in (await tidied(bench)).result["slowest"])
     meshag.environment["MESHAG_STORE"] = bench.settings.store_url
     shown = must("store", "status")
-    assert shown["slowest"][0]["longest_ms"] >= 400 and shown["before"]["bytes"] < shown["sizes"]["total_bytes"]
+    assert shown["slowest"][0]["longest_ms"] >= 1_500 and shown["before"]["bytes"] < shown["sizes"]["total_bytes"]
     assert shown["backup"]["bytes"] > 0
     lines = meshag("store", "status").out
     assert "growth " in lines and "slowest " in lines and "backup " in lines
