@@ -392,7 +392,6 @@ class QueriesPane(ListPane):
         def chosen(shown: frozenset[str] | None) -> None:
             if shown is not None:
                 self.narrow(" ".join(shown))
-                self._list.action_first()
                 self.refresh_soon()
 
         self.shell.push_screen(SetAsideDialog(counts, self.shown, info), chosen)

@@ -26,7 +26,8 @@ __all__ = ["the_same_everywhere"]
 SCREENS = {
     "overview": ("1",),
     "queries": ("2",),
-    "queries-second": ("2", "j", "S", "i"),
+    "queries-second": ("2", "j", "S", "i", "i"),
+    "queries-set-aside": ("2", "i"),
     "queries-filtered": ("2", "slash", "o", "r", "d", "e", "r", "enter"),
     "query": ("2", "enter"),
     "query-trend": ("2", "enter", "tab", "m"),
