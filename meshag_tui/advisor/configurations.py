@@ -142,19 +142,22 @@ class Known:
         return found
 
     def best(self, mask: int) -> Answer | None:
-        """The exact answer, else the best plan known whose indexes are there, or longer ones in their place."""
+        """The best plan known whose indexes are there, or longer ones in their place.
+
+        Also where the server has answered for this very set: it chose by sizes the indexes will not have, and takes
+        what it has shown elsewhere where that is cheaper by those they will have.
+        """
         mask &= self.relevant
         if mask in self._best:
             return self._best[mask]
         found = self._same.get(mask)
-        if found is None:
-            there = self._catalogue.with_stood_for(mask)
-            for one in self.answers:
-                if found is not None and one.chosen_by >= found.chosen_by:
-                    break
-                if not one.used & ~there:
-                    missing = one.used & ~mask
-                    found = self._replaced(one, missing, mask) if missing else one
+        there = self._catalogue.with_stood_for(mask) if found is None else mask
+        for one in self.answers:
+            if found is not None and one.chosen_by >= found.chosen_by:
+                break
+            if not one.used & ~there:
+                missing = one.used & ~mask
+                found = self._replaced(one, missing, mask) if missing else one
         self._best[mask] = found
         return found
 

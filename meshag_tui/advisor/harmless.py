@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 from meshag_tui.advisor.budget import OutOfBudget
 from meshag_tui.advisor.configurations import DREADED, SLOWER, Configurations, Known
+from meshag_tui.advisor.pricing import Price
 from meshag_tui.advisor.selection import Selection
 from meshag_tui.engines.base import EngineError
+from meshag_tui.plan import Plan
 
 _ROUNDS = 5
 
@@ -32,7 +35,7 @@ async def without_harm(selection: Selection, taken: int, stop: Callable[[], bool
             banned |= harmful
             taken &= ~banned
             if again:
-                better = await asyncio.to_thread(selection.improve, taken, stop, banned)
+                better = await asyncio.to_thread(_without, selection, taken, banned, stop)
                 await selection.sharpen(better)
                 taken = await selection.prune(better)
     except OutOfBudget:
@@ -40,35 +43,78 @@ async def without_harm(selection: Selection, taken: int, stop: Callable[[], bool
     return taken
 
 
+def _without(selection: Selection, taken: int, banned: int, stop: Callable[[], bool]) -> int:
+    """The best set without what is banned, from what is left of the one taken; unasked, also from the beginning."""
+    found = selection.improve(taken, stop, banned)
+    if selection.worth.by_budget:
+        return found
+    return min(found, selection.greedy(None, banned), key=lambda mask: selection.change(0, mask))
+
+
 async def _harmful(selection: Selection, taken: int) -> int:
-    """The index whose loss costs least, of those by which a statement is slowed by more than that; 0 where none is."""
+    """The index whose loss costs least, of those without which a statement is not slowed; 0 where none is worth it."""
     workload = selection.workload
     for known in workload.readers(taken):
-        by, times = await _slowed(workload, known, taken)
-        for bit in workload.of(by):
-            without = taken & ~(1 << bit)
-            if selection.change(taken, without) < known.statement.weight * (times - SLOWER) * DREADED:
-                return 1 << min(workload.of(by), key=lambda one: selection.change(taken, taken & ~(1 << one)))
+        slowed = await _slowed(workload, known, taken)
+        if slowed is None:
+            continue
+        harm = known.statement.weight * (slowed.times - SLOWER) * DREADED
+        losses = {bit: selection.change(taken, taken & ~(1 << bit)) for bit in workload.of(slowed.by)}
+        worth = sorted((loss, bit) for bit, loss in losses.items() if loss < harm)
+        for _, bit in worth:
+            if await _times(workload, known, taken & ~(1 << bit), slowed.plan) <= SLOWER:
+                return 1 << bit
+        if worth:
+            return 1 << worth[0][1]
     return 0
 
 
-async def _slowed(workload: Configurations, known: Known, taken: int) -> tuple[int, float]:
-    """The indexes of the plan that slows a statement most with any of its values, and how many times what it takes."""
-    worst = (0, SLOWER)
+class _Slowed(NamedTuple):
+    """A statement that takes so many `times` as long as today, with the values of this plan, `by` these indexes."""
+
+    by: int
+    times: float
+    plan: Plan | None
+
+
+async def _slowed(workload: Configurations, known: Known, taken: int) -> _Slowed | None:
+    """What slows the statement most, whichever of its values are asked for; None where nothing does."""
     if known.failed:
-        return worst
-    specs, present = workload.specs_of(taken & known.relevant), known.statement.plan
+        return None
+    worst = _Slowed(0, SLOWER, None)
+    best = known.best(taken)
+    if best is not None and best.used and (best.times or 0.0) > worst.times:
+        worst = _Slowed(best.used & taken, best.times or 0.0, None)
+    present = known.statement.plan
     for plan in (*(present.variants or (present,)), *present.others):
-        statement = replace(known.statement, plan=plan)
         try:
-            price = await workload.pricer.price(statement, specs)
-            # What was counted in memory is of calls with values like those taken.
-            times = price.times or 0.0 if plan.parameters == present.parameters else 0.0
-            if price.used and price.cost > worst[1] * plan.cost:
-                times = max(times, price.cost / (await workload.pricer.price(statement, frozenset())).cost)
-            if price.used and times > worst[1]:
-                worst = workload.mask(price.used) & taken, times
+            price, times = await _priced(workload, known, taken, plan)
         except EngineError as error:
             if error.transient:
                 raise
-    return worst
+            continue
+        if price.used and times > worst.times:
+            worst = _Slowed(workload.mask(price.used) & taken, times, plan)
+    return worst if worst.by else None
+
+
+async def _times(workload: Configurations, known: Known, taken: int, plan: Plan | None) -> float:
+    """How many times as long as today it takes with this set, with the values of a plan."""
+    if plan is None:
+        best = known.best(taken)
+        return (best.times or 0.0) if best is not None else 0.0
+    return (await _priced(workload, known, taken, plan))[1]
+
+
+async def _priced(workload: Configurations, known: Known, taken: int, plan: Plan) -> tuple[Price, float]:
+    """The price with these values, and how many times as long as today that is.
+
+    What is not thought of for the statement is there all the same, and the server reads it where it likes. What was
+    counted in memory is of calls with values like those taken: with others only the planner's word counts.
+    """
+    statement = replace(known.statement, plan=plan)
+    price = await workload.pricer.price(statement, workload.specs_of(taken & (known.relevant | known.left)))
+    times = price.times or 0.0 if plan.parameters == known.statement.plan.parameters else 0.0
+    if price.used and price.cost > max(times, SLOWER) * plan.cost:
+        times = max(times, price.cost / (await workload.pricer.price(statement, frozenset())).cost)
+    return price, times

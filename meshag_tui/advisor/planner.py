@@ -8,14 +8,19 @@ from dataclasses import replace
 from meshag_tui.advisor.budget import Budget
 from meshag_tui.advisor.corrections import left_out, unshared
 from meshag_tui.advisor.in_memory import InMemory, found_in_memory, in_memory
+from meshag_tui.advisor.narrowing import narrowed, needs_of
 from meshag_tui.advisor.pricing import Price, Statement
+from meshag_tui.advisor.real_sizes import Sized, as_read, too_large
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.stand_ins import spared, stand_in
-from meshag_tui.advisor.statistics import Tables
+from meshag_tui.advisor.statistics import Relation, Tables
 from meshag_tui.engines.base import EngineError, WhatIf
 from meshag_tui.plan import Plan
 from meshag_tui.snapshot import CostModel
 from meshag_tui.types import IndexSpec
+
+_FEW = 24
+"""Indexes up to which each is planned with as the statement sees it."""
 
 
 class Planner:
@@ -31,6 +36,7 @@ class Planner:
         self.refused: dict[IndexSpec, str] = {}
         self.unplanned: dict[int, str] = {}  # statements that cannot be planned at all, by id, and why
         self.calls = 0
+        self._needs: dict[tuple[int, tuple[str, ...]], dict[Relation, frozenset[str]]] = {}
         self._today: dict[tuple[int, tuple[str, ...]], tuple[float, InMemory]] = {}
 
     def size(self, spec: IndexSpec) -> int:
@@ -80,7 +86,7 @@ class Planner:
         if key not in self._known:
             self._budget.spend()
             self.calls += 1
-            leaves = self._leaves(specs | instead.keys())
+            leaves = self._leaves(self._seen_by(statement, specs) | {spec: spec for spec in instead})
             try:
                 plan = statement.plan
                 answer = await self._what_if.plan(plan.statement, list(leaves), plan.mode, plan.parameters)
@@ -102,10 +108,25 @@ class Planner:
                     return await self._asked(statement, specs, {})
                 cost -= less
             names = {name: instead.get(leaves[leaf], leaves[leaf]) for leaf, name in answer.names.items()}
-            likely = cost + unshared(answer.plan, self._tables, self._costs)
-            times = self._times(statement, answer.plan, likely, names)
-            self._known[key] = Price(likely, self._what_if.evidence, used, answer.plan, cost, times)
+            there = {
+                answer.names[leaf]: Sized(leaves[leaf], answer.size_bytes[leaf], self._part(instead.get(leaves[leaf])))
+                for leaf in answer.used
+            }
+            cost -= too_large(answer.plan, self._tables, self._costs, there)
+            plan, new = as_read(answer.plan, self._tables, self._costs, specs)
+            if new:
+                used |= frozenset(new.values())
+                names |= new
+                cost -= answer.plan.cost - plan.cost
+            likely = cost + unshared(plan, self._tables, self._costs)
+            times = self._times(statement, plan, likely, names)
+            self._known[key] = Price(likely, self._what_if.evidence, used, plan, cost, times)
         return self._known[key]
+
+    def _part(self, spec: IndexSpec | None) -> float:
+        """Share of its table's rows that are in an index for which another is planned with; 1 where none is."""
+        view = self._tables.view(spec.schema, spec.table) if spec is not None else None
+        return view.where_share(spec.where) if view is not None and spec is not None else 1.0
 
     def _times(self, statement: Statement, plan: Plan, likely: float, names: Mapping[str, IndexSpec]) -> float | None:
         """How many times as long as today a plan takes, as far as its pages are in memory; None where nobody knows."""
@@ -130,14 +151,30 @@ class Planner:
             raise error
         return await self._ask(statement, left)
 
-    def _leaves(self, specs: frozenset[IndexSpec]) -> dict[IndexSpec, IndexSpec]:
+    def _seen_by(self, statement: Statement, specs: frozenset[IndexSpec]) -> dict[IndexSpec, IndexSpec]:
+        """These as the statement sees them, each with what it stands for; of two that look alike, the smaller one.
+
+        Of many, which are offered for the planner to choose from, each stands for itself: to write another form of each
+        takes as long as planning.
+        """
+        if len(specs) > _FEW:
+            return {spec: spec for spec in specs}
+        key = (statement.query.id, statement.plan.parameters)
+        if key not in self._needs:
+            self._needs[key] = needs_of(statement, self._tables)
+        found: dict[IndexSpec, IndexSpec] = {}
+        for spec in sorted(specs, key=lambda one: (-self.size(one), repr(one))):
+            found[narrowed(spec, self._needs[key])] = spec
+        return found
+
+    def _leaves(self, seen: Mapping[IndexSpec, IndexSpec]) -> dict[IndexSpec, IndexSpec]:
         """What is planned with, and which spec it stands for: a partitioned parent's index is one on each partition."""
         wanted: dict[IndexSpec, IndexSpec] = {}
-        for spec in sorted(specs, key=repr):
+        for made, spec in sorted(seen.items(), key=repr):
             view = self._tables.view(spec.schema, spec.table)
             if view is None or not view.parts:
-                wanted[spec] = spec
+                wanted[made] = spec
                 continue
             for schema, table in view.parts:
-                wanted[replace(spec, schema=schema, table=table)] = spec
+                wanted[replace(made, schema=schema, table=table)] = spec
         return wanted

@@ -41,6 +41,8 @@ _STUDY = 0.7
 """Share of the time that may be over before the last statement is studied: the search needs some as well."""
 _AROUND = 60
 """Planner calls a round of the search may take to look at what it did not take."""
+_KEPT = 200
+"""Planner calls kept for the end: to see whether what was chosen slows a statement, with any of its sample values."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ async def search(
         room,
     )
     result.options = len(selection.options)
-    taken = await _select(selection, lambda: asking is not None and asking.over)
+    taken = await _select(selection, asking)
     result.selection, result.taken = selection, taken
     result.choices = await _choices(selection, taken)
     result.notes += dict.fromkeys(workload.notes)
@@ -216,13 +218,21 @@ def _there(spec: IndexSpec, tables: Tables) -> bool:
     return view is not None and standing_in(spec, 0, view) is not None
 
 
-async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
+async def _select(selection: Selection, asking: Budget | None) -> int:
     """The best set that calls and time allow. What needs no server runs in a thread, so that nobody waits for it."""
     best = 0
+
+    def stop() -> bool:
+        return asking is not None and asking.over
+
     try:
         if not selection.worth.by_budget:
-            best = await asyncio.to_thread(selection.greedy, None)
-            await selection.sharpen(best)
+            for _ in range(_ROUNDS):
+                found = await asyncio.to_thread(selection.greedy, None)
+                if best and selection.change(best, found) >= 0:
+                    break
+                best = found
+                await selection.sharpen(best)  # what it shows may speak against what was taken first
             best = await selection.prune(best)
             return await without_harm(selection, best, stop)
         for again in reversed(range(_ROUNDS)):
@@ -232,7 +242,8 @@ async def _select(selection: Selection, stop: Callable[[], bool]) -> int:
             if best != found and selection.change(best, found) > -_HARDLY * selection.total:
                 break
             best = found
-            if again and await selection.look_around(best, _AROUND) == 0:
+            spare = _AROUND if asking is None else min(_AROUND, asking.left - _KEPT)
+            if spare <= 0 or (again and await selection.look_around(best, spare) == 0):
                 break
         best = await selection.prune(best)
         return await without_harm(selection, best, stop)

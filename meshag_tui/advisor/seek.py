@@ -96,7 +96,8 @@ async def seek(
     what_if = await session.what_if(choice, plans, notes) if statements else None
     # On a busy machine a sandbox takes as long to start as a search may: clocks run while there is one to ask.
     budget.give(time.monotonic() - began)
-    asking = budget.part(settings.advice.planner_calls, settings.advice.time_limit_s)
+    left = max(0, settings.advice.planner_calls - budget.spent)  # plans of today have taken some
+    asking = budget.part(left, settings.advice.time_limit_s)
     pricer: Pricer = reckoner
     refused: Mapping[IndexSpec, str] = {}
     if what_if is not None:

@@ -138,14 +138,18 @@ class Selection:
 
     # ------------------------------------------------------------------ greedy
 
-    def greedy(self, power: float | None) -> int:
-        """Take what saves most, again and again. `power`: of its size, see BY_SIZE; None: the plainest that will do."""
+    def greedy(self, power: float | None, banned: int = 0) -> int:
+        """Take what saves most, again and again, and nothing that is banned.
+
+        Args:
+            power: of its size, see BY_SIZE; None: the plainest that will do.
+        """
         taken = 0
         saved: dict[int, float | None] = {}
         while taken.bit_count() < self.worth.most:
             offers: list[tuple[float, Option]] = []
             for number, option in enumerate(self.options):
-                if not option.mask & ~taken or not self.fits(taken | option.mask):
+                if not option.mask & ~taken or option.mask & banned or not self.fits(taken | option.mask):
                     continue
                 if number not in saved:
                     merits = self._merits_if_saving(taken | option.mask, taken)
