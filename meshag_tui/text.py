@@ -406,11 +406,13 @@ def count(value: float | None) -> str:
 
 
 def number_of(value: float | None, noun: str) -> str:
-    """A count with what is counted, by the rule of its plural: "1 row", "12,345 rows", "2 entries"."""
+    """A count with what is counted, by the rule of its plural: "1 row", "12,345 rows", "2 entries", "3 indexes"."""
     said = count(value)
     if said == "1":
         return f"1 {noun}"
-    return f"{said} {noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeiou" else f"{said} {noun}s"
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{said} {noun[:-1]}ies"
+    return f"{said} {noun}es" if noun.endswith("x") else f"{said} {noun}s"
 
 
 def exact(value: int | None) -> str:

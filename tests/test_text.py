@@ -139,6 +139,7 @@ def test_counts(value: float, words: str) -> None:
 def test_what_is_counted_is_one_or_several() -> None:
     said = [text.number_of(value, "row") for value in (0, 1, 1.0, 1.5, 12_345, None)]
     assert said == ["0 rows", "1 row", "1 row", "1.5 rows", "12,345 rows", f"{text.glyphs().none} rows"]
+    assert [text.number_of(2, noun) for noun in ("entry", "key", "index")] == ["2 entries", "2 keys", "2 indexes"]
 
 
 @given(st.floats() | st.integers(min_value=-(2**70), max_value=2**70))

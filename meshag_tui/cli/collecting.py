@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, plain, table
-from meshag_tui.text import ago, duration, moment_from, one_line
+from meshag_tui.text import ago, duration, moment_from, number_of, one_line
 from meshag_tui.types import ConnectionStatus, ExecutionState, MeshagError, UsageError
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ async def _several(bench: Workbench, chosen: list[ConnectionInfo], output: Outpu
 
 
 def _report_lines(report: SyncReport) -> Iterator[str]:
-    what = [f"{report.statements} statements ({report.active} active, {report.new_statements} new)"]
-    what.append("tables not read" if report.tables is None else f"{report.tables} tables")
-    what.append("indexes not read" if report.indexes is None else f"{report.indexes} indexes")
+    what = [f"{number_of(report.statements, 'statement')} ({report.active} active, {report.new_statements} new)"]
+    what.append("tables not read" if report.tables is None else number_of(report.tables, "table"))
+    what.append("indexes not read" if report.indexes is None else number_of(report.indexes, "index"))
     yield f"{report.connection}: {', '.join(what)} in {duration(report.duration_ms)}"
     for event in report.events:
         yield f"  {event.get('kind')}: {event.get('detail')}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Output
-from meshag_tui.text import moment, size
+from meshag_tui.text import moment, number_of, size
 from meshag_tui.types import MeshagError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def schema(args: argparse.Namespace, output: Output) -> int:
 
     def lines() -> Iterator[str]:
         for each in tables:
-            yield f"{each.name}  ({each.rows:,} rows)"
+            yield f"{each.name}  ({number_of(each.rows, 'row')})"
             yield from (f"  {column}" for column in each.columns)
             yield from (f"  index on {index}" for index in each.indexes)
 
@@ -205,10 +205,10 @@ def rotate_key(args: argparse.Namespace, output: Output) -> None:
         done = vault.rotate(vault.Vault.open(args.settings), store)
     finally:
         store.close()
-    output.answer(done, lambda: [f"{done.secrets} secrets are sealed with the new key {done.key_id}"])
+    output.answer(done, lambda: [f"Sealed with the new key {done.key_id}: {number_of(done.secrets, 'secret')}"])
     if done.unreadable:
         output.note(
-            f"meshag: {done.unreadable} secrets are sealed with a key that is not here and were left as they are"
+            f"meshag: left as it was, sealed with a key that is not here: {number_of(done.unreadable, 'secret')}"
         )
 
 

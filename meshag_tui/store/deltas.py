@@ -45,6 +45,7 @@ from meshag_tui.store.baselines import (
     unpack,
 )
 from meshag_tui.store.readings import LOSSLESS, Continuity, Event, Reading, continuity, event
+from meshag_tui.text import number_of
 
 DELTA_COLUMNS = (
     "calls",
@@ -375,13 +376,16 @@ def _explain(
         events.append(event("visibility", "what we may see changed; statements seen anew start at a baseline"))
     elif losses.unproven and reading.least_ms is None:  # else they only came to take as much as those that are read
         events.append(
-            event("visibility", f"{losses.unproven} statements came into view with counts from before this interval")
+            event(
+                "visibility",
+                f"{number_of(losses.unproven, 'statement')} came into view with counts from before this interval",
+            )
         )
     if tie.state == "same" and losses.restarted and not evicted:
-        events.append(event("decrease", f"{losses.restarted} statements began to count anew"))
+        events.append(event("decrease", f"{number_of(losses.restarted, 'statement')} began to count anew"))
     if tie.state == "same" and vanished and not evicted:
         why = "reset one by one" if new is not None else "evicted or reset"
-        events.append(event("decrease", f"{vanished} statements disappeared: {why}"))
+        events.append(event("decrease", f"{number_of(vanished, 'statement')} disappeared: {why}"))
     return events
 
 

@@ -48,7 +48,7 @@ def test_from_nothing_to_applied_and_undone(shop: Schema, must: Must, meshag: Me
     must("sync", "shop")
 
     queries = must("queries", "shop", "--window", "24h", "--sort", "total_time", "--limit", "50")
-    (lookup,) = [row for row in queries if "`customer_id` = ?" in (row["text"] or "")]
+    (lookup,) = [row for row in queries if "customer_id = ?" in (row["text"] or "")]
     assert lookup["calls"] == 30 and lookup["rows"] == 300
 
     known = {row["index"]: row for row in must("indexes", "shop")}

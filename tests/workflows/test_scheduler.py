@@ -248,13 +248,13 @@ async def test_a_server_that_answers_late_is_read_less_often_and_the_connection_
 ) -> None:
     near = Target.from_url(pg18.monitor_url)
     with Relay(near.port) as relay:
-        relay.delay_s = 0.1
+        relay.delay_s = 0.2
         added = await bench.add_connection("far", dataclasses.replace(near, port=relay.port), interval_s=1)
         await bench.sync(added.id)
     known = await bench.store(connections.get, added.id)
     (said,) = [each for each in known.warnings if each.code == "interval-stretched"]
     assert "instead of every 1 s" in said.title and "for the server" in said.detail
-    assert known.next_sync_at and known.last_sync_at and known.next_sync_at - known.last_sync_at > 1_900
+    assert known.next_sync_at and known.last_sync_at and known.next_sync_at - known.last_sync_at > 1_500
 
 
 def test_back_off_doubles_from_a_second_to_a_minute_and_refusals_wait_longer() -> None:

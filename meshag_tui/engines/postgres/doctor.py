@@ -16,6 +16,7 @@ from meshag_tui.engines.postgres.sandbox.files import PAGE as SANDBOX_PAGE
 from meshag_tui.engines.postgres.setup import setup_sql
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.texts import texts_readable
+from meshag_tui.text import number_of
 from meshag_tui.types import Finding, TlsMode, is_loopback
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _role(seen: _Examination) -> Iterator[Finding]:
         yield Finding(
             "select",
             "degraded",
-            f"{seen.unreadable_tables} tables may not be read: their queries cannot be explained",
+            f"{number_of(seen.unreadable_tables, 'table')} may not be read: their queries cannot be explained",
             "EXPLAIN asks for the rights of the statement, though it does not run it",
             grant,
             {"tables": seen.unreadable_tables},
