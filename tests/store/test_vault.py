@@ -91,7 +91,8 @@ def test_each_secret_has_a_nonce_of_its_own_and_shows_any_change(settings: Setti
     assert len({whole[:12] for whole in sealed}) == 200  # 96 bits
     assert {len(whole) for whole in sealed} == {12 + len(CANARY.encode()) + 16}  # GCM's tag, and no padding
     form, key, text = tokens[0].split(".")
-    flipped = bytes([sealed[0][0] ^ 1]) + sealed[0][1:], sealed[0][:20] + b"?" + sealed[0][21:], sealed[0][:-1], b""
+    first, later = (bytes([*sealed[0][:at], sealed[0][at] ^ 1, *sealed[0][at + 1 :]]) for at in (0, 20))
+    flipped = first, later, sealed[0][:-1], b""
     damaged = [".".join((form, key, base64.urlsafe_b64encode(whole).decode())) for whole in flipped]
     for token in (*damaged, f"{form}.{key}.{text[:-3]}!!!", f"{form}.{key}"):
         with pytest.raises(NotForThisConnection, match="damaged"):
