@@ -116,7 +116,7 @@ def _measured(
             indexed.execute(statement.encode())
         indexed.execute("ANALYZE")
         size = _index_bytes(indexed) - before
-        pairs = [(_both(plain, indexed, text, _cost), _both(plain, indexed, text, _ms)) for text in REPORTS.values()]
+        pairs = [(_both(plain, indexed, text, _cost), _times(plain, indexed, text)) for text in REPORTS.values()]
         write = _both(plain, indexed, WRITE, _write_ms)
     with _connect(server, "postgres") as connection:
         connection.execute("DROP DATABASE plain WITH (FORCE)")
@@ -140,6 +140,21 @@ def _both(plain: Connection, indexed: Connection, text: str, measure: Any) -> tu
     """The smallest figure of several runs by turns, without and with the indexes."""
     found = [(measure(plain, text), measure(indexed, text)) for _ in range(RUNS)]
     return min(one for one, _ in found), min(other for _, other in found)
+
+
+def _times(plain: Connection, indexed: Connection, text: str) -> tuple[float, float]:
+    """The least time in ms without and with the indexes. Of one plan there is one time: what two copies of a database
+    differ by is where they lie in memory (3.3 and 5.6 ms were seen, again and again), and no index's doing."""
+    if _shape(plain, text) != _shape(indexed, text):
+        return _both(plain, indexed, text, _ms)
+    least = min(_ms(plain, text) for _ in range(RUNS))
+    return least, least
+
+
+def _shape(connection: Connection, text: str) -> list[str]:
+    """The plan without its figures."""
+    rows = connection.execute(b"EXPLAIN (COSTS OFF) " + text.encode()).fetchall()
+    return [row[0] for row in rows]
 
 
 def _cost(connection: Connection, text: str) -> float:
