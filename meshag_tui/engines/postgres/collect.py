@@ -117,7 +117,9 @@ class _Collection:
         if not readable(self.server):
             return None
         begun = len(self.warnings)
-        reading = await self._section("statement statistics", statements.read(self.wire, self.server))
+        reading = await self._section(
+            "statement statistics", statements.read(self.wire, self.server, self.session.choice)
+        )
         if reading is None:
             if len(self.warnings) == begun:
                 self.warnings.append(

@@ -67,7 +67,7 @@ async def _examine(session: PostgresSession) -> _Examination:
     reading, why = None, None
     if readable(server):
         try:
-            reading = await statements.read(session.wire, server)
+            reading = await statements.read(session.wire, server, session.choice)
             why = await texts_readable(session)
         except EngineError as error:
             if session.wire.gone is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, RenderedChange, WhatIf
 from meshag_tui.engines.postgres import facts as facts_of
+from meshag_tui.engines.postgres.statements import Choice
 from meshag_tui.engines.postgres.wire import Wire
 from meshag_tui.engines.postgres.words import WORDS
 from meshag_tui.live import LiveReading
@@ -71,6 +72,7 @@ class PostgresSession:
         self.running_patterns: tuple[str, ...] | None = None  # texts, see `patterns`; None: not read yet
         self.remembers = remembers  # what lasts between syncs
         self.collected = False  # whether `facts` belong to a reading already
+        self.choice = Choice()  # which statements are read
         self._sandbox: StatisticsSandbox | None = None
         self._live: Live | None = None
 

@@ -78,6 +78,19 @@ class Narrowed:
         return 1.0 - self.left_out_ms / self.all_ms if self.all_ms else 1.0
 
 
+@dataclass(slots=True)
+class Choice:
+    """What a session found out of which statements to read: to ask that is to go through all of them once more.
+
+    So it is asked once a session (ten minutes at most), and again after a reset or when far fewer are read than may be.
+    What was left out is counted as it was then; a statement that came to take enough since is read.
+    """
+
+    asked: bool = False
+    narrowed: Narrowed | None = None  # None: all are read
+    stats_reset: int | None = None  # when counting had begun, epoch ms
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Counters, with when they were last reset and how often entries were evicted at that moment."""
@@ -103,23 +116,31 @@ def columns(available: Collection[str], settings: Mapping[str, str]) -> dict[str
     return found
 
 
-async def read(wire: Wire, server: Server) -> Reading | None:
-    """One statement (two when a reset fell into it, and one more where there may be more of them than are to be read);
-    None when resets come faster than readings.
+async def read(wire: Wire, server: Server, choice: Choice) -> Reading | None:
+    """One statement (two when a reset fell into it, and one more for each time that `choice` is to be made); None when
+    resets come faster than readings.
 
     Source: pg_stat_statements(false), rows of the session's database. A row's key is dbid.userid.queryid.toplevel.
     Left out, and counted as hidden: rows of other roles we may not see (they have no queryid), and those of our own
     role when it only watches; of a role that also owns things, ours are known by the marker in their text.
     """
-    narrowed = await _narrowed(wire, server)
-    query, names = _query(server, narrowed is not None)
-    given: dict[str, Any] = {"database": server.facts.database_oid}
-    if narrowed is not None:
-        given["least"] = narrowed.least_ms
     for _ in range(2):
+        fresh = not choice.asked
+        if fresh:
+            choice.narrowed = await _narrowed(wire, server)
+        narrowed = choice.narrowed
+        query, names = _query(server, narrowed is not None)
+        given: dict[str, Any] = {"database": server.facts.database_oid}
+        if narrowed is not None:
+            given["least"] = narrowed.least_ms
         shaper = _Shaper(server, names)
         rows = await wire.fetch(query, given, shape=shaper.shape, bare_moments=True)
-        if shaper.consistent:
+        since_reset = fresh or narrowed is None or shaper.stats_reset == choice.stats_reset
+        choice.asked = shaper.consistent and since_reset
+        choice.stats_reset = shaper.stats_reset
+        if choice.asked:
+            if narrowed is not None and len(rows) < _TOO_FEW * wire.limits.statements:
+                choice.asked = False  # the next reading asks
             unseen, hidden, hidden_ms = shaper.unseen, shaper.unseen + shaper.own, shaper.hidden_time_ms
             least_ms = None
             if narrowed is not None:

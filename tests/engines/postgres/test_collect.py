@@ -13,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from meshag_tui.engines.base import SYNC, Limits
+from meshag_tui.engines.postgres.session import PostgresSession
 from meshag_tui.engines.postgres.statements import STEPS_MS, columns, narrowed
 from meshag_tui.snapshot import IndexStats, Snapshot, Statements, TableStats
 from tests.engines.postgres.conftest import Open
@@ -274,13 +275,17 @@ async def test_what_stands_for_the_view_can_be_named(pg18: Database, open_sessio
     )
 
 
+CROWD = """CREATE OR REPLACE VIEW crowd.seen AS
+    SELECT 10::oid AS userid, d.oid AS dbid, g::int8 AS queryid, NULL::text AS query,
+        g::int8 AS calls, power(10, g / 20000.0 - {shift})::float8 AS total_exec_time
+    FROM generate_series(1, 120000) g, pg_database d WHERE d.datname = current_database()"""
+
+
 async def test_of_too_many_statements_the_costly_are_read(pg18: Database, open_session: Open) -> None:
     pg18.execute(
         "CREATE SCHEMA crowd",
         "GRANT USAGE ON SCHEMA crowd TO PUBLIC",
-        """CREATE VIEW crowd.seen AS SELECT 10::oid AS userid, d.oid AS dbid, g::int8 AS queryid, NULL::text AS query,
-               g::int8 AS calls, power(10, g / 20000.0 - 2)::float8 AS total_exec_time
-           FROM generate_series(1, 120000) g, pg_database d WHERE d.datname = current_database()""",
+        CROWD.format(shift=2),
         "GRANT SELECT ON crowd.seen TO PUBLIC",
     )
     named = ("crowd", "seen")
@@ -296,6 +301,27 @@ async def test_of_too_many_statements_the_costly_are_read(pg18: Database, open_s
     whole = await open_session(pg18.monitor_url, limits=Limits(statements_from=named, statements=0))
     unnarrowed = (await whole.collect(objects=False)).statements
     assert unnarrowed is not None and (len(unnarrowed.rows), unnarrowed.least_ms) == (120_000, None)
+
+    async def least(by: PostgresSession) -> float | None:
+        again = (await by.collect(objects=False)).statements
+        return again and again.least_ms
+
+    pg18.execute(CROWD.format(shift=1))  # each took ten times as long
+    assert await least(session) == 50.0, "asked once a session: it goes through all of them"
+    assert await least(await open_session(pg18.monitor_url, limits=session.wire.limits)) == 500.0
+    pg18.execute(CROWD.format(shift=5))
+    assert [await least(session), await least(session)] == [50.0, 0.05], "so few are read that it is asked again"
+
+
+async def test_after_a_reset_is_asked_anew_which_are_read(pg18: Database, open_session: Open) -> None:
+    ran = [f"SELECT pg_sleep({number / 100})" + ", 1" * number for number in range(1, 9)]
+    pg18.execute("SELECT pg_stat_statements_reset()", *ran)
+    session = await open_session(pg18.monitor_url, limits=Limits(statements=3))
+    before = (await session.collect(objects=False)).statements
+    assert before is not None and before.least_ms
+    pg18.execute("SELECT pg_stat_statements_reset()", ran[0])
+    after = (await session.collect(objects=False)).statements
+    assert after is not None and (after.least_ms or 0.0) < before.least_ms, "what ran since is read at once"
 
 
 def read_of(snapshot: Snapshot) -> Mapping[str, Any]:
