@@ -16,6 +16,7 @@ from meshag_tui.engines.base import CannotConnect, DeadlinePassed, EngineError, 
 from meshag_tui.engines.marker import marked
 from meshag_tui.engines.mysql.dial import dial
 from meshag_tui.engines.mysql.errors import number, place, quoted, statement_error
+from meshag_tui.engines.mysql.stopping import stop
 from meshag_tui.types import Target
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ class Wire:
         try:
             done, _ = await asyncio.wait({task}, timeout=seconds)
         except asyncio.CancelledError:
+            stop(self.target, self.connection_id)
             await self._abandon(task, "it was cancelled")
             raise
         if not done:

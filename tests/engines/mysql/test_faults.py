@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from meshag_tui.engines.base import CannotConnect, DeadlinePassed, Limits
+from meshag_tui.engines.mysql.wire import Wire
 from meshag_tui.settings import Settings
 from meshag_tui.store import connections
 from meshag_tui.types import Target, TlsMode
@@ -41,6 +42,39 @@ async def test_a_frozen_server(private_my: Callable[..., Schema], open_session: 
         schema.server.thaw()
     again = await open_session(schema.monitor_url)
     assert (await again.collect()).statements is not None, "the next session works"
+
+
+async def test_what_is_cancelled_stops_on_the_server_and_nobody_else_s_does(my: Schema) -> None:
+    """A statement that computes for minutes, beside another session of the same account that does so too."""
+    burning = "SELECT BENCHMARK(1000000000, SHA2('a', 512))"
+    at_work = (
+        "SELECT LOCATE('meshag', INFO) > 0 FROM information_schema.PROCESSLIST"
+        " WHERE INFO LIKE 'SELECT%BENCHMARK(%' AND ID <> CONNECTION_ID() ORDER BY 1"
+    )
+    target = Target.from_url(my.monitor_url)
+    limits = Limits(call_s=300)
+    ours, other = [await Wire.open(target, "sync", lambda _: {"wait_timeout": 60}, limits) for _ in range(2)]
+
+    async def until(*wanted: int) -> None:
+        for _ in range(100):  # of a tenth of a second
+            found = [int(each) for (each,) in await asyncio.to_thread(my.fetch, at_work)]
+            if found == list(wanted):
+                return
+            await asyncio.sleep(0.1)
+        assert found == list(wanted)
+
+    foreign = asyncio.ensure_future(other._line.query(burning.encode()))  # the application's: without our mark
+    try:
+        task = asyncio.ensure_future(ours.fetch(burning))
+        await until(0, 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(0)
+    finally:
+        await asyncio.to_thread(my.execute, f"KILL {other.connection_id}")
+        await asyncio.gather(foreign, return_exceptions=True)
+        other.close()
 
 
 async def test_a_line_cut_half_open(my: Schema, open_session: Open) -> None:
