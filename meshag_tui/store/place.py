@@ -136,10 +136,8 @@ def backup(connection: Callable[[], Any], path: Path, to: Path | None) -> Path:
         MeshagError: the copy cannot be written or is not whole.
     """
     dated = to is None
-    to = to or free_name(path.with_name(f"{path.name}.backup-{stamp()}"))
-    part = to.with_name(to.name + ".part")
+    to, part = _begun(to or path.with_name(f"{path.name}.backup-{stamp()}"), dated)
     try:
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         copy = sqlite3.connect(part, isolation_level=None)
         try:
             connection().backup(copy)
@@ -155,8 +153,25 @@ def backup(connection: Callable[[], Any], path: Path, to: Path | None) -> Path:
         part.unlink(missing_ok=True)
     if dated:
         for old in sorted(path.parent.glob(f"{path.name}.backup-*"), key=_age)[:-KEPT_BACKUPS]:
-            old.unlink()
+            old.unlink(missing_ok=True)
     return to
+
+
+def _begun(to: Path, dated: bool) -> tuple[Path, Path]:
+    """Where a copy goes, and the file made for it until it is whole; another process may copy in the same second."""
+    while True:
+        name = free_name(to) if dated else to
+        try:
+            os.close(os.open(_part(name), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:
+            if not (dated and isinstance(error, FileExistsError)):
+                raise MeshagError(f"The backup {to} cannot be written: {error}") from error
+        else:
+            return name, _part(name)
+
+
+def _part(whole: Path) -> Path:
+    return whole.with_name(whole.name + ".part")
 
 
 def backup_beside(path: Path, folder: Path, keep: int) -> Path:
@@ -411,9 +426,9 @@ def stamp() -> str:
 
 
 def free_name(path: Path) -> Path:
-    """`path`, or with a number after it if there is such a file."""
+    """`path`, or with a number after it if there is such a file, or one that is being written."""
     free, number = path, 1
-    while free.exists():
+    while free.exists() or _part(free).exists():
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free

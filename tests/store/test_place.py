@@ -297,6 +297,18 @@ def test_backup_while_in_use_and_restore(tmp_path: Path) -> None:
     assert len(sqlite3.connect(path).execute("SELECT * FROM setting").fetchall()) == 60
 
 
+def test_a_backup_leaves_alone_what_another_process_is_writing_in_the_same_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, "stamp", lambda: "20260102T030405Z")
+    store = Store.open(_url(tmp_path / "store.db"))
+    theirs = tmp_path / "store.db.backup-20260102T030405Z.part"
+    theirs.write_text("half")
+    made = store.backup()
+    store.close()
+    assert made.name == "store.db.backup-20260102T030405Z-2" and theirs.read_text() == "half"
+
+
 def test_old_backups_go_and_ours_stay(tmp_path: Path) -> None:
     store = Store.open(_url(tmp_path / "store.db"))
     made = [store.backup() for _ in range(place.KEPT_BACKUPS + 3)]
