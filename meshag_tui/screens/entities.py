@@ -159,6 +159,30 @@ class Kind:
         self.pane.refresh_soon()
 
 
+class KindsLine(PlainLine):
+    """The kinds of a place, the listed one in brackets, and more beside them, with as much air as there is room for."""
+
+    def __init__(self, titles: Sequence[str]) -> None:
+        super().__init__("", id="parts", classes="entities--title")
+        self._titles = titles
+        self._at = 0
+        self._more: tuple[str, ...] = ()
+
+    def say(self, at: int, *more: str) -> None:
+        """Have the kind at this place listed; `more`: what is said beside the kinds."""
+        self._at, self._more = at, tuple(filter(None, more))
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        parts = [f"[{title}]" if at == self._at else title for at, title in enumerate(self._titles)]
+        room = self.size.width - sum(map(len, parts)) - sum(len(each) + 3 for each in self._more)
+        if room >= len(parts) - 1:
+            said = ("  " if room >= 2 * (len(parts) - 1) else " ").join(parts)
+        else:
+            said = f"{parts[self._at]} {self._at + 1} of {len(parts)}"
+        self.set_text(glyphs().separator.join([said, *self._more]))
+
+
 class EntityPane(ListPane):
     """A place of kinds. Subclasses set `place`, `topics` and `kinds`."""
 
@@ -179,7 +203,7 @@ class EntityPane(ListPane):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="list", classes="view"):
-            yield PlainLine("", id="parts", classes="entities--title")
+            yield KindsLine([kind.title for kind in self._kinds])
             for number, kind in enumerate(self._kinds):
                 table = Table(
                     kind.columns, key=kind.key, empty=kind.empty, sort=kind.sort, markable=False, id=f"rows-{kind.name}"
@@ -238,18 +262,8 @@ class EntityPane(ListPane):
         chart.display = trend is not None
         if trend is not None:
             chart.set_trend(trend)
-        self._say_parts(f"the newest {PAGE}" if more else "", heading)
+        self.query_one(KindsLine).say(self._at, f"the newest {PAGE}" if more else "", heading)
         await self._describe()
-
-    def _say_parts(self, *more: str) -> None:
-        line = self.query_one("#parts", PlainLine)
-        parts = [f"[{kind.title}]" if kind is self.kind else kind.title for kind in self._kinds]
-        room = line.size.width - sum(map(len, parts)) - sum(len(each) + 3 for each in more if each)
-        if room >= len(parts) - 1 or not line.size.width:
-            said = ("  " if room >= 2 * (len(parts) - 1) else " ").join(parts)
-        else:
-            said = f"[{self.kind.title}] {self._at + 1} of {len(parts)}"
-        line.set_text(glyphs().separator.join([said, *filter(None, more)]))
 
     async def _describe(self) -> None:
         row, whole = self.row, self.view == "whole"
@@ -310,7 +324,7 @@ class EntityPane(ListPane):
         self._kept = None  # how this list was left is recalled when it is read
         table = self.rows_table
         table.display = True
-        self._say_parts()
+        self.query_one(KindsLine).say(self._at)
         self.query_one("#about", Page).display = False
         self.query_one("#trend", Chart).display = False
         table.focus()

@@ -84,6 +84,19 @@ def _settings() -> None:
     row.save()
 
 
+async def test_the_line_of_lists_fits_its_terminal_when_that_changes(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    async with at_desk(bench, size=(120, 40), clock=lambda: AT / 1000) as desk:
+        await desk.press("H")
+        await desk.until("[Score]  History  Alerts  Webhooks")
+        await desk.until("of 100")
+        await desk.pilot.resize_terminal(70, 24)
+        await desk.until("[Score] 1 of 6")
+        await desk.pilot.resize_terminal(120, 40)
+        await desk.until("[Score]  History  Alerts  Webhooks")
+
+
 async def test_alerts_are_told_once_noted_and_sent_somewhere(bench: Workbench, at_desk: Open, shop_id: str) -> None:
     old = bench.store.run(alerts.put, shop_id, "critical", "Replication lag: 70 s", subject="lag")
     assert old is not None
