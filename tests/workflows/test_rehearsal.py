@@ -242,6 +242,45 @@ async def test_a_statement_written_otherwise_is_proven_or_said_not_to_be(
     assert later.title == now.title and later.evidence["rewrite"] == now.evidence["rewrite"]
 
 
+@pytest.mark.slow
+async def test_on_mysql_and_mariadb_it_is_proven_on_a_server_that_was_named(
+    bench: Workbench, my: Schema, private_my: Callable[..., Schema]
+) -> None:
+    other = private_my(my.flavour)
+    account = Target.from_url(other.user("ALL ON `meshag\\_rehearsal\\_%`.*", name="sandboxes"))
+    await bench.add_connection("scratch", account)
+    bench.settings = bench.settings._replace(rehearsal=RehearsalSettings(measure_s=8, server="scratch"))
+    numbers = "WITH RECURSIVE g AS (SELECT 1 n UNION ALL SELECT n + 1 FROM g WHERE n < {}) SELECT {} FROM g"
+    my.execute(
+        "CREATE TABLE customers (id int PRIMARY KEY, name varchar(20))",
+        "INSERT INTO customers " + numbers.format(400, "n, CONCAT('c', n)"),
+        "CREATE TABLE orders (id int PRIMARY KEY, customer int, KEY (customer))",
+        "INSERT INTO orders " + numbers.format(900, "n, 1 + n % 300"),
+        "ANALYZE TABLE customers, orders",
+    )
+    info = await bench.add_connection("shop", Target.from_url(my.monitor_url))
+    await bench.sync(info.id)
+    text = "SELECT COUNT(*) FROM customers WHERE id NOT IN (SELECT customer FROM orders WHERE id > {})"
+    my.execute(*(text.format(number * 100) for number in range(6)))
+    await bench.sync(info.id)
+    (found,) = [one for one in await bench.advice.suggest(info.id) if one.rule == "not-in-subquery"]
+    otherwise = found.evidence["rewrite"]["text"]
+    assert "NOT EXISTS" in otherwise and found.evidence["rewrite"]["proven"] is False
+
+    for known in (False, True):
+        if known:
+            my.execute("ALTER TABLE orders MODIFY customer int NOT NULL")
+        review = await bench.hands.review_rehearsal(found.id)
+        assert review.plan.place.startswith("a database of its own on sandboxes@")
+        row = await bench.hands.rehearse(found.id, review.hash)
+        now = await bench.store(suggestions.get, found.id)
+        assert (row.kind, row.document["sql"], len(row.document["statements"])) == ("rewrite", otherwise, 1)
+        assert row.document["proof"]["proven"] is now.evidence["rewrite"]["proven"] is known, row.document["proof"]
+        assert f"({'proven' if known else 'not proven'})" in now.title
+        assert known or any("may be NULL" in fact for fact in now.evidence["facts"])
+    assert other.fetch("SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE 'meshag%'") == [(0,)]
+
+
 async def test_the_server_of_the_settings_is_a_connection_by_its_name(bench: Workbench, pg18: Database) -> None:
     found = await suggested(bench, pg18, INDEX)
     bench.settings = bench.settings._replace(rehearsal=RehearsalSettings(server="scratch"))

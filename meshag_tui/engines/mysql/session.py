@@ -178,8 +178,9 @@ class MysqlSession:
         return {}
 
     def rewritten(self, rule: str, statement: str) -> str | None:
-        """None: there is nothing here to prove it with."""
-        return None
+        from meshag_tui.engines.mysql.rewriting import written_otherwise
+
+        return written_otherwise(rule, statement)
 
     async def copy_plan(self, statements: Sequence[str], limits: CopyLimits, server: Named | None = None) -> CopyPlan:
         from meshag_tui.engines.mysql.sandbox import stage

@@ -354,4 +354,3 @@ async def test_without_a_server_of_its_kind_there_is_no_sandbox_and_it_says_so(
     with pytest.raises(Refused, match=f"no sandbox here: there is no {session.facts.engine} server") as refused:
         await session.copy_plan(["SELECT 1"], CopyLimits(1, 1, 1.0))
     assert "[rehearsal] server" in (refused.value.fix or "")
-    assert session.rewritten("not-in-subquery", "SELECT 1 FROM a WHERE b NOT IN (SELECT c FROM d)") is None

@@ -17,10 +17,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from meshag_tui.engines.base import EngineError, Limits, Refused
-from meshag_tui.engines.mysql import digest, lexer, render
+from meshag_tui.engines.mysql import render
 from meshag_tui.engines.mysql.errors import quoted
 from meshag_tui.engines.mysql.explainable import explainable
-from meshag_tui.engines.mysql.sandbox import filling, schema, undoing, values
+from meshag_tui.engines.mysql.sandbox import filling, proving, schema, undoing, values
 from meshag_tui.engines.mysql.sandbox import source as sources
 from meshag_tui.engines.mysql.sandbox.copying import plan as plan_of
 from meshag_tui.engines.mysql.sandbox.places import NamedServer, Place, PrivateServer, writing
@@ -52,13 +52,14 @@ if TYPE_CHECKING:
 
 RUN_S = 30.0
 """Seconds after which a run is ended."""
+COMPARE_S = 120.0
+"""Seconds within which data is altered anew to tell two statements apart."""
 _PAGES = "SHOW GLOBAL STATUS WHERE Variable_name IN ('Innodb_buffer_pool_read_requests', 'Innodb_buffer_pool_reads')"
 _AS_SOURCE = (
     *("optimizer_switch", "sort_buffer_size", "join_buffer_size", "read_rnd_buffer_size", "tmp_table_size"),
     *("max_heap_table_size", "eq_range_index_dive_limit"),
 )
 """Settings of a session that decide plans."""
-_NOT_PROVEN = "whether two statements mean the same is looked into on PostgreSQL alone: it stays not proven"
 
 
 async def copy_plan(
@@ -261,7 +262,7 @@ class Stage:
     async def run(self, side: Side, runnable: Runnable, given: Values) -> Execution:
         """See `rehearsal.Rehearsal`. The time is the server's own, from the statement's arrival to its last row."""
         session = self.session
-        text = filled(runnable, given)
+        text = proving.filled(runnable, given)
         await self._turn(side, writes=runnable.writes)
         plan = await self._plan_of(side, runnable, text)
         await session.fetch(f"USE {quoted(runnable.path)}")
@@ -341,15 +342,16 @@ class Stage:
 
     async def answer(self, runnable: Runnable, given: Values) -> Answer:
         """See `rehearsal.Rehearsal`."""
-        raise Refused(_NOT_PROVEN)
+        await self._turn("before", writes=False)
+        return await proving.answer(self.session, runnable, given)
 
     async def rewritten(self, runnable: Runnable, text: str) -> Runnable:
         """See `rehearsal.Rehearsal`."""
-        raise Refused(_NOT_PROVEN)
+        return await values.rewritten(self.session, runnable, text, self._homes.text(text))
 
     async def compare(self, one: Runnable, other: Runnable) -> Proof:
         """See `rehearsal.Rehearsal`."""
-        raise Refused(_NOT_PROVEN)
+        return await proving.compare(self.session, one, other, COMPARE_S)
 
     # ------------------------------------------------------------------ connections
 
@@ -378,14 +380,6 @@ class _Index:
         self.table, self.side, self.stays = table, side, stays
         self.make, self.drop, self.hide, self.show = make, drop, hide, show
         self.there = self.seen = True
-
-
-def filled(runnable: Runnable, given: Values) -> str:
-    """The statement with these values, found to be one again."""
-    parts = lexer.words(runnable.prepared)
-    text = lexer.joined(digest.with_values(parts, ["NULL" if value is None else value for value in given]))
-    explainable(text)
-    return text
 
 
 def _moved(change: CreateIndex | DropIndex | HideIndex, homes: Homes) -> Change:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from meshag_tui.engines.base import ColumnStatistics, Refused
@@ -19,6 +20,7 @@ from meshag_tui.engines.mysql.explainable import Explainable, explainable, witho
 from meshag_tui.engines.mysql.lexer import Token, joined
 from meshag_tui.engines.mysql.named import Relation
 from meshag_tui.engines.mysql.resolve import MARK, Meeting, meetings
+from meshag_tui.engines.mysql.rewriting import numbers_of, with_numbers
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.survey import survey
 from meshag_tui.engines.rehearsal import Runnable
@@ -65,6 +67,28 @@ async def ready(session: MysqlSession, found: Explainable, statement: str, schem
         for at in range(max(1, sets))
     )
     return Made(Runnable(statement, text, schema, (), tuple(made)[:sets], writes))
+
+
+async def rewritten(session: MysqlSession, runnable: Runnable, text: str, here: str) -> Runnable:
+    """Another statement made ready, with the values of the first.
+
+    Args:
+        here: the text with the schemas of the sandbox.
+
+    Raises:
+        Refused: its parameters are others.
+        EngineError: it names what is not in the sandbox.
+    """
+    found, wanted = explainable(here), set(range(1, len(runnable.sets[0]) + 1))
+    numbers = numbers_of(here)
+    if set(numbers) != wanted:
+        raise Refused("the parameters of the other statement are not the same")
+    repaired = digest.repaired(found.whole)
+    if len(digest.values_of(repaired)) != len(numbers):
+        raise Refused("the parameters of the other statement are not the same")
+    surveyed = await survey(session, repaired, runnable.path)
+    prepared = joined(with_numbers(digest.with_names(repaired, surveyed.names), numbers))
+    return replace(runnable, text=text, prepared=prepared, writes=found.operation != "Select")
 
 
 def _written(
