@@ -2,8 +2,9 @@
 
 In: a session, statements, limits. Out: a `CopyPlan` with the exact statements, `?` where values come that are known
 only then. Of a table that does not fit, rows are read at places all over its primary key, some hundred at each, so that
-they stay as near to each other as they were; where the key is a date or the like its first rows. No other rows are
-looked at. Then the rows that copied rows name by a foreign key come along, looked up by the key.
+they stay as near to each other as they were; where the key is none that can be cut (an enumeration, a shape) its first
+rows. Of others only the keys that pieces begin with are looked at. Then the rows that copied rows name by a foreign key
+come along, looked up by the key.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ async def plan(
     first = sorted(".".join(home) for home in part if found.tables[home].key_kind is None)
     if first:
         said.append(f"of {', '.join(first)} the first rows by its key, which cannot be cut, not from all over it")
-    cut = sorted(".".join(home) for home in part if found.tables[home].key_kind in ("text", "bytes"))
+    cut = sorted(".".join(home) for home in part if found.tables[home].key_kind is not None)
     if cut:
         said.append(
-            f"of {', '.join(cut)} rows from pieces of its key, cut evenly by its signs: perhaps fewer than asked"
+            f"of {', '.join(cut)} rows from all over its key, as many from each piece: perhaps fewer than asked"
         )
     if reads:
         said.append("the planner's statistics are counted anew, of the rows that are copied")
@@ -88,32 +89,45 @@ async def plan(
     )
 
 
-def selects(
-    table: Table, copied: TableCopy, ends: tuple[Any, Any] | None, literal: Callable[[Any], str] = str
-) -> list[str]:
+def selects(table: Table, copied: TableCopy, bounds: Sequence[Any], literal: Callable[[Any], str] = str) -> list[str]:
     """The statements that read a table, or a part of its rows.
 
     Args:
-        ends: the least and the greatest value that its key begins with; None: of a table that is read whole, or empty.
+        bounds: where the pieces of its key begin, ascending; none: of a table that is read whole, or cannot be cut.
         literal: a value of the key as the server reads it.
     """
     whole = f"SELECT {_columns(table)} FROM {table.sql}"  # noqa: S608 (names are quoted)
     order = f" ORDER BY {', '.join(map(quoted, table.primary))}" if table.primary and copied.share < 1 else ""
-    if ends is None or copied.share == 1 or table.key_kind is None:
+    if not bounds or copied.share == 1:
         return [f"{whole}{order} LIMIT {copied.most_rows}"]
-    bounds = [literal(ends[0]), *map(literal, _cuts(table, ends))]
-    each = max(1, math.ceil(table.rows * copied.share / len(bounds)))
+    said = list(map(literal, bounds))
+    each = max(1, math.ceil(table.rows * copied.share / len(said)))
     key = quoted(table.primary[0])
-    pieces = [f"{whole} WHERE {key} >= {begin} AND {key} < {end}" for begin, end in itertools.pairwise(bounds)]
-    return [f"{piece}{order} LIMIT {each}" for piece in (*pieces, f"{whole} WHERE {key} >= {bounds[-1]}")]
+    pieces = [f"{whole} WHERE {key} >= {begin} AND {key} < {end}" for begin, end in itertools.pairwise(said)]
+    return [f"{piece}{order} LIMIT {each}" for piece in (*pieces, f"{whole} WHERE {key} >= {said[-1]}")]
 
 
-def _cuts(table: Table, ends: tuple[Any, Any]) -> Sequence[Any]:
+def cuts(table: Table, low: Any, high: Any) -> Sequence[Any]:
+    """Values between the ends of a table's key, in no order that counts: see `begins`."""
     if table.key_kind == "number":
-        return cutting.numbers(int(ends[0]), int(ends[1]), PLACES)
+        return cutting.numbers(int(low), int(high), PLACES)
+    if table.key_kind == "even":
+        return cutting.evenly(low, high, PLACES)
     if table.key_kind == "bytes":
-        return cutting.octets(bytes(ends[0]), bytes(ends[1]), PLACES)
-    return cutting.texts(str(ends[0]), str(ends[1]), PLACES)
+        return cutting.octets(bytes(low), bytes(high), PLACES)
+    way = cutting.uuids if table.key_kind == "uuid" else cutting.texts
+    return way(str(low), str(high), PLACES)
+
+
+def begins(table: Table, low: str, cut: Sequence[str]) -> str:
+    """The statement that finds the first key at or behind each cut: each once, in the key's own order.
+
+    So no piece is empty, and none overlaps another, however the server keeps such keys. The arguments are written as
+    the server reads them.
+    """
+    key = quoted(table.primary[0])
+    found = " UNION ".join(f"SELECT (SELECT MIN({key}) FROM {table.sql} WHERE {key} >= {one}) AS k" for one in cut)  # noqa: S608
+    return f"SELECT k FROM ({found}) c WHERE k > {low} ORDER BY k"  # noqa: S608 (names are quoted)
 
 
 def ends_of(table: Table) -> str:
@@ -145,10 +159,10 @@ def _statements(found: Source, tables: Sequence[TableCopy], keys: Sequence[KeyCo
         if 0 < copied.share < 1 and table.key_kind is not None:
             order = ", ".join(map(quoted, table.primary))
             first, whole = quoted(table.primary[0]), f"SELECT {_columns(table)} FROM {table.sql}"  # noqa: S608
-            said.append(ends_of(table))
+            said += [ends_of(table), f"{begins(table, '?', ['?'])} (and so for each cut, by UNION)"]
             said += [f"{whole} WHERE {first} >= ?{end} ORDER BY {order} LIMIT ?" for end in (f" AND {first} < ?", "")]
         elif copied.share:
-            said += selects(table, copied, None)
+            said += selects(table, copied, ())
     for key in keys:
         home = (key.parent_schema, key.parent)
         if by_name[home].share < 1:

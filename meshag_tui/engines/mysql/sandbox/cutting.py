@@ -1,15 +1,19 @@
 """Where a table's primary key is cut, so that rows from all over it can be asked for, each piece by the key alone.
 
-In: the least and the greatest value of the key's first column. Out: values between them, ascending. Whole numbers are
-cut evenly. Texts and bytes are cut behind what all begin with, by the next three signs, evenly among the digits or
-letters that stand there: of one case, so that the cuts ascend in every collation; of both there is no cut. How rows
-are spread between cuts is not known: pieces may hold more or fewer.
+In: the least and the greatest value of the key's first column. Out: values between them. Numbers and times are cut
+evenly. Texts and bytes are cut behind what both ends begin with, by the next three signs, evenly among the digits or
+letters that stand there. In which order a server keeps texts only it knows (by its collation; a UUID by its first part
+or its last), and how rows are spread between cuts: it is asked for the first key behind each, see `copying.begins`.
 """
 
 from __future__ import annotations
 
 import bisect
+import datetime
 import string
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
 
 _SIGNS = 3
 _ALPHABETS = (
@@ -18,6 +22,7 @@ _ALPHABETS = (
     string.digits + "ABCDEF",
     string.digits + string.ascii_uppercase,
     string.digits + string.ascii_lowercase,
+    string.digits + string.ascii_uppercase + string.ascii_lowercase,
 )
 _BYTES = "".join(map(chr, range(256)))
 
@@ -28,13 +33,34 @@ def numbers(low: int, high: int, pieces: int) -> list[int]:
     return [low + (high + 1 - low) * at // many for at in range(1, many)]
 
 
+def evenly(low: Any, high: Any, pieces: int) -> Sequence[Any]:
+    """The cuts between decimal numbers, dates or times; none where an end is no such value, as a date of zeros."""
+    if isinstance(low, float) and isinstance(high, float):
+        low, high = Decimal(low), Decimal(high)
+    if type(low) is not type(high) or not isinstance(low, Decimal | datetime.date | datetime.timedelta):
+        return []
+    return sorted({low + (high - low) * at / pieces for at in range(1, pieces)})
+
+
 def texts(low: str, high: str, pieces: int) -> list[str]:
     """The cuts between texts."""
     begin = low[: _alike(low, high)]
     rests = low[len(begin) :][:_SIGNS], high[len(begin) :][:_SIGNS]
     used = set("".join(rests)) - set("-_")
-    signs = next((each for each in _ALPHABETS if used <= set(each)), None)
-    return [] if signs is None else [begin + each for each in _between(*rests, signs, pieces)]
+    signs = next((each for each in _ALPHABETS if used <= set(each)), _ALPHABETS[-1])
+    if signs == _ALPHABETS[-1] and rests[0] > rests[1]:  # it knows no difference of cases
+        rests = "", signs[-1] * _SIGNS
+    return [begin + each for each in _between(*rests, signs, pieces)]
+
+
+def uuids(low: str, high: str, pieces: int) -> list[str]:
+    """The cuts between UUIDs: by version a server keeps them by their first part or by their last one, so by both."""
+    starts = texts(low[:8], high[:8], pieces) or [low[:8]]
+    many = len(starts)
+    return [
+        f"{start.ljust(8, '0')}-0000-{low[14:15]}000-8000-{at * 4096 // (many + 1):03x}000000000"
+        for at, start in enumerate(starts, 1)
+    ]
 
 
 def octets(low: bytes, high: bytes, pieces: int) -> list[bytes]:

@@ -79,15 +79,23 @@ class _Filling:
             if table is None or not copied.share:
                 continue
             self._say(f"copying {copied.name}")
-            ends = None
-            if copied.share < 1 and table.key_kind is not None:
-                low, high = (await self._session.fetch(copying.ends_of(table), deadline_s=self._seconds()))[0]
-                if low is None:
-                    continue
-                ends = low, high
+            bounds = await self._bounds(table) if copied.share < 1 and table.key_kind is not None else ()
+            if bounds is None:
+                continue
             self._rows.setdefault(home, 0)
-            for text in copying.selects(table, copied, ends, self._loader.literal):
+            for text in copying.selects(table, copied, bounds, self._loader.literal):
                 await self._take(table, text)
+
+    async def _bounds(self, table: Table) -> list[Any] | None:
+        """Where the pieces of its key begin; None: it has no row."""
+        low, high = (await self._session.fetch(copying.ends_of(table), deadline_s=self._seconds()))[0]
+        if low is None:
+            return None
+        literal = self._loader.literal
+        cuts = [literal(each) for each in copying.cuts(table, low, high)]
+        begins = copying.begins(table, literal(low), cuts)
+        found = await self._session.fetch(begins, deadline_s=self._seconds()) if cuts else []
+        return [low, *(row[0] for row in found)]
 
     async def _take(self, table: Table, text: str) -> int:
         """Write what a statement on the source returns into a table."""

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 Name = tuple[str, str]
 ENGINE = "InnoDB"
 _KINDS = {
-    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint"), "number"),
+    **dict.fromkeys(("tinyint", "smallint", "mediumint", "int", "bigint", "year"), "number"),
+    **dict.fromkeys(("decimal", "float", "double", "date", "datetime", "timestamp", "time"), "even"),
+    "uuid": "uuid",
     **dict.fromkeys(("char", "varchar"), "text"),
     **dict.fromkeys(("binary", "varbinary"), "bytes"),
 }
@@ -45,8 +47,8 @@ class Table:
 
     @property
     def key_kind(self) -> str | None:
-        """What its rows are kept in the order of, where some from all over it can be asked for: a whole number, a text,
-        or bytes; None: none of these."""
+        """What its rows are kept in the order of, where some from all over it can be asked for: a whole number, what
+        can be cut evenly (other numbers, dates and times), a text, a UUID, or bytes; None: none of these."""
         return _KINDS.get(self.columns[self.primary[0]].split("(")[0].split()[0]) if self.primary else None
 
 
