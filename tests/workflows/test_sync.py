@@ -318,8 +318,24 @@ async def test_no_session_is_left_behind(bench: Workbench, pg18: Database) -> No
     assert left == [(0,)]
 
 
+def read_without_end(bench: Workbench, server: Database) -> None:
+    """Let syncs read the counters of statements from a view that gives none for ten minutes."""
+    server.execute(
+        "CREATE SCHEMA slow",
+        "GRANT USAGE ON SCHEMA slow TO PUBLIC",
+        """CREATE VIEW slow.seen AS SELECT 10::oid AS userid, d.oid AS dbid, 1::int8 AS queryid, NULL::text AS query,
+               1::int8 AS calls, 1::float8 AS total_exec_time FROM pg_database d, pg_sleep(600)
+           WHERE d.datname = current_database()""",
+        "GRANT SELECT ON slow.seen TO PUBLIC",
+    )
+    collect = bench.settings.collect._replace(statements_from="slow.seen", statement_timeout_s=300.0)
+    bench.settings = bench.settings._replace(collect=collect)
+
+
 async def test_a_cancelled_sync_leaves_the_store_as_it_was(bench: Workbench, pg18: Database) -> None:
+    """While it reads: what it waits for does not come, so it cannot have ended before."""
     pg18.execute("CREATE TABLE shop (id int PRIMARY KEY)")
+    read_without_end(bench, pg18)
     added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
     began = asyncio.Event()
 
@@ -363,14 +379,7 @@ async def test_a_cancelled_sync_leaves_no_statement_of_ours_and_touches_no_other
     bench: Workbench, pg18: Database
 ) -> None:
     """It waits for a view that never ends; another program waits beside it, and goes on to wait."""
-    pg18.execute(
-        "CREATE SCHEMA slow",
-        "GRANT USAGE ON SCHEMA slow TO PUBLIC",
-        """CREATE VIEW slow.seen AS SELECT 10::oid AS userid, d.oid AS dbid, 1::int8 AS queryid, NULL::text AS query,
-               1::int8 AS calls, 1::float8 AS total_exec_time FROM pg_database d, pg_sleep(600)
-           WHERE d.datname = current_database()""",
-        "GRANT SELECT ON slow.seen TO PUBLIC",
-    )
+    read_without_end(bench, pg18)
 
     async def at_work_are(*wanted: str) -> None:
         asked = """SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'
@@ -382,8 +391,6 @@ async def test_a_cancelled_sync_leaves_no_statement_of_ours_and_touches_no_other
             await asyncio.sleep(0.1)
         assert found == list(wanted)
 
-    collect = bench.settings.collect._replace(statements_from="slow.seen", statement_timeout_s=300.0)
-    bench.settings = bench.settings._replace(collect=collect)
     info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
 
     def work() -> None:
