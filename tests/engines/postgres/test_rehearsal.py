@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
@@ -210,6 +211,23 @@ async def test_limits_hold_and_are_said(pg18: Database, open_session: Open) -> N
         with pytest.raises(Exception, match=word):
             async with session.rehearse(replace(plan, limits=limits), lambda _: None):
                 raise AssertionError
+
+
+@pytest.mark.slow
+async def test_a_sandbox_that_is_slow_to_take_rows_does_not_lose_its_source(pg18: Database, open_session: Open) -> None:
+    """Longer than the server lets an idle transaction of our other sessions be."""
+    pg18.execute(*SHOP)
+    session = await open_session(pg18.monitor_url, "rehearsal")
+    plan = await session.copy_plan([REPORT], ALL)
+    copied: list[str] = []
+
+    def say(words: str) -> None:
+        if words.startswith("copying ") and len(copied) < 2:
+            copied.append(words)
+            time.sleep(11 * (len(copied) == 2))
+
+    async with session.rehearse(plan, say) as stage:
+        assert len(stage.copied) > 1 and all(one.share == 1 for one in stage.copied)
 
 
 async def test_it_is_never_on_the_watched_server(pg18: Database, open_session: Open) -> None:

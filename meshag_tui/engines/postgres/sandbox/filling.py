@@ -23,6 +23,8 @@ from meshag_tui.text import count
 from meshag_tui.types import Target
 
 _CONNECT_S = 10.0
+_SPARE_S = 30.0
+"""Seconds after its time is up in which copying ends by itself, and is said to."""
 
 
 class Loader:
@@ -81,6 +83,9 @@ async def fill(
     work = _Filling(session, loader, plan, source, say)
     async with session.wire.transaction():
         await session.fetch("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        # The source waits while the sandbox takes in what came and looks for what is missing.
+        idle_ms = int((plan.limits.seconds + _SPARE_S) * 1000)
+        await session.fetch(f"SET LOCAL idle_in_transaction_session_timeout = {idle_ms}")
         await work.tables()
         await work.parents()
     await work.without_orphans()
