@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshag_tui.store import executions
+from meshag_tui.store.execution_kinds import KINDS
 from meshag_tui.store.executions import ExecutionInfo
 from meshag_tui.text import count, duration, glyphs, moment
 from meshag_tui.types import ExecutionState
 from meshag_tui.widgets.columns import Tone
 from meshag_tui.widgets.page import Piece
 
-KINDS = {
-    "sync_database_stats": "sync",
-    "generate_suggestions": "advice",
-    "change_database": "change",
-    "rehearse_suggestion": "rehearsal",
-    "verify_change": "verify",
-    "keep_store": "upkeep",
-    "run_agent": "agent",
-}
 OPEN = (ExecutionState.READY, ExecutionState.RUNNING)
 TONES: dict[str, Tone] = {
     "failed": "critical",

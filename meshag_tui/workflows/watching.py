@@ -22,6 +22,7 @@ from meshag_tui.store.alerts import AlertInfo
 from meshag_tui.store.comparison import Course
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, StoreUnavailable
+from meshag_tui.store.execution_kinds import KINDS
 from meshag_tui.store.vault import Vault
 from meshag_tui.text import duration, one_line, percent
 from meshag_tui.types import ExecutionState, Window
@@ -141,7 +142,7 @@ class Watcher:
         for (connection_id, kind), notice in ended.items():
             if notice.state is ExecutionState.FAILED:
                 self._failing.add((connection_id, kind))
-                words = f"{kind} failed: {notice.error or 'no further words'}"
+                words = f"{KINDS.get(kind, kind)} failed: {notice.error or 'no further words'}"
                 figures = {"execution": notice.execution_id}
                 await self._raise(connection_id, "run-failed", words, subject=kind, details=figures, lasting=True)
             elif (connection_id, kind) in self._failing:

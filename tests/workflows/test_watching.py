@@ -242,7 +242,7 @@ async def test_a_run_that_fails_and_one_that_works_again(bench: Workbench) -> No
             await bench.watcher.tick()
             assert len(bench.store.run(alerts.listing, open_only=True)) == expected
     (one,) = bench.store.run(alerts.listing)
-    assert one.message == "sync_database_stats failed: no route to host"
+    assert one.message == "sync failed: no route to host"
 
 
 async def test_a_budget_that_is_nearly_spent(bench: Workbench) -> None:
