@@ -230,6 +230,8 @@ CASES: dict[str, tuple[str, ...]] = {
     "D-02 an open writer": (
         "changes/test_faults.py::test_an_open_writer_is_named_and_its_index_made_when_it_ends",
         "changes/test_faults.py::test_after_five_attempts_it_gives_up_and_removes_its_index_when_it_can",
+        "changes/test_mysql.py::test_an_open_writer_is_named_and_the_index_made_when_it_ends",
+        "changes/test_mysql.py::test_after_five_attempts_it_gives_up_and_nobody_waited_for_long",
     ),
     "D-04 an old transaction elsewhere": (
         "engines/postgres/test_ddl.py::test_an_old_transaction_blocks_and_is_named",
@@ -250,6 +252,7 @@ CASES: dict[str, tuple[str, ...]] = {
         "changes/test_faults.py::test_of_a_deadlock_the_build_is_the_victim_and_leaves_nothing",
         "changes/test_faults.py::test_a_build_that_the_server_ends_leaves_nothing",
         "changes/test_faults.py::test_a_table_that_was_given_away_since_it_was_looked_at_is_left_alone",
+        "changes/test_mysql.py::test_of_a_deadlock_the_change_is_not_the_victim",
         "changes/test_disk_full.py::test_a_disk_that_fills_is_said_in_a_line_and_nothing_is_half_made",
     ),
     "D-10 two apply the same at once": (

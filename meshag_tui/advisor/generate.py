@@ -39,13 +39,12 @@ from meshag_tui.advisor.seek import seek
 from meshag_tui.advisor.spills import once_a_role
 from meshag_tui.advisor.statistics import Relation, Tables, tables_of
 from meshag_tui.advisor.table_care import table_care
-from meshag_tui.advisor.upkeep import Upkeep, kept_document, upkeep, writers_pay
+from meshag_tui.advisor.upkeep import upkeep, with_upkeep
 from meshag_tui.advisor.written import written
 from meshag_tui.engines.base import EngineError, Refused, Session, WhatIf
 from meshag_tui.engines.words import Words
 from meshag_tui.settings import Settings
-from meshag_tui.text import size
-from meshag_tui.types import CreateIndex, IndexSpec, Risk, SetSetting, ShowIndex, Suggestion, Window
+from meshag_tui.types import CreateIndex, Risk, SetSetting, ShowIndex, Suggestion, Window
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, QueryRow
@@ -145,7 +144,7 @@ async def suggestions(
 
     made, search_complete = await _missing(examined, catalog, tables, session, settings, room, window, budget, notes)
     made = without_idle_keys(made, examined, tables)
-    made += _foreign_keys(catalog, examined, made, tables)
+    made += _foreign_keys(catalog, examined, made, tables, window.span_ms if window is not None else None)
     helped = {query for one in made for query in one.query_ids}
     made += once_a_role(list(query_advice(examined, catalog, tables, helped, cured=_cured(examined, made))))
     made = _said_unproven(made, examined, session)
@@ -269,7 +268,11 @@ def _why_unchecked(choice: Choice, what_if: WhatIf | None, pricer: Pricer, words
 
 
 def _foreign_keys(
-    catalog: Catalog, examined: Sequence[Examined], made: Sequence[Suggestion], tables: Tables
+    catalog: Catalog,
+    examined: Sequence[Examined],
+    made: Sequence[Suggestion],
+    tables: Tables,
+    span_ms: float | None,
 ) -> list[Suggestion]:
     deletes: dict[Relation, tuple[int, ...]] = {}
     for one in examined:
@@ -281,7 +284,7 @@ def _foreign_keys(
     queries = [one.query for one in examined]
     paid = upkeep(((one.query, one.plan) for one in examined if one.plan is not None), tables, 0.0)
     return [
-        _with_cost(one, one.change.spec, paid)
+        with_upkeep(one, paid, span_ms)
         for one in unindexed_foreign_keys(catalog, queries, deletes)
         if isinstance(one.change, CreateIndex)
         and not any(
@@ -289,17 +292,6 @@ def _foreign_keys(
             for spec in known.get((one.change.spec.schema, one.change.spec.table), ())
         )
     ]
-
-
-def _with_cost(one: Suggestion, spec: IndexSpec, paid: Upkeep) -> Suggestion:
-    """An index's suggestion with how large it gets, and what those who write would pay."""
-    view = paid.tables.view(spec.schema, spec.table)
-    if view is None:
-        return one
-    bytes_, kept = view.index_bytes(spec), paid.keep(spec)
-    evidence = {**one.evidence, "facts": [*one.evidence["facts"], f"estimated size {size(bytes_)}"]}
-    evidence |= {"size_bytes": bytes_, "upkeep": kept_document(kept)}
-    return replace(one, text=" ".join([one.text, *writers_pay(spec, kept)]), evidence=evidence)
 
 
 async def _rendered(

@@ -82,7 +82,8 @@ def judged(
     window: Window | None,
     calibration: Calibration,
 ) -> list[Suggestion]:
-    """The suggestions with "confidence" (points), "priority" and "affected_ms_per_day" added to their evidence.
+    """The suggestions with "confidence" (points), "priority" and "affected_ms_per_day" added to their evidence, and
+    "affected_reads_per_day" (blocks) where the server counts them.
 
     The last point is experience: what became of such changes. "uncalibrated" is the confidence without it, by which
     the outcome of this one will be counted.
@@ -118,6 +119,9 @@ def _judged(
     if about and window is not None and window.span_ms > 0:
         evidence["affected_ms_per_day"] = round(spent * DAY_MS / window.span_ms, 3)
         evidence["affected_share"] = round(share, 4)
+        reads = [one.query.shared_read for one in about]
+        if None not in reads:
+            evidence["affected_reads_per_day"] = round(sum(each or 0 for each in reads) * DAY_MS / window.span_ms, 3)
     return replace(made, confidence=whole / 100, evidence=evidence)
 
 

@@ -152,7 +152,7 @@ def _suggestion(
         "size_bytes": bytes_,
         "cost_before": round(top.before, 2),
         "cost_after": round(top.after, 2),
-        "workload": vars(choice.checked),
+        "workload": choice.checked.document(),
         "upkeep": None if kept is None else kept_document(kept, span_ms),
         "statements": [
             {
@@ -188,7 +188,7 @@ def _suggestion(
         table=spec.table,
         change=change,
         query_ids=tuple(one.statement.query.id for one in served),
-        gain_ms_per_day=saved * DAY_MS / span_ms if span_ms else None,
+        gain_ms_per_day=(saved - (kept.ms if kept is not None else 0.0)) * DAY_MS / span_ms if span_ms else None,
     )
 
 

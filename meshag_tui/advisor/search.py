@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.budget import Budget, OutOfBudget
@@ -20,7 +20,7 @@ from meshag_tui.advisor.harmless import without_harm
 from meshag_tui.advisor.merging import merged, shorter
 from meshag_tui.advisor.pricing import Pricer, Statement
 from meshag_tui.advisor.selection import BY_SIZE, Option, Selection
-from meshag_tui.advisor.statistics import Tables
+from meshag_tui.advisor.statistics import Relation, Tables
 from meshag_tui.advisor.study import Depth, study
 from meshag_tui.advisor.upkeep import upkeep
 from meshag_tui.advisor.worth import worth
@@ -31,6 +31,7 @@ from meshag_tui.types import EvidenceKind, IndexSpec
 
 if TYPE_CHECKING:
     from meshag_tui.settings import AdviceSettings
+    from meshag_tui.store.history import QueryRow
 
 MOST_OPTIONS = 400
 _ROUNDS = 3
@@ -65,34 +66,67 @@ class Serves:
         return self.statement.query.total_time_ms * self.gain
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A statement among those of most time, with the tables that it reads. `planned`: it could be explained."""
+
+    query: QueryRow
+    relations: frozenset[Relation]
+    planned: bool
+
+
 @dataclass
 class Checked:
-    """How many statements that could use one choice were priced with it, and with what outcome; `calls` of each."""
+    """The statements of most time on the tables of one choice, by what it does to each; `…_calls` of each kind.
+
+    Unchanged are those whose price stays the same, and those that it could not serve; failed those that could not be
+    explained or priced.
+    """
 
     improved: int = 0
     unchanged: int = 0
     worse: int = 0
-    failed: int = 0  # those that could not be priced
+    failed: int = 0
     improved_calls: int = 0
+    unchanged_calls: int = 0
     worse_calls: int = 0
+    failed_calls: int = 0
+    whole: bool = True  # all on its tables are counted, not only those that somebody named
 
     def count(self, calls: int, old: float | None, new: float | None) -> None:
         """Add one statement with its cost before and after; None where it could not be priced."""
         if old is None or new is None:
-            self.failed += 1
+            self.failed, self.failed_calls = self.failed + 1, self.failed_calls + calls
         elif new < old * 0.999:
             self.improved, self.improved_calls = self.improved + 1, self.improved_calls + calls
         elif new > old * 1.001:
             self.worse, self.worse_calls = self.worse + 1, self.worse_calls + calls
         else:
-            self.unchanged += 1
+            self.unchanged, self.unchanged_calls = self.unchanged + 1, self.unchanged_calls + calls
+
+    @property
+    def tested(self) -> int:
+        return self.improved + self.worse + self.unchanged
+
+    @property
+    def listed(self) -> int:
+        return self.tested + self.failed
+
+    def document(self) -> dict[str, int]:
+        """All of it, for evidence."""
+        return {"listed": self.listed, "tested": self.tested, **asdict(self)}
 
     def __str__(self) -> str:
         """In words for evidence."""
-        worse = f" ({number_of(self.worse_calls, 'call')})" if self.worse else ""
-        return (
-            f"statements that could use it: {count(self.improved)} better ({number_of(self.improved_calls, 'call')}), "
-            f"{count(self.worse)} worse{worse}, {count(self.unchanged)} the same, {count(self.failed)} not priced"
+        kinds = (
+            (self.improved, "better", self.improved_calls),
+            (self.worse, "worse", self.worse_calls),
+            (self.unchanged, "the same", self.unchanged_calls),
+            (self.failed, "not priced", self.failed_calls),
+        )
+        which = "of most time on its table" if self.whole else "it was proposed for"
+        return f"of {number_of(self.listed, 'statement')} {which}: " + ", ".join(
+            f"{count(many)} {word}" + (f" ({number_of(calls, 'call')})" if many else "") for many, word, calls in kinds
         )
 
 
@@ -133,6 +167,7 @@ async def search(
     more: Callable[[Statement, Plan], Iterable[Candidate]] = lambda statement, plan: (),
     asking: Budget | None = None,
     writing: Sequence[Statement] = (),
+    listed: Sequence[Listed] = (),
 ) -> Search:
     """Choose indexes for a workload.
 
@@ -144,6 +179,7 @@ async def search(
         more: candidates that a plan with indexes shows.
         asking: what the pricer may ask; its end is the end of the search.
         writing: statements that no index serves, which say what is written and how long that takes.
+        listed: all statements of most time, for what is counted of each choice.
     """
     began, calls = time.monotonic(), pricer.calls
     result = Search(budget_bytes=budget_bytes)
@@ -172,7 +208,7 @@ async def search(
     result.options = len(selection.options)
     taken = await _select(selection, asking)
     result.selection, result.taken = selection, taken
-    result.choices = await _choices(selection, taken)
+    result.choices = await _choices(selection, taken, listed)
     result.notes += dict.fromkeys(workload.notes)
     result.complete = result.complete and not any(one.failed for one in workload.known)
     result.calls, result.wall_ms = pricer.calls - calls, (time.monotonic() - began) * 1000
@@ -257,7 +293,7 @@ def _search_known(selection: Selection, best: int, stop: Callable[[], bool]) -> 
     return selection.explore(min(starts, key=lambda mask: selection.change(0, mask)), stop)
 
 
-async def _choices(selection: Selection, taken: int) -> list[Choice]:
+async def _choices(selection: Selection, taken: int, listed: Sequence[Listed]) -> list[Choice]:
     """What is taken, the most useful first, each with what it adds to those before it."""
     workload, made, before = selection.workload, [], 0
     left = selection.parts(taken)
@@ -265,7 +301,7 @@ async def _choices(selection: Selection, taken: int) -> list[Choice]:
     while left:
         mask = min(left, key=lambda each: (selection.change(before, before | each), each))
         left.remove(mask)
-        served, kinds, checked = [], set(), Checked()
+        served, kinds, checked = [], set(), Checked(whole=bool(listed))
         for known in workload.readers(mask):
             try:
                 old, new = await workload.ask(known, before), await workload.ask(known, before | mask)
@@ -276,6 +312,11 @@ async def _choices(selection: Selection, taken: int) -> list[Choice]:
             if old is not None and new is not None and new.cost < old.cost * 0.999:
                 served.append(Serves(known.statement, known.base, old.cost, new.cost))
                 kinds.add(new.evidence)
+        homes = {workload.tables.home(spec.schema, spec.table) for spec in workload.specs_of(mask)}
+        priced = {known.statement.query.id for known in workload.readers(mask)}
+        for one in listed:
+            if one.query.id not in priced and homes & one.relations:
+                checked.count(one.query.calls, *([0.0] * 2 if one.planned else [None] * 2))
         before |= mask
         if served:
             evidence = EvidenceKind.STATED if EvidenceKind.STATED in kinds else next(iter(kinds))

@@ -18,8 +18,8 @@ from meshag_tui.advisor.examined import Examined, typed
 from meshag_tui.advisor.planner import Planner
 from meshag_tui.advisor.pricing import Pricer, Statement
 from meshag_tui.advisor.reckoner import Reckoner
-from meshag_tui.advisor.search import Search, search
-from meshag_tui.advisor.statistics import Tables
+from meshag_tui.advisor.search import Listed, Search, search
+from meshag_tui.advisor.statistics import Relation, Tables
 from meshag_tui.engines.base import EngineError, Session, WhatIf
 from meshag_tui.plan import Plan
 from meshag_tui.settings import Settings
@@ -113,8 +113,21 @@ async def seek(
         statements = await _of_middling_use(statements, pricer, session, tables, usage, asking)
     sought = {one.query.id for one in statements}
     writing = [one for one in bare if one.query.id not in sought]
-    found = await search(statements, pricer, tables, settings.advice, room, catalog.facts.costs, more, asking, writing)
+    listed = tuple(_listed(one, tables, session) for one in examined)
+    costs = catalog.facts.costs
+    found = await search(statements, pricer, tables, settings.advice, room, costs, more, asking, writing, listed)
     return Sought(found, statements, usage, pricer, refused, what_if)
+
+
+def _listed(one: Examined, tables: Tables, session: Session) -> Listed:
+    """A statement with the tables that its plan reads, or, where it could not be explained, those that it names."""
+    homes: set[Relation] = set()
+    if one.plan is not None:
+        homes = {tables.home(node.schema or "", node.table) for node in one.plan.root.walk() if node.table is not None}
+    elif one.query.text:
+        names = {name.lower() for name in session.named(one.query.text)}
+        homes = {tables.home(*relation) for relation in tables.views if relation[1].lower() in names}
+    return Listed(one.query, frozenset(homes), one.plan is not None)
 
 
 async def _of_middling_use(

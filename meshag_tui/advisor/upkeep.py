@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.statistics import Relation, Tables
-from meshag_tui.text import count, duration
-from meshag_tui.types import IndexSpec
+from meshag_tui.text import count, duration, size
+from meshag_tui.types import CreateIndex, IndexSpec, Suggestion
 
 if TYPE_CHECKING:
     from meshag_tui.plan import Plan
@@ -156,9 +156,28 @@ def writers_pay(spec: IndexSpec, kept: Keep | None) -> Iterator[str]:
         yield "It holds a column that statements update: those updates could no longer be made in place (HOT)."
 
 
+def with_upkeep(made: Suggestion, costs: Upkeep, span_ms: float | None) -> Suggestion:
+    """A suggestion to make an index with its size and what writers pay for it, where nothing says that yet."""
+    if not isinstance(made.change, CreateIndex) or made.evidence.get("upkeep") is not None:
+        return made
+    spec = made.change.spec
+    view = costs.tables.view(spec.schema, spec.table)
+    if view is None:
+        return made
+    kept, bytes_ = costs.keep(spec), view.index_bytes(spec)
+    evidence = {
+        **made.evidence,
+        "facts": [*made.evidence.get("facts", ()), f"estimated size {size(bytes_)}"],
+        "size_bytes": bytes_,
+        "upkeep": kept_document(kept, span_ms),
+    }
+    return replace(made, text=" ".join((made.text, *writers_pay(spec, kept))), evidence=evidence)
+
+
 def kept_document(kept: Keep, span_ms: float | None = None) -> dict[str, float]:
-    """The figures, for evidence; with the window's length also what is reckoned with a day."""
+    """The figures, for evidence; with the window's length also what is reckoned with a day, and entries a day."""
     found = {name: round(getattr(kept, name), 4) for name in ("entries", "in_place", "ms", "expected_ms")}
     if span_ms:
         found["ms_per_day"] = round(max(kept.ms, kept.expected_ms) * DAY_MS / span_ms, 3)
+        found["entries_per_day"] = round(kept.entries * DAY_MS / span_ms, 3)
     return found

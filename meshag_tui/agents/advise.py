@@ -20,6 +20,7 @@ from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.rewrites import unproven
 from meshag_tui.advisor.search import search
 from meshag_tui.advisor.statistics import Tables, tables_of
+from meshag_tui.advisor.upkeep import Upkeep, with_upkeep
 from meshag_tui.advisor.written import written
 from meshag_tui.agents import answer as answers
 from meshag_tui.agents import provider
@@ -203,7 +204,7 @@ class _Judge:
         self._session = session
         self._settings = settings
         self._model = model
-        self._window = window
+        self._span_ms = window.span_ms if window is not None else None
         self._what_if = what_if
         reckoner = Reckoner(question.tables, question.catalog.facts)
         budget = Budget(PLANNER_CALLS, SECONDS)
@@ -257,15 +258,19 @@ class _Judge:
         if priced is None:
             base = self._stated(proposal, reading, "llm-index", f"{spec.schema}.{spec.table}:{identity(spec)}")
             return written(
-                replace(
-                    base,
-                    type=SuggestionType.INDEX_OPTIMIZATION,
-                    title=f"Index {spec.table} ({describe(spec)}), unchecked",
-                    text=f"{base.text} Nobody has checked this: {self._session.words.no_what_if}.",
-                    risk=Risk.MEDIUM,
-                    schema=spec.schema,
-                    table=spec.table,
-                    change=CreateIndex(spec),
+                with_upkeep(
+                    replace(
+                        base,
+                        type=SuggestionType.INDEX_OPTIMIZATION,
+                        title=f"Index {spec.table} ({describe(spec)}), unchecked",
+                        text=f"{base.text} Nobody has checked this: {self._session.words.no_what_if}.",
+                        risk=Risk.MEDIUM,
+                        schema=spec.schema,
+                        table=spec.table,
+                        change=CreateIndex(spec),
+                    ),
+                    Upkeep(self.context.tables),
+                    self._span_ms,
                 ),
                 rendered,
             )
@@ -312,7 +317,7 @@ class _Judge:
             self._pricer,
             self.context.tables,
             total_ms=sum(one.query.total_time_ms for one in self._question.examined),
-            span_ms=self._window.span_ms if self._window is not None else None,
+            span_ms=self._span_ms,
             what_if=self._what_if,
             why_unchecked=lambda choice: "",
         )[0]

@@ -3,7 +3,9 @@
 The server's time of statements is taken for time of one CPU: an upper bound, as part of it is waiting. A block read is
 one that the server asked for: an upper bound too, as the system may have had it. A range, never a point. Measured is
 the interval that the saving was found to lie in. Estimated are the bounds of what can be, from nothing gained to all
-time of the statements it is for gone, because how far a planner errs nobody knows. Without a rate there is no figure.
+time of the statements it is for gone, because how far a planner errs nobody knows; of blocks too, of which a sandbox
+says nothing (its cache is another one): from one read for each entry that writers make to all reads of the statements
+gone. Without a rate there is no figure.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ class Money(NamedTuple):
     high: float
     currency: str
     how: tuple[str, ...]
-    basis: str = "measured"  # estimated; measured in a sandbox
+    basis: str = "measured"  # estimated; measured in a sandbox; measured in a sandbox, reads estimated
 
 
 def worth(result: Mapping[str, Any], rates: MoneySettings) -> Money | None:
@@ -50,21 +52,27 @@ def estimate(
 
     Args:
         gain_ms_per_day: forecast, net of what an index's upkeep takes.
-        evidence: of its suggestion: "rehearsal", "affected_ms_per_day", "upkeep" and "size_bytes" are used.
+        evidence: of its suggestion: "rehearsal", "affected_ms_per_day", "affected_reads_per_day", "upkeep" and
+            "size_bytes" are used.
     """
     disk = 0
     if isinstance(change, CreateIndex | RestoreIndex | DropIndex):
         disk = int(evidence.get("size_bytes") or 0) * (1 if isinstance(change, DropIndex) else -1)
+    upkeep = evidence.get("upkeep") or {}
+    reads = None
+    if isinstance(change, CreateIndex) and (read := evidence.get("affected_reads_per_day")) is not None:
+        reads = {"low": -float(upkeep.get("entries_per_day") or 0.0), "high": float(read)}
     tried = (evidence.get("rehearsal") or {}).get("saved_ms_per_day")
     if tried:
         ends = sorted((tried["least"], tried["most"]))
-        return _sum({"low": ends[0], "high": ends[1]}, None, disk, rates, "measured in a sandbox")
+        basis = "measured in a sandbox" + (", reads estimated" if reads is not None and rates.io_million > 0 else "")
+        return _sum({"low": ends[0], "high": ends[1]}, reads, disk, rates, basis)
     affected = evidence.get("affected_ms_per_day")
     if gain_ms_per_day is None or affected is None:
         return _sum(None, None, disk, rates, "estimated") if disk else None
-    upkeep = float((evidence.get("upkeep") or {}).get("ms_per_day") or 0.0)
-    bounds = {"low": -upkeep, "high": max(float(affected) - upkeep, gain_ms_per_day)}
-    found = _sum(bounds, None, disk, rates, "estimated")
+    keeping = float(upkeep.get("ms_per_day") or 0.0)
+    bounds = {"low": -keeping, "high": max(float(affected) - keeping, gain_ms_per_day)}
+    found = _sum(bounds, reads, disk, rates, "estimated")
     if found is None or rates.cpu_hour <= 0:
         return found
     about = amount(_cpu(gain_ms_per_day, rates), rates.currency)

@@ -240,6 +240,9 @@ class Session(Protocol):
         Source: the jit columns of pg_stat_statements, PostgreSQL 15 and later.
         """
 
+    def named(self, statement: str) -> frozenset[str]:
+        """Names of the tables and views that a text names, without schema; none where it cannot be read."""
+
     def rewritten(self, rule: str, statement: str) -> str | None:
         """The statement as a rule's advice ("not-in-subquery") would have it written; None where we cannot write it.
 

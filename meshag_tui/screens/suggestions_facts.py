@@ -39,7 +39,8 @@ _STATE_WORDS = {
 }
 _JUDGED = frozenset(
     {
-        *("kind", "priority", "affected_ms_per_day", "affected_share", "observed_days", "asked_days"),
+        *("kind", "priority", "affected_ms_per_day", "affected_share", "affected_reads_per_day"),
+        *("observed_days", "asked_days"),
         *("uncalibrated", "undoes"),
     }
 )
@@ -117,16 +118,7 @@ def _evidence(found: StoredSuggestion) -> list[Piece]:
     for fact in facts if isinstance(facts, Iterable) and not isinstance(facts, str) else ():
         said.append(("", f"  {glyphs().gap} {one_line(fact)}\n"))
     if len(said) == 2:  # no facts in words: the figures themselves
-        judged = (
-            "kind",
-            "priority",
-            "affected_ms_per_day",
-            "affected_share",
-            "observed_days",
-            "asked_days",
-            "uncalibrated",
-        )
-        figures = (_figure(name, value) for name, value in found.evidence.items() if name not in judged)
+        figures = (_figure(name, value) for name, value in found.evidence.items() if name not in _JUDGED)
         said += [("", f"  {glyphs().gap} {line}\n") for line in figures if line]
     return said
 

@@ -33,14 +33,17 @@ class OutcomeState(StrEnum):
     UNDONE = "undone"  # before anything was found
 
 
+_FORECAST = ("affected_ms_per_day", "affected_reads_per_day", "size_bytes", "upkeep", "rehearsal")
+"""Of a suggestion's evidence what is kept with the change, to be seen beside what became of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChangeOutcome:
     """One row. Times are epoch ms, gains ms of the server's time a day (negative: it costs).
 
-    `forecast`: "query_ids", "affected_ms_per_day", "size_bytes", "upkeep", "rehearsal", "title", "type",
-    "shown_confidence". `result`: see
-    `changes.verification`; {} before the first look. `settled`: it is the last word. `held`: whether it did what was
-    forecast, None where that cannot be said.
+    `forecast`: "query_ids", "affected_ms_per_day", "affected_reads_per_day", "size_bytes", "upkeep", "rehearsal",
+    "title", "type", "shown_confidence". `result`: see `changes.verification`; {} before the first look. `settled`: it
+    is the last word. `held`: whether it did what was forecast, None where that cannot be said.
     """
 
     change_id: str
@@ -97,8 +100,7 @@ def expect(row: ChangeRow, advice: StoredSuggestion | None) -> None:
         "title": row.sql if advice is None else advice.title,
         "type": None if advice is None else advice.type,
         "query_ids": [] if advice is None else list(advice.query_ids),
-        "affected_ms_per_day": evidence.get("affected_ms_per_day"),
-        **{name: evidence.get(name) for name in ("size_bytes", "upkeep", "rehearsal")},
+        **{name: evidence.get(name) for name in _FORECAST},
         "shown_confidence": None if advice is None else advice.confidence,
     }
     models.Outcome.create(

@@ -135,6 +135,15 @@ def test_a_forecast_is_worth_a_range_of_all_that_can_be_and_a_rehearsal_its_inte
     money = estimate(1_800_000.0, tried, make, rates)
     assert money is not None and money.basis == "measured in a sandbox"
     assert (money.low, money.high) == (pytest.approx(2.0), pytest.approx(8.0))
+    read = {**evidence, "affected_reads_per_day": 5e6, "upkeep": {"ms_per_day": 3_600_000.0, "entries_per_day": 1e6}}
+    money = estimate(1_800_000.0, read, make, MoneySettings(io_million=0.2, currency="USD"))
+    assert money is not None and (money.low, money.high) == (pytest.approx(-6.0), pytest.approx(30.0))
+    paid = {**read, "rehearsal": tried["rehearsal"]}
+    money = estimate(1_800_000.0, paid, make, rates._replace(io_million=0.2))
+    assert money is not None and money.basis == "measured in a sandbox, reads estimated"
+    assert (money.low, money.high) == (pytest.approx(2.0 - 6.0), pytest.approx(8.0 + 30.0))
+    money = estimate(1_800_000.0, {**read, "affected_reads_per_day": None}, make, MoneySettings(io_million=0.2))
+    assert money is None, "a server that counts none"
     freed = estimate(None, {"size_bytes": 2_000_000_000}, DropIndex("public", "orders", "old"), rates)
     assert freed is not None and (freed.low, freed.high) == (pytest.approx(1.0), pytest.approx(1.0))
     assert estimate(None, {}, make, rates) is None and estimate(5.0, evidence, make, MoneySettings()) is None

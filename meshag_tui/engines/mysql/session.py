@@ -177,6 +177,11 @@ class MysqlSession:
         """None are: neither flavour compiles plans."""
         return {}
 
+    def named(self, statement: str) -> frozenset[str]:
+        from meshag_tui.engines.mysql import parse
+
+        return frozenset(one.name for one in parse.relations(statement))
+
     def rewritten(self, rule: str, statement: str) -> str | None:
         from meshag_tui.engines.mysql.rewriting import written_otherwise
 

@@ -176,6 +176,11 @@ class PostgresSession:
         if ended is not None:
             await ended.close()
 
+    def named(self, statement: str) -> frozenset[str]:
+        from meshag_tui.engines.postgres import parse
+
+        return frozenset(one.name for one in parse.relations(statement))
+
     def rewritten(self, rule: str, statement: str) -> str | None:
         from meshag_tui.engines.postgres import rewriting
 
