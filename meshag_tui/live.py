@@ -7,7 +7,7 @@ the number of *average active sessions*, the load. Texts are normalised by the e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from meshag_tui.types import Finding
@@ -111,6 +111,11 @@ class LiveReading:
     blockers: Known = "ok"  # whether it can be told who blocks whom
     finding: Finding | None = None
     vitals: Mapping[str, Vital] | None = None  # None: not read this time
+    by_database: Mapping[str, Mapping[str, Vital]] = field(default_factory=dict)  # figures counted by database
+
+    def vitals_of(self, database: str) -> Mapping[str, Vital] | None:
+        """The vital figures as a session in that database would have read them."""
+        return None if self.vitals is None else {**self.vitals, **self.by_database.get(database, {})}
 
     def active(self) -> dict[WaitClass, int]:
         """How many sessions worked, by wait class."""

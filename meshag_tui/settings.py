@@ -33,6 +33,7 @@ class CollectSettings(NamedTuple):
     text_limit_bytes: int = 65_536
     statements_most: int = 50_000  # PostgreSQL: of more, those that took the least time are not read; 0: all are
     collectors: int = 8  # connections synced at the same time
+    sessions: int = 2  # on one server at most for what runs by itself, the one that samples among them
     statements_from: str = ""  # schema.name of a function or view in place of pg_stat_statements, where there is one
     sample_s: float = 5.0  # how often is looked at what sessions do, more often while somebody looks; 0: never
 
@@ -244,6 +245,9 @@ def load(
         quiet_hours(sections["alerts"].quiet)
     if sections["backup"].every_h < 0 or sections["backup"].keep < 1:
         raise UsageError(f"{config}: in [backup] every_h is 0 or more, and keep 1 or more")
+    if sections["collect"].sessions < (least := 2 if sections["collect"].sample_s > 0 else 1):
+        why = ", as one only samples" if least > 1 else ""
+        raise UsageError(f"{config}: sessions in [collect] must be {least} or more{why}")
     if (named := sections["collect"].statements_from) and named.count(".") != 1:
         raise UsageError(
             f"{config}: statements_from in [collect] must be a schema and a name, as in monitoring.statements"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -51,11 +52,14 @@ async def add(args: argparse.Namespace, output: Output) -> None:
 
 async def listing(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store import connections
+    from meshag_tui.workflows.turns import servers
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
         known = await bench.store(connections.listing)
         now = await bench.store(_now)
+    there, most = servers(known), args.settings.collect.sessions
+    sharing = Counter(there.values())
     columns = (
         Column("NAME", lambda info: info.name),
         Column("ENGINE", lambda info: f"{info.engine or info.db_type.label} {info.version or ''}".strip()),
@@ -68,7 +72,10 @@ async def listing(args: argparse.Namespace, output: Output) -> None:
         Column("LAST ERROR", lambda info: info.last_error or ""),
     )
     nothing = ["No connection yet: meshag connections add NAME postgresql://user@host:5432/database (or mysql://…)"]
-    output.answer([describe(info) for info in known], lambda: table(columns, known) if known else nothing)
+    documents = [
+        describe(info) | {"own_sessions": {"most": most, "connections": sharing[there[info.id]]}} for info in known
+    ]
+    output.answer(documents, lambda: table(columns, known) if known else nothing)
 
 
 async def test(args: argparse.Namespace, output: Output) -> None:

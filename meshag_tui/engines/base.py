@@ -194,12 +194,13 @@ class Session(Protocol):
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
         """Texts of these statements (None: of all), normalised, passwords taken out, capped."""
 
-    async def live(self, idle: bool = False, vitals: bool = False) -> LiveReading:
+    async def live(self, idle: bool = False, vitals: bool = False, databases: Collection[str] = ()) -> LiveReading:
         """What other sessions do now, ours left out: one statement, or two where some wait for each other.
 
         Args:
             idle: those that do nothing and hold nothing too.
             vitals: the server's vital figures as well, with one statement more.
+            databases: those for which figures that are counted by database are read too; else of ours alone.
         """
 
     async def findings(self) -> tuple[Finding, ...]:

@@ -205,6 +205,7 @@ class ConnectionsPane(ListPane):
         else:
             chart.set_trend(overview.load_trend(info.name, found), said_of_load)
         said = overview.figure_pieces(info, found, span_name(self.shell.scope.span_ms), self.slow_ms(info))
+        said += overview.ours_pieces(info, self.shell.connections, self.bench.settings.collect.sessions)
         if known is not None:
             said += overview.health_pieces(known.health) if known.health is not None else []
             said += overview.vital_lines(known, self.shell.now_ms())

@@ -29,6 +29,7 @@ from meshag_tui.widgets.chart import Trend
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.stacked import Stack
 from meshag_tui.widgets.states import READY, Condition, State
+from meshag_tui.workflows.turns import servers
 from meshag_tui.workflows.watching import judge
 
 WORTH_DOING = 3
@@ -162,6 +163,15 @@ def figure_pieces(info: ConnectionInfo, found: Overview | None, span: str, slow_
     if lost := losses(found.events, found.complete):
         said += [("dim", f"{'Counts':<9}"), ("" if found.complete else "warning", f"{lost}\n")]
     return said
+
+
+def ours_pieces(info: ConnectionInfo, known: Sequence[ConnectionInfo], most: int) -> list[Piece]:
+    """How many sessions of ours its server has at most; nothing where it is the only connection (of `known`) there."""
+    there = servers(known)
+    sharing = sum(server == there.get(info.id) for server in there.values())
+    if sharing < 2:
+        return []
+    return [("dim", f"{'Ours':<9}"), ("", f"{most} sessions at most, of all {sharing} connections to this server\n")]
 
 
 def vital_lines(known: Around, now_ms: float) -> list[Piece]:

@@ -42,6 +42,13 @@ STAGES = ("production", "staging", "test", "development")
 """What a connection is for, where it was said."""
 
 
+class Gone(MeshagError):
+    """There is no connection with this id any more."""
+
+    def __init__(self, connection_id: str) -> None:
+        super().__init__(f"The connection {connection_id} is gone")
+
+
 class ConnectionInfo(NamedTuple):
     """One connection as shown: no secrets. Times are epoch ms; `interval_s` and `slow_ms` None: the setting holds."""
 
@@ -143,10 +150,10 @@ def listing() -> tuple[ConnectionInfo, ...]:
 
 
 def get(connection_id: str) -> ConnectionInfo:
-    """The connection with this id. MeshagError if it is gone."""
+    """The connection with this id. Gone if there is none."""
     found = _select(models.Connection.id == connection_id)
     if not found:
-        raise MeshagError(f"The connection {connection_id} is gone")
+        raise Gone(connection_id)
     return found[0]
 
 
@@ -192,12 +199,12 @@ class Watched(NamedTuple):
 
 
 def watched(connection_id: str) -> Watched:
-    """What a sync needs of this connection. MeshagError if it is gone."""
+    """What a sync needs of this connection. Gone if there is none."""
     connection, project = models.Connection, models.Project
     query = connection.select(connection, *_of_project()).join(project)
     row: Any = query.where(connection.id == connection_id).objects().first()
     if row is None:
-        raise MeshagError(f"The connection {connection_id} is gone")
+        raise Gone(connection_id)
     return Watched(
         _info({**row.__data__, "project_name": row.project_name, "project_settings": row.project_settings}, 0),
         row.reading or {},
@@ -255,6 +262,16 @@ def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> C
             project.updated_at = now
             project.save()
     return get(connection_id)
+
+
+def due_after(connection_id: str, interval_s: int) -> None:
+    """Let the next sync come an interval after the last, as it would have had the interval been this then. One that
+    fails keeps the time of its next try."""
+    connection = models.Connection
+    synced = (connection.id == connection_id) & (connection.failures == 0) & connection.next_sync_at.is_null(False)
+    connection.update(next_sync_at=connection.last_sync_at + interval_s * 1000).where(
+        synced & connection.last_sync_at.is_null(False)
+    ).execute()
 
 
 def contents(connection_id: str) -> dict[str, int]:
@@ -357,13 +374,13 @@ def _unless_paused(status: ConnectionStatus) -> Any:
 def _update(connection_id: str, **columns: Any) -> None:
     columns.setdefault("updated_at", database.clock())
     if not models.Connection.update(**columns).where(models.Connection.id == connection_id).execute():
-        raise MeshagError(f"The connection {connection_id} is gone")
+        raise Gone(connection_id)
 
 
 def _row(connection_id: str) -> Any:
     row = models.Connection.get_or_none(models.Connection.id == connection_id)
     if row is None:
-        raise MeshagError(f"The connection {connection_id} is gone")
+        raise Gone(connection_id)
     return row
 
 

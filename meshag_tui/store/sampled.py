@@ -14,7 +14,7 @@ from typing import Any
 import peewee
 
 from meshag_tui.live import WAIT_CLASSES, Vital
-from meshag_tui.store import bulk, models
+from meshag_tui.store import bulk, database, models
 from meshag_tui.store.documents import clean, document
 from meshag_tui.types import Window
 
@@ -66,6 +66,15 @@ class Bucket:
     @property
     def total(self) -> float | None:
         return None if self.active is None else sum(self.active.values())
+
+
+def add_all(spans: Mapping[str, Span]) -> None:
+    """Keep a span of each of these connections that is still there."""
+    with database.atomic():
+        row = models.Connection
+        known: Any = row.select(row.id).where(row.id.in_(list(spans))).tuples()
+        for (connection_id,) in known:
+            add(connection_id, spans[connection_id])
 
 
 def add(connection_id: str, span: Span) -> None:

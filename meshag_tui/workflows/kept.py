@@ -2,13 +2,15 @@
 
 In: a session whose sync went well. Out: the same one, to one sync, if it still leads where the connection says. It is
 ended when that sync does not come, and after `LONGEST_S`, so that a moved address, changed rights and what a role is
-given at its start are found. A session that lacked something is not kept: the next one may have it.
+given at its start are found. A session that lacked something is not kept: the next one may have it. Nor is one where
+more connections lead to the server than may have sessions there at once, see `turns`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -79,6 +81,14 @@ class KeptSessions:
         timer = loop.call_later(interval_s * _WAITED_FOR, self._give_up, connection_id)
         self._waiting[connection_id] = held, timer
 
+    async def let_go(self, connection_ids: Iterable[str]) -> None:
+        """End those that wait for these connections' syncs."""
+        for connection_id in connection_ids:
+            held, timer = self._waiting.pop(connection_id, (None, None))
+            if held is not None and timer is not None:
+                timer.cancel()
+                await held.end()
+
     def _give_up(self, connection_id: str) -> None:
         held, _ = self._waiting.pop(connection_id)
         task = asyncio.ensure_future(held.end())
@@ -87,8 +97,5 @@ class KeptSessions:
 
     async def close(self) -> None:
         """End all of them."""
-        while self._waiting:
-            _, (held, timer) = self._waiting.popitem()
-            timer.cancel()
-            await held.end()
+        await self.let_go(tuple(self._waiting))
         await asyncio.gather(*self._ending)

@@ -25,6 +25,7 @@ from meshag_tui.workflows import change, suggest, sync, upkeep, verify
 from meshag_tui.workflows.durable import Outcome, Runner
 from meshag_tui.workflows.notices import Changed, Notice, Notices
 from meshag_tui.workflows.sampling import Sampler
+from meshag_tui.workflows.turns import Turns
 from meshag_tui.workflows.watching import Watcher
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ class Scheduler:
         clock: Callable[[], float] = time.monotonic,
         sampler: Sampler | None = None,
         watcher: Watcher | None = None,
+        turns: Turns | None = None,
     ) -> None:
-        """`sampler` looks at sessions, and `watcher` over all that is known, as long as this runs."""
+        """`sampler` looks at sessions, and `watcher` over all that is known, as long as this runs. `turns`: those that
+        others take too."""
         self._store = store
         self._settings = settings
         self._runner = runner
@@ -79,6 +82,7 @@ class Scheduler:
         self._chance = random.Random()  # noqa: S311 (spreads syncs)
         self._due: dict[str, _Due] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
+        self._turns = turns or Turns(settings.collect)
         self._free = asyncio.Semaphore(settings.collect.collectors)
         self._free_to_advise = asyncio.Semaphore(ADVISED_AT_ONCE)
         self._advised: dict[str, int] = {}  # connection id -> the slot it was advised in
@@ -152,6 +156,7 @@ class Scheduler:
         except StoreUnavailable as error:
             _log.warning("the scheduler waits for the store: %s", error)
             return LOOK_EVERY_S
+        self._turns.learn(known)
         alive = {info.id for info in known if info.status is not ConnectionStatus.INACTIVE}
         for gone in set(self._due) - alive:
             del self._due[gone]
@@ -191,10 +196,10 @@ class Scheduler:
         Returns the store's clock, 0 if the store cannot be asked.
         """
         try:
-            known, now_ms = await self._store(_listing_now)
+            fresh, now_ms = await self._store(_now_of, info)
         except StoreUnavailable:
-            known, now_ms = (), 0
-        fresh = next((each for each in known if each.id == info.id), info)
+            fresh, now_ms = info, 0
+        self._turns.update(fresh)
         self._due.pop(info.id, None)
         due = self._due_of(fresh, self._clock(), now_ms)
         if fresh.next_sync_at == info.next_sync_at:
@@ -225,12 +230,11 @@ class Scheduler:
         task.add_done_callback(ended)
 
     async def _sync(self, info: ConnectionInfo, slot: int) -> None:
-        async with self._free:
+        async with self._turns.of(info.id, syncs=True), self._free:
             if self._stopping or self.paused:
                 return
-            synced = await self._runner.submit(
-                sync.KIND, info.id, slot=slot, connection_id=info.id, input={"by_hand": False}
-            )
+            given = {"by_hand": False, "keep": self._turns.may_keep(info.id)}
+            synced = await self._runner.submit(sync.KIND, info.id, slot=slot, connection_id=info.id, input=given)
             self._advise_if_due(info, synced, await self._set_next(info))
             self._notices.publish(Changed("statistics", info.id))
             self._notices.publish(Changed("connections", info.id))
@@ -247,7 +251,7 @@ class Scheduler:
             self._begin(f"advice {info.id}", self._advise(info, slot))
 
     async def _advise(self, info: ConnectionInfo, slot: int) -> None:
-        async with self._free_to_advise:
+        async with self._free_to_advise, self._turns.of(info.id):
             if self._stopping or self.paused:
                 return
             await self._runner.submit(suggest.KIND, info.id, slot=slot, connection_id=info.id, input={})
@@ -284,7 +288,10 @@ class Scheduler:
         self._notices.publish(Changed("suggestions", connection_id))
 
     async def _verify(self, due: outcomes.Due) -> None:
-        looked = await self._runner.submit(verify.KIND, due.change_id, slot=due.due_at, connection_id=due.connection_id)
+        async with self._turns.of(due.connection_id):
+            looked = await self._runner.submit(
+                verify.KIND, due.change_id, slot=due.due_at, connection_id=due.connection_id
+            )
         if looked.state is not ExecutionState.DONE:  # its occasion is over: there must be another
             await self._store(verify.postpone, due.change_id)
         self._notices.publish(Changed("changes", due.connection_id))
@@ -304,3 +311,11 @@ class Scheduler:
 
 def _listing_now() -> tuple[tuple[ConnectionInfo, ...], int]:
     return connections.listing(), database.now_ms()
+
+
+def _now_of(info: ConnectionInfo) -> tuple[ConnectionInfo, int]:
+    """A connection as it is now, or as it was when it went."""
+    try:
+        return connections.get(info.id), database.now_ms()
+    except connections.Gone:
+        return info, database.now_ms()

@@ -91,7 +91,8 @@ def limits(collect: CollectSettings) -> Limits:
 
 
 def workflow(store: Store, vault: Vault, settings: Settings, kept: KeptSessions) -> Workflow:
-    """The workflow function, bound to a store. Input: {"by_hand": bool}: such a sync opens a session of its own."""
+    """The workflow function, bound to a store. Input: {"by_hand": bool}: such a sync opens a session of its own;
+    {"keep": False}: it ends its session."""
     chance = random.Random()  # noqa: S311 (spreads syncs)
 
     async def sync_database_stats(run: Run) -> Ended:
@@ -154,7 +155,7 @@ async def _read(
             held = None  # the server ended it while nobody looked: that is no failure of the sync
         else:
             break
-    if by_hand:
+    if by_hand or not run.input.get("keep", True):
         await held.end()
     else:
         await kept.keep(watched.info.id, held, read[0], watched.info.interval_s or settings.collect.interval_s)

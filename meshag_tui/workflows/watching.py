@@ -29,6 +29,7 @@ from meshag_tui.types import ExecutionState, Window
 from meshag_tui.workflows.notices import Changed, Finished, Notice, Notices
 from meshag_tui.workflows.planning import plan_what_can_be
 from meshag_tui.workflows.sampling import Sampler
+from meshag_tui.workflows.turns import Turns
 from meshag_tui.workflows.webhooks import Teller
 
 LOOK_EVERY_S = 5.0
@@ -55,7 +56,9 @@ class Watcher:
         sampler: Sampler | None,
         actor: str,
         clock: Callable[[], float] = time.monotonic,
+        turns: Turns | None = None,
     ) -> None:
+        self._turns = turns or Turns(settings.collect)
         self._store, self._settings, self._notices, self._sampler = store, settings, notices, sampler
         self._vault = vault
         self._clock = clock
@@ -189,7 +192,8 @@ class Watcher:
                 slowed.append(row.id)
         await self._end(connection_id, "regression", {row.uid for row in found})
         if slowed:  # another plan may be why: it is found, and alerted of, when it is kept
-            await plan_what_can_be(self._store, self._vault, self._settings, slowed)
+            async with self._turns.of(connection_id):
+                await plan_what_can_be(self._store, self._vault, self._settings, slowed)
 
     async def _look_at_waits(self, info: ConnectionInfo) -> None:
         """Sessions that wait for another in one sample after the other, by the samples' own times."""

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from meshag_tui.workflows.scheduler import Scheduler
     from meshag_tui.workflows.sync import SyncReport
     from meshag_tui.workflows.threads import Threads
+    from meshag_tui.workflows.turns import Turns
     from meshag_tui.workflows.watching import Watcher
 
 _LOADED_LATER = ("engines.postgres.session", "workflows.advice", "workflows.hands", "workflows.scheduler")
@@ -141,6 +142,12 @@ class Workbench:
 
         return KeptSessions(self.settings.collect.keep_session_s)
 
+    @functools.cached_property
+    def _turns(self) -> Turns:
+        from meshag_tui.workflows.turns import Turns
+
+        return Turns(self.settings.collect, self._kept)
+
     async def close(self) -> None:
         """Interrupt what runs here, and close the store."""
         if "runner" in vars(self):  # it was needed
@@ -163,8 +170,9 @@ class Workbench:
         from meshag_tui.workflows.scheduler import Scheduler
 
         return Scheduler(
-            self.store, self.settings, self.runner, self.notices, sampler=self.sampler, watcher=self.watcher
-        )
+            self.store, self.settings, self.runner, self.notices,
+            sampler=self.sampler, watcher=self.watcher, turns=self._turns,
+        )  # fmt: skip
 
     @functools.cached_property
     def alerting(self) -> Alerting:
@@ -178,7 +186,7 @@ class Workbench:
         """What judges connections and raises alerts while the scheduler runs."""
         from meshag_tui.workflows.watching import Watcher
 
-        return Watcher(self.store, self.vault, self.settings, self.notices, self.sampler, self.actor)
+        return Watcher(self.store, self.vault, self.settings, self.notices, self.sampler, self.actor, turns=self._turns)
 
     @functools.cached_property
     def sampler(self) -> Sampler:
@@ -296,7 +304,11 @@ class Workbench:
         from meshag_tui.store import activity
 
         def save() -> ConnectionInfo:
+            before = connections.get(connection_id)
             info = connections.edit(connection_id, vault=self.vault, **changes)
+            if info.interval_s != before.interval_s:  # it holds from the next sync on
+                connections.due_after(connection_id, info.interval_s or self.settings.collect.interval_s)
+                info = connections.get(connection_id)
             what = ", ".join(sorted(changes))
             activity.record(actor, "connection.edited", f"{info.name}: {what}", connection=info.id)
             return info

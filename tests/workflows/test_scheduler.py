@@ -74,6 +74,29 @@ async def test_two_intervals_two_runs(bench: Workbench, scheduler: Scheduler, cl
         assert await runs(bench) == {"often": expected, "seldom": 1}
 
 
+async def test_another_interval_holds_from_the_next_sync_on(
+    bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database
+) -> None:
+    shop = await add(bench, "shop", pg18, 600)
+    await scheduler.once()
+    await bench.edit_connection(shop, interval_s=30)
+    await scheduler.once()  # as it does when it hears of it, or within five seconds
+    clock.now += 25
+    await scheduler.once()
+    assert await runs(bench) == {"shop": 1}
+    clock.now += 10
+    await scheduler.once()
+    assert await runs(bench) == {"shop": 2}
+    await bench.edit_connection(shop, interval_s=None)  # the setting's, which is 600 s
+    await scheduler.once()
+    clock.now += 500
+    await scheduler.once()
+    assert await runs(bench) == {"shop": 2}
+    clock.now += 140
+    await scheduler.once()
+    assert await runs(bench) == {"shop": 3}
+
+
 async def test_missed_slots_are_not_made_up_for(
     bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database
 ) -> None:

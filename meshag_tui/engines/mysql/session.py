@@ -138,7 +138,8 @@ class MysqlSession:
 
         return await texts.texts(self, keys)
 
-    async def live(self, idle: bool = False, vitals: bool = False) -> LiveReading:
+    async def live(self, idle: bool = False, vitals: bool = False, databases: Collection[str] = ()) -> LiveReading:
+        """See `base.Session.live`; neither flavour counts a vital figure by database."""
         from meshag_tui.engines.mysql.live import Live
 
         self._live = self._live or Live(self)

@@ -6,8 +6,9 @@ Source: pg_stat_get_activity(), the function under pg_stat_activity; pg_blocking
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from psycopg import sql
 
@@ -48,10 +49,9 @@ class Live:
     def __init__(self, session: PostgresSession) -> None:
         self._session = session
         self._texts = LiveTexts(parse.normalise, parse.fingerprint)
-        self._blocks: tuple[int, int] | None = None
-        self._temporary: tuple[float, int, int] | None = None  # monotonic s, files and bytes so far
+        self._counted: dict[str, _Counted] = {}  # by database, at the look before
 
-    async def read(self, idle: bool, vitals: bool) -> LiveReading:
+    async def read(self, idle: bool, vitals: bool, databases: Collection[str] = ()) -> LiveReading:
         """One sample; see `base.Session.live`."""
         wire, server = self._session.wire, self._session.server
         query = sql.SQL(load("live_sessions")).format(
@@ -71,7 +71,7 @@ class Live:
         finding = None if tracked else _untracked()
         if hidden:
             finding = _unseen(server.facts.user, hidden)
-        found = await self._vitals(sessions, hidden) if vitals else None
+        found, others = await self._vitals(sessions, hidden, databases) if vitals else (None, {})
         return LiveReading(
             taken_at,
             took_ms,
@@ -81,23 +81,33 @@ class Live:
             more=len(rows) - len(rows[:LISTED]),
             finding=finding,
             vitals=found,
+            by_database=others,
         )
 
-    async def _vitals(self, sessions: tuple[LiveSession, ...], hidden: int) -> dict[str, Vital]:
-        """Sources: pg_stat_database, pg_stat_replication, pg_last_xact_replay_timestamp(), pg_database, and
-        pg_stat_checkpointer (before 17 pg_stat_bgwriter)."""
+    async def _vitals(
+        self, sessions: tuple[LiveSession, ...], hidden: int, databases: Collection[str]
+    ) -> tuple[dict[str, Vital], dict[str, dict[str, Vital]]]:
+        """The figures, and those that are of one database for each that is named.
+
+        Sources: pg_stat_database, pg_stat_replication, pg_last_xact_replay_timestamp(), pg_database, and
+        pg_stat_checkpointer (before 17 pg_stat_bgwriter).
+        """
         checkpoints = _CHECKPOINTS[self._session.facts.version_number >= 170000]
         query = sql.SQL(load("live_vitals")).format(checkpoints=sql.SQL(checkpoints))
-        rows = await self._session.wire.fetch(query, {})
-        hit, read, connected, standby, lag, readers, unseen, readers_lag, age, multi_age = rows[0][:10]
-        files, written, timed, requested, since = rows[0][10:]
+        rows = await self._session.wire.fetch(query, {"databases": list(databases)})
+        connected, standby, lag, readers, unseen, readers_lag, age, multi_age = rows[0][:8]
+        timed, requested, since, counted = rows[0][8:]
         settings, user = self._session.server.session_settings, self._session.facts.user
         limit = float(settings.get("max_connections", 0)) - float(settings.get("superuser_reserved_connections", 0))
         grant = f"GRANT pg_read_all_stats TO {quoted(user)};"
-        before, self._blocks = self._blocks, (int(hit), int(read))
-        earlier, self._temporary = self._temporary, (time.monotonic(), int(files), int(written))
+        before, now, own = self._counted, time.monotonic(), ""
+        self._counted = {}
+        for here, name, *numbers in counted or ():
+            self._counted[name] = _Counted(now, *map(int, numbers))
+            own = name if here else own
+        of = {name: _of_database(before.get(name), now) for name, now in self._counted.items()}
         return {
-            "hit_ratio": _hit_ratio(before, self._blocks),
+            **(of.get(own) or _of_database(None, None)),
             "connections": Vital("ok", float(connected), limit),
             "lag_ms": _lag(standby, lag, readers, unseen, readers_lag, grant),
             "oldest_ms": Vital("insufficient privilege", fix=grant)
@@ -107,15 +117,29 @@ class Live:
             ),
             "age": Vital("ok", float(max(age, multi_age)), _WRAPAROUND, "transactions until wraparound"),
             "checkpoints": _requested(int(timed), int(requested), since),
-            "temporary": _temporary(earlier, self._temporary),
-        }
+        }, {name: of[name] for name in databases if name in of}
 
 
-def _hit_ratio(before: tuple[int, int] | None, now: tuple[int, int]) -> Vital:
+class _Counted(NamedTuple):
+    """What the server has counted of a database at a moment (monotonic s)."""
+
+    at: float
+    hit: int
+    read: int
+    files: int
+    written: int
+
+
+def _of_database(before: _Counted | None, now: _Counted | None) -> dict[str, Vital]:
+    """The figures that are counted by database, since the look before."""
+    return {"hit_ratio": _hit_ratio(before, now), "temporary": _temporary(before, now)}
+
+
+def _hit_ratio(before: _Counted | None, now: _Counted | None) -> Vital:
     """The share of blocks found in the server's memory since the look before."""
-    if before is None or now[0] < before[0] or now[1] < before[1]:
+    if before is None or now is None or now.hit < before.hit or now.read < before.read:
         return Vital("no data", detail="it is counted between two looks")
-    hit, read = now[0] - before[0], now[1] - before[1]
+    hit, read = now.hit - before.hit, now.read - before.read
     return Vital("ok", hit / (hit + read)) if hit + read else Vital("no data", detail="nothing was read")
 
 
@@ -132,11 +156,11 @@ def _requested(timed: int, requested: int, since: datetime | None) -> Vital:
     )
 
 
-def _temporary(before: tuple[float, int, int] | None, now: tuple[float, int, int]) -> Vital:
+def _temporary(before: _Counted | None, now: _Counted | None) -> Vital:
     """Temporary files a second since the look before: what did not fit into work_mem."""
-    if before is None or now[1] < before[1] or now[0] <= before[0]:
+    if before is None or now is None or now.files < before.files or now.at <= before.at:
         return Vital("no data", detail="it is counted between two looks")
-    span_s, files, written = (later - earlier for later, earlier in zip(now, before, strict=True))
+    span_s, files, written = now.at - before.at, now.files - before.files, now.written - before.written
     return Vital("ok", files / span_s, detail=f"files, {size(written)} in {span_s:.0f} s" if files else "")
 
 

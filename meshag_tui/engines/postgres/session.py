@@ -129,11 +129,11 @@ class PostgresSession:
 
         return await texts.texts(self, keys)
 
-    async def live(self, idle: bool = False, vitals: bool = False) -> LiveReading:
+    async def live(self, idle: bool = False, vitals: bool = False, databases: Collection[str] = ()) -> LiveReading:
         from meshag_tui.engines.postgres.live import Live
 
         self._live = self._live or Live(self)
-        return await self._live.read(idle, vitals)
+        return await self._live.read(idle, vitals, databases)
 
     async def findings(self) -> tuple[Finding, ...]:
         from meshag_tui.engines.postgres import doctor
