@@ -105,11 +105,13 @@ def save(
         now = database.now_ms()
         known = _known(connection_id)
         data_at = _last_sync(connection_id)
-        rows, updated = [], 0
+        rows, updated, again = [], 0, []
         for identity, suggestion in unique.items():
             old = known.get(identity)
             updated += old is not None
-            rows.append(_row(connection_id, identity, suggestion, old, data_at, now))
+            if reopened := old is not None and _reopened(old, data_at):
+                again.append((old["id"], f"{clean(suggestion.title)}: it was applied, and is found again"))
+            rows.append(_row(connection_id, identity, suggestion, old, reopened, now))
         rows.sort(key=lambda row: row[0])  # one order for all writers: no deadlock on a shared store
         update = {column: f"excluded.{column}" for column in _FOUND_AGAIN}
         bulk.upsert("suggestion", _COLUMNS, rows, key=("connection_id", "identity"), update=update)
@@ -122,6 +124,8 @@ def save(
             and old["resolved_at"] is None
         ]
         bulk.update("suggestion", ["id"], ["resolved_at", "updated_at"], [(id_, now, now) for id_ in gone])
+        for suggestion_id, said in again:
+            activity.record("meshag", "suggestion.new", said, connection=connection_id, subject=suggestion_id)
         by_identity = {row[2]: row[0] for row in rows}
     order = dict.fromkeys(by_identity[clean(suggestion.identity)] for suggestion in suggestions)
     return Saved(len(rows) - updated, updated, len(gone), tuple(order))
@@ -251,17 +255,22 @@ def _last_sync(connection_id: str) -> int:
     return int(synced or 0)
 
 
+def _reopened(old: Mapping[str, Any], data_at: int) -> bool:
+    """Whether what was applied is open again. A run on data from before the change would find the same, and mean
+    nothing by it.
+    """
+    return bool(old["status"] == SuggestionStatus.APPLIED and data_at > (old["applied_at"] or 0))
+
+
 def _row(
     connection_id: str,
     identity: str,
     suggestion: types.Suggestion,
     old: Mapping[str, Any] | None,
-    data_at: int,
+    reopened: bool,
     now: int,
 ) -> tuple[Any, ...]:
     status, applied_at, reviewed_at = str(SuggestionStatus.NEW), None, None
-    # A run on data from before the change would find the same again, and mean nothing by it.
-    reopened = old is not None and old["status"] == SuggestionStatus.APPLIED and data_at > (old["applied_at"] or 0)
     if old is not None and not reopened:
         status, applied_at, reviewed_at = old["status"], old["applied_at"], old["reviewed_at"]
     return (

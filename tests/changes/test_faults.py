@@ -13,7 +13,7 @@ import pytest
 
 from meshag_tui.changes import apply, record
 from meshag_tui.engines.postgres import ddl
-from meshag_tui.store import changes, executions, suggestions
+from meshag_tui.store import activity, changes, executions, suggestions
 from meshag_tui.types import (
     Analyze,
     ChangeState,
@@ -244,6 +244,22 @@ async def test_of_a_deadlock_the_build_is_the_victim_and_leaves_nothing(desk: De
     assert row.state is ChangeState.FAILED and row.attempts == 1
     again = await desk.bench.hands.review(advice.id)
     assert (await desk.bench.hands.apply(advice.id, again.plan_hash)).state is ChangeState.DONE
+
+
+async def test_advice_that_is_put_aside_while_it_is_applied_stays_aside(desk: Desk, shop18: Database) -> None:
+    """The change has happened, and the log says why the advice does not say so."""
+    advice = await desk.suggest(shop18, BY_CUSTOMER)
+    review = await desk.bench.hands.review(advice.id)
+    writer = writing(shop18)
+    applying = asyncio.create_task(desk.bench.hands.apply(advice.id, review.plan_hash))
+    await until(lambda: shop18.fetch("SELECT 1 FROM pg_locks WHERE NOT granted AND locktype = 'virtualxid'"))
+    await desk.bench.advice.dismiss(advice.id, "not now")
+    writer.close()
+    row = await applying
+    assert row.state is ChangeState.DONE and "change.noted" in await desk.log()
+    (noted,) = await desk.bench.store(lambda: activity.recent(1, kind="change.noted"))
+    assert "keeps its status" in noted.message and noted.subject == row.id
+    assert (await desk.bench.store(suggestions.get, advice.id)).status is SuggestionStatus.DISMISSED
 
 
 async def test_a_table_that_was_given_away_since_it_was_looked_at_is_left_alone(desk: Desk, shop18: Database) -> None:

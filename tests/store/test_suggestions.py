@@ -117,6 +117,8 @@ def test_applied_reopens_only_on_younger_data(store: Store, connection: str) -> 
     store.run(suggestions.save, connection, [MISSING])
     stored = store.run(suggestions.get, found)
     assert (stored.status, stored.applied_at) == (SuggestionStatus.NEW, None)
+    (said,) = store.run(activity.recent, 1)
+    assert (said.kind, said.subject, said.actor) == ("suggestion.new", found, "meshag")
 
 
 def test_moves_that_make_no_sense_are_refused(store: Store, connection: str) -> None:

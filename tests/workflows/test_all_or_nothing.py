@@ -48,6 +48,10 @@ class World(NamedTuple):
     thread: str
     subscription: str
     removed: str  # an agent
+    resting: str  # another, that is paused
+    forgotten: str  # a thread that was removed
+    cost: str
+    price: str
 
 
 @pytest.fixture
@@ -62,15 +66,24 @@ async def world(store_url: str, tmp_path: Path) -> AsyncIterator[World]:
     await bench.models.add_provider("other", "ollama", ["m2"])
     await bench.models.add_plan("Team", "50")
     standing = await bench.models.subscribe("Team")
-    await bench.models.enter_cost("own", "1.50", "USD")
+    await bench.models.add_plan("Spare", "10")
+    cost = await bench.models.enter_cost("own", "1.50", "USD")
+    price = await bench.models.put_price("own", "m9", 0, input="1", output="4")
+    await bench.community.add_key("old", ("read",))
+    await bench.community.allow_key("old", False)
     await bench.alerting.add_webhook("oncall", Secret("https://hooks.example.com/x"))
     alert = await store(alerts.put, shop, "lag", "It lags")
     thread = await bench.threads.begin(_draft(shop))
     advice = (await store(suggestions.save, shop, [ADVICE])).ids[0]
     agent = (await bench.agents.find("Index hunter")).id
     removed = (await bench.agents.remove((await bench.agents.find("Change reviewer")).id)).id
+    resting = (await bench.agents.set_status((await bench.agents.find("Query explainer")).id, "PAUSED")).id
+    forgotten = await bench.threads.begin(_draft(shop))
+    await bench.threads.remove(forgotten)
     assert alert is not None
-    yield World(bench, shop, agent, advice, alert.id, thread, standing.id, removed)
+    yield World(
+        *(bench, shop, agent, advice, alert.id, thread, standing.id, removed, resting, forgotten, cost.id, price.id)
+    )
     store.close()
 
 
@@ -161,6 +174,12 @@ PATHS: dict[str, tuple[str, Callable[[World], Awaitable[Any]]]] = {
     "advice is dismissed": ("suggestion.dismissed", lambda w: w.bench.advice.dismiss(w.advice, "so")),
     "a connection is switched off": ("connection.paused", lambda w: w.bench.pause(w.shop)),
     "a connection is switched on": ("connection.resumed", lambda w: w.bench.resume(w.shop)),
+    "a paused agent is made active": ("agent.active", lambda w: w.bench.agents.set_status(w.resting, "ACTIVE")),
+    "a removed thread is restored": ("thread.restored", lambda w: w.bench.threads.restore(w.forgotten)),
+    "a revoked key is allowed": ("key.allowed", lambda w: w.bench.community.allow_key("old", True)),
+    "a cost is removed": ("cost.removed", lambda w: w.bench.models.remove_cost(w.cost)),
+    "a price is removed": ("price.removed", lambda w: w.bench.models.remove_price(w.price)),
+    "a plan is removed": ("plan.removed", lambda w: w.bench.models.remove_plan("Spare")),
     "a removed agent is restored": ("agent.restored", lambda w: w.bench.agents.restore(w.removed)),
     "an agent is made inactive": ("agent.inactive", lambda w: w.bench.agents.set_status(w.agent, "INACTIVE")),
     "a plan is made": ("plan.added", lambda w: w.bench.models.add_plan("More", "70")),
@@ -238,5 +257,8 @@ async def test_seeding_is_all_or_nothing(store_url: str, tmp_path: Path) -> None
             with failing(store, at), pytest.raises(Planted):
                 await store(seed.seed, vault)
             assert await store(everything) == before
+        made = await store(seed.seed, vault)
+        kinds = [entry.kind for entry in await store(activity.recent, 10)]
+        assert kinds.count("store.seeded") == 1 and len(kinds) == made["activities"]
     finally:
         store.close()
