@@ -69,7 +69,7 @@ def _agents(commands: Any, command: Callable[..., argparse.ArgumentParser], grou
     read = command(flow, "import", "agents:import_flow", "let an agent do what a document says: another version")
     read.add_argument("agent", metavar="AGENT")
     read.add_argument("file", metavar="FILE", help="- reads standard input")
-    read.add_argument("--yes", action="store_true", help="do not ask whether to replace what it does")
+    read.add_argument("--replace", action="store_true", help="in place of the one it has, without asking")
     differ = command(flow, "diff", "agents:diff_flow", "what one version of a flow has otherwise than another")
     differ.add_argument("agent", metavar="AGENT")
     differ.add_argument("before", type=int, metavar="N", help="version; see agents show for the newest")

@@ -161,7 +161,7 @@ async def export_flow(args: argparse.Namespace, output: Output) -> None:
 
 
 async def import_flow(args: argparse.Namespace, output: Output) -> None:
-    """An agent has one flow: whoever can be asked is shown what another changes of it; for a script it is a version."""
+    """An agent has one flow: another one takes its place when somebody agrees, or --replace says so."""
     from meshag_tui.agents.flow_edit import differences
     from meshag_tui.cli.asking import answerable, confirm
     from meshag_tui.workflows.workbench import Workbench
@@ -169,8 +169,10 @@ async def import_flow(args: argparse.Namespace, output: Output) -> None:
     async with await Workbench.open(args.settings) as bench:
         row = await bench.agents.find(args.agent)
         wanted = _flow(_document(args.file))
-        if not args.yes and answerable() and row.flow_deleted_at is None:
-            now = (await bench.agents.get(row.id)).flow
+        now = (await bench.agents.get(row.id)).flow
+        if not args.replace and row.flow_deleted_at is None and wanted.checksum() != now.checksum():
+            if not answerable():
+                raise UsageError(f"{row.name} has a flow, version {row.flow_version}: say --replace to replace it")
             for line in differences(now.document(), wanted.document()):
                 output.line(line)
             confirm(f"Replace what {row.name} does? Version {row.flow_version} stays.", output)

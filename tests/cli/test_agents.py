@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from meshag_tui.agents.flow import FORMAT
 from tests.cli.conftest import Meshag
 from tests.rig.pty import Terminal
 
@@ -33,21 +34,37 @@ def test_agents_are_made_from_files_and_do_what_a_document_says(
     document["nodes"][-2]["parameters"]["text"] = "Look"
     changed = tmp_path / "flow.json"
     changed.write_text(json.dumps(document))
-    assert must("flow", "import", "bloat watcher", str(changed))["flow_version"] == 2
+    unasked = meshag("flow", "import", "bloat watcher", str(changed))
+    assert unasked.code == 2 and "Bloat watcher has a flow, version 1: say --replace" in unasked.err
+    assert must("agents", "show", "Bloat watcher")["flow_version"] == 1
+    assert must("flow", "import", "bloat watcher", str(changed), "--replace")["flow_version"] == 2
+    assert must("flow", "import", "bloat watcher", str(changed))["flow_version"] == 2, "it is the same"
     assert must("flow", "export", "Bloat watcher", "--version", "1") != document == must("flow", "export", made["id"])
+    first = must("flow", "export", "Bloat watcher", "--version", "1")
+    older = {name: document[name] for name in ("nodes", "connections", "metadata")}  # says no format
+    older["metadata"]["title"] = "Older"
+    changed.write_text(json.dumps(older))
+    assert must("flow", "import", "Bloat watcher", str(changed), "--replace")["flow_version"] == 3
+    assert must("flow", "export", "Bloat watcher") == {**older, "format": FORMAT}
+    assert must("flow", "export", "Bloat watcher", "--version", "1") == first
+    changed.write_text(json.dumps({**older, "format": FORMAT + 1}))
+    later = meshag("flow", "import", "Bloat watcher", str(changed), "--replace")
+    assert later.code == 1 and f"this MeshAG knows {FORMAT}" in later.err
+    document["metadata"]["title"] = "Another"
+    changed.write_text(json.dumps(document))
     with Terminal(
         meshag.command("flow", "import", "Bloat watcher", str(changed)), 100, 30, meshag.environment
     ) as asked:
         asked.wait_for("[y/N]")  # somebody is there: it has a flow already
         asked.send("n", "enter")
         assert asked.wait(20) == 1 and "Replace what Bloat watcher does?" in asked.text
-    assert must("agents", "show", "Bloat watcher")["flow_version"] == 2
+    assert must("agents", "show", "Bloat watcher")["flow_version"] == 3
     differs = must("flow", "diff", "Bloat watcher", "1")
-    assert (differs["after"], must("flow", "diff", "Bloat watcher", "2")["lines"]) == (2, [])
+    assert (differs["after"], must("flow", "diff", "Bloat watcher", "3")["lines"]) == (3, [])
     assert any(line.startswith("+") for line in differs["lines"])
     document["nodes"][3]["kind"] = "apply"
     changed.write_text(json.dumps(document))
-    refused = meshag("flow", "import", "Bloat watcher", str(changed))
+    refused = meshag("flow", "import", "Bloat watcher", str(changed), "--replace")
     assert refused.code == 1 and "apply must come after an approval" in refused.err
     shown = meshag("agents", "show", "Bloat watcher")
     assert "├─╮" in shown.out and "orders" not in refused.out
