@@ -95,6 +95,12 @@ class UsageError(MeshagError):
     """The command or value itself is wrong. Exit code 2."""
 
 
+class Taken(UsageError):
+    """The value could be used, but what is there has it already; the text names that. Exit code 1."""
+
+    exit_code = 1
+
+
 class Address(NamedTuple):
     """How the address of a database of some kind is written."""
 

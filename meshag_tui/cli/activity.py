@@ -79,12 +79,11 @@ def _csv(rows: list[dict[str, Any]]) -> str:
 
 
 async def bring(args: argparse.Namespace, output: Output) -> None:
-    from meshag_tui.store import activity
     from meshag_tui.workflows.workbench import Workbench
 
     entries = _read(Path(args.file))
     async with await Workbench.open(args.settings) as bench:
-        count = await bench.store(activity.bring, entries, bench.actor, Path(args.file).name)
+        count = await bench.bring(entries, Path(args.file).name)
     said = f"Brought {number_of(count, 'entry')}; {len(entries) - count} were here already"
     output.answer({"brought": count}, lambda: [said])
 

@@ -122,7 +122,7 @@ async def cache(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
-        found = await bench.store.read(answers.page, 1_000)
+        found = await bench.store.read(answers.page, bench.actor, args.limit)
         only = await bench.models.cache_only()
         now = await bench.store(now_ms)
     columns = (

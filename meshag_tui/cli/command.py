@@ -90,7 +90,7 @@ def _run(args: argparse.Namespace | SimpleNamespace, arguments: list[str]) -> in
         return DONE if code is None else int(code)
     except UsageError as error:
         _report(output, "usage", str(error))
-        return WRONG_USAGE
+        return int(getattr(error, "exit_code", WRONG_USAGE))
     except MeshagError as error:
         code, fix = str(getattr(error, "code", None) or "failed"), getattr(error, "fix", None)
         if code == "internal" and settings is not None:  # a workflow failed unexpectedly and has logged it

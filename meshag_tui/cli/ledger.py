@@ -61,7 +61,7 @@ async def sent(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
-        text = await bench.store.read(ledger.sent, args.id)
+        text = await bench.store.read(ledger.sent, args.id, bench.actor)
     output.answer({"id": args.id, "text": text, "bytes": len(text.encode())}, lambda: [text])
 
 

@@ -145,7 +145,8 @@ def _money(commands: Any, command: Callable[..., argparse.ArgumentParser], group
     override.add_argument("--reason", required=True, metavar="TEXT")
 
     cache = group(commands, "cache", "answers of models that are kept, so that none is bought twice")
-    command(cache, "list", "budget:cache", "what is kept")
+    kept = command(cache, "list", "budget:cache", "what is kept, what was used last first")
+    kept.add_argument("--limit", type=values.count, default=200, metavar="N")
     clear = command(cache, "clear", "budget:clear_cache", "forget kept answers")
     clear.add_argument("name", metavar="NAME", nargs="?", help="of this connection (of all)")
     only = command(cache, "only", "budget:cache_only", "use kept answers alone and ask nobody, or ask again")

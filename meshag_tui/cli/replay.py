@@ -25,10 +25,12 @@ def record(args: argparse.Namespace, output: Output) -> None:
     """Copy the store without what a colleague must not have."""
     from meshag_tui.store import copies, recording
     from meshag_tui.store.database import Store
+    from meshag_tui.workflows import rights
 
     to = Path(args.file).expanduser().absolute()
     store = Store.open(args.settings.store_url)
     try:
+        rights.ask(store, args.settings, "read")
         gone = recording.record(store, to, copies.backup, copies.restore)
     finally:
         store.close()

@@ -13,6 +13,7 @@ from meshag_tui.types import MeshagError
 
 if TYPE_CHECKING:
     from meshag_tui.store.database import Store
+    from meshag_tui.store.people import Permission
 
 
 def status(args: argparse.Namespace, output: Output) -> int:
@@ -121,7 +122,7 @@ def browse(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store import browsing
     from meshag_tui.text import one_line
 
-    store = _open(args, migrate=False)
+    store = _open(args, "admin", migrate=False)
     try:
         if args.table is None:
             known = [{"table": each.name, "rows": each.rows} for each in store.run(browsing.tables)]
@@ -145,7 +146,7 @@ def browse(args: argparse.Namespace, output: Output) -> None:
 def backup(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store import copies
 
-    store = _open(args, migrate=False)
+    store = _open(args, "admin", migrate=False)
     try:
         made = copies.backup(store, _path(args.file))
     finally:
@@ -160,6 +161,7 @@ def restore(args: argparse.Namespace, output: Output) -> None:
     label, source = _label(args), _path(args.file)
     if not source.is_file():
         raise MeshagError(f"There is no backup {source}")
+    _ask_to_replace(args)
     if not args.yes:
         confirm(f"Replace the store {label} by {source}?", output)
     kept = copies.restore(args.settings.store_url, source, args.settings.home)
@@ -174,7 +176,7 @@ def seed(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store.vault import Vault
 
     vault = Vault.open(args.settings)
-    store = _open(args)
+    store = _open(args, "admin")
     try:
         made = store.run(fill, vault)
         output.answer(made, lambda: ["Made " + ", ".join(f"{rows} {what}" for what, rows in made.items())])
@@ -188,6 +190,7 @@ def reset(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store import copies
 
     label = _label(args)
+    _ask_to_replace(args)
     if not args.yes:
         name = label.rstrip("/").rpartition("/")[2]
         confirm_name("The store will be emptied; monitored databases are not touched.", name, output)
@@ -200,7 +203,7 @@ def reset(args: argparse.Namespace, output: Output) -> None:
 def rotate_key(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store import vault
 
-    store = _open(args)
+    store = _open(args, "admin")
     try:
         done = vault.rotate(vault.Vault.open(args.settings), store)
     finally:
@@ -224,10 +227,26 @@ def paths(args: argparse.Namespace, output: Output) -> None:
     output.answer(known, lambda: [f"{name:<7} {path}" for name, path in known.items()])
 
 
-def _open(args: argparse.Namespace, migrate: bool = True) -> Store:
+def _open(args: argparse.Namespace, permission: Permission = "read", *, migrate: bool = True) -> Store:
+    """The store, for whoever may do what is about to be done."""
     from meshag_tui.store.database import Store
+    from meshag_tui.workflows import rights
 
-    return Store.open(args.settings.store_url, migrate=migrate)
+    store = Store.open(args.settings.store_url, migrate=migrate)
+    try:
+        rights.ask(store, args.settings, permission)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def _ask_to_replace(args: argparse.Namespace) -> None:
+    """Ask whether who acts may put another store in this one's place. A damaged file is its owner's, and not opened."""
+    from meshag_tui.store import place
+
+    if place.locate(args.settings.store_url).path is None or args.settings.access_key() is not None:
+        _open(args, "admin", migrate=False).close()
 
 
 def _label(args: argparse.Namespace) -> str:

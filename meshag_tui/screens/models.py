@@ -68,7 +68,7 @@ class Providers(Kind):
         return str(row.name)
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return (await self.bench.models.providers())[:limit]
+        return (await self.bench.models.providers(limit))[:limit]
 
     async def about(self, row: Any) -> list[Piece]:
         now = self.shell.now_ms()
@@ -204,7 +204,7 @@ class Cache(Kind):
         return str(row.key)
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return await self.bench.store.read(answers.page, limit)
+        return await self.bench.store.read(answers.page, self.bench.actor, limit)
 
     async def heading(self) -> str:
         kept = await self.bench.store.read(answers.size)

@@ -70,7 +70,7 @@ class Budget(Kind):
     )
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return (await self.bench.store.read(budgets.standings))[:limit]
+        return await self.bench.store.read(budgets.standings, None, limit)
 
     async def about(self, row: Any) -> list[Piece]:
         cap = "no cap" if row.cap is None else f"of {row.cap:f} {row.currency} a {row.period}"
@@ -184,7 +184,7 @@ class Plans(Kind):
     )
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return (await self.bench.store.read(budgets.plans))[:limit]
+        return await self.bench.store.read(budgets.plans, limit)
 
     async def about(self, row: Any) -> list[Piece]:
         words = f"{', '.join(row.features)}\n" if row.features else ""
@@ -290,7 +290,7 @@ class Prices(Kind):
     )
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return (await self.bench.store.read(prices.listing))[:limit]
+        return await self.bench.store.read(prices.listing, limit)
 
     async def heading(self) -> str:
         return "of a million tokens"

@@ -11,6 +11,7 @@ from typing import Any
 from meshag_tui.screens.entities import Kind, Verb
 from meshag_tui.store import costs, ledger
 from meshag_tui.store.amounts import day_ms
+from meshag_tui.store.people import Forbidden
 from meshag_tui.text import count, duration, glyphs, moment, number_of, percent
 from meshag_tui.types import UsageError
 from meshag_tui.widgets.chart import Series, Trend
@@ -102,8 +103,8 @@ class Ledger(Kind):
 
     async def _sent(self, usage_id: str) -> str:
         try:
-            return await self.bench.store.read(ledger.sent, usage_id)
-        except UsageError as error:
+            return await self.bench.store.read(ledger.sent, usage_id, self.bench.actor)
+        except (UsageError, Forbidden) as error:
             return f"{error}."
 
     async def do_import(self) -> None:

@@ -45,7 +45,7 @@ class Users(Kind):
     )
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return (await self.bench.community.users())[:limit]
+        return await self.bench.community.users(limit)
 
     async def heading(self) -> str:
         return "" if await self.bench.store.read(people.enforced) else "roles do not count yet"
@@ -123,7 +123,7 @@ class AccessKeys(Kind):
     )
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return (await self.bench.store.read(access_keys.listing))[:limit]
+        return await self.bench.store.read(access_keys.listing, limit)
 
     async def about(self, row: Any) -> list[Piece]:
         said: list[Piece] = [("bold", f"{row.name} "), ("dim", f"{row.prefix}… of {row.user}, {row.id}\n")]
@@ -198,7 +198,7 @@ class Projects(Kind):
     )
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return (await self.bench.store.read(projects.listing))[:limit]
+        return await self.bench.store.read(projects.listing, limit)
 
     async def about(self, row: Any) -> list[Piece]:
         costs = await self.bench.store.read(lambda: projects.spent(row.id, database.now_ms()))

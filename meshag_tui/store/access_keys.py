@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from meshag_tui.store import activity, database, ids, models, people
 from meshag_tui.store.documents import clean
 from meshag_tui.store.people import PERMISSIONS, Forbidden, Permission
-from meshag_tui.types import KEY_MARK, Secret, UsageError
+from meshag_tui.types import KEY_MARK, Secret, Taken, UsageError
 
 GIVEN: tuple[Permission, ...] = tuple(each for each in PERMISSIONS if each != "approve")
 """What a key can be given: agreeing to a change is for people."""
@@ -78,7 +78,7 @@ def add(
     with database.durable():
         owner = people.local(actor) if user is None else people.find(user)
         if any(each.name == name and each.active for each in listing()):
-            raise UsageError(f"There is already a key named {name!r}: rotate it, or revoke it first")
+            raise Taken(f"There is already a key named {name!r}: rotate it, or revoke it first")
         kept = [each for each in GIVEN if each in {"read", *permissions}]
         made = _make(name, owner.id, kept, expires_at, per_minute, None)
         said = f"{made.info.prefix} {name} of {owner.name}: {', '.join(kept)}"
@@ -114,10 +114,10 @@ def set_active(actor: str, given: str, active: bool) -> KeyInfo:
     return find(info.id)
 
 
-def listing() -> tuple[KeyInfo, ...]:
-    """All keys, the newest first."""
+def listing(limit: int | None = None) -> tuple[KeyInfo, ...]:
+    """The newest keys, or all, the newest first."""
     key, user, now = models.AccessKey, models.User, database.now_ms()
-    rows: Any = key.select(key, user.name.alias("owner")).join(user).order_by(key.id.desc()).dicts()
+    rows: Any = key.select(key, user.name.alias("owner")).join(user).order_by(key.id.desc()).limit(limit).dicts()
     return tuple(
         KeyInfo(
             row["id"],

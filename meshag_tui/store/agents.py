@@ -12,7 +12,7 @@ import peewee
 
 from meshag_tui.store import database, ids, models
 from meshag_tui.store.documents import clean, document
-from meshag_tui.types import ExecutionState, UsageError
+from meshag_tui.types import ExecutionState, Taken, UsageError
 
 RUN = "run_agent"
 """The kind of executions that are runs of agents; their key is `agnt_…:con_…`."""
@@ -399,7 +399,7 @@ def _free(name: str) -> str:
     taken: Any = models.Agent.get_or_none(peewee.fn.LOWER(models.Agent.name) == plain.lower())
     if taken is not None:
         gone = ", which was removed: meshag agents restore brings it back" if taken.deleted_at is not None else ""
-        raise UsageError(f"There is an agent {taken.name!r} already{gone}")
+        raise Taken(f"There is an agent {taken.name!r} already{gone}")
     return plain
 
 

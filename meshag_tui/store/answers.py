@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import peewee
 
-from meshag_tui.store import database, models
+from meshag_tui.store import database, models, people
 from meshag_tui.store.documents import clean, document
 
 DAY_MS = 86_400_000
+THREAD = "thread"
+"""The prompt version of answers in threads: no other speaks of what somebody said."""
 
 
 class Cached(NamedTuple):
@@ -98,9 +100,10 @@ def keep(
         )
 
 
-def page(limit: int = 200) -> tuple[Cached, ...]:
-    """The answers kept, those used last first."""
-    return _select(limit=limit)
+def page(actor: str, limit: int = 200) -> tuple[Cached, ...]:
+    """The answers kept, those used last first; those given in threads only for who may read what others said there."""
+    seen = () if people.sees_all(actor) else (models.CachedAnswer.prompt_version != THREAD,)
+    return _select(*seen, limit=limit)
 
 
 def size() -> Size:

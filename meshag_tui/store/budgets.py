@@ -18,7 +18,7 @@ import peewee
 from meshag_tui.store import activity, database, ids, models, people
 from meshag_tui.store.amounts import currency_code, day, decimal, micros
 from meshag_tui.store.documents import clean
-from meshag_tui.types import KEY_MARK, MeshagError, UsageError
+from meshag_tui.types import KEY_MARK, MeshagError, Taken, UsageError
 
 WARN_AT = 0.8
 PERIODS = ("month", "year")
@@ -128,17 +128,17 @@ def edit_plan(plan_id: str, **changes: Any) -> Plan:
     return plan(plan_id)
 
 
-def plans() -> tuple[Plan, ...]:
-    """All plans by name."""
+def plans(limit: int | None = None) -> tuple[Plan, ...]:
+    """The first plans, or all, by name."""
     package, subscription = models.Package, models.Subscription
+    rows: Any = list(package.select().order_by(package.name).limit(limit))
     counted: Any = (
         subscription.select(subscription.package, peewee.fn.COUNT(subscription.id))
-        .where(subscription.status == "active")
+        .where((subscription.status == "active") & subscription.package.in_([row.id for row in rows]))
         .group_by(subscription.package)
         .tuples()
     )
     counts = dict(counted)
-    rows: Any = package.select().order_by(package.name)
     return tuple(
         Plan(
             row.id,
@@ -263,12 +263,13 @@ def override(sub_id: str, until: int, by: str, reason: str) -> Standing:
     return standing(sub_id)
 
 
-def standings(now: int | None = None) -> tuple[Standing, ...]:
-    """All subscriptions with how they stand, the newest first."""
+def standings(now: int | None = None, limit: int | None = None) -> tuple[Standing, ...]:
+    """The newest subscriptions, or all, with how they stand, the newest first."""
     at = database.now_ms() if now is None else now
     subscription, package = models.Subscription, models.Package
-    rows: Any = subscription.select(subscription, package).join(package).order_by(subscription.id.desc())
-    names = _names()
+    query = subscription.select(subscription, package).join(package).order_by(subscription.id.desc())
+    rows = list(query.limit(limit))
+    names = _names(rows)
     return tuple(_standing(row, names, at) for row in rows)
 
 
@@ -283,8 +284,9 @@ def standing(sub_id: str) -> Standing:
 def in_force(project_id: str | None = None, now: int | None = None, actor: str | None = None) -> tuple[Standing, ...]:
     """The subscriptions that are about calls of a project (or of none) and of who acts, those that hold now."""
     at = database.now_ms() if now is None else now
-    names = _names()
-    return tuple(_standing(row, names, at) for row in _about(project_id, actor) if _holds(row, at))
+    rows = [row for row in _about(project_id, actor) if _holds(row, at)]
+    names = _names(rows)
+    return tuple(_standing(row, names, at) for row in rows)
 
 
 # --- what the ledger asks, inside its transaction ---------------------------------------------------------------------
@@ -400,10 +402,12 @@ def _user(actor: str | None) -> str:
     return "" if who is None else who.id
 
 
-def _names() -> dict[str, str]:
-    """Of projects and users, by id."""
+def _names(rows: Sequence[Any]) -> dict[str, str]:
+    """Of the projects and users of these subscriptions, by id."""
     project, user = models.Project, models.User
-    return {row.id: row.name for row in (*project.select(project.id, project.name), *user.select(user.id, user.name))}
+    of = project.select(project.id, project.name).where(project.id.in_([row.project_id for row in rows]))
+    by = user.select(user.id, user.name).where(user.id.in_([row.user_id for row in rows]))
+    return {row.id: row.name for row in (*of, *by)}
 
 
 def _holds(row: Any, now: int) -> bool:
@@ -498,7 +502,7 @@ def _project(name: str) -> str:
 def _free(name: str, own_id: str | None) -> None:
     package = models.Package
     if package.select().where((package.name == name) & (package.id != (own_id or ""))).exists():
-        raise UsageError(f"There is already a plan named {name!r}")
+        raise Taken(f"There is already a plan named {name!r}")
 
 
 def _plan_columns(**given: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from meshag_tui.maintenance import quiet_hours
 from meshag_tui.store import alerts, connections, database, ids, models, projects
 from meshag_tui.store.documents import clean
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import Secret, UsageError
+from meshag_tui.types import Secret, Taken, UsageError
 
 _RENAMED = ("connection_id", "project_id", "project", "rules")
 
@@ -82,7 +82,7 @@ def add(
     channel = models.Channel
     with database.durable():
         if channel.select().where(channel.name == name).exists():
-            raise UsageError(f"There is already a webhook named {name!r}")
+            raise Taken(f"There is already a webhook named {name!r}")
         now = database.now_ms()
         channel_id = ids.new("chn")
         document = {"url": url.reveal(), "key": None if key is None else key.reveal()}

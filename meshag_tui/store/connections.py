@@ -24,6 +24,7 @@ from meshag_tui.types import (
     MeshagError,
     Secret,
     SuggestionStatus,
+    Taken,
     Target,
     TlsMode,
     UsageError,
@@ -124,7 +125,7 @@ def add(
     with database.durable():
         now = database.now_ms()
         if models.Connection.select().where(models.Connection.name == name).exists():
-            raise UsageError(f"There is already a connection named {name!r}")
+            raise Taken(f"There is already a connection named {name!r}")
         connection_id = ids.new("con")
         models.Connection.create(
             id=connection_id,
@@ -248,7 +249,7 @@ def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> C
             columns["name"] = _name(columns["name"])
             other = (models.Connection.name == columns["name"]) & (models.Connection.id != connection_id)
             if models.Connection.select().where(other).exists():
-                raise UsageError(f"There is already a connection named {columns['name']!r}")
+                raise Taken(f"There is already a connection named {columns['name']!r}")
         if "project" in columns:
             columns["project"] = _project(columns["project"] or DEFAULT_PROJECT, now)
         if {"target", *_TARGET_FIELDS} & set(changes):

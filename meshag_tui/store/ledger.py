@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import peewee
 
-from meshag_tui.store import budgets, database, ids, models, prices
+from meshag_tui.store import budgets, database, ids, models, people, prices
 from meshag_tui.store.amounts import day, decimal
 from meshag_tui.store.documents import clean
 from meshag_tui.store.remembered import recall, remember
@@ -183,11 +183,12 @@ def keep_sent(prompt_hash: str, text: str) -> None:
         setting.delete().where(others & setting.key.not_in(lately)).execute()
 
 
-def sent(subject: str) -> str:
+def sent(subject: str, actor: str) -> str:
     """Exactly what was sent for a call (use_…), or for the model's advice behind a suggestion (sug_…).
 
     Raises:
         UsageError: there is no such call or suggestion, or what was sent is not kept any more.
+        Forbidden: it is a call of somebody else, whose words may be in it, and `actor` sees only their own.
     """
     found: Any = None
     if subject.startswith("sug_"):
@@ -196,6 +197,8 @@ def sent(subject: str) -> str:
     else:
         row = models.Usage.get_or_none(models.Usage.id == subject)
         found = None if row is None else row.prompt_hash
+        if row is not None and row.actor != actor and not people.sees_all(actor):
+            raise people.Forbidden(f"{subject} was asked by {row.actor}: an admin may read what was sent")
     text = None if found is None else recall(_SENT + found)
     if text is None:
         raise UsageError(f"Nothing that was sent is kept of {subject}")

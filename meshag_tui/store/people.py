@@ -18,7 +18,7 @@ import peewee
 
 from meshag_tui.store import activity, database, ids, models
 from meshag_tui.store.documents import clean
-from meshag_tui.types import KEY_MARK, MeshagError, UsageError
+from meshag_tui.types import KEY_MARK, MeshagError, Taken, UsageError
 
 Permission = Literal["read", "collect", "analyze", "llm", "sandbox", "apply", "approve", "admin"]
 PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
@@ -30,7 +30,7 @@ MEANING: Mapping[Permission, str] = {
     "sandbox": "rehearse in a sandbox",
     "apply": "apply and undo what is agreed to, end sessions",
     "approve": "agree to changes",
-    "admin": "connections, providers, prices, budgets, agents, webhooks, people and keys",
+    "admin": "connections, providers, prices, budgets, agents, webhooks, people and keys, the store as it is",
 }
 _OPERATOR: tuple[Permission, ...] = ("read", "collect", "analyze", "llm", "sandbox", "apply")
 ROLES: Mapping[str, frozenset[Permission]] = {
@@ -177,12 +177,13 @@ def remove(actor: str, user_id: str) -> UserInfo:
     return who
 
 
-def listing() -> tuple[UserInfo, ...]:
-    """All people by name."""
+def listing(limit: int | None = None) -> tuple[UserInfo, ...]:
+    """The first people, or all, by name."""
     key = models.AccessKey
-    counted: Any = key.select(key.user, peewee.fn.COUNT(key.id)).where(key.active).group_by(key.user).tuples()
+    rows: Any = list(models.User.select().order_by(models.User.name).limit(limit))
+    theirs = key.active & key.user.in_([row.id for row in rows])
+    counted: Any = key.select(key.user, peewee.fn.COUNT(key.id)).where(theirs).group_by(key.user).tuples()
     counts = dict(counted)
-    rows: Any = models.User.select().order_by(models.User.name)
     return tuple(
         UserInfo(
             row.id, row.email, row.name, row.role, row.account, counts.get(row.id, 0), row.created_at, row.updated_at
@@ -235,7 +236,7 @@ def _columns(given: Mapping[str, str], own_id: str | None) -> dict[str, str]:
     for who in listing():
         for name in ("email", "account"):
             if who.id != own_id and columns.get(name) and columns[name] == getattr(who, name):
-                raise UsageError(f"The {name} {columns[name]} is {who.name}'s already ({who.id})")
+                raise Taken(f"The {name} {columns[name]} is {who.name}'s already ({who.id})")
     return columns
 
 

@@ -81,10 +81,10 @@ def put(
     return next(each for each in listing() if each.id == price_id)
 
 
-def listing() -> tuple[PriceInfo, ...]:
-    """All prices by provider and model, the newest first."""
+def listing(limit: int | None = None) -> tuple[PriceInfo, ...]:
+    """The first prices, or all, by provider and model, the newest first."""
     price = models.Price
-    rows: Any = price.select().order_by(price.provider, price.model, price.valid_from.desc())
+    rows: Any = price.select().order_by(price.provider, price.model, price.valid_from.desc()).limit(limit)
     return tuple(_info(row) for row in rows)
 
 

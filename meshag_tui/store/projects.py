@@ -21,7 +21,7 @@ from meshag_tui.store import activity, connections, database, ids, models, peopl
 from meshag_tui.store.amounts import decimal
 from meshag_tui.store.budgets import period_start
 from meshag_tui.store.documents import clean
-from meshag_tui.types import UsageError
+from meshag_tui.types import Taken, UsageError
 
 COLOURS = ("none", "red", "yellow", "green", "cyan", "blue", "magenta")
 THEMES = ("dark", "light", "high-contrast", "ansi-dark", "ansi-light")
@@ -115,12 +115,15 @@ def remove(actor: str, given: str) -> dict[str, int]:
     return gone
 
 
-def listing() -> tuple[ProjectInfo, ...]:
-    """All projects by name."""
+def listing(limit: int | None = None) -> tuple[ProjectInfo, ...]:
+    """The first projects, or all, by name."""
     project, connection, user = models.Project, models.Connection, models.User
-    counted: Any = connection.select(connection.project, peewee.fn.COUNT(connection.id)).group_by(connection.project)
-    counts = dict(counted.tuples())
-    rows: Any = project.select(project, user.name.alias("who")).join(user, peewee.JOIN.LEFT_OUTER)
+    named: Any = project.select(project, user.name.alias("who")).join(user, peewee.JOIN.LEFT_OUTER)
+    rows: Any = list(named.order_by(project.name).limit(limit).dicts())
+    counted: Any = connection.select(connection.project, peewee.fn.COUNT(connection.id)).where(
+        connection.project.in_([row["id"] for row in rows])
+    )
+    counts = dict(counted.group_by(connection.project).tuples())
     return tuple(
         ProjectInfo(
             row["id"],
@@ -131,7 +134,7 @@ def listing() -> tuple[ProjectInfo, ...]:
             row["created_at"],
             row["updated_at"],
         )
-        for row in rows.order_by(project.name).dicts()
+        for row in rows
     )
 
 
@@ -216,7 +219,7 @@ def _name(name: str, own_id: str | None) -> str:
     if not 0 < len(name) <= 100 or not name.isprintable():
         raise UsageError("A project's name is 1 to 100 visible characters")
     if any(info.name == name and info.id != own_id for info in listing()):
-        raise UsageError(f"There is already a project named {name!r}")
+        raise Taken(f"There is already a project named {name!r}")
     return name
 
 

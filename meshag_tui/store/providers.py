@@ -17,7 +17,7 @@ from meshag_tui.store import database, ids, models
 from meshag_tui.store.documents import clean
 from meshag_tui.store.remembered import recall, remember
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import Secret, UsageError
+from meshag_tui.types import Secret, Taken, UsageError
 
 CONFIG = "config"
 """The name of the endpoint of config.toml."""
@@ -89,10 +89,10 @@ def add(
     return get(provider_id)
 
 
-def listing() -> tuple[ProviderInfo, ...]:
-    """All providers of the store in the order they are tried, those switched off too."""
+def listing(limit: int | None = None) -> tuple[ProviderInfo, ...]:
+    """The first providers of the store, or all, in the order they are tried, those switched off too."""
     provider = models.Provider
-    rows: Any = provider.select().order_by(provider.position, provider.id)
+    rows: Any = provider.select().order_by(provider.position, provider.id).limit(limit)
     return tuple(_info(row) for row in rows)
 
 
@@ -233,7 +233,7 @@ def _sealed(provider_id: str, base_url: str, key: Secret | None, vault: Vault) -
 def _free(name: str, own_id: str | None) -> None:
     provider = models.Provider
     if provider.select().where((provider.name == name) & (provider.id != (own_id or ""))).exists():
-        raise UsageError(f"There is already a provider named {name!r}")
+        raise Taken(f"There is already a provider named {name!r}")
 
 
 def _checked(**given: Any) -> dict[str, Any]:

@@ -25,9 +25,9 @@ class Community:
 
     # --- people -----------------------------------------------------------------------------------------------------
 
-    async def users(self) -> tuple[UserInfo, ...]:
-        """All people; the first to ask is the first of them."""
-        known = await self._store.read(people.listing)
+    async def users(self, limit: int | None = None) -> tuple[UserInfo, ...]:
+        """The first people, or all; the first to ask is the first of them."""
+        known = await self._store.read(people.listing, limit)
         if not known and not self._actor.startswith(KEY_MARK):
             await self._store(people.local, self._actor)
             known = await self._store.read(people.listing)

@@ -87,8 +87,8 @@ class Models:
 
     # --- providers --------------------------------------------------------------------------------------------------
 
-    async def providers(self) -> tuple[Listed, ...]:
-        """All providers in the order they are tried, the endpoint of config.toml first; those that are off too."""
+    async def providers(self, limit: int | None = None) -> tuple[Listed, ...]:
+        """The first providers, or all, as they are tried, that of config.toml first; those that are off too."""
         llm, key = self._desk.settings.llm, self._desk.settings.llm_key()
         configured = Endpoint(providers.CONFIG, llm.base_url, llm.model)
 
@@ -108,7 +108,7 @@ class Models:
                 providers.health(providers.CONFIG),
                 None,
             )
-            return [first, *(self._listed(info) for info in providers.listing())]
+            return [first, *(self._listed(info) for info in providers.listing(limit))]
 
         return tuple(await self._store.read(read))
 

@@ -24,12 +24,14 @@ async def why(bench: Workbench, query_id: int, *, budget_bytes: int | None = Non
         budget_bytes, window_ms: as for `Advice.suggest`.
 
     Raises:
+        Forbidden: who acts may not ask for plans.
         MeshagError: it is not known.
         EngineError: the server could not be asked.
     """
     from meshag_tui.advisor import verdicts
     from meshag_tui.store import history
 
+    await bench.need("analyze")
     statement = await bench.store.read(history.statement, query_id)
     seen = await look(bench.store, statement.connection_id, window_ms)
     detail = await bench.store.read(history.query, query_id, seen.window)

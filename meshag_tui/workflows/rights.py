@@ -16,6 +16,7 @@ from meshag_tui.store.database import Store
 from meshag_tui.types import KEY_MARK
 
 if TYPE_CHECKING:
+    from meshag_tui.settings import Settings
     from meshag_tui.store.people import Permission
 
 
@@ -46,6 +47,35 @@ def needs(permission: Permission) -> Callable[[M], M]:
         return cast("M", asked)
 
     return mark
+
+
+def acting(store: Store, settings: Settings) -> str:
+    """Who acts: by the access key that is given, else the account's owner. Blocks.
+
+    Raises:
+        KeyRejected: the key does not work.
+    """
+    key = settings.access_key()
+    if key is None:
+        return account()
+    from meshag_tui.store import access_keys
+
+    return store.run(access_keys.authenticate, key)
+
+
+def ask(store: Store, settings: Settings, permission: Permission) -> None:
+    """Ask for a right where no workbench is opened, as before a copy of the store is made. Blocks.
+
+    A store from before there were people and keys, which is still to be migrated, knows nobody to ask for.
+
+    Raises:
+        Forbidden: who acts may not do it.
+        KeyRejected: the access key that is given does not work.
+    """
+    from meshag_tui.store import models, people
+
+    if "access_key" in store.run(models.database.get_tables):
+        store.run(people.check, acting(store, settings), permission)
 
 
 def account() -> str:

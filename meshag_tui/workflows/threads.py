@@ -380,7 +380,7 @@ class Threads:
                 errand.connection_id,
                 told.endpoint.name,
                 told.endpoint.model,
-                "thread",
+                answers.THREAD,
                 errand.query_ids,
                 told.answer.text,
                 asdict(told.answer.usage),

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshag_tui.settings import Settings
@@ -20,7 +20,7 @@ from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
 from meshag_tui.types import ConnectionStatus, Finding, MeshagError, Target, UsageError
 from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
-from meshag_tui.workflows.rights import account, needs
+from meshag_tui.workflows.rights import account, acting, needs
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -95,11 +95,7 @@ class Workbench:
         """The same as `open`, in the thread that asks."""
         store = Store.open(settings.store_url)
         try:
-            actor = None
-            if (key := settings.access_key()) is not None:
-                from meshag_tui.store import access_keys
-
-                actor = store.run(access_keys.authenticate, key)
+            actor = acting(store, settings)
             vault = Vault.open(settings)
         except BaseException:
             store.close()
@@ -457,6 +453,13 @@ class Workbench:
         )
         self.notices.publish(Changed("executions", info.connection_id))
         return True
+
+    @needs("admin")
+    async def bring(self, entries: Sequence[Mapping[str, Any]], source: str) -> int:
+        """Append what another store's activity log has and this one has not; how many: see `store.activity.bring`."""
+        from meshag_tui.store import activity
+
+        return await self.store(activity.bring, entries, self.actor, source)
 
     @needs("read")
     async def note(self, text: str, run: str | None = None) -> None:

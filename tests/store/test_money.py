@@ -292,13 +292,13 @@ def test_what_was_sent_can_be_read_for_as_long_as_its_call_is_recent(store: Stor
     usage_id = store.run(ledger.reserve, call)
     for name in ("one", "two", "one"):
         store.run(ledger.keep_sent, name, f"the text of {name}")
-    assert store.run(ledger.sent, usage_id) == "the text of one"
+    assert store.run(ledger.sent, usage_id, CALL.actor) == "the text of one"
     store.run(lambda: models.Usage.update(at=1).execute())
     store.run(ledger.keep_sent, "three", "the text of three")
     with pytest.raises(UsageError, match="Nothing that was sent is kept"):
-        store.run(ledger.sent, usage_id)
+        store.run(ledger.sent, usage_id, CALL.actor)
     with pytest.raises(UsageError, match="sug_0"):
-        store.run(ledger.sent, "sug_0")
+        store.run(ledger.sent, "sug_0", CALL.actor)
 
 
 def test_what_costs_nothing_is_counted_with_the_only_currency(priced: Store) -> None:
@@ -565,7 +565,7 @@ def test_answers_are_kept_for_their_time_and_counted(store: Store, connection: s
     keep("k2", "y" * 40)
     store.run(lambda: models.CachedAnswer.update(created_at=1).where(models.CachedAnswer.key == "k2").execute())
     keep("k3", "z" * 40)  # 120 bytes: the one least lately used goes
-    assert {each.key for each in store.run(answers.page)} == {"k1", "k3"}
+    assert {each.key for each in store.run(answers.page, "ada")} == {"k1", "k3"}
     keep("k4", "w" * 101)  # larger than all there may be
     keep("k5", "v", days=0.0)
     assert store.run(answers.size) == (2, 80, 1)

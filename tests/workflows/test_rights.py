@@ -9,7 +9,7 @@ import pytest
 
 from meshag_tui.proposed import Suggestion
 from meshag_tui.settings import Settings
-from meshag_tui.store import access_keys, activity, chain, suggestions, threads
+from meshag_tui.store import access_keys, activity, answers, chain, ledger, suggestions, threads
 from meshag_tui.store.database import Store
 from meshag_tui.store.people import Forbidden
 from meshag_tui.store.vault import Vault
@@ -166,6 +166,18 @@ async def test_what_others_said_with_models_is_seen_by_them_and_by_admins(pg18: 
         for refused in (di.threads.get(said), di.threads.edit(said, name="Mine"), di.threads.remove(said)):
             with pytest.raises(Forbidden):
                 await refused
+        for key, kind in (("k1", answers.THREAD), ("k2", "7")):
+            given = (key, shop, "own", "m", kind, (), "the answer", {})
+            await store(lambda given=given: answers.keep(*given, days=1, limit_bytes=1 << 20))
+        assert [each.key for each in await store.read(answers.page, "di")] == ["k2"]
+        assert {each.key for each in await store.read(answers.page, "ada")} == {"k1", "k2"}
+        call = ledger.Call("own", "m", "thread", True, "bo", "hash", shop)
+        used = await store(ledger.reserve, call)
+        await store(ledger.keep_sent, "hash", "what bo asked")
+        for sees in ("bo", "ada"):
+            assert await store.read(ledger.sent, used, sees) == "what bo asked"
+        with pytest.raises(Forbidden, match="asked by bo"):
+            await store.read(ledger.sent, used, "di")
         await ada.community.edit_user("di", role="operator")
         for refused in (di.threads.get(said), di.threads.edit(said, name="Mine"), di.threads.remove(said)):
             with pytest.raises(Forbidden, match="bo's: an admin may read it"):
