@@ -13,6 +13,10 @@ ROWS: dict[str, tuple[str, ...]] = {
         "cli/test_people.py::test_people_keys_and_projects_by_commands",
         "store/test_people.py::test_people_are_told_apart_and_one_stays_admin",
     ),
+    "E-02 a used e-mail": (
+        "cli/test_people.py::test_people_keys_and_projects_by_commands",
+        "store/test_people.py::test_people_are_told_apart_and_one_stays_admin",
+    ),
     "E-05 a project with its settings": (
         "cli/test_people.py::test_people_keys_and_projects_by_commands",
         "screens/test_people.py::test_a_project_has_a_look_of_its_own",
@@ -30,6 +34,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "E-34 a flow of another format": (
         "agents/test_flow.py::test_a_document_that_is_none_names_the_key",
         "workflows/test_agents.py::test_a_flow_of_a_later_release_is_refused_and_stays_as_it_is",
+        "cli/test_agents.py::test_agents_are_made_from_files_and_do_what_a_document_says",
     ),
     # runs
     "E-22 runs by status, agent, project, time": (
@@ -48,6 +53,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "E-71 made and changed": ("store/test_schema.py::test_every_entity_says_when_it_was_made_and_when_it_was_changed",),
     "E-72 pages": (
         "screens/test_models.py::test_no_list_holds_more_than_a_page",
+        "screens/test_pages.py::test_no_list_fetches_more_than_is_asked_for",
         "store/test_money.py::test_a_million_calls_take_no_more_memory_than_a_thousand",
     ),
     "E-73 all or nothing": ("workflows/test_all_or_nothing.py::test_a_write_that_fails_leaves_nothing",),
@@ -68,13 +74,17 @@ ROWS: dict[str, tuple[str, ...]] = {
     "E-85 what the store takes": (
         "workflows/test_upkeep.py::test_what_the_store_takes_how_it_grew_and_what_took_long_are_said",
     ),
-    "E-86 threads of others": (
+    "E-86 threads of others, and a role for every command": (
+        "cli/test_roles.py::test_every_command_is_listed",
+        "cli/test_roles.py::test_every_command_asks_for_its_right",
+        "cli/test_roles.py::test_a_key_is_asked_for_where_no_workbench_is_opened",
         "workflows/test_rights.py::test_what_others_said_with_models_is_seen_by_them_and_by_admins",
         "cli/test_contract.py::test_what_it_writes_is_for_its_owner_alone",
     ),
     "E-65 each kind of entry": (
         "store/test_activity_kinds.py::test_what_is_written_is_listed_and_what_is_listed_is_written",
         "store/test_activity_kinds.py::test_a_test_asks_the_log_for_it",
+        "store/test_activity_kinds.py::test_every_kind_is_shown_by_a_test",
         "workflows/test_all_or_nothing.py::test_a_write_that_fails_leaves_nothing",
     ),
     # plans and news

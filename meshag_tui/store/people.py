@@ -90,8 +90,9 @@ def role_refusal(who: UserInfo, permission: Permission) -> str | None:
     """Why the role of somebody does not allow this; None: it does."""
     if permission in ROLES[who.role]:
         return None
-    roles = ", ".join(role for role, allowed in ROLES.items() if permission in allowed)
-    return f"{who.name} is {who.role} here; to {MEANING[permission]} takes: {roles}"
+    *others, last = (role for role, allowed in ROLES.items() if permission in allowed)
+    roles = f"{', '.join(others)} or {last}" if others else last
+    return f"{who.name} is {who.role} here, and this takes {roles}: {MEANING[permission]}"
 
 
 def enforced() -> bool:
