@@ -290,6 +290,7 @@ print(json.dumps(answers))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)  # over a hundred commands, one after the other
 def test_every_command_asks_for_its_right(meshag: Meshag, given: dict[str, str]) -> None:
     """Those that only read are done by a viewer; the others are refused to the highest role that may not."""
     tried = {name: (needed, f"{name} {words}") for name, (needed, words) in COMMANDS.items()} | MORE
