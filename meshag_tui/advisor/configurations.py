@@ -8,7 +8,7 @@ chosen has gone, and nothing new has come. Only indexes that a statement could u
 from __future__ import annotations
 
 import bisect
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
 from meshag_tui.advisor.candidates import Candidate, relations_of
@@ -51,6 +51,23 @@ class Answer:
     times: float | None = None  # what the statement takes today, where that is known otherwise than by the cost
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How many times as long as today a statement takes with one set of its values, `given` these indexes.
+
+    `places`: of each that it used, those that it would read likewise.
+    """
+
+    given: int
+    used: int
+    times: float
+    places: tuple[int, ...] = ()
+
+
+def _columns(spec: IndexSpec) -> Set[str]:
+    return {key.name for key in spec.columns} | set(spec.include)
+
+
 class _Catalogue:
     """Indexes by number, and which could take another's place: keys that begin the same, and all its columns."""
 
@@ -58,30 +75,51 @@ class _Catalogue:
         self._alike: dict[Hashable, list[tuple[int, IndexSpec]]] = {}  # those that begin with the same key
         self._sizes: list[int] = []
         self._stands_for: list[int] = []
+        self._longer: list[int] = []  # of each, those that could take its place
+        self.specs: list[IndexSpec] = []
+        self._with: dict[int, int] = {}
 
     def add(self, spec: IndexSpec, size: int) -> None:
-        bit, mine = len(self._sizes), 0
+        bit, mine, longer = len(self._sizes), 0, 0
         alike = self._alike.setdefault((spec.schema, spec.table, spec.where, spec.columns[0]), [])
         for other, known in alike:
             if covered_by_spec(known, spec):
                 mine |= 1 << other
+                self._longer[other] |= 1 << bit
             elif covered_by_spec(spec, known):
                 self._stands_for[other] |= 1 << bit
+                longer |= 1 << other
         alike.append((bit, spec))
         self._sizes.append(size)
+        self.specs.append(spec)
         self._stands_for.append(mine)
+        self._longer.append(longer)
+        self._with.clear()
 
     def with_stood_for(self, mask: int) -> int:
         """The set with every index whose work one of it could do."""
+        known = self._with.get(mask)
+        if known is not None:
+            return known
         found, left = mask, mask
         while left:
             found |= self._stands_for[(left & -left).bit_length() - 1]
             left &= left - 1
+        self._with[mask] = found
         return found
+
+    def read_likewise(self, bit: int, needed: Set[str]) -> int:
+        """Those that begin with the same key and have the columns of it that are needed, itself among them."""
+        spec = self.specs[bit]
+        wanted, mask = _columns(spec) & needed, 0
+        for other, known in self._alike[spec.schema, spec.table, spec.where, spec.columns[0]]:
+            if wanted <= _columns(known):
+                mask |= 1 << other
+        return mask
 
     def longer_by(self, bit: int, mask: int) -> int:
         """Bytes by which the smallest one that takes its place is larger."""
-        sizes = (self._sizes[other] for other in _bits(mask) if self._stands_for[other] >> bit & 1)
+        sizes = (self._sizes[other] for other in _bits(mask & self._longer[bit]))
         return max(0, min(sizes, default=0) - self._sizes[bit])
 
 
@@ -99,6 +137,7 @@ class Known:
         self.failed = False
         self.guessed = False  # how many rows its calls read nobody shows, see `Statement.guessed_range`
         self.plan: Plan | None = None  # the last one asked for
+        self.looks: dict[tuple[str, ...], list[Look]] = {}  # by values, see `harmless`
         self._same: dict[int, Answer] = {}
         self._best: dict[int, Answer | None] = {}
         self._felt: dict[int, float] = {}
@@ -164,8 +203,9 @@ class Known:
     def _replaced(self, answer: Answer, missing: int, mask: int) -> Answer:
         """The answer with longer indexes in the place of some: the more of them a plan reads, the more that costs."""
         pages = sum(self._catalogue.longer_by(bit, mask) for bit in _bits(missing)) / BLOCK
-        part = min(1.0, answer.cost / self.base) if self.base > 0 else 1.0
-        return replace(answer, cost=answer.cost + pages * part, chosen_by=answer.chosen_by + pages * part)
+        more = pages * (min(1.0, answer.cost / self.base) if self.base > 0 else 1.0)
+        cost, chosen_by = answer.cost + more, answer.chosen_by + more  # not `replace`: it is asked for very often
+        return Answer(answer.given, answer.used, cost, answer.evidence, chosen_by, answer.times)
 
     def upper(self, mask: int) -> float:
         """What the true cost is hardly higher than."""
@@ -174,13 +214,51 @@ class Known:
 
     def felt(self, mask: int) -> float:
         """The same, and more than that where the statement gets slower: what is new must not harm what is there."""
-        mask &= self.relevant
+        mask &= self.relevant | self.left
         found = self._felt.get(mask)
         if found is None:
             best, cost = self.best(mask), self.upper(mask)
             taken = max(cost, self.base * (best.times or 0.0)) if best is not None else cost
-            found = self._felt[mask] = cost + max(0.0, taken - SLOWER * self.base) * DREADED
+            slower = max(0.0, taken - SLOWER * self.base, self.base * self._harm(self.statement.plan.parameters, mask))
+            slower += self.base * sum(
+                self._harm(values, mask) for values in self.looks if values != self.statement.plan.parameters
+            )
+            found = self._felt[mask] = cost + slower * DREADED
         return found
+
+    def look(self, values: tuple[str, ...], look: Look) -> None:
+        """Note how the statement fares with values of its own."""
+        places = []
+        for bit in _bits(look.used):
+            spec = self._catalogue.specs[bit]
+            needed = [columns for home, columns in self.needs if home == (spec.schema, spec.table)]
+            places.append(self._catalogue.read_likewise(bit, frozenset().union(*needed) if needed else _columns(spec)))
+        self.looks.setdefault(values, []).append(replace(look, places=tuple(places)))
+        self._felt.clear()
+
+    def looked(self, values: tuple[str, ...], mask: int) -> Look | None:
+        """What an earlier look says of this set for certain."""
+        mask &= self.relevant | self.left
+        alike = (one for one in self.looks.get(values, ()) if not one.used & ~mask and not mask & ~one.given)
+        return next(alike, None)
+
+    def harmed(self, mask: int) -> bool:
+        """Whether it is slowed by this set, with any of its values, as far as looks say."""
+        best = self.best(mask)
+        slowed = best is not None and bool(best.used) and (best.times or 0.0) > SLOWER
+        return not self.failed and (slowed or any(self._harm(values, mask) > 0 for values in self.looks))
+
+    def _harm(self, values: tuple[str, ...], mask: int) -> float:
+        """How much of today's time more than is borne it takes with these values, where what was seen to slow it, or
+        something in its place, is there."""
+        looks = self.looks.get(values, ())
+        if all(one.times <= SLOWER for one in looks):
+            return 0.0
+        found = self.looked(values, mask)
+        if found is not None:
+            return max(0.0, found.times - SLOWER)
+        there = (one.times for one in looks if all(place & mask for place in one.places))
+        return max(0.0, max(there, default=0.0) - SLOWER)
 
     def lower(self, mask: int) -> float:
         """What the true cost cannot be below: the cost with all of these indexes and more."""

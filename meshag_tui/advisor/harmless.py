@@ -2,119 +2,116 @@
 
 The search prices each statement with one of its sets of sample values. What is taken in the end is looked at with the
 others as well: with other values the planner may choose a plan, of the same indexes, that takes longer than today's.
+What is seen counts from then on, many times (`Known.felt`), and the set is improved once more.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from meshag_tui.advisor.budget import OutOfBudget
-from meshag_tui.advisor.configurations import DREADED, SLOWER, Configurations, Known
-from meshag_tui.advisor.pricing import Price
+from meshag_tui.advisor.configurations import SLOWER, Configurations, Known, Look
 from meshag_tui.advisor.selection import Selection
 from meshag_tui.engines.base import EngineError
 from meshag_tui.plan import Plan
 
-_ROUNDS = 5
+_TRIED = 2
+"""How often others are tried in the place of what was taken away, each time with 50 to 100 calls."""
 
 
 async def without_harm(selection: Selection, taken: int, stop: Callable[[], bool]) -> int:
     """The set without indexes that slow a statement more than they save, with others in their place where these pay.
 
-    Out of calls, what is known to be harmless.
+    Out of calls or time, the set without those that are known to.
     """
-    banned = 0
+    met, harmless = [taken], False
     try:
-        for again in reversed(range(_ROUNDS)):
-            harmful = await _harmful(selection, taken)
-            if not harmful:
+        taken, harmless = await _taken_away(selection, met), True
+        for _ in range(_TRIED if len(met) > 1 else 0):
+            more = await asyncio.to_thread(_improved, selection, taken, stop)
+            await selection.sharpen(more)
+            more = selection.prune_known(more)
+            if more in met or selection.change(taken, more) > -selection.least_ms:
                 break
-            banned |= harmful
-            taken &= ~banned
-            if again:
-                better = await asyncio.to_thread(_without, selection, taken, banned, stop)
-                await selection.sharpen(better)
-                taken = await selection.prune(better)
+            met.append(more)
+            taken = await _taken_away(selection, met)
     except OutOfBudget:
-        pass
+        if not harmless:
+            selection.workload.notes.append(
+                "Not every statement was priced with all its sample values: an index that is advised may slow one"
+            )
+            taken = _best(selection, met)
     return taken
 
 
-def _without(selection: Selection, taken: int, banned: int, stop: Callable[[], bool]) -> int:
-    """The best set without what is banned, from what is left of the one taken; unasked, also from the beginning."""
-    found = selection.improve(taken, stop, banned)
+async def _taken_away(selection: Selection, met: list[int]) -> int:
+    """The best of the sets met without what slows, once nothing is seen to but what is worth it; adds those it met."""
+    while True:
+        taken = _best(selection, met)
+        if taken not in met:
+            met.append(taken)
+        await selection.sharpen(taken)
+        if not await _harmed(selection.workload, taken) or _best(selection, met) == taken:
+            return taken
+
+
+def _best(selection: Selection, met: Sequence[int]) -> int:
+    return min(map(selection.drop, met), key=lambda mask: selection.change(0, mask))
+
+
+def _improved(selection: Selection, taken: int, stop: Callable[[], bool]) -> int:
+    """The best set by what is known now, from the one taken; unasked, also from the beginning."""
+    found = selection.improve(taken, stop, least=selection.least_ms)
     if selection.worth.by_budget:
         return found
-    return min(found, selection.greedy(None, banned), key=lambda mask: selection.change(0, mask))
+    return min(found, selection.greedy(None), key=lambda mask: selection.change(0, mask))
 
 
-async def _harmful(selection: Selection, taken: int) -> int:
-    """The index whose loss costs least, of those without which a statement is not slowed; 0 where none is worth it."""
-    workload = selection.workload
-    for known in workload.readers(taken):
-        slowed = await _slowed(workload, known, taken)
-        if slowed is None:
-            continue
-        harm = known.statement.weight * (slowed.times - SLOWER) * DREADED
-        losses = {bit: selection.change(taken, taken & ~(1 << bit)) for bit in workload.of(slowed.by)}
-        worth = sorted((loss, bit) for bit, loss in losses.items() if loss < harm)
-        for _, bit in worth:
-            if await _times(workload, known, taken & ~(1 << bit), slowed.plan) <= SLOWER:
-                return 1 << bit
-        if worth:
-            return 1 << worth[0][1]
-    return 0
+async def _harmed(workload: Configurations, taken: int) -> bool:
+    """Whether a statement is slowed by this set, whichever of its values are asked for."""
+    readers = sorted(workload.readers(taken), key=lambda one: -one.statement.weight)
+    for turn in range(3):
+        for known in readers:
+            for plan in () if known.failed else _in_turn(known.statement.plan)[turn]:
+                await _look(workload, known, taken, plan)
+        if any(one.harmed(taken) for one in readers):
+            return True
+    return False
 
 
-class _Slowed(NamedTuple):
-    """A statement that takes so many `times` as long as today, with the values of this plan, `by` these indexes."""
+def _in_turn(present: Plan) -> tuple[Sequence[Plan], Sequence[Plan], Sequence[Plan]]:
+    """Plans with the values to be looked at, first those that tell most for a call: what is chosen changes with how
+    much is found, so that of values that fit, those that find least and most. Then the others that fit, then the rest.
+    """
+    fitting = present.variants or (present,)
+    telling = {one.parameters: one for one in (present, fitting[0], fitting[-1])}
+    return tuple(telling.values()), [one for one in fitting if one.parameters not in telling], present.others
 
-    by: int
-    times: float
-    plan: Plan | None
 
-
-async def _slowed(workload: Configurations, known: Known, taken: int) -> _Slowed | None:
-    """What slows the statement most, whichever of its values are asked for; None where nothing does."""
-    if known.failed:
-        return None
-    worst = _Slowed(0, SLOWER, None)
-    best = known.best(taken)
-    if best is not None and best.used and (best.times or 0.0) > worst.times:
-        worst = _Slowed(best.used & taken, best.times or 0.0, None)
-    present = known.statement.plan
-    for plan in (*(present.variants or (present,)), *present.others):
+async def _look(workload: Configurations, known: Known, taken: int, plan: Plan) -> None:
+    """See how a statement fares with this set and the values of a plan, unless that is known."""
+    if known.looked(plan.parameters, taken) is None:
         try:
-            price, times = await _priced(workload, known, taken, plan)
+            known.look(plan.parameters, await _seen(workload, known, taken, plan))
         except EngineError as error:
             if error.transient:
                 raise
-            continue
-        if price.used and times > worst.times:
-            worst = _Slowed(workload.mask(price.used) & taken, times, plan)
-    return worst if worst.by else None
 
 
-async def _times(workload: Configurations, known: Known, taken: int, plan: Plan | None) -> float:
-    """How many times as long as today it takes with this set, with the values of a plan."""
-    if plan is None:
-        best = known.best(taken)
-        return (best.times or 0.0) if best is not None else 0.0
-    return (await _priced(workload, known, taken, plan))[1]
-
-
-async def _priced(workload: Configurations, known: Known, taken: int, plan: Plan) -> tuple[Price, float]:
-    """The price with these values, and how many times as long as today that is.
+async def _seen(workload: Configurations, known: Known, taken: int, plan: Plan) -> Look:
+    """How it fares with the values of a plan.
 
     What is not thought of for the statement is there all the same, and the server reads it where it likes. What was
     counted in memory is of calls with values like those taken: with others only the planner's word counts.
     """
-    statement = replace(known.statement, plan=plan)
-    price = await workload.pricer.price(statement, workload.specs_of(taken & (known.relevant | known.left)))
-    times = price.times or 0.0 if plan.parameters == known.statement.plan.parameters else 0.0
-    if price.used and price.cost > max(times, SLOWER) * plan.cost:
+    present = known.statement.plan
+    statement, given = replace(known.statement, plan=plan), taken & (known.relevant | known.left)
+    price = await workload.pricer.price(statement, workload.specs_of(given))
+    if price.used is not None and not price.used:
+        return Look(given, 0, 1.0)
+    times = price.times or 0.0 if plan.parameters == present.parameters else 0.0
+    if price.cost > max(times, SLOWER) * plan.cost:
         times = max(times, price.cost / (await workload.pricer.price(statement, frozenset())).cost)
-    return price, times
+    return Look(given, given if price.used is None else workload.mask(price.used) & given, times)

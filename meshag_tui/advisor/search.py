@@ -42,8 +42,9 @@ _STUDY = 0.7
 """Share of the time that may be over before the last statement is studied: the search needs some as well."""
 _AROUND = 60
 """Planner calls a round of the search may take to look at what it did not take."""
-_KEPT = 200
-"""Planner calls kept for the end: to see whether what was chosen slows a statement, with any of its sample values."""
+_KEPT, _KEPT_TIME = 200, 0.15
+"""Planner calls, and share of the time, kept for the end: to see whether what was chosen slows a statement, with any of
+its sample values."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,8 @@ async def search(
     result = Search(budget_bytes=budget_bytes)
     workload = Configurations(statements, pricer, tables)
     measure = worth(tables, settings, costs, budget_bytes is not None)
+    if asking is not None:
+        asking.keep(min(_KEPT, asking.left // 4), _KEPT_TIME)
     try:
         for known in sorted(workload.known, key=lambda one: -one.statement.weight):
             if asking is not None and asking.used > _STUDY:
@@ -256,21 +259,33 @@ def _there(spec: IndexSpec, tables: Tables) -> bool:
 
 async def _select(selection: Selection, asking: Budget | None) -> int:
     """The best set that calls and time allow. What needs no server runs in a thread, so that nobody waits for it."""
-    best = 0
 
     def stop() -> bool:
         return asking is not None and asking.over
 
+    best = await (_by_budget if selection.worth.by_budget else _unasked)(selection, asking, stop)
+    if asking is not None:
+        asking.keep(0, 0)
+    return await without_harm(selection, best, stop)
+
+
+async def _unasked(selection: Selection, asking: Budget | None, stop: Callable[[], bool]) -> int:
+    best = 0
     try:
-        if not selection.worth.by_budget:
-            for _ in range(_ROUNDS):
-                found = await asyncio.to_thread(selection.greedy, None)
-                if best and selection.change(best, found) >= 0:
-                    break
-                best = found
-                await selection.sharpen(best)  # what it shows may speak against what was taken first
-            best = await selection.prune(best)
-            return await without_harm(selection, best, stop)
+        for _ in range(_ROUNDS):
+            found = await asyncio.to_thread(selection.greedy, None)
+            if best and selection.change(best, found) >= 0:
+                break
+            best = found
+            await selection.sharpen(best)  # what it shows may speak against what was taken first
+        return await selection.prune(best)
+    except OutOfBudget:
+        return selection.prune_known(best)
+
+
+async def _by_budget(selection: Selection, asking: Budget | None, stop: Callable[[], bool]) -> int:
+    best = 0
+    try:
         for again in reversed(range(_ROUNDS)):
             found = await asyncio.to_thread(_search_known, selection, best, stop)
             best = best or found  # something is better than nothing, should calls or time be over now
@@ -278,11 +293,10 @@ async def _select(selection: Selection, asking: Budget | None) -> int:
             if best != found and selection.change(best, found) > -_HARDLY * selection.total:
                 break
             best = found
-            spare = _AROUND if asking is None else min(_AROUND, asking.left - _KEPT)
+            spare = _AROUND if asking is None else min(_AROUND, asking.left)
             if spare <= 0 or (again and await selection.look_around(best, spare) == 0):
                 break
-        best = await selection.prune(best)
-        return await without_harm(selection, best, stop)
+        return await selection.prune(best)
     except OutOfBudget:
         return selection.prune_known(best)
 

@@ -64,7 +64,7 @@ class Selection:
 
     def __post_init__(self) -> None:
         self.total = sum(one.statement.weight for one in self.workload.known) or 1.0
-        self._least_ms = self.worth.share * self.total
+        self.least_ms = self.worth.share * self.total
         self._upkeep: dict[int, float] = {}
         self._crowd: dict[int, float] = {}
         self._weak: tuple[int, list[int]] = (0, [])
@@ -123,13 +123,13 @@ class Selection:
             cheap_gain=max((gain for gain, _ in gains), default=0.0),
             wanted=wanted,
             saved_ms=saved_ms,
-            least_ms=self._least_ms,
+            least_ms=self.least_ms,
         )
 
     def _merits_if_saving(self, mask: int, without: int) -> Merits | None:
         """The same; None, far sooner, where the workload is not saved the least that counts."""
         saved_ms = -self.change(without, mask)
-        return self._merits(mask, without, saved_ms) if saved_ms >= self._least_ms else None
+        return self._merits(mask, without, saved_ms) if saved_ms >= self.least_ms else None
 
     def worthwhile(self, mask: int, without: int) -> bool:
         """Whether what `mask` has beyond `without` saves some statement enough, and the workload something."""
@@ -138,8 +138,8 @@ class Selection:
 
     # ------------------------------------------------------------------ greedy
 
-    def greedy(self, power: float | None, banned: int = 0) -> int:
-        """Take what saves most, again and again, and nothing that is banned.
+    def greedy(self, power: float | None) -> int:
+        """Take what saves most, again and again.
 
         Args:
             power: of its size, see BY_SIZE; None: the plainest that will do.
@@ -149,7 +149,7 @@ class Selection:
         while taken.bit_count() < self.worth.most:
             offers: list[tuple[float, Option]] = []
             for number, option in enumerate(self.options):
-                if not option.mask & ~taken or option.mask & banned or not self.fits(taken | option.mask):
+                if not option.mask & ~taken or not self.fits(taken | option.mask):
                     continue
                 if number not in saved:
                     merits = self._merits_if_saving(taken | option.mask, taken)
@@ -181,11 +181,15 @@ class Selection:
                     best = other
         return best
 
-    def improve(self, taken: int, stop: Callable[[], bool], banned: int = 0) -> int:
-        """Drop, add and swap as long as that saves time, without asking the server and without what is banned."""
-        least = -_HARDLY * self.total
+    def improve(self, taken: int, stop: Callable[[], bool], banned: int = 0, least: float | None = None) -> int:
+        """Drop, add and swap as long as that saves time, without asking the server and without what is banned.
+
+        Args:
+            least: ms in the window that a change must save; None: hardly any.
+        """
+        least = -(_HARDLY * self.total if least is None else least)
         for _ in range(_ROUNDS):
-            taken = self._drop(taken)
+            taken = self.drop(taken)
             saved = 0.0
             for option in self.options:
                 if stop():
@@ -198,7 +202,8 @@ class Selection:
                 break
         return taken
 
-    def _drop(self, taken: int) -> int:
+    def drop(self, taken: int) -> int:
+        """The set without what costs more than it saves, the largest first."""
         for bit in sorted(self.workload.of(taken), key=lambda bit: -self.workload.size(1 << bit)):
             if self.change(taken, taken & ~(1 << bit)) <= 0:
                 taken &= ~(1 << bit)

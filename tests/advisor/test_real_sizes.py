@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from meshag_tui.advisor.budget import Budget
-from meshag_tui.advisor.configurations import SLOWER, Answer, Known, _Catalogue
+from meshag_tui.advisor.configurations import DREADED, SLOWER, Answer, Known, Look, _Catalogue
 from meshag_tui.advisor.in_memory import in_memory
 from meshag_tui.advisor.narrowing import narrowed
 from meshag_tui.advisor.planner import Planner
@@ -13,6 +15,7 @@ from meshag_tui.advisor.pricing import Statement
 from meshag_tui.advisor.real_sizes import Sized, as_read, too_large
 from meshag_tui.advisor.reckoner import Reckoner
 from meshag_tui.advisor.statistics import tables_of
+from meshag_tui.plan import Plan, PlanNode
 from meshag_tui.types import EvidenceKind, IndexColumn, IndexSpec
 from tests.advisor.conftest import Connect, Watch
 from tests.rig.postgres import Database
@@ -119,5 +122,25 @@ def test_of_plans_the_server_has_shown_the_one_that_is_cheapest_by_real_sizes_is
     assert found is not None and found.used == 0b10
 
 
+def test_an_index_that_slows_a_statement_with_other_values_costs_what_it_slows() -> None:
+    """So does one that would be read likewise, until the server has said of it that it does not."""
+    catalogue = _Catalogue()
+    for spec in (WIDE, replace(WIDE, columns=WIDE.columns[:1], include=("note", "price")), replace(WIDE, include=())):
+        catalogue.add(spec, 1_000_000)
+    known = Known(_statement(), 0, catalogue)
+    known.relevant, known.base = 0b111, 100.0
+    known.needs.append((("public", "parcels"), frozenset({"price", "sender"})))
+    for given, used, cost in ((0, 0, 100.0), (0b111, 0b001, 60.0)):
+        known.note(Answer(given, used, cost, EvidenceKind.PLANNED, cost))
+    before = [known.felt(mask) for mask in (0b001, 0b010, 0b100)]
+    known.look(("other",), Look(0b101, 0b001, SLOWER + 0.5))
+    assert known.harmed(0b001) and known.harmed(0b101) and not known.harmed(0b100)
+    felt = [known.felt(mask) for mask in (0b001, 0b010, 0b100)]
+    assert felt == pytest.approx([before[0] + 50 * DREADED, before[1] + 50 * DREADED, before[2]])
+    known.look(("other",), Look(0b110, 0b010, 0.9))
+    assert known.felt(0b010) == pytest.approx(before[1]) and known.harmed(0b001)
+
+
 def _statement() -> Statement:
-    return Statement(None, None, (), (), 1.0)  # type: ignore[arg-type]
+    root = PlanNode("0", "Seq Scan", 0.0, 100.0, 1.0, 8)
+    return Statement(None, Plan(root, "custom", "", None, "", ("usual",)), (), (), 1.0)  # type: ignore[arg-type]

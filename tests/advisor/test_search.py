@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from meshag_tui.advisor.budget import Budget
+from meshag_tui.advisor.budget import Budget, OutOfBudget
 from meshag_tui.advisor.combinations import combined
 from meshag_tui.advisor.corrections import left_out, unshared
 from meshag_tui.advisor.costs import weigh
@@ -92,6 +92,24 @@ def test_the_clock_of_a_budget_stands_while_nothing_can_be_asked() -> None:
     assert not late.over
     late.spend()
     assert late.part(3, 10.0).left == 3 and late.left == 4
+
+
+def test_what_a_budget_keeps_is_there_at_the_end() -> None:
+    asked = Budget(10, 60.0).part(5, 60.0)
+    asked.keep(2, 0.5)
+    for _ in range(3):
+        asked.spend()
+    with pytest.raises(OutOfBudget):
+        asked.spend()
+    assert asked.spent == 3 and asked.left == 0 and not asked.over
+    asked.keep(0, 0)
+    asked.spend()
+    assert asked.left == 1
+    asked.keep(0, 1.0)
+    assert asked.over
+    with pytest.raises(OutOfBudget):
+        asked.spend()
+    assert asked.spent == 4
 
 
 async def test_prices_come_true(watch: Watch, shop15: Database, connect: Connect) -> None:
