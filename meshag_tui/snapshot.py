@@ -130,6 +130,17 @@ class Statements:
     hidden_time_ms: float = 0.0
     whole: bool = True  # False: the server has rows we may not see; then absence proves nothing
     least_ms: float | None = None  # those that took less in all were left out, and are among the hidden; None: none was
+    elsewhere: frozenset[str] | None = None  # keys of those of other databases; None: these were not read
+
+
+@dataclass(frozen=True, slots=True)
+class OtherDatabases:
+    """What other databases of the server did since its counters began, where that is only counted."""
+
+    databases: int
+    statements: int
+    calls: int
+    time_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,4 +337,5 @@ class Snapshot:
     sequences: tuple[Sequence, ...] | None
     sessions: SessionStats | None
     warnings: tuple[Finding, ...] = ()
+    other_databases: OtherDatabases | None = None  # None: not counted this time
     server_statements: int = 0  # SQL statements this sync sent

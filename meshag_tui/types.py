@@ -214,8 +214,8 @@ class ExecutionState(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-Aside = Literal["own", "utility", "catalogue"]
-"""Why a statement is set aside: it is MeshAG's, a utility, or reads nothing but catalogues."""
+Aside = Literal["own", "utility", "catalogue", "elsewhere"]
+"""Why a statement is set aside: it is MeshAG's, a utility, reads nothing but catalogues, or ran in another database."""
 ASIDE: tuple[Aside, ...] = get_args(Aside)
 """In the order they are told in."""
 

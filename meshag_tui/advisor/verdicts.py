@@ -116,8 +116,8 @@ def unseen(query: QueryRow) -> Why:
     """The answer for a statement that is not among those that are looked at: it did not run, or is no application's."""
     if query.internal or query.kind not in PLANNED_KINDS:
         said = (
-            f"It reads the server's own catalogue, or is of a kind ({query.kind}) that no index serves: indexes are "
-            "looked for only for what applications read and write."
+            f"It reads the server's own catalogue, ran in another database, or is of a kind ({query.kind}) that no "
+            "index serves: indexes are looked for only for what applications read and write here."
         )
     else:
         said = "It did not run in the window, so there is no time that an index could save; look at a longer one."

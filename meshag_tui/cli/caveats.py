@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from meshag_tui.cli.output import Output
-from meshag_tui.text import ago, count, percent
+from meshag_tui.text import ago, number_of, percent
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ def tell_losses(page: QueryPage, output: Output) -> None:
     if page.hidden:
         share = page.hidden_time_ms / page.total_time_ms if page.total_time_ms else None
         time = f" ({percent(share)} of the time)" if share is not None else ""
-        output.note(f"{count(page.hidden)} catalogue and utility statements{time} are hidden: --internal shows them")
+        output.note(
+            f"{number_of(page.hidden, 'statement')}{time} set aside: --internal shows them, --internal=own some"
+        )
 
 
 def losses(events: Sequence[Loss]) -> str:

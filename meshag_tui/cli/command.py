@@ -54,7 +54,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace | SimpleNamespace:
         return SimpleNamespace(**ALONE)
     from meshag_tui.cli import parser
 
-    return parser.build(arguments).parse_args(arguments)
+    return parser.build(arguments).parse_args(parser.spelled_out(arguments))
 
 
 def _wrong_words(wrong: WrongWords, as_json: bool) -> int:

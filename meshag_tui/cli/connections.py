@@ -43,6 +43,7 @@ async def add(args: argparse.Namespace, output: Output) -> None:
             read_only=args.protect,
             slow_ms=args.slow,
             slow_by_longest=args.slow_by == "call",
+            other_databases=bool(args.other_databases),
             facts=None if report is None else report.facts,
         )
         document = describe(info) | {"test": _tested(report)}
@@ -160,6 +161,7 @@ def describe(info: ConnectionInfo) -> dict[str, Any]:
         "interval_s": info.interval_s,
         "slow_ms": info.slow_ms,
         "slow_by": "call" if info.slow_by_longest else "mean",
+        "other_databases": info.other_databases,
         "last_sync_at": info.last_sync_at,
         "next_sync_at": info.next_sync_at,
         "last_error": info.last_error,
@@ -224,6 +226,8 @@ def _edits(args: argparse.Namespace, output: Output) -> dict[str, Any]:
         changes["undo_worse"] = args.undo_worse
     if args.slow_by is not None:
         changes["slow_by_longest"] = args.slow_by == "call"
+    if args.other_databases is not None:
+        changes["other_databases"] = args.other_databases
     if args.stage is not None:
         changes["stage"] = None if args.stage == "none" else args.stage
     if args.no_cloud is not None:

@@ -84,6 +84,11 @@ class _Parser(argparse.ArgumentParser):
         raise WrongWords(f"{self.prog}: {one_line(mask_secrets(message))}", self.format_usage())
 
 
+def spelled_out(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which an option whose value may be left out has one: else argparse takes what comes next for it."""
+    return [f"{each}=all" if each == "--internal" else each for each in arguments]
+
+
 def build(arguments: Sequence[str]) -> argparse.ArgumentParser:
     """The parser. Its result has `command` ("module:function") and the command's own values.
 
@@ -198,6 +203,14 @@ def _connection_options(parser: argparse.ArgumentParser, editing: bool = False) 
     parser.add_argument(
         "--slow-by", choices=("mean", "call"), help="by its mean alone, or also by one call that took as long"
     )
+    others = parser.add_mutually_exclusive_group()
+    others.add_argument(
+        "--other-databases",
+        action="store_true",
+        default=None,
+        help="keep what runs in other databases of the server, too: set aside, neither explained nor advised on",
+    )
+    others.add_argument("--this-database", dest="other_databases", action="store_false", help="only count it")
     parser.add_argument("--project", metavar="NAME", help="the project it belongs to")
     if editing:
         parser.add_argument("--writable", action="store_true", help="allow changes to it again")
@@ -262,7 +275,13 @@ def _reading(commands: Any) -> None:
         "--text", metavar="WORDS", help="only statements that contain this; ~ before a regular expression, ! before not"
     )
     queries.add_argument(
-        "--internal", action="store_true", help="also MeshAG's own, what reads only catalogues, and utility statements"
+        "--internal",
+        type=values.kinds_aside,
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="=KINDS",
+        help="also what is set aside: all of it, or after = some kinds of it, as own,utility,catalogue,elsewhere",
     )
 
     compare = _add(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 
+from meshag_tui.types import ASIDE, Aside
+
 _SPANS = {"s": 1_000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _SIZES = {"": 1, "b": 1} | {
     unit + suffix: 1 << power for unit, power in zip("kmgt", (10, 20, 30, 40), strict=True) for suffix in ("", "b")
@@ -49,6 +51,16 @@ def size_bytes(text: str) -> int:
 def budget_bytes(text: str) -> int:
     """A size, or "unlimited": as much as pays."""
     return UNLIMITED if text.strip().lower() in ("unlimited", "none") else size_bytes(text)
+
+
+def kinds_aside(text: str) -> bool | frozenset[Aside]:
+    """ "own,utility" as kinds of statements that are set aside; True: "all" of them."""
+    given = {each.strip() for each in text.split(",")}
+    if given == {"all"}:
+        return True
+    if unknown := sorted(given.difference(ASIDE)):
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no kind of what is set aside: write {', '.join(ASIDE)}")
+    return frozenset(each for each in ASIDE if each in given)
 
 
 def count(text: str) -> int:

@@ -185,10 +185,11 @@ class Session(Protocol):
     def keepable(self) -> bool:
         """Whether it is this session that the server knows by the settings we gave, and it can be used later."""
 
-    async def collect(self, objects: bool = True) -> Snapshot:
+    async def collect(self, objects: bool = True, elsewhere: bool = False) -> Snapshot:
         """Counters, tables, indexes, schema: one sync's reading in a constant number of statements, no statement texts.
 
-        `objects=False` reads statements and sessions only; the other sections are None, without a warning.
+        `objects=False` reads statements and sessions only; the other sections are None, without a warning. `elsewhere`
+        reads the counters of other databases' statements too; else those are counted at most.
         """
 
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:

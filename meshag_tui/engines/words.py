@@ -31,4 +31,5 @@ class Words(NamedTuple):
     script_run: str  # how a person runs a {file} of statements
     script_head: tuple[str, ...]  # what such a file begins with
     remedies: Mapping[str, str]
+    own_unread: str  # why none of our own statements may be among those that are read
     client: tuple[str, ...]  # a command of the server's own client, with {host} {port} {user} {database} {sql} in it

@@ -31,6 +31,7 @@ class Wanted:
     interval_s: int | None
     slow_ms: float | None
     slow_by_longest: bool
+    other_databases: bool  # their statements are kept, too
     read_only: bool
     undo_worse: bool
     no_cloud: bool  # of the whole project
@@ -73,6 +74,7 @@ def fields(taken: Collection[str], info: ConnectionInfo | None = None) -> tuple[
             if info is None
             else [
                 Field("slow_by", "Slow by", _SLOW_BY[info.slow_by_longest], choices=_SLOW_BY),
+                Field("other_databases", "Other databases", _YES_NO[info.other_databases], choices=_YES_NO),
                 Field("undo_worse", "Undo what is worse", _YES_NO[info.undo_worse], choices=_YES_NO),
                 Field("no_cloud", "Only local models", _YES_NO[info.no_cloud], choices=_YES_NO),
                 Field("stage", "Stage", info.stage or _NO_STAGE, choices=(_NO_STAGE, *STAGES)),
@@ -122,6 +124,7 @@ def wanted(values: Mapping[str, str]) -> Wanted:
         interval_s=int(given["interval_s"]) if given["interval_s"] else None,
         slow_ms=float(given["slow_ms"]) if given["slow_ms"] else None,
         slow_by_longest=given.get("slow_by") == _SLOW_BY[True],
+        other_databases=given.get("other_databases") == "yes",
         read_only=given["read_only"] == "yes",
         undo_worse=given.get("undo_worse") == "yes",
         no_cloud=given.get("no_cloud") == "yes",

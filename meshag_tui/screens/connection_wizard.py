@@ -353,5 +353,6 @@ class ConnectionWizard(Dialog[str | None]):
                 stage=wanted.stage,
                 slow_ms=wanted.slow_ms,
                 slow_by_longest=wanted.slow_by_longest,
+                other_databases=wanted.other_databases,
             )
         self.dismiss(info.id)

@@ -383,18 +383,27 @@ class QueriesPane(ListPane):
         self.shell.do(self._choose_shown())
 
     async def _choose_shown(self) -> None:
-        from meshag_tui.screens.set_aside import SetAsideDialog
+        from meshag_tui.screens.set_aside import SetAsideDialog, reads_elsewhere
 
-        info, counts = self.connection, await self._count_aside()
+        info, counts, asked = self.connection, await self._count_aside(), self._asked
         if info is None:
             return
+        others = None if asked is None else await self.bench.store.read(Question.other_databases, asked)
 
         def chosen(shown: frozenset[str] | None) -> None:
-            if shown is not None:
-                self.narrow(" ".join(shown))
-                self.refresh_soon()
+            if shown is None:
+                return
+            if "elsewhere" in shown and not info.other_databases and reads_elsewhere(info):
+                self.shell.do(self._keep_others(info))
+            self.narrow(" ".join(shown))
+            self.refresh_soon()
 
-        self.shell.push_screen(SetAsideDialog(counts, self.shown, info), chosen)
+        self.shell.push_screen(SetAsideDialog(counts, self.shown, info, others), chosen)
+
+    async def _keep_others(self, info: ConnectionInfo) -> None:
+        """From now on statements of other databases of the server are kept with this connection."""
+        await self.bench.edit_connection(info.id, other_databases=True)
+        self.shell.say(f"{info.name} keeps what runs in other databases from its next sync on")
 
     def do_export(self) -> None:
         """Write the marked statements, or all that match, to a file in the order of the list."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshag_tui.settings import Settings
 from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import QueryPage
 from meshag_tui.types import Aside, Window
+
+if TYPE_CHECKING:
+    from meshag_tui.snapshot import OtherDatabases
 
 PAGE = 100
 """Rows read at once; several screens full."""
@@ -36,6 +39,12 @@ class Question(NamedTuple):
         from meshag_tui.store import history_queries
 
         return history_queries.set_aside(self.connection_id, self.window, self.text or None)
+
+    def other_databases(self) -> OtherDatabases | None:
+        """What other databases were last counted to have done, in the store's thread."""
+        from meshag_tui.store import snapshots
+
+        return snapshots.other_databases(self.connection_id)
 
     def rows(self, limit: int, offset: int = 0) -> QueryPage:
         return history.queries(

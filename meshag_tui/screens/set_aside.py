@@ -9,40 +9,65 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from meshag_tui.text import count
+from meshag_tui.engines import words_for
+from meshag_tui.text import count, duration, number_of
 from meshag_tui.types import ASIDE
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import dialog_css
-from meshag_tui.widgets.page import PlainLine
+from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.screens import Dialog
+from meshag_tui.widgets.states import Condition, State
 from meshag_tui.widgets.table import Table
 
 if TYPE_CHECKING:
+    from meshag_tui.snapshot import OtherDatabases
     from meshag_tui.store.connections import ConnectionInfo
     from meshag_tui.types import Aside
 
-ELSEWHERE = "elsewhere"
-_NAMES = {
+_NAMES: dict[Aside, str] = {
     "own": "MeshAG's own",
     "utility": "Utilities, as SET and VACUUM",
     "catalogue": "What reads catalogues only",
-    ELSEWHERE: "Other databases",
+    "elsewhere": "Other databases",
 }
 
 
 class Line(NamedTuple):
-    """A kind, and what is to be said of it."""
+    """A kind, what is to be said of it, and what more when the cursor is on it."""
 
-    key: str
+    key: Aside
     name: str
     note: str
+    about: str = ""
 
 
-def lines(counts: Mapping[Aside, int], info: ConnectionInfo) -> list[Line]:
-    """Each kind with how many of it ran; statements of other databases are read, or not, by what is connected to."""
-    found = [Line(kind, _NAMES[kind], f"{count(counts.get(kind, 0))} ran") for kind in ASIDE]
-    whole = info.db_type.address.whole_server and not info.database
-    return [*found, Line(ELSEWHERE, _NAMES[ELSEWHERE], "all are listed" if whole else "not read, not counted")]
+def reads_elsewhere(info: ConnectionInfo) -> bool:
+    """Whether there are other databases for it: a connection to a whole server has them all for its own."""
+    return bool(info.database) or not info.db_type.address.whole_server
+
+
+def lines(counts: Mapping[Aside, int], info: ConnectionInfo, others: OtherDatabases | None = None) -> list[Line]:
+    """Each kind with how many of it ran; of `others`, where they are not read, what they did since counting began."""
+    found = [Line(kind, _NAMES[kind], f"{count(counts.get(kind, 0))} ran") for kind in ASIDE if kind != "elsewhere"]
+    if not counts.get("own"):
+        found[0] = found[0]._replace(about=words_for(info.engine or info.db_type).own_unread)
+    return [*found, _elsewhere(counts, info, others)]
+
+
+def _elsewhere(counts: Mapping[Aside, int], info: ConnectionInfo, others: OtherDatabases | None) -> Line:
+    kind: Aside = "elsewhere"
+    name = _NAMES[kind]
+    if not reads_elsewhere(info):
+        return Line(kind, name, "none: all are its own", "This connection is to the whole server: all are listed")
+    alone = "explained and advised on by a connection of their own"
+    if info.other_databases:
+        return Line(kind, name, f"{count(counts.get(kind, 0))} ran", f"They are {alone}")
+    kept = f"Kept from the next sync on; {alone}"
+    if others is None:
+        return Line(kind, name, "not counted yet", kept)
+    did = f"{number_of(others.calls, 'call')}, {duration(others.time_ms)}"
+    of = f"{number_of(others.databases, 'database')} since counting began: {did}. "
+    return Line(kind, name, f"{count(others.statements)} not read", of + kept)
 
 
 class SetAsideDialog(Dialog[frozenset[str] | None]):
@@ -53,6 +78,7 @@ class SetAsideDialog(Dialog[frozenset[str] | None]):
         + """
     SetAsideDialog > .dialog { max-width: 66; }
     SetAsideDialog Table { height: auto; }
+    SetAsideDialog #about { height: auto; min-height: 1; }
     """
     )
     COLUMNS = (
@@ -64,18 +90,21 @@ class SetAsideDialog(Dialog[frozenset[str] | None]):
         Binding("i", "all", "All or none", show=False),
     ]
 
-    def __init__(self, counts: Mapping[Aside, int], shown: Set[Aside], info: ConnectionInfo) -> None:
-        """`counts`: how many of each ran; `shown`: those listed now."""
+    def __init__(
+        self, counts: Mapping[Aside, int], shown: Set[Aside], info: ConnectionInfo, others: OtherDatabases | None
+    ) -> None:
+        """`counts`: how many of each ran; `shown`: those listed now; `others`: what other databases did."""
         super().__init__()
-        self._lines = lines(counts, info)
+        self._lines = lines(counts, info, others)
         self._shown = shown
-        self._of = info.database or info.name
+        # What turns something on for all who use the connection is marked by itself.
+        self._all = {line.key for line in self._lines if line.key != "elsewhere" or info.other_databases}
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield PlainLine("Statements set aside", classes="dialog--title")
             yield Table(self.COLUMNS, key=lambda row: row.key, sorts=False)
-            yield PlainLine("", id="problem", classes="dialog--problem")
+            yield Page(id="about", empty=State(Condition.READY, ""))
             yield PlainLine("space shows or hides, enter takes them, i shows all or none", classes="dialog--hint")
 
     def on_mount(self) -> None:
@@ -83,23 +112,28 @@ class SetAsideDialog(Dialog[frozenset[str] | None]):
         table.set_rows(self._lines)
         table.marks = set(self._shown)
         table.focus()
+        self._tell()
+
+    def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
+        event.stop()
+        self._tell()
 
     def on_table_marks_changed(self, event: Table.MarksChanged) -> None:
         event.stop()
-        table = event.table
-        if ELSEWHERE in table.marks:
-            table.marks = table.marks - {ELSEWHERE}
-            table.refresh()
-            why = f"only what runs in {self._of} is read: another database is a connection of its own"
-            self.query_one("#problem", PlainLine).set_text(why)
+
+    def _tell(self) -> None:
+        """What else is to be said of the kind under the cursor."""
+        row, page = self.query_one(Table).row, self.query_one("#about", Page)
+        page.set_parts([("dim", row.about if isinstance(row, Line) else "")])
+        page.refresh(layout=True)
 
     def on_table_row_selected(self, event: Table.RowSelected) -> None:
         event.stop()
         self.dismiss(frozenset(map(str, event.table.marks)))
 
     def action_all(self) -> None:
-        marked = self.query_one(Table).marks
-        self.dismiss(frozenset(ASIDE) if len(marked) < len(ASIDE) else frozenset())
+        marked = set(self.query_one(Table).marks)
+        self.dismiss(frozenset() if self._all <= marked else frozenset(self._all))
 
     def action_leave(self) -> None:
         self.dismiss(None)

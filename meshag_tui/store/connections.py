@@ -37,7 +37,17 @@ DEFAULT_PROJECT = "Default"
 BUSY = (ChangeState.GATED, ChangeState.RUNNING, ChangeState.VERIFYING)
 _TARGET_FIELDS = frozenset({"host", "port", "database", "user", "tls", "tls_ca", "proxy", "password"})
 _OWN_FIELDS = frozenset(
-    {"name", "project", "interval_s", "read_only", "undo_worse", "slow_ms", "slow_by_longest", "stage"}
+    {
+        "name",
+        "project",
+        "interval_s",
+        "read_only",
+        "undo_worse",
+        "slow_ms",
+        "slow_by_longest",
+        "other_databases",
+        "stage",
+    }
 )
 STAGES = ("production", "staging", "test", "development")
 """What a connection is for, where it was said."""
@@ -73,6 +83,7 @@ class ConnectionInfo(NamedTuple):
     interval_s: int | None
     slow_ms: float | None
     slow_by_longest: bool  # one call of that time makes a statement slow, too, not its mean alone
+    other_databases: bool  # statements of other databases of the server are kept, too
     last_sync_at: int | None
     next_sync_at: int | None
     last_error: str | None
@@ -111,6 +122,7 @@ def add(
     read_only: bool = False,
     slow_ms: float | None = None,
     slow_by_longest: bool = False,
+    other_databases: bool = False,
     stage: str | None = None,
     facts: "ServerFacts | None" = None,
 ) -> ConnectionInfo:
@@ -136,6 +148,7 @@ def add(
             read_only=read_only,
             slow_ms=slow_ms,
             slow_by_longest=slow_by_longest,
+            other_databases=other_databases,
             stage=stage,
             created_at=now,
             updated_at=now,
@@ -229,8 +242,8 @@ def _password(row: Any, vault: Vault) -> Secret | None:
 
 def edit(connection_id: str, *, vault: Vault | None = None, **changes: Any) -> ConnectionInfo:
     """Change a connection: `target` (a whole Target), or any of host, port, database, user, password, tls, tls_ca,
-    proxy; name, project, interval_s, read_only, undo_worse, slow_ms, slow_by_longest, stage. A `password` of None
-    forgets it. `no_cloud` is of its whole project.
+    proxy; name, project, interval_s, read_only, undo_worse, slow_ms, slow_by_longest, other_databases, stage. A
+    `password` of None forgets it. `no_cloud` is of its whole project.
 
     `vault` is needed when how to reach it changes, for the password is sealed for exactly that: without a new one, the
     old one is sealed anew. A `target` without a password keeps the old one too.

@@ -227,6 +227,7 @@ def statement(query_id: int) -> Statement:
         text_state=found["text_state"],
         kind=found["kind"],
         internal=bool(found["internal"]),
+        aside=found["aside"],
         db_user=found["db_user"],
         database=found["db_name"],
         min_time_ms=found["min_time_ms"],

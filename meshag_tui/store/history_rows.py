@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from meshag_tui.store.history_windows import Loss, Series
-from meshag_tui.types import Window
+from meshag_tui.types import Aside, Window
 
 
 class QueryRow(NamedTuple):
@@ -74,6 +74,7 @@ class Statement(NamedTuple):
     text_state: str
     kind: str
     internal: bool
+    aside: Aside | None  # why it is internal
     db_user: str | None
     database: str | None
     min_time_ms: float | None

@@ -131,6 +131,7 @@ class Connection(Timestamped):
     interval_s = IntegerField(null=True)  # null: the setting
     slow_ms = DoubleField(null=True)
     slow_by_longest = BooleanField(default=False)  # a statement is slow by one call, too, not by its mean alone
+    other_databases = BooleanField(default=False)  # statements of other databases of the server are kept, too
     last_sync_at = BigIntegerField(null=True)
     next_sync_at = BigIntegerField(null=True)
     last_error = TextField(null=True)

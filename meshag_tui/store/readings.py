@@ -40,11 +40,12 @@ class Reading:
     def of(cls, facts: ServerFacts, statements: Statements, taken_at: int) -> Reading:
         who = (facts.user, str(facts.superuser), str(facts.database_oid), facts.database, facts.version)
         extension = facts.extensions.get("pg_stat_statements", "")
+        scope = () if statements.elsewhere is None else ("all databases",)
         return cls(
             epoch=facts.epoch,
             observed_at=facts.observed_at,
             taken_at=taken_at,
-            visibility=(*who, extension),
+            visibility=(*who, extension, *scope),
             whole=statements.whole,
             hidden=statements.hidden,
             hidden_time_ms=statements.hidden_time_ms,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from meshag_tui.settings import CollectSettings
-from meshag_tui.snapshot import Snapshot, StatementText
+from meshag_tui.snapshot import OtherDatabases, Snapshot, StatementText
 from meshag_tui.snapshot import Statements as StatementRows
 from meshag_tui.store import database, digests, models, readings, snapshots_objects, snapshots_statements
 from meshag_tui.store.baselines import Block
@@ -52,6 +52,13 @@ def objects_read_at(reading: Mapping[str, Any]) -> int | None:
     """When tables and indexes were last read, epoch ms of our clock, by what the last sync left; None: never."""
     last = _reading(reading.get("objects"))
     return None if last is None else last.taken_at
+
+
+def other_databases(connection_id: str) -> OtherDatabases | None:
+    """What other databases of its server were last counted to have done; None: they were not counted, or are read."""
+    row = models.Connection.select(models.Connection.reading).where(models.Connection.id == connection_id).first()
+    found = None if row is None else (row.reading or {}).get("other_databases")
+    return None if found is None else OtherDatabases(**found)
 
 
 def write(
@@ -101,6 +108,10 @@ def write(
             events = (*statements.found.events, *span.events, *objects.events)
             state["statements"] = now.as_document()
         events = (*events, *_settings(snapshot.facts.settings, state))
+        if snapshot.statements is not None and snapshot.statements.elsewhere is not None:
+            state.pop("other_databases", None)  # they are counted as they are listed
+        elif snapshot.other_databases is not None:
+            state["other_databases"] = asdict(snapshot.other_databases)
         interval_id = _interval(connection_id, span, snapshot, statements, events, objects.since)
         new = 0
         if statements is not None:

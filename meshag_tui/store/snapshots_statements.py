@@ -27,6 +27,7 @@ _EXTREMES = ("min_time_ms", "max_time_ms")
 _CHANGE = ("last_seen_at", "gone_at", *_EXTREMES)
 _NEW_QUERY = ("connection_id", "key", *_EXTREMES, "first_seen_at", "last_seen_at", *_TEXT)
 _UNREAD = ("unread", None, "other", False, None, None, None, None)
+_UNREAD_ELSEWHERE = ("unread", None, "other", True, "elsewhere", None, None, None)
 Alike = Sequence[tuple[int, int | None]]
 """Ids and meanings of statements."""
 
@@ -39,6 +40,7 @@ class Statements:
     blocks: Sequence[Block]  # as the last sync left them
     last_end_at: int | None  # of the last interval, epoch ms: it may lie ahead where a clock was set back
     found: deltas.StatementDeltas
+    elsewhere: frozenset[str]  # keys of those of other databases
 
     @property
     def active(self) -> int:
@@ -53,7 +55,9 @@ class Statements:
         """
         found = self.found
         read = {text.key: _description(text) for text in texts}
-        entered = _Entered() if found.fresh is None else _enter(self.connection_id, found.fresh, read, at)
+        entered = _Entered()
+        if found.fresh is not None:
+            entered = _enter(self.connection_id, found.fresh, read, at, self.elsewhere)
         for chunk in found.active:
             if chunk.block is found.fresh and entered.block is not None:
                 chunk.block = entered.block  # now with ids
@@ -62,7 +66,8 @@ class Statements:
         ids = self._ids(entered) if texts else {}
         told = {ids[key]: read[key] for key in ids.keys() & read.keys()}
         known = {ids[key]: read[key] for key in ids.keys() & read.keys() - entered.new}
-        self._write_changes(entered, known, _not_alone(told, alike), end_at, at)
+        hidden = {entered.ids[key] for key in entered.new & self.elsewhere}
+        self._write_changes(entered, known, _not_alone(told, alike) | hidden, end_at, at)
         rows = [(ids[each.key], clean(each.text)) for each in texts if each.text is not None and each.key in ids]
         if rows:
             bulk.upsert("query_text", ("query_id", "text"), rows, key=("query_id",), update=("text",))
@@ -141,7 +146,9 @@ def prepare(
     now: Reading,
 ) -> Statements:
     """Compare what was read with what the last sync left: its blocks, and the end of the last interval (epoch ms)."""
-    return Statements(connection_id, blocks, last_end_at, deltas.statements(last, blocks, rows, now))
+    return Statements(
+        connection_id, blocks, last_end_at, deltas.statements(last, blocks, rows, now), rows.elsewhere or frozenset()
+    )
 
 
 def unread_texts(connection_id: str, keys: Iterable[str]) -> list[str]:
@@ -152,7 +159,9 @@ def unread_texts(connection_id: str, keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key not in have]
 
 
-def _enter(connection_id: str, fresh: Block, read: Mapping[str, tuple[Any, ...]], at: int) -> _Entered:
+def _enter(
+    connection_id: str, fresh: Block, read: Mapping[str, tuple[Any, ...]], at: int, elsewhere: frozenset[str]
+) -> _Entered:
     """Find the statements of no known block among those of before, and add the others."""
     lows, highs = (fresh.values(baselines.BASELINE_COLUMNS.index(name)) for name in _EXTREMES)
     extremes = {
@@ -160,7 +169,10 @@ def _enter(connection_id: str, fresh: Block, read: Mapping[str, tuple[Any, ...]]
         for key, low, high in zip(fresh.keys, lows, highs, strict=True)
     }
     # They are in the order of the index they go into.
-    rows = ((connection_id, key, *extremes[key], at, at, *read.get(key, _UNREAD)) for key in fresh.keys)
+    rows = (
+        (connection_id, key, *extremes[key], at, at, *read.get(key, _UNREAD_ELSEWHERE if key in elsewhere else _UNREAD))
+        for key in fresh.keys
+    )
     entered = bulk.enter("query", _NEW_QUERY[:2], _NEW_QUERY, rows, ("key", "id", "first_seen_at"))
     ids = {key: query_id for key, query_id, _ in entered}
     new = frozenset(key for key, _, first_seen_at in entered if first_seen_at == at)

@@ -33,12 +33,15 @@ async def plan(store: Store, vault: Vault, settings: Settings, query_ids: Sequen
     """Plan statements of one connection, in one read-only session, and keep each plan that is another than before.
 
     Raises:
-        MeshagError: the text of one is not known, or the server cannot plan it.
+        MeshagError: the text of one is not known, it ran in another database, or the server cannot plan it.
     """
     found = [await store.read(history.statement, query_id) for query_id in query_ids]
     target = await store(connections.target, found[0].connection_id, vault)
     async with engine_for(target.db_type).connect(target, "explain", limits(settings.collect)) as session:
         for query_id, one in zip(query_ids, found, strict=True):
+            if one.aside == "elsewhere":
+                where = one.database or "another database"
+                raise MeshagError(f"{one.uid} ran in {where}: a connection to that can explain it, this one cannot")
             if one.text is None:
                 raise MeshagError(f"The text of {one.uid} is {one.text_state}: it cannot be planned")
             await store(history.save_plan, query_id, await session.explain(one.text, database=one.database))

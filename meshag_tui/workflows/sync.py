@@ -168,7 +168,7 @@ async def _read_from(
     connection = watched.info
     objects = _objects_due(run, settings, watched)
     async with run.phase("collect"):
-        snapshot = await session.collect(objects)
+        snapshot = await session.collect(objects, elsewhere=connection.other_databases)
     texts: tuple[StatementText, ...] | None = None  # not asked for
     if snapshot.statements is not None and _texts_due(run, settings, connection, snapshot):
         async with run.phase("texts"):

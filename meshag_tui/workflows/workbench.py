@@ -264,6 +264,7 @@ class Workbench:
         read_only: bool = False,
         slow_ms: float | None = None,
         slow_by_longest: bool = False,
+        other_databases: bool = False,
         facts: ServerFacts | None = None,
     ) -> ConnectionInfo:
         """Save a connection; its first sync makes it ACTIVE. UsageError if the name is taken.
@@ -283,6 +284,7 @@ class Workbench:
                 read_only=read_only,
                 slow_ms=slow_ms,
                 slow_by_longest=slow_by_longest,
+                other_databases=other_databases,
                 facts=facts,
             )
             activity.record(actor, "connection.added", f"{info.name}: {info.label}", connection=info.id)

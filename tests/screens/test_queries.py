@@ -275,6 +275,13 @@ async def test_what_is_set_aside_is_counted_by_kind_and_shown_by_kind(
             (query.connection == shop_id) & (query.key == "hostile")
         ).execute()
 
+        # As a sync leaves it that only counted what other databases did.
+        row = models.Connection.get_by_id(shop_id)
+        others = {"databases": 3, "statements": 412, "calls": 98_765, "time_ms": 61_000.0}
+        models.Connection.update(reading={**(row.reading or {}), "other_databases": others}).where(
+            models.Connection.id == shop_id
+        ).execute()
+
     bench.store.run(some_more)
     async with at_queries(at_desk, bench) as (desk, pane):
         everything = {"basket", "events", "hostile", "own"}
@@ -282,11 +289,9 @@ async def test_what_is_set_aside_is_counted_by_kind_and_shown_by_kind(
         assert not everything & set(listed(pane))
         await desk.press("i")
         await desk.until("Statements set aside")
-        for said in ("MeshAG's own", "2 ran", "Other databases", "not read, not counted"):
+        for said in ("MeshAG's own", "2 ran", "Other databases", "412 not read"):
             assert said in desk.screen
-        await desk.press("j", "space", "j", "space")  # utilities, and databases that are not read
-        await desk.until("only what runs in shop is read")
-        await desk.press("enter")
+        await desk.press("j", "space", "enter")  # utilities
         await desk.until("1 own, 1 catalogue hidden, utility shown")
         await until_read(desk, pane)
         assert everything & set(listed(pane)) == {"basket", "events"}
@@ -305,6 +310,18 @@ async def test_what_is_set_aside_is_counted_by_kind_and_shown_by_kind(
         assert pane.shown == set(ASIDE), "as it was kept once"
         pane.narrow("utility nonsense")
         assert pane.shown == {"utility"}
+        await desk.press("i")
+        await desk.until("Statements set aside")
+        await desk.press("G")
+        await desk.until("3 databases since counting began")
+        assert not (await bench.store(connections.get, shop_id)).other_databases, "nothing is switched before enter"
+        await desk.press("space", "enter")
+        await desk.until("keeps what runs in other databases from its next sync on")
+        assert (await bench.store(connections.get, shop_id)).other_databases
+        assert pane.shown == {"utility", "elsewhere"}
+        await desk.press("i")
+        await desk.press("G")
+        await desk.until("They are explained and advised on by a connection of their own")
 
 
 def test_the_line_below_the_list_leaves_whole_parts_out() -> None:

@@ -38,10 +38,11 @@ _CLIENTS = (
 )
 
 
-async def collect(session: MysqlSession, objects: bool = True) -> Snapshot:
+async def collect(session: MysqlSession, objects: bool = True, elsewhere: bool = False) -> Snapshot:
     """Read everything but texts.
 
     `objects=False` leaves out tables, indexes, structure, foreign keys and sequences (None, without a warning).
+    `elsewhere` reads statements of other databases too; else these are counted.
 
     Raises:
         EngineError: the session is lost; nothing of this reading is to be used.
@@ -51,12 +52,13 @@ async def collect(session: MysqlSession, objects: bool = True) -> Snapshot:
         before = session.wire.statements
         await session.refresh(remember=session.remembers)
     session.collected = True
-    snapshot = await _Collection(session).run(objects)
+    snapshot = await _Collection(session, elsewhere).run(objects)
     return replace(snapshot, server_statements=session.wire.statements - before)
 
 
 class _Collection:
-    def __init__(self, session: MysqlSession) -> None:
+    def __init__(self, session: MysqlSession, elsewhere: bool) -> None:
+        self.elsewhere = elsewhere
         self.session, self.wire, self.server = session, session.wire, session.server
         self.warnings: list[Finding] = list(capabilities.shortcomings(session.server))
 
@@ -85,12 +87,13 @@ class _Collection:
             sequences=sequences,
             sessions=await self._sessions(),
             warnings=tuple(self.warnings),
+            other_databases=reading.others if reading else None,
         )
 
     async def _statements(self) -> statements.Reading | None:
         if not capabilities.counts_statements(self.server):
             return None
-        return await self._section("statement statistics", statements.read(self.wire, self.server))
+        return await self._section("statement statistics", statements.read(self.wire, self.server, self.elsewhere))
 
     async def _objects(
         self,

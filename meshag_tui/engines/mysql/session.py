@@ -128,10 +128,10 @@ class MysqlSession:
         self.server = await facts_of.read(self.wire, remember)
         self.facts = self.server.facts
 
-    async def collect(self, objects: bool = True) -> Snapshot:
+    async def collect(self, objects: bool = True, elsewhere: bool = False) -> Snapshot:
         from meshag_tui.engines.mysql import collect
 
-        return await collect.collect(self, objects)
+        return await collect.collect(self, objects, elsewhere)
 
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
         from meshag_tui.engines.mysql import texts

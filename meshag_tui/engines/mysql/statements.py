@@ -6,14 +6,14 @@ that the server let wrap: it was not measured.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.mysql.scope import INTERNAL, watcher
 from meshag_tui.engines.mysql.sql import load
-from meshag_tui.snapshot import Epoch, Statements
+from meshag_tui.snapshot import Epoch, OtherDatabases, Statements
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
@@ -51,6 +51,7 @@ class Reading:
     stats_reset: int | None
     unattributed: Unattributed
     digests: int  # rows in the table, of all schemas
+    others: OtherDatabases | None = None  # what is not watched, unless it is read too
 
     def epoch(self, epoch: Epoch) -> Epoch:
         return replace(epoch, stats_reset=self.stats_reset)
@@ -61,26 +62,32 @@ def key_of(schema: str | None, digest: str) -> str:
     return f"{schema or ''}.{digest}"
 
 
-async def read(wire: Wire, server: Server) -> Reading:
-    """One statement. Rows of the watched schemas; without one in the URL, those of no schema too.
+async def read(wire: Wire, server: Server, elsewhere: bool = False) -> Reading:
+    """One statement. Rows of the watched schemas; without one in the URL, those of no schema too; with
+    `elsewhere` all but those of the server's own.
 
     The table drops nothing, so the oldest entry moves only when all were dropped: that is the time of the last reset.
     Left out, and counted as hidden: what ran in the server's own schemas, our sessions among it, and what overflowed.
     The time of the latter is part of the server's total, though nobody can tell whose it is; that of the former is not.
     """
-    shaper = _Shaper(server)
+    shaper = _Shaper(server, elsewhere)
     rows = await wire.fetch(load("statements"), shape=shaper.shape)
-    statements = Statements(COLUMNS, rows, shaper.hidden, shaper.lost_time_ms)
+    of_others = frozenset(shaper.of_others) if elsewhere else None
+    statements = Statements(COLUMNS, rows, shaper.hidden, shaper.lost_time_ms, elsewhere=of_others)
     lost = int(server.status.get("Performance_schema_digest_lost", 0))
     unattributed = Unattributed(shaper.lost_calls, shaper.lost_time_ms, shaper.all_time_ms, lost)
-    return Reading(statements, shaper.oldest, unattributed, shaper.digests)
+    return Reading(statements, shaper.oldest, unattributed, shaper.digests, None if elsewhere else shaper.others)
 
 
 class _Shaper:
     """Turns fetched rows into (key, *values), keeping count of what it leaves out."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, elsewhere: bool) -> None:
         self._watched = watcher(server)
+        self._elsewhere = elsewhere
+        self.of_others: list[str] = []  # keys of what is read though it is not watched
+        self.others = OtherDatabases(0, 0, 0, 0.0)
+        self._schemas: set[str | None] = set()
         # MariaDB keeps whole seconds: rounded up, an entry never seems older than it is.
         self._round_up = _WHOLE_SECOND_MS if server.flavour == "MariaDB" else 0
         self.hidden = self.digests = self.lost_calls = 0
@@ -99,7 +106,7 @@ class _Shaper:
         watched = self._watched
         ours = [digest is not None and watched(schema) for schema, digest in zip(schemas, digests, strict=True)]
         if not all(ours):
-            self._left_out(zip(ours, schemas, digests, calls, times, strict=True))
+            ours = list(self._not_watched(zip(ours, schemas, digests, calls, times, strict=True)))
         changed = [one + other for one, other in zip(sent, affected, strict=True)]
         shaped = zip(
             map(key_of, schemas, digests),
@@ -113,10 +120,22 @@ class _Shaper:
         )
         return list(compress(shaped, ours))
 
-    def _left_out(self, rows: Iterable[tuple[bool, str | None, str | None, int, float]]) -> None:
+    def _not_watched(self, rows: Iterable[tuple[bool, str | None, str | None, int, float]]) -> Iterator[bool]:
+        """Which are read; the others are counted."""
         for ours, schema, digest, calls, time_ms in rows:
-            if ours or (digest is not None and schema not in INTERNAL):
-                continue  # or another database's
+            others = digest is not None and schema not in INTERNAL
+            yield ours or (others and self._elsewhere)
+            if ours:
+                continue
+            if digest is not None and others:
+                if self._elsewhere:
+                    self.of_others.append(key_of(schema, digest))
+                self._schemas.add(schema)
+                so_far = self.others
+                self.others = OtherDatabases(
+                    len(self._schemas), so_far.statements + 1, so_far.calls + calls, so_far.time_ms + time_ms
+                )
+                continue
             self.hidden += 1
             if digest is None:
                 self.lost_calls += calls

@@ -17,6 +17,7 @@ from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.statements import key_of
 from meshag_tui.engines.mysql.written import as_written
 from meshag_tui.snapshot import StatementText
+from meshag_tui.types import Aside
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
@@ -29,7 +30,7 @@ TOTAL = 16 * 1024 * 1024
 _LONGEST_TOKEN = 4 + 64  # bytes in the server's array of tokens: an identifier of 64 letters
 _TOKEN = re.compile(r"`(?:[^`]|``)*`|\S+")
 _BYTES = re.compile(r"\\x[89a-f][0-9a-f]")
-Raw = tuple[str, str | None, str | None]  # key, text, schema
+Raw = tuple[str, str | None, str | None, Aside | None]  # key, text, schema, whether it is another database
 
 
 async def texts(session: MysqlSession, keys: Collection[str] | None) -> tuple[StatementText, ...]:
@@ -80,12 +81,12 @@ async def _read(session: MysqlSession, keys: Collection[str] | None) -> tuple[li
         nonlocal size
         shaped: list[Raw] = []
         for schema, digest, text in rows:
-            if digest is None or not watched(schema):
+            if digest is None:
                 continue
-            key = key_of(schema, digest)
-            if (asked is None or key in asked) and size < TOTAL:
+            key, ours = key_of(schema, digest), watched(schema)
+            if (ours if asked is None else key in asked) and size < TOTAL:
                 size += len(text or "")
-                shaped.append((key, text, schema))
+                shaped.append((key, text, schema, None if ours else "elsewhere"))
         return shaped
 
     query = load("texts").format(keys=wanted)
@@ -96,9 +97,9 @@ def _described(raw: list[Raw], most: int) -> dict[str, StatementText]:
     from meshag_tui.engines.mysql import parse
 
     found = {}
-    for key, text, schema in raw:
+    for key, text, schema, elsewhere in raw:
         if text is None:
-            found[key] = _without(key, schema)
+            found[key] = _without(key, schema, elsewhere)
             continue
         described = parse.describe(text[:LIMIT])
         cut = len(text) > LIMIT or described.cut or is_cut(text, most)
@@ -109,15 +110,14 @@ def _described(raw: list[Raw], most: int) -> dict[str, StatementText]:
             fingerprint=described.fingerprint,
             kind=described.kind,
             database=schema,
-            aside=described.aside,
+            aside=elsewhere or described.aside,
         )
     return found
 
 
-def _without(key: str, schema: str | None = None) -> StatementText:
-    return StatementText(
-        key=key, text=None, state="unavailable", fingerprint=None, kind="other", database=schema or _schema_of(key)
-    )
+def _without(key: str, schema: str | None = None, aside: Aside | None = None) -> StatementText:
+    database = schema or _schema_of(key)
+    return StatementText(key, None, "unavailable", fingerprint=None, kind="other", database=database, aside=aside)
 
 
 def _schema_of(key: str) -> str | None:

@@ -31,11 +31,11 @@ _MS = timedelta(milliseconds=1)
 _LISTED = 50  # idle transactions, the oldest
 
 
-async def collect(session: PostgresSession, objects: bool = True) -> Snapshot:
+async def collect(session: PostgresSession, objects: bool = True, elsewhere: bool = False) -> Snapshot:
     """Read everything but texts.
 
     `objects=False` leaves out tables, indexes, structure, foreign keys and sequences (None, without a warning): they
-    change slowly.
+    change slowly. `elsewhere` reads statements of other databases too; else these are counted with the tables.
 
     Raises:
         EngineError: the session is lost; nothing of this reading is to be used.
@@ -45,25 +45,26 @@ async def collect(session: PostgresSession, objects: bool = True) -> Snapshot:
         before = session.wire.statements
         await session.refresh(remember=session.remembers)
     session.collected = True
-    snapshot = await _Collection(session).run(objects)
+    snapshot = await _Collection(session, elsewhere).run(objects)
     return replace(snapshot, server_statements=session.wire.statements - before)
 
 
 class _Collection:
-    def __init__(self, session: PostgresSession) -> None:
+    def __init__(self, session: PostgresSession, elsewhere: bool) -> None:
+        self.elsewhere = elsewhere
         self.session, self.wire, self.server = session, session.wire, session.server
         self.warnings: list[Finding] = []
 
     async def run(self, objects: bool) -> Snapshot:
         taken_at = int(time.time() * 1000)
         facts = self.server.facts
-        reading = await self._statements()
+        reading = await self._statements(objects)
         if reading is None and self.server.remembered:  # what was remembered may be why
             self.warnings.clear()
             await self.session.refresh()
             self.server = self.session.server
             facts = self.server.facts
-            reading = await self._statements()
+            reading = await self._statements(objects)
         if reading is not None:
             facts = replace(facts, epoch=reading.epoch(facts.epoch))
             self.session.facts = facts
@@ -79,6 +80,7 @@ class _Collection:
             sequences=found.sequences,
             sessions=await self._section("sessions", self._sessions()),
             warnings=tuple(self.warnings),
+            other_databases=reading.others if reading else None,
         )
 
     async def _objects(self) -> Objects:
@@ -110,7 +112,7 @@ class _Collection:
             sequences=sequences,
         )
 
-    async def _statements(self) -> statements.Reading | None:
+    async def _statements(self, objects: bool) -> statements.Reading | None:
         missing = statements_finding(self.server)
         if missing is not None:
             self.warnings.append(missing)
@@ -118,7 +120,10 @@ class _Collection:
             return None
         begun = len(self.warnings)
         reading = await self._section(
-            "statement statistics", statements.read(self.wire, self.server, self.session.choice)
+            "statement statistics",
+            statements.read(
+                self.wire, self.server, self.session.choice, self.elsewhere, count_others=objects and not self.elsewhere
+            ),
         )
         if reading is None:
             if len(self.warnings) == begun:

@@ -119,10 +119,10 @@ class PostgresSession:
         self.server = await facts_of.read(self.wire, remember)
         self.facts = self.server.facts
 
-    async def collect(self, objects: bool = True) -> Snapshot:
+    async def collect(self, objects: bool = True, elsewhere: bool = False) -> Snapshot:
         from meshag_tui.engines.postgres import collect
 
-        return await collect.collect(self, objects)
+        return await collect.collect(self, objects, elsewhere)
 
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:
         from meshag_tui.engines.postgres import texts

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines.base import Compiled, ServerFault
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.wire import MOMENTS_BEGIN_US
-from meshag_tui.snapshot import TIME_SQUARES, Epoch, Statements
+from meshag_tui.snapshot import TIME_SQUARES, Epoch, OtherDatabases, Statements
 
 if TYPE_CHECKING:
     from psycopg import sql
@@ -87,6 +87,7 @@ class Choice:
     """
 
     asked: bool = False
+    elsewhere: bool = False  # of which statements it was asked: of those of other databases as well
     narrowed: Narrowed | None = None  # None: all are read
     stats_reset: int | None = None  # when counting had begun, epoch ms
 
@@ -101,6 +102,7 @@ class Reading:
     unseen: int  # rows of other roles, hidden from ours
     own: int
     narrowed: Narrowed | None = None
+    others: OtherDatabases | None = None  # what other databases did, where that was counted
 
     def epoch(self, epoch: Epoch) -> Epoch:
         return replace(epoch, stats_reset=self.stats_reset, evictions=self.evictions)
@@ -116,24 +118,29 @@ def columns(available: Collection[str], settings: Mapping[str, str]) -> dict[str
     return found
 
 
-async def read(wire: Wire, server: Server, choice: Choice) -> Reading | None:
+async def read(
+    wire: Wire, server: Server, choice: Choice, elsewhere: bool = False, count_others: bool = False
+) -> Reading | None:
     """One statement (two when a reset fell into it, and one more for each time that `choice` is to be made); None when
     resets come faster than readings.
 
-    Source: pg_stat_statements(false), rows of the session's database. A row's key is dbid.userid.queryid.toplevel.
+    Source: pg_stat_statements(false), rows of the session's database, and with `elsewhere` of all others too. A row's
+    key is dbid.userid.queryid.toplevel.
+    `count_others` sums up what they did: the server goes through all statements once more for it.
     Left out, and counted as hidden: rows of other roles we may not see (they have no queryid), and those of our own
     role when it only watches; of a role that also owns things, ours are known by the marker in their text.
     """
     for _ in range(2):
-        fresh = not choice.asked
+        fresh = not choice.asked or choice.elsewhere != elsewhere
         if fresh:
-            choice.narrowed = await _narrowed(wire, server)
+            choice.narrowed, choice.elsewhere = await _narrowed(wire, server, elsewhere), elsewhere
         narrowed = choice.narrowed
-        query, names = _query(server, narrowed is not None)
+        query, names = _query(server, narrowed is not None, elsewhere, count_others)
         given: dict[str, Any] = {"database": server.facts.database_oid}
+        given["own"] = server.user_oid if server.dedicated else None
         if narrowed is not None:
             given["least"] = narrowed.least_ms
-        shaper = _Shaper(server, names)
+        shaper = _Shaper(server, names, elsewhere)
         rows = await wire.fetch(query, given, shape=shaper.shape, bare_moments=True)
         since_reset = fresh or narrowed is None or shaper.stats_reset == choice.stats_reset
         choice.asked = shaper.consistent and since_reset
@@ -146,12 +153,15 @@ async def read(wire: Wire, server: Server, choice: Choice) -> Reading | None:
             if narrowed is not None:
                 unseen, least_ms = unseen + narrowed.unseen, narrowed.least_ms
                 hidden, hidden_ms = hidden + narrowed.left_out, hidden_ms + narrowed.left_out_ms
-            statements = Statements(tuple(names), rows, hidden, hidden_ms, whole=not unseen, least_ms=least_ms)
-            return Reading(statements, shaper.stats_reset, shaper.evictions, unseen, shaper.own, narrowed)
+            others = frozenset(shaper.elsewhere) if elsewhere else None
+            statements = Statements(tuple(names), rows, hidden, hidden_ms, not unseen, least_ms, others)
+            return Reading(
+                statements, shaper.stats_reset, shaper.evictions, unseen, shaper.own, narrowed, shaper.others
+            )
     return None
 
 
-async def _narrowed(wire: Wire, server: Server) -> Narrowed | None:
+async def _narrowed(wire: Wire, server: Server, elsewhere: bool) -> Narrowed | None:
     """Which statements to read, None: all. Asked only of a server that has room for more than are to be read."""
     from psycopg import sql
 
@@ -160,7 +170,9 @@ async def _narrowed(wire: Wire, server: Server) -> Narrowed | None:
     if not most or (room is not None and room.isdecimal() and int(room) <= most):
         return None
     time = _time(columns(server.statement_columns, server.session_settings))
-    query = sql.SQL(load("statement_times")).format(time=sql.Identifier(time), source=source(server))
+    query = sql.SQL(load("statement_times")).format(
+        time=sql.Identifier(time), source=source(server), within=_within(elsewhere)
+    )
     given = {"database": server.facts.database_oid, "steps": list(STEPS_MS)}
     return narrowed(await wire.fetch(query, given), most)
 
@@ -214,8 +226,11 @@ async def compiled(wire: Wire, server: Server) -> dict[str, Compiled]:
 class _Shaper:
     """Turns fetched rows into (key, *values), keeping count of what it leaves out."""
 
-    def __init__(self, server: Server, names: list[str]) -> None:
+    def __init__(self, server: Server, names: list[str], elsewhere: bool) -> None:
         self._names = names
+        self._told = elsewhere  # then the last value of a row is its database
+        self.elsewhere: list[str] = []
+        self.others: OtherDatabases | None = None
         self._database = server.facts.database_oid
         self._own_user = server.user_oid if server.dedicated else None
         self._since = 3 + names.index("stats_since") if "stats_since" in names else None
@@ -226,21 +241,30 @@ class _Shaper:
 
     def shape(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         shaped = []
-        database, own, since = self._database, self._own_user, self._since
+        database, own, since, told = self._database, self._own_user, self._since, self._told
+        end = -1 if told else None
         for row in rows:
             user, queryid, toplevel = row[0], row[1], row[2]
-            if queryid is None or user == own:
+            if queryid is None or user is None or user == own:
                 self._left_out(row)
                 continue
-            key = key_of(database, user, queryid, toplevel)
+            key = key_of(row[-1] if told else database, user, queryid, toplevel)
+            if told and row[-1] != database:
+                self.elsewhere.append(key)
             if since is None:
-                shaped.append((key, *row[3:]))
+                shaped.append((key, *row[3:end]))
             else:
-                shaped.append((key, *row[3:since], _ms(row[since]), *row[since + 1 :]))
+                shaped.append((key, *row[3:since], _ms(row[since]), *row[since + 1 : end]))
         return shaped
 
     def _left_out(self, row: tuple[Any, ...]) -> None:
         user, queryid = row[:2]
+        if user is None and queryid is not None:  # of other databases: their number in the statement's place
+            statements, calls, time_ms = (
+                row[3 + self._names.index(name)] for name in ("rows", "calls", "total_time_ms")
+            )
+            self.others = OtherDatabases(queryid, statements, calls, time_ms)
+            return
         if user is None:  # a row of pg_stat_statements_info: reset moment in calls' place, evictions in rows'
             self._info.append(row[3:])
             return
@@ -267,7 +291,13 @@ class _Shaper:
         return self._info[0][self._names.index(place)] if self._info and place in self._names else None
 
 
-def _query(server: Server, narrowed: bool) -> tuple[sql.Composed, list[str]]:
+def _within(elsewhere: bool) -> sql.SQL:
+    from psycopg import sql
+
+    return sql.SQL("%(database)s IS NOT NULL" if elsewhere else "s.dbid = %(database)s")
+
+
+def _query(server: Server, narrowed: bool, elsewhere: bool, count_others: bool) -> tuple[sql.Composed, list[str]]:
     from psycopg import sql
 
     found = columns(server.statement_columns, server.session_settings)
@@ -275,17 +305,23 @@ def _query(server: Server, narrowed: bool) -> tuple[sql.Composed, list[str]]:
     expressions = [_EXPRESSIONS.get((name, source)) or f"s.{source}" for name, source in found.items()]
     before = after = sql.Composed([])
     if server.has_statement_info:
-        values = sql.SQL(", ".join(_INFO.get(name, "NULL") for name in found))
+        nothing = ["NULL"] if elsewhere else []
+        values = sql.SQL(", ".join([*(_INFO.get(name, "NULL") for name in found), *nothing]))
         schema = server.extension_schemas["pg_stat_statements"]
         function = sql.Identifier(schema, "pg_stat_statements_info")
         info = sql.SQL(load("statement_info")).format(values=values, function=function)
         before = sql.Composed([info, sql.SQL(" UNION ALL ")])
         after = sql.Composed([sql.SQL(" UNION ALL "), info])
+    if count_others:
+        sums = sql.SQL(", ".join(_OF_OTHERS.get(name, "NULL") for name in found)).format(time=sql.Identifier(time))
+        others = sql.SQL(load("other_databases")).format(values=sums, source=source(server))
+        after = sql.Composed([sql.SQL(" UNION ALL "), others, after])
     composed = sql.SQL(load("statements")).format(
         before=before,
         after=after,
         toplevel=toplevel(server),
-        columns=sql.SQL(", ".join(expressions)),
+        columns=sql.SQL(", ".join([*expressions, "s.dbid"] if elsewhere else expressions)),
+        within=_within(elsewhere),
         source=source(server),
         narrowed=sql.SQL(" AND s.{} >= %(least)s").format(sql.Identifier(time)) if narrowed else sql.SQL(""),
     )
@@ -328,4 +364,10 @@ _INFO = {
     "calls": "(pg_catalog.date_part('epoch', i.stats_reset) * 1000)::int8",
     "total_time_ms": "0::float8",
     "rows": "i.dealloc",
+}
+# The same of the row of other databases, with the number of their statements in place of the rows they sent.
+_OF_OTHERS = {
+    "calls": "COALESCE(pg_catalog.sum(s.calls), 0)::int8",
+    "total_time_ms": "COALESCE(pg_catalog.sum(s.{time}), 0)::float8",
+    "rows": "pg_catalog.count(*)",
 }

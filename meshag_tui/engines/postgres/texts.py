@@ -18,6 +18,7 @@ from meshag_tui.engines.postgres.capabilities import readable
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.statements import key_of, source, toplevel
 from meshag_tui.snapshot import StatementText
+from meshag_tui.types import Aside
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.session import PostgresSession
@@ -30,7 +31,7 @@ _MEMORY = "64MB"  # for the one statement that reads texts, so that the server w
 _HIDDEN = "<insufficient privilege>"
 _ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 _BAD_BYTES = ("22021", "22P05")  # a text of another database that this database's encoding cannot hold
-Raw = tuple[str, str | None, str | None]  # key, text, role
+Raw = tuple[str, str | None, str | None, str | None]  # key, text, role, the database where it is another
 
 
 async def texts(session: PostgresSession, keys: Collection[str] | None) -> tuple[StatementText, ...]:
@@ -57,7 +58,7 @@ async def texts(session: PostgresSession, keys: Collection[str] | None) -> tuple
     found = await asyncio.to_thread(_described, raw, server.facts.database, server.facts.encoding == "SQL_ASCII")
     if keys is None:
         return tuple(found.values())
-    if sum(len(text or "") for _, text, _ in raw) > TOTAL - 4 * LIMIT:  # full: what is missing may be there
+    if sum(len(text or "") for _, text, *_ in raw) > TOTAL - 4 * LIMIT:  # full: what is missing may be there
         return tuple(found[key] for key in dict.fromkeys(keys) if key in found)
     return tuple(found.get(key) or _without(key, "unavailable") for key in dict.fromkeys(keys))
 
@@ -66,12 +67,13 @@ async def _read(session: PostgresSession, keys: Collection[str] | None) -> list[
     from psycopg import sql
 
     server = session.server
-    database = server.facts.database_oid
-    params: dict[str, Any] = {"database": database, "limit": LIMIT + 1, "total": TOTAL, "memory": _MEMORY}
+    home = server.facts.database_oid
+    params: dict[str, Any] = {"databases": [home], "limit": LIMIT + 1, "total": TOTAL, "memory": _MEMORY}
     wanted = sql.SQL("")
     if keys is not None:
         wanted = sql.SQL(" AND s.queryid = ANY (%(ids)s::int8[])")
         params["ids"] = sorted({int(key.split(".")[2]) for key in keys})
+        params["databases"] = sorted({int(key.split(".")[0]) for key in keys})
     query = sql.SQL(load("texts")).format(
         source=source(server, texts="m.memory IS NOT NULL"),
         toplevel=toplevel(server),
@@ -81,11 +83,11 @@ async def _read(session: PostgresSession, keys: Collection[str] | None) -> list[
 
     def shape(rows: list[tuple[Any, ...]]) -> list[Raw]:
         shaped = []
-        for user, queryid, top, text, role in rows:
+        for user, queryid, top, text, role, database, name in rows:
             if queryid is not None:
                 key = key_of(database, user, queryid, top)
                 if asked is None or key in asked:
-                    shaped.append((key, text, role))
+                    shaped.append((key, text, role, None if database == home else name or f"dropped, of id {database}"))
         return shaped
 
     return await session.fetch(query, params, shape=shape)
@@ -95,12 +97,11 @@ def _described(raw: list[Raw], database: str, bytes_escaped: bool) -> dict[str, 
     from meshag_tui.engines.postgres import parse
 
     found = {}
-    for key, text, role in raw:
-        if text is None:
-            found[key] = _without(key, "unavailable", database, role)
-            continue
-        if text == _HIDDEN:
-            found[key] = _without(key, "forbidden", database, role)
+    for key, text, role, other in raw:
+        aside: Aside | None = "elsewhere" if other else None
+        if text is None or text == _HIDDEN:
+            state = "unavailable" if text is None else "forbidden"
+            found[key] = _without(key, state, other or database, role, aside)
             continue
         cut = len(text) > LIMIT
         described = parse.describe(text[:LIMIT] if cut else text)
@@ -111,15 +112,17 @@ def _described(raw: list[Raw], database: str, bytes_escaped: bool) -> dict[str, 
             state="cut" if cut or described.cut else "undecodable" if undecodable else "ok",
             fingerprint=described.fingerprint,
             kind=described.kind,
-            database=database,
+            database=other or database,
             user=role,
-            aside=described.aside,
+            aside=described.aside if described.aside == "own" else aside or described.aside,
         )
     return found
 
 
-def _without(key: str, state: Any, database: str | None = None, role: str | None = None) -> StatementText:
-    return StatementText(key=key, text=None, state=state, fingerprint=None, kind="other", database=database, user=role)
+def _without(
+    key: str, state: Any, database: str | None = None, role: str | None = None, aside: Aside | None = None
+) -> StatementText:
+    return StatementText(key, None, state, fingerprint=None, kind="other", database=database, user=role, aside=aside)
 
 
 async def texts_readable(session: PostgresSession) -> str | None:

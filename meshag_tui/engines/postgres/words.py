@@ -34,6 +34,7 @@ WORDS = Words(
         "SET statement_timeout = 0;",
     ),
     client=("psql", "-h", "{host}", "-p", "{port}", "-U", "{user}", "-d", "{database}", "-c", "{sql}"),
+    own_unread="Where MeshAG's role only watches, what it runs is not read",
     remedies={
         "stale-statistics": "Wrong row counts make it choose wrong joins and scans. ANALYZE reads a sample and takes "
         "seconds.",

@@ -1,6 +1,7 @@
--- Counters of this database's statements, without their texts (false). {columns}: what this version has of what we want.
+-- Counters of statements, of this database or of all, without their texts (false).
+-- {columns}: what this version has of what we want.
 -- {narrowed}, where there are too many of them, leaves out those that took little time in all.
 -- {before} and {after} are one row each from pg_stat_statements_info, so that a reset meanwhile is seen.
 {before}SELECT s.userid, s.queryid, {toplevel}, {columns}
 FROM {source} s
-WHERE s.dbid = %(database)s{narrowed}{after}
+WHERE {within}{narrowed}{after}
