@@ -28,6 +28,7 @@ from textual.message import Message
 from textual.widgets import ContentSwitcher, Input
 from textual.worker import WorkerFailed
 
+from meshag_tui import upgrading
 from meshag_tui.screens import first
 from meshag_tui.screens.general import GeneralApp
 from meshag_tui.screens.places import PLACES, START, place_named
@@ -113,6 +114,7 @@ class MeshagApp(GeneralApp):
         self._opening(LOADING._replace(title="opening the store"))
         self._main.hold_back()
         self.set_timer(_FIRST_PAINT_S, self._paint_at_last)
+        upgrading.listen(self._upgrading)
         self.run_worker(self._open(), group="shell")
 
     @functools.cached_property
@@ -153,8 +155,13 @@ class MeshagApp(GeneralApp):
             _LOG.exception("the store could not be opened")
             self._opening(self.failure_state(error))
         finally:
+            upgrading.ignore(self._upgrading)
             self._paint_at_last()
             self._answer_keys()
+
+    def _upgrading(self, step: upgrading.Step) -> None:
+        """Say how far the upgrade of the store is. Called in the store's thread."""
+        self.call_later(self._opening, LOADING._replace(title=str(step)))
 
     async def _schedule(self, bench: Workbench) -> None:
         """Sync connections when they are due, as long as the screens are there; a viewer's do not."""

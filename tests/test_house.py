@@ -37,6 +37,7 @@ FLOORS = {
     "text": 1,
     "services": 1,
     "snapshot": 1,
+    "upgrading": 1,
     "live": 1,
     "plan": 1,
     "logs": 1,
@@ -47,7 +48,7 @@ FLOORS = {
 DEMO = "demo"
 MAY_USE_DEMO = {"cli"}
 # Rooms that can do the whole work without a screen.
-GROUND = ("types", "proposed", "settings", "services", "snapshot", "live", "plan", "text", "servers")
+GROUND = ("types", "proposed", "settings", "services", "snapshot", "upgrading", "live", "plan", "text", "servers")
 HEADLESS = (*GROUND, "store", "engines", "advisor", "agents", "changes", "workflows")
 SCREEN = {"textual", "rich"}
 HEAVY = SCREEN | {"peewee", "playhouse", "psycopg", "asyncmy", "openai", "plotext", "postgast", "cryptography"}

@@ -72,7 +72,7 @@ def _wrong_words(wrong: WrongWords, as_json: bool) -> int:
 def _run(args: argparse.Namespace | SimpleNamespace, arguments: list[str]) -> int:
     import logging
 
-    from meshag_tui import logs
+    from meshag_tui import logs, upgrading
     from meshag_tui.cli.output import Output
     from meshag_tui.settings import load
     from meshag_tui.types import MeshagError, UsageError
@@ -84,6 +84,8 @@ def _run(args: argparse.Namespace | SimpleNamespace, arguments: list[str]) -> in
         args.settings = settings = load(store=args.store, read_only=args.read_only, plain=args.plain)
         logs.set_up(settings)
         module, name = args.command.split(":")
+        if args.command != ALONE["command"]:  # the screens say it themselves
+            upgrading.listen(lambda step: output.note(f"meshag: {step}"))
         function: Callable[..., Any] = getattr(importlib.import_module(f"meshag_tui.cli.{module}"), name)
         answer = function(args, output)
         code = _run_async(answer) if hasattr(answer, "__await__") else answer

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 import peewee
 
+from meshag_tui import upgrading
 from meshag_tui.store import drivers, models, place, schema
 from meshag_tui.store.thread import StoreThread
 from meshag_tui.types import MeshagError
@@ -298,9 +299,18 @@ class Store:
 
     def _apply(self, found: Sequence[schema.Migration], backup: bool) -> tuple[str, ...]:
         pending = [migration for migration in found if migration.state == "pending"]
-        if pending and backup and self.path is not None and len(pending) < len(found):
-            place.backup(self._database.connection, self.path, None)
-        self.migrated = schema.apply(self._database) if pending else ()
+        if not pending:
+            self.migrated = ()
+        elif len(pending) == len(found):  # a new store: nobody waits for it
+            self.migrated = schema.apply(self._database)
+        else:
+            try:
+                if backup and self.path is not None:
+                    upgrading.tell(upgrading.Step(upgrading.COPY, 0, len(pending)))
+                    place.backup(self._database.connection, self.path, None)
+                self.migrated = schema.apply(self._database, upgrading.tell)
+            finally:
+                upgrading.tell(None)
         return self.migrated
 
     def _make_database(self) -> Any:

@@ -8,7 +8,7 @@ is kept, and a difference refuses the store rather than guess.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +18,7 @@ import peewee
 
 from meshag_tui.store import models
 from meshag_tui.types import MeshagError
+from meshag_tui.upgrading import Step
 
 DIRECTORY = Path(__file__).parent / "migrations"
 _HISTORY = "schema_migration"  # the name playhouse.migrations gives it
@@ -88,8 +89,8 @@ def refuse_foreign(database: Any, label: str) -> tuple[Migration, ...]:
     return found
 
 
-def apply(database: Any) -> tuple[str, ...]:
-    """Apply what is pending, each in its own transaction; returns the names.
+def apply(database: Any, told: Callable[[Step | None], None] = lambda step: None) -> tuple[str, ...]:
+    """Apply what is pending, each in its own transaction; returns the names. `told` hears of each as it begins.
 
     Several processes may do this at once. On PostgreSQL they take turns: there even CREATE TABLE IF NOT EXISTS fails
     beside another's. On SQLite a loser's transaction fails, and it finds nothing pending when it looks again.
@@ -99,6 +100,7 @@ def apply(database: Any) -> tuple[str, ...]:
     class CheckedRunner(Runner):  # type: ignore[misc]
         def _run(self, name: str, module: Any, direction: str, fake: bool = False) -> None:
             checksum = _checksum(DIRECTORY / f"{name}.py")
+            told(Step(name.partition("_")[2].replace("_", " "), names.index(name) + 1, len(names)))
 
             def up(migrator: Any, db: Any) -> None:
                 module.up(migrator, db)
@@ -109,6 +111,7 @@ def apply(database: Any) -> tuple[str, ...]:
 
             super()._run(name, SimpleNamespace(up=up, atomic=True), direction, fake)
 
+    names = _pending(database)
     with _turn(database):
         return _run(CheckedRunner(database, directory=str(DIRECTORY)), database)
 

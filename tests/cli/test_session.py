@@ -20,6 +20,7 @@ from tests.changes.conftest import catalogue
 from tests.cli.conftest import Meshag
 from tests.rig.llm import FakeLlm, Reply
 from tests.rig.postgres import MONITOR_PASSWORD, Database
+from tests.rig.stores import one_version_older
 
 Must = Callable[..., Any]
 CANARY = "canary's p@ss/wörd"
@@ -479,3 +480,15 @@ def test_what_changed_is_told_with_the_reason(watched: Database, must: Must, mes
     answer = meshag("compare", "shop", "--window", "1h")
     assert answer.code == 0 and "Nothing was observed from" in answer.out
     assert meshag("compare", "shop", "--against", "tomorrow").code == 2
+
+
+def test_a_command_says_that_it_upgrades_the_store(meshag: Meshag, must: Must) -> None:
+    must("connections", "list")
+    name = one_version_older(meshag.home / "meshag.db")
+    told = meshag("connections", "list", "--json")
+    assert told.code == 0 and told.document == []
+    assert told.err.splitlines() == [
+        "meshag: upgrading the store: a copy of it first",
+        f"meshag: upgrading the store, step 1 of 1: {name}",
+    ]
+    assert meshag("connections", "list", "--json").err == ""

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,12 @@ def _template(servers: Servers) -> str:
     database.execute("DROP EXTENSION pg_stat_statements")
     Store.open(database.url).close()
     return database.name
+
+
+def one_version_older(path: Path) -> str:
+    """Take back the newest migration of the store in this file, one column; the name by which its upgrade is told."""
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute("ALTER TABLE connection DROP COLUMN other_databases")
+        for table in ("schema_migration", "schema_checksum"):
+            store.execute(f"DELETE FROM {table} WHERE name = '0019_other_databases'")
+    return "other databases"

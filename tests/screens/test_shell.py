@@ -6,6 +6,7 @@ import ast
 import asyncio
 import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 from concurrent.futures import Future
@@ -33,6 +34,7 @@ from meshag_tui.widgets.status import ActionBar, StatusLine
 from meshag_tui.widgets.table import Table
 from meshag_tui.workflows.workbench import Workbench
 from tests.rig.pty import Terminal
+from tests.rig.stores import one_version_older
 from tests.screens import shop
 from tests.screens.conftest import Desk, Open
 
@@ -94,7 +96,7 @@ print(*sys.modules)
 bench.store.close()
 """
 STARTED = """
-app cli engines logs screens settings store text types widgets workflows
+app cli engines logs screens settings store text types upgrading widgets workflows
 cli.alone cli.command cli.output cli.tui
 screens.filter screens.first screens.general screens.keys screens.list_pane screens.look screens.looking
 screens.pane screens.places screens.presets screens.queries screens.queries_rows screens.query_facts
@@ -153,6 +155,20 @@ async def test_a_store_that_takes_its_time_is_said_to_be_opened(settings: Settin
         await desk.until("opening the store")
         opening.set_result(await Workbench.open(settings))
         await desk.until("no connection yet")
+
+
+async def test_how_far_the_upgrade_of_the_store_is_is_said(settings: Settings) -> None:
+    path = settings.home / "meshag.db"
+    name = one_version_older(path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # so that the upgrade has to wait
+        app = MeshagApp(settings, collect=False)
+        async with app.run_test(size=(80, 24)) as pilot:
+            desk = Desk(app, pilot)
+            await desk.until(f"upgrading the store, step 1 of 1: {name}")
+            other.execute("ROLLBACK")
+            await desk.until("no connection yet")
+            assert "upgrading" not in desk.screen
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from meshag_tui.store import browsing, database, ids, models, rehearsals, remembered, schema, snapshots_statements
+from meshag_tui import upgrading
+from meshag_tui.store import (
+    browsing,
+    database,
+    ids,
+    models,
+    rehearsals,
+    remembered,
+    schema,
+    snapshots_statements,
+)
 from meshag_tui.store.database import Store
 from meshag_tui.types import UsageError
 
@@ -120,8 +130,19 @@ def test_an_older_store_is_upgraded_with_its_data(
         first.run(remembered.remember, "kept", {"since": 1})
         first.run(_five_statements)
         first.close()
+    heard: list[upgrading.Step] = []
+    upgrading.listen(heard.append)
     second = Store.open(unmade_store_url)
+    upgrading.ignore(heard.append)
     assert second.migrated == tuple(path.stem for path in sorted(schema.DIRECTORY.glob("0*.py")))[1:]
+    steps = [each for each in heard if each.number]
+    assert [f"{each.number:04}" for each in steps] == [f"{int(name[:4]) - 1:04}" for name in second.migrated]
+    assert {each.of for each in steps} == {len(second.migrated)} and steps[0].name == "outcomes"
+    assert [each.name for each in heard if not each.number] == [upgrading.COPY] * (second.kind == "sqlite")
+    late: list[upgrading.Step] = []
+    upgrading.listen(late.append)
+    upgrading.ignore(late.append)
+    assert not late, "it is over"
     assert second.run(remembered.recall, "kept") == {"since": 1}
     assert second.run(rehearsals.of_suggestion, "sug_1") == ()
     number = snapshots_statements._meaning("f00d", "app", "shop")
