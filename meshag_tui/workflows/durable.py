@@ -110,6 +110,7 @@ class Run:
         self.done: dict[str, Any] = dict(claimed.done)
         self.phases: dict[str, float] = {}
         self.result: dict[str, Any] = {}
+        self._completed = False
         self._store = store
         self._notices = notices
         self._claimed = claimed
@@ -167,7 +168,13 @@ class Run:
             return {**self.result, **result, "phases": dict(self.phases)}
 
         self.progress("store")
-        return Ended(await self._store(executions.complete, self._claimed, written))
+        result = await self._store(executions.complete, self._claimed, written)
+        self._completed = True
+        return Ended(result)
+
+    def has_completed(self) -> bool:
+        """Whether its last rows are made: then there is no lease to keep any more."""
+        return self._completed
 
     async def step(self, name: str, work: Callable[[], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
         """Do `work` once and checkpoint its result (JSON) before anything else happens."""
@@ -321,7 +328,7 @@ class Runner:
             return await self._finish(run, claimed, ExecutionState.INTERRUPTED, "Every process that ran it died")
         task = asyncio.create_task(self._workflows[claimed.kind](run), name=f"{claimed.kind} {claimed.id}")
         local = self._local[claimed.id] = _Local(task)
-        beat = asyncio.create_task(self._beat(claimed, local))
+        beat = asyncio.create_task(self._beat(run, claimed, local))
         try:
             result = await task
             if isinstance(result, Ended):
@@ -386,15 +393,19 @@ class Runner:
         self._notices.publish(Changed("executions", run.connection_id))
         return Outcome(run.id, state, document, error, document.get("code"), document.get("fix"))
 
-    async def _beat(self, claimed: executions.Claimed, local: _Local) -> None:
+    async def _beat(self, run: Run, claimed: executions.Claimed, local: _Local) -> None:
         """Keep the lease while the run is in work; end the run when the lease is lost or the user cancelled it."""
         while True:
             await asyncio.sleep(self._lease_ms / 3000)
+            if run.has_completed():
+                return
             try:
                 if await self._store(executions.renew, claimed):
                     local.cancelled = True
                     local.task.cancel()
             except executions.LostLease:
+                if run.has_completed():  # meanwhile
+                    return
                 local.lost = True
                 local.task.cancel()
                 return

@@ -25,7 +25,13 @@ class Sent:
 
     @property
     def statements(self) -> list[str]:
-        return [line for line, _ in itertools.groupby(self._lines)]
+        """Without those that keep the lease of a run."""
+        return [line for line, _ in itertools.groupby(self._lines) if not _keeps_lease(line)]
+
+    @property
+    def renewals(self) -> int:
+        """How many kept the lease of a run: one for each third of it that the run took, whatever it does."""
+        return sum(map(_keeps_lease, self._lines))
 
     def note(self) -> None:
         """Begin; runs in the store's thread."""
@@ -49,3 +55,8 @@ class Sent:
     def _note(self, text: str) -> None:
         if not text.startswith(("--", "BEGIN", "COMMIT", "SAVEPOINT", "RELEASE")):
             self._lines.append(_VALUE.sub("?", " ".join(text.split())))
+
+
+def _keeps_lease(line: str) -> bool:
+    """Whether it is that of `executions.renew`, which alone asks whether the run is to be cancelled."""
+    return line.startswith('UPDATE "execution"') and "RETURNING" in line and '"cancel_requested"' in line

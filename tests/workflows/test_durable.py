@@ -15,6 +15,7 @@ from meshag_tui.store.database import Store
 from meshag_tui.types import ExecutionState
 from meshag_tui.workflows.durable import Ended, Run, RunCancelled, RunFailed, Runner
 from meshag_tui.workflows.notices import Notices
+from tests.rig.statements import Sent
 
 # Commits step "one" (a row of its own), says so, and hangs in step two.
 DIES_IN_STEP_TWO = """
@@ -289,3 +290,31 @@ async def test_a_failing_subscriber_disturbs_nothing(store: Store) -> None:
     await runner.submit("work", "k")
     assert not heard
     await runner.close()
+
+
+async def test_what_a_run_that_has_completed_does_after_that_needs_no_lease(store: Store, runner: Runner) -> None:
+    async def tidies_up(run: Run) -> Ended:
+        ended = await run.complete(counting("ones"))
+        await asyncio.sleep(1.2)  # longer than two beats
+        return ended
+
+    runner.register("work", tidies_up)
+    outcome = await runner.submit("work", "k")
+    assert outcome.state is ExecutionState.DONE and not outcome.joined and outcome.value()["count"] == 1
+
+
+async def test_a_run_that_takes_longer_sends_no_more_but_what_keeps_its_lease(store: Store, runner: Runner) -> None:
+    sent: list[Sent] = []
+
+    async def takes_its_time(run: Run) -> Ended:
+        await asyncio.sleep(float(run.input["seconds"]))
+        return await run.complete(counting("ones"))
+
+    runner.register("work", takes_its_time)
+    for seconds in (0.0, 0.0, 1.3):
+        sent.append(Sent())
+        await store(sent[-1].note)
+        await runner.submit("work", "k", input={"seconds": seconds})
+    _, short, long = sent
+    assert long.statements == short.statements and long.statements
+    assert short.renewals == 0 and 2 <= long.renewals <= 3
