@@ -44,6 +44,9 @@ AGENTS_EVERY_S = 10.0
 """How often is looked whether an agent is due."""
 ADVISED_AT_ONCE = 2
 """Searches for improvements side by side: each asks a server's planner for some seconds."""
+DOUBTFUL_AT_ONCE = 24
+"""Connections side by side that failed last or were never synced. They wait for silence to end, which takes nothing of
+us: beside each other only, for a few of them would hold up all that work."""
 _FIRST_SPREAD_S = 2.0
 _log = logging.getLogger("meshag.workflows")
 
@@ -84,6 +87,7 @@ class Scheduler:
         self._working: dict[str, asyncio.Task[None]] = {}
         self._turns = turns or Turns(settings.collect)
         self._free = asyncio.Semaphore(settings.collect.collectors)
+        self._doubtful = asyncio.Semaphore(DOUBTFUL_AT_ONCE)
         self._free_to_advise = asyncio.Semaphore(ADVISED_AT_ONCE)
         self._advised: dict[str, int] = {}  # connection id -> the slot it was advised in
         self._wake = asyncio.Event()
@@ -230,7 +234,8 @@ class Scheduler:
         task.add_done_callback(ended)
 
     async def _sync(self, info: ConnectionInfo, slot: int) -> None:
-        async with self._turns.of(info.id, syncs=True), self._free:
+        works = info.failures == 0 and info.last_sync_at is not None
+        async with self._turns.of(info.id, syncs=True), self._free if works else self._doubtful:
             if self._stopping or self.paused:
                 return
             given = {"by_hand": False, "keep": self._turns.may_keep(info.id)}
