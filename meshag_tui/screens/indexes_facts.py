@@ -177,8 +177,8 @@ class Whole:
 
 def read_whole(row: IndexRow, connection_id: str, window: Window, days: float) -> Whole:
     """Read the past of an index and what speaks against dropping it, in the store's thread."""
-    seen = history.observed_part(history.intervals(connection_id, window), window)
-    trend = history.index_series(row.id, seen)
+    observed = history.intervals(connection_id, window)
+    trend = history.index_series(row.id, history.observed_part(observed, window), observed=observed)
     try:
         catalog: Catalog = history.catalog(connection_id)
     except MeshagError:

@@ -60,15 +60,16 @@ def read(query_id: int, window: Window) -> Shown:
     Raises:
         MeshagError: it is not in the store any more.
     """
-    detail = history.query(query_id, window)
-    connection_id = detail.statement.connection_id
+    connection_id = history.statement(query_id).connection_id
+    observed = history.intervals(connection_id, window)
+    detail = history.query(query_id, window, observed)
     kept = sorted(
         (plan for member in detail.members for plan in history.plans(member)), key=lambda plan: -plan.last_seen_at
     )
-    seen = history.observed_part(history.intervals(connection_id, window), window)
+    seen = history.observed_part(observed, window)
     return Shown(
         detail=detail,
-        series=history.query_series(query_id, seen),
+        series=history.query_series(query_id, seen, observed=observed),
         plans=tuple(kept),
         found=query_plan.troubles(connection_id, kept),
         advice=tuple(one for one in suggestions.listing(connection_id) if set(one.query_ids) & set(detail.members)),

@@ -41,11 +41,12 @@ class Whole:
 def read_whole(row: TableRow, connection_id: str, window: Window) -> Whole:
     """Read what there is about a table, in the store's thread. MeshagError if it is not in the store any more."""
     schema, name = row.stats.schema, row.stats.name
-    seen = history.observed_part(history.intervals(connection_id, window), window)
+    observed = history.intervals(connection_id, window)
+    seen = history.observed_part(observed, window)
     mine = (each for each in history.indexes(connection_id, window) if _on(each.stats.schema, each.stats.table, row))
     about = (each for each in suggestions.listing(connection_id) if _on(each.schema, each.table, row))
     return Whole(
-        trend=history.table_series(row.id, seen),
+        trend=history.table_series(row.id, seen, observed=observed),
         indexes=tuple(mine),
         past=history_relations.past(connection_id, schema, name),
         advice=tuple(about),

@@ -237,17 +237,19 @@ def statement(query_id: int) -> Statement:
     )
 
 
-def query(query_id: int, window: Window) -> QueryDetail:
-    """One statement in a window, with all that is shown as one with it.
+def query(query_id: int, window: Window, observed: tuple[Observed, ...] | None = None) -> QueryDetail:
+    """One statement in a window, with all that is shown as one with it. `observed`: the window's intervals, if these
+    are known: thousands lie in a long one.
 
     Raises:
         MeshagError: there is none of this id.
     """
     found = statement(query_id)
     members = _members(found)
-    within = intervals(found.connection_id, window)
+    within = intervals(found.connection_id, window) if observed is None else observed
     total_time = sum(each.time_ms for each in within)
-    rows = _rows(found.connection_id, window, within, members[:1], total_time, compared=True, longest=True)
+    source = digests.source(found.connection_id, window, within)
+    rows = _rows(found.connection_id, window, within, members[:1], total_time, True, source, longest=True)
     return QueryDetail(
         statement=found,
         row=rows[0],
@@ -258,14 +260,16 @@ def query(query_id: int, window: Window) -> QueryDetail:
     )
 
 
-def query_series(query_id: int, window: Window, points: int = 120) -> Series:
-    """What one statement did over the window, in at most `points` steps.
+def query_series(
+    query_id: int, window: Window, points: int = 120, observed: tuple[Observed, ...] | None = None
+) -> Series:
+    """What one statement did over the window, in at most `points` steps. `observed`: as for `query`.
 
     Raises:
         MeshagError: there is none of this id.
     """
     found = statement(query_id)
-    within = intervals(found.connection_id, window)
+    within = intervals(found.connection_id, window) if observed is None else observed
     amounts, more = history_queries.by_interval(found.connection_id, window, _members(found))
     return series(steps(within, window, points), amounts, more)
 

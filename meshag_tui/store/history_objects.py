@@ -23,7 +23,7 @@ from meshag_tui.snapshot import (
     Traits,
 )
 from meshag_tui.store import digests, digests_objects, history_queries, history_windows, models
-from meshag_tui.store.history_windows import Loss, Trend, listed
+from meshag_tui.store.history_windows import Loss, Observed, Trend, listed
 from meshag_tui.store.snapshots_objects import sequences_key
 from meshag_tui.types import MeshagError, Window
 
@@ -160,14 +160,21 @@ def last_size(connection_id: str, schema: str, table: str, name: str) -> int | N
     return None if not found else found[0][0].get("size_bytes")
 
 
-def table_series(table_id: int, window: Window, points: int = 120) -> Trend:
-    """A table's counters as rates over the window, and its size. MeshagError if it is gone from the store."""
-    return _trend(models.MonitoredTable, models.TableAccess, "table", table_id, TABLE_COUNTERS, window, points)
+def table_series(
+    table_id: int, window: Window, points: int = 120, observed: tuple[Observed, ...] | None = None
+) -> Trend:
+    """A table's counters as rates over the window, and its size. `observed`: the window's intervals, if these are
+    known. MeshagError if it is gone from the store."""
+    steps = (window, points, observed)
+    return _trend(models.MonitoredTable, models.TableAccess, "table", table_id, TABLE_COUNTERS, *steps)
 
 
-def index_series(index_id: int, window: Window, points: int = 120) -> Trend:
-    """An index's counters as rates over the window, and its size. MeshagError if it is gone from the store."""
-    return _trend(models.MonitoredIndex, models.IndexUsage, "index", index_id, INDEX_COUNTERS, window, points)
+def index_series(
+    index_id: int, window: Window, points: int = 120, observed: tuple[Observed, ...] | None = None
+) -> Trend:
+    """The same of an index."""
+    steps = (window, points, observed)
+    return _trend(models.MonitoredIndex, models.IndexUsage, "index", index_id, INDEX_COUNTERS, *steps)
 
 
 def catalog(connection_id: str, window: Window | None = None) -> Catalog:
@@ -363,14 +370,21 @@ def _counted(
 
 
 def _trend(
-    model: Any, rows: Any, key: str, object_id: int, counters: Iterable[str], window: Window, points: int
+    model: Any,
+    rows: Any,
+    key: str,
+    object_id: int,
+    counters: Iterable[str],
+    window: Window,
+    points: int,
+    observed: tuple[Observed, ...] | None,
 ) -> Trend:
     names = tuple(counters)
     owner = listed(model.select(model.connection).where(model.id == object_id))
     if not owner:
         raise MeshagError(f"This {key} is not in the store any more")
     connection_id = owner[0][0]
-    found = history_windows.intervals(connection_id, window)
+    found = history_windows.intervals(connection_id, window) if observed is None else observed
     columns = (*names, "size_bytes")
     mark, table = models.database.param, rows._meta.table_name
     statement = f"""

@@ -127,7 +127,7 @@ def _observed(
         calls=calls,
         time_ms=time_ms,
         events=told,
-        timed=start_at is not None and (resolution > 0 or not any(event.kind in _UNTIMED for event in told)),
+        timed=start_at is not None and (not told or resolution > 0 or all(each.kind not in _UNTIMED for each in told)),
         objects_since=start_at if resolution > 0 else objects_since,
     )
 

@@ -274,6 +274,38 @@ def test_a_statement_s_page_has_all_that_is_shown_as_it(
     assert len(detail.members) == 2 and detail.statement.connection_id == connection
 
 
+def test_what_is_told_the_intervals_reads_the_same_without_looking_for_them(
+    store: Store, connection: str, watched: Watched, window: Window
+) -> None:
+    watched.table("orders").index("i")
+    store.run(snapshots.write, connection, watched.snapshot())
+    watched.table("orders", seq_scan=4).index("i", 6).run("fast", 60)
+    store.run(snapshots.write, connection, watched.snapshot())
+    window = Window(window.start, watched.at)
+    statement = store.run(history.queries, connection, window).rows[1]
+    (table,), (index,) = store.run(history.tables, connection, window), store.run(history.indexes, connection, window)
+
+    def asked(observed: tuple[history_windows.Observed, ...] | None) -> tuple[list[Any], int]:
+        seen = history.observed_part(history.intervals(connection, window), window)
+        sql: list[str] = []
+        models.database.query_hooks.append(hook := lambda event: sql.append(event.sql))
+        try:
+            found = [
+                history.query(statement.id, window, observed),
+                history.query_series(statement.id, seen, 5, observed),
+                history.table_series(table.id, seen, 5, observed),
+                history.index_series(index.id, seen, 5, observed),
+            ]
+        finally:
+            models.database.query_hooks.remove(hook)
+        return found, sum("start_at, end_at" in each for each in sql)
+
+    alone, told = store.run(asked, None), store.run(lambda: asked(history.intervals(connection, window)))
+    assert alone[0] == told[0] and told[0][0].row.calls == 260, "the statement ran"
+    assert told[0][2].rates["seq_scan"] != told[0][2].rates["inserts"], "the table was read"
+    assert (alone[1], told[1]) == (4, 0)
+
+
 def test_a_statement_that_did_not_run_has_a_page_too(
     store: Store, connection: str, watched: Watched, window: Window
 ) -> None:
