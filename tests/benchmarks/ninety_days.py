@@ -127,7 +127,7 @@ def _pace(table: str, key: str, busy: int, every_minutes: int = 1) -> None:
     and how much. The first `busy` always do."""
     _run("DROP TABLE IF EXISTS pace")
     _run(
-        "CREATE TEMP TABLE pace (connection_id TEXT, resolution_s INTEGER, key_id INTEGER, chance INTEGER, "
+        "CREATE TEMP TABLE pace (connection_id TEXT, resolution_s INTEGER, key_id BIGINT, chance INTEGER, "
         "amount BIGINT, mean_ms DOUBLE PRECISION, PRIMARY KEY (connection_id, resolution_s, key_id))"
     )
     rows = []
