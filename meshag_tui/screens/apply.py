@@ -19,7 +19,7 @@ from textual.widgets import Input
 from meshag_tui.proposed import statement_of
 from meshag_tui.text import glyphs, one_line
 from meshag_tui.types import MeshagError
-from meshag_tui.widgets.dialog import Answer, dialog_css, sql_parts
+from meshag_tui.widgets.dialog import Answer, dialog_css, fit_page, sql_parts
 from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import Page, Piece, PlainLine
 from meshag_tui.widgets.screens import Dialog
@@ -161,6 +161,9 @@ class ApplyDialog(Dialog[str | None]):
         self.query_one("#plan", Page).set_state(State(Condition.LOADING, "asking the server; nothing runs yet"))
         self.run_worker(self._look())
 
+    def on_resize(self) -> None:
+        fit_page(self, lines=5 if self.query_one("#typed").display else 3)  # title, problem, answers; name, its field
+
     async def _look(self) -> None:
         try:
             review, pieces = await self._ask()
@@ -205,6 +208,7 @@ class ApplyDialog(Dialog[str | None]):
         name.set_text(f"Type {one_line(review.needs_name)} and press enter to run it:")
         typed = self.query_one("#typed", QuietInput)
         name.display = typed.display = True
+        self.on_resize()
         confirm.set_key("enter")
         typed.focus()
 

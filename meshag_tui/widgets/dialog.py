@@ -46,6 +46,14 @@ def dialog_css(name: str) -> str:
     return _DIALOG_CSS.replace("{name}", name)
 
 
+def fit_page(dialog: Widget, lines: int) -> None:
+    """Give a dialog's page all the height there is, less the frame and so many lines of its own.
+
+    Textual 8.2 reckons the frame without its text's limit: with a limit of its own, lines at its end stayed empty.
+    """
+    dialog.query_one(Page).styles.max_height = max(3, dialog.size.height * 95 // 100 - 2 - lines)
+
+
 class Answer(Widget, can_focus=True):
     """One of the answers a dialog takes: a key and a word. Enter, space or a click chooses it."""
 
@@ -192,6 +200,9 @@ class ConfirmDialog(Dialog[bool]):
     def on_mount(self) -> None:
         self.query_one("#typed" if self.query("#typed") else "#cancel").focus()
 
+    def on_resize(self) -> None:
+        fit_page(self, lines=5 if self.query("#typed") else 3)  # title, problem, answers; what is typed and its name
+
     def _problem(self) -> str:
         barred = self.confirmation.barred_by
         if not barred:
@@ -259,8 +270,7 @@ class TextDialog(Dialog[bool]):
         self.query_one(Page).focus()
 
     def on_resize(self) -> None:
-        """All the height there is, less frame, title and hint: Textual 8.2 reckons a frame without its text's limit."""
-        self.query_one(Page).styles.max_height = max(3, self.size.height * 95 // 100 - 4)
+        fit_page(self, lines=2)  # title and hint
 
     def action_leave(self) -> None:
         self.dismiss(None)
