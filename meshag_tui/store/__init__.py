@@ -4,6 +4,6 @@ Every function of this package is plain and synchronous and works on the store t
 in the store's own thread. Nothing here talks to a monitored database.
 """
 
-from meshag_tui.store.drivers import import_peewee
+from meshag_tui.store.drivers import leave_out
 
-import_peewee()
+leave_out()

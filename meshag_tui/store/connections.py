@@ -5,12 +5,11 @@ success, ACTIVE, ERROR until the next success, INACTIVE while the user has pause
 """
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import peewee
 
 from meshag_tui.store import database, ids, models
 from meshag_tui.store.documents import clean, document
@@ -51,6 +50,13 @@ _OWN_FIELDS = frozenset(
 )
 STAGES = ("production", "staging", "test", "development")
 """What a connection is for, where it was said."""
+
+_DOCUMENTS = {"facts": "c.facts", "warnings": "c.warnings", "project_settings": "p.settings"}
+_FLAGS = ("read_only", "undo_worse", "slow_by_longest", "other_databases")
+_ELSEWHERE = frozenset(
+    {*_DOCUMENTS, "project_name", "has_password", "no_cloud", "colour", "theme", "folder", "open_suggestions"}
+)
+"""What of a `ConnectionInfo` is no column of the connection that is read as it is."""
 
 
 class Gone(MeshagError):
@@ -165,7 +171,7 @@ def listing() -> tuple[ConnectionInfo, ...]:
 
 def get(connection_id: str) -> ConnectionInfo:
     """The connection with this id. Gone if there is none."""
-    found = _select(models.Connection.id == connection_id)
+    found = _select("id", connection_id)
     if not found:
         raise Gone(connection_id)
     return found[0]
@@ -220,7 +226,7 @@ def watched(connection_id: str) -> Watched:
     if row is None:
         raise Gone(connection_id)
     return Watched(
-        _info({**row.__data__, "project_name": row.project_name, "project_settings": row.project_settings}, 0),
+        _info({**row.__data__, **_project_of(row)}, 0),
         row.reading or {},
         row,
     )
@@ -381,6 +387,8 @@ def read_texts_soon(connection_id: str) -> None:
 
 
 def _unless_paused(status: ConnectionStatus) -> Any:
+    import peewee
+
     column = models.Connection.status
     return peewee.Case(None, [(column == ConnectionStatus.INACTIVE, str(ConnectionStatus.INACTIVE))], str(status))
 
@@ -452,20 +460,26 @@ def _changed_target(row: Any, vault: Vault, changes: Mapping[str, Any]) -> Targe
     return replace(now, password=password)
 
 
-def _select(*where: Any) -> tuple[ConnectionInfo, ...]:
-    connection, project = models.Connection, models.Project
-    query = connection.select(connection, *_of_project()).join(project).order_by(connection.name)
-    if where:
-        query = query.where(*where)
-    rows: Any = query.dicts()
-    # As text: this is read before the first screen, which needs no other model of advice.
+def _select(column: str = "", value: str = "") -> tuple[ConnectionInfo, ...]:
+    """All by name, or those with a value in a column. As text: the first screen reads this, and needs no Peewee."""
     mark = models.database.param
+    plain = [name for name in ConnectionInfo._fields if name not in _ELSEWHERE]
+    read = [f"c.{name}" for name in plain] + [f"CAST({name} AS TEXT)" for name in _DOCUMENTS.values()]
+    statement = f"""
+        SELECT {", ".join(read)}, p.name, c.secret FROM connection c JOIN project p ON p.id = c.project_id
+        {f"WHERE c.{column} = {mark}" if column else ""} ORDER BY c.name
+    """  # noqa: S608
+    names = (*plain, *_DOCUMENTS, "project_name", "secret")
+    found = models.database.execute_sql(statement, (value,) if column else ()).fetchall()
+    rows = [dict(zip(names, row, strict=True)) for row in found]
     counted = f"""
         SELECT connection_id, COUNT(*) FROM suggestion WHERE status IN ({mark}, {mark}) AND resolved_at IS NULL
         GROUP BY connection_id
     """  # noqa: S608
     still_open = (SuggestionStatus.NEW, SuggestionStatus.REVIEWED)
     open_counts: dict[str, int] = dict(models.database.execute_sql(counted, still_open).fetchall())
+    for row in rows:
+        row |= {name: json.loads(row[name]) for name in _DOCUMENTS} | {name: bool(row[name]) for name in _FLAGS}
     return tuple(_info(row, open_counts.get(row["id"], 0)) for row in rows)
 
 
@@ -473,10 +487,13 @@ def _of_project() -> tuple[Any, Any]:
     return models.Project.name.alias("project_name"), models.Project.settings.alias("project_settings")
 
 
+def _project_of(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in ("project_id", "project_name", "project_settings")}
+
+
 def _info(row: Mapping[str, Any], open_suggestions: int) -> ConnectionInfo:
     values = {key: row[key] for key in ConnectionInfo._fields if key in row}
     values |= {
-        "project_id": row["project"],
         "no_cloud": bool(row["project_settings"].get("no_cloud")),
         "colour": str(row["project_settings"].get("colour") or ""),
         "theme": str(row["project_settings"].get("theme") or ""),

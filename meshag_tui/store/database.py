@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, ParamSpec, TypeVar
-
-import peewee
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, ParamSpec, TypeVar
 
 from meshag_tui import upgrading
 from meshag_tui.store import drivers, models, place, schema
+from meshag_tui.store.sqlite_file import SqliteFile
 from meshag_tui.store.thread import StoreThread
 from meshag_tui.types import MeshagError
+
+if TYPE_CHECKING:
+    import peewee
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,11 +75,13 @@ class StoreUnavailable(MeshagError):
 
 def kind() -> Literal["sqlite", "postgresql"]:
     """Which database the models are bound to."""
-    return "sqlite" if isinstance(models.database.obj, peewee.SqliteDatabase) else "postgresql"
+    return "sqlite" if isinstance(models.database.obj, SqliteFile) else "postgresql"
 
 
 def clock() -> peewee.SQL:
     """The store's clock, epoch ms, as an expression: all instances of a shared store agree on it."""
+    import peewee
+
     return peewee.SQL(_CLOCK[kind()])
 
 
@@ -113,6 +117,8 @@ def durable() -> Iterator[None]:
 
 def _is_misshapen(error: Exception) -> bool:
     """Whether the database says that a table or column is not there: somebody else changed the store."""
+    import peewee
+
     said = str(error).lower()
     if isinstance(error, (peewee.OperationalError, sqlite3.OperationalError)):
         return said.startswith(("no such table", "no such column")) or "has no column named" in said
@@ -255,6 +261,8 @@ class Store:
 
     def _is_trouble(self, error: Exception) -> bool:
         """Whether the store itself failed, through Peewee or, in a bulk write, past it; not a mistake in what we do."""
+        import peewee
+
         if self.kind == "postgresql":
             from psycopg import OperationalError
 
@@ -284,7 +292,9 @@ class Store:
         if not self._database.is_closed():
             try:
                 self._database.close()
-            except peewee.DatabaseError:
+            except Exception as error:
+                if not self._is_trouble(error):
+                    raise
                 self._database.dispose()  # already gone on the other side
 
     def _begin(self, backup: bool, migrate: bool) -> None:
@@ -315,12 +325,7 @@ class Store:
 
     def _make_database(self) -> Any:
         if self._location.path is not None:
-            return peewee.SqliteDatabase(
-                str(self._location.path),
-                autoconnect=False,
-                lock_type="IMMEDIATE",
-                pragmas=_SQLITE_PRAGMAS,
-            )
+            return SqliteFile(self._location.path, _SQLITE_PRAGMAS)
         assert self._location.conninfo is not None  # noqa: S101
         drivers.hand_over_psycopg()
         from playhouse.postgres_ext import Psycopg3Database

@@ -129,10 +129,12 @@ def by_step(
 
 def _digests(connection_id: str, window: Window) -> list[tuple[int, int, int]]:
     """Start, end and id of those that lie in a window, days first."""
-    digest = models.Digest
-    inside = (digest.connection == connection_id) & (digest.end_at > window.start) & (digest.end_at <= window.end)
-    query = digest.select(digest.width_s, digest.end_at, digest.id).where(inside)
-    found = ((end - width * 1000, end, key) for width, end, key in listed(query.order_by(digest.width_s.desc())))
+    mark = models.database.param
+    statement = f"""
+        SELECT end_at - width_s * 1000, end_at, id FROM digest
+        WHERE connection_id = {mark} AND end_at > {mark} AND end_at <= {mark} ORDER BY width_s DESC
+    """  # noqa: S608
+    found = models.database.execute_sql(statement, (connection_id, window.start, window.end)).fetchall()
     return [each for each in found if each[0] >= window.start]
 
 

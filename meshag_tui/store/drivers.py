@@ -2,15 +2,16 @@
 
 Peewee 4.5 imports every driver it finds when it is imported itself. Psycopg takes longer than Peewee, and an SQLite
 store, the usual one, needs it only once a server is read: after the first data is on the screen. In: nothing. Out:
-Peewee imported, without drivers until `hand_over_psycopg`.
+Peewee, whoever imports it first, without drivers until `hand_over_psycopg`.
 """
 
 from __future__ import annotations
 
-import importlib
+import functools
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 
 _DRIVERS = frozenset({"psycopg", "psycopg2", "psycopg2cffi", "pymysql", "MySQLdb"})
@@ -27,15 +28,34 @@ class _NotNow:
             raise ModuleNotFoundError(f"{fullname} is imported when it is used", name=fullname)
 
 
-def import_peewee() -> None:
-    """Import Peewee alone; whoever imports it afterwards gets the same module."""
+class _Alone:
+    """Finds Peewee as Python does, and has it executed without drivers."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != "peewee":
+            return None
+        spec = PathFinder.find_spec(fullname)
+        if spec is not None and spec.loader is not None:
+            vars(spec.loader)["exec_module"] = functools.partial(_without_drivers, spec.loader.exec_module)
+        return spec
+
+
+def _without_drivers(execute: Callable[[ModuleType], None], module: ModuleType) -> None:
     not_now = _NotNow()
     # Another list each time: a thread that imports meanwhile goes through the old one, and must not miss a finder.
     sys.meta_path = [not_now, *sys.meta_path]
     try:
-        importlib.import_module("peewee")
+        execute(module)
     finally:
         sys.meta_path = [finder for finder in sys.meta_path if finder is not not_now]
+
+
+def leave_out() -> None:
+    """Have Peewee imported alone when somebody imports it; everybody gets the same module."""
+    if not any(isinstance(finder, _Alone) for finder in sys.meta_path):
+        sys.meta_path = [_Alone(), *sys.meta_path]
 
 
 def hand_over_psycopg() -> None:

@@ -11,7 +11,7 @@ from peewee import (
     TextField,
 )
 
-from meshag_tui.store.models import Connection, Project, Record, Timestamped
+from meshag_tui.store.models_basis import Connection, Project, Record, Timestamped
 
 
 class Agent(Timestamped):

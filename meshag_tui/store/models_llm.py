@@ -12,7 +12,7 @@ from peewee import (
     TextField,
 )
 
-from meshag_tui.store.models import Connection, Project, Timestamped, User
+from meshag_tui.store.models_basis import Connection, Project, Timestamped, User
 
 
 class Provider(Timestamped):

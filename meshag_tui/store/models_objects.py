@@ -12,7 +12,7 @@ from peewee import (
     TextField,
 )
 
-from meshag_tui.store.models import Connection, Interval, Record
+from meshag_tui.store.models_basis import Connection, Interval, Record
 
 
 class MonitoredTable(Record):

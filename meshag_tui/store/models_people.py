@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from peewee import BigIntegerField, BooleanField, ForeignKeyField, IntegerField, JSONField, TextField
 
-from meshag_tui.store.models import Timestamped, User
+from meshag_tui.store.models_basis import Timestamped, User
 
 
 class AccessKey(Timestamped):

@@ -11,7 +11,7 @@ from peewee import (
     TextField,
 )
 
-from meshag_tui.store.models import Connection, Record
+from meshag_tui.store.models_basis import Connection, Record
 
 
 class Sampled(Record):

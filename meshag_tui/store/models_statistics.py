@@ -14,7 +14,7 @@ from peewee import (
     TextField,
 )
 
-from meshag_tui.store.models import Connection, Record
+from meshag_tui.store.models_basis import Connection, Record
 
 
 class Query(Record):

@@ -13,7 +13,7 @@ from peewee import (
     TextField,
 )
 
-from meshag_tui.store.models import Connection, Record, Timestamped
+from meshag_tui.store.models_basis import Connection, Record, Timestamped
 
 
 class Execution(Timestamped):

@@ -5,6 +5,7 @@ What is about one connection has a name that ends with ":" and its id: it goes w
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from meshag_tui.store import database, models
@@ -13,9 +14,9 @@ from meshag_tui.store.documents import document
 
 def recall(key: str, default: Any = None) -> Any:
     """What was remembered under `key`, or `default`."""
-    row = models.Setting
-    found: Any = row.select(row.value).where(row.key == key).tuples().first()
-    return default if found is None else found[0]
+    statement = f"SELECT CAST(value AS TEXT) FROM setting WHERE key = {models.database.param}"  # noqa: S608
+    found = models.database.execute_sql(statement, (key,)).fetchone()
+    return default if found is None else json.loads(found[0])
 
 
 def remember(key: str, value: Any) -> None:

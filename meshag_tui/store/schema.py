@@ -14,9 +14,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 
-import peewee
-
 from meshag_tui.store import models
+from meshag_tui.store.sqlite_file import SqliteFile
 from meshag_tui.types import MeshagError
 from meshag_tui.upgrading import Step
 
@@ -68,9 +67,7 @@ def refuse_foreign(database: Any, label: str) -> tuple[Migration, ...]:
     tables = set(database.get_tables()) - {"sqlite_sequence"}
     if _HISTORY not in tables:
         foreign = (
-            tables
-            if isinstance(database, peewee.SqliteDatabase)
-            else tables & {model._meta.table_name for model in models.MODELS}
+            tables if isinstance(database, SqliteFile) else tables & {model._meta.table_name for model in models.MODELS}
         )
         if foreign:
             raise SchemaRefused(
@@ -113,13 +110,14 @@ def apply(database: Any, told: Callable[[Step | None], None] = lambda step: None
 
     names = _pending(database)
     with _turn(database):
-        return _run(CheckedRunner(database, directory=str(DIRECTORY)), database)
+        peewee_own = database.peewee if isinstance(database, SqliteFile) else database
+        return _run(CheckedRunner(peewee_own, directory=str(DIRECTORY)), database)
 
 
 @contextmanager
 def _turn(database: Any) -> Iterator[None]:
     """Hold the store's migration lock; on SQLite its write lock is enough."""
-    if isinstance(database, peewee.SqliteDatabase):
+    if isinstance(database, SqliteFile):
         yield
         return
     database.execute_sql("SELECT pg_advisory_lock(%s)", (_TURN,))
@@ -130,6 +128,8 @@ def _turn(database: Any) -> Iterator[None]:
 
 
 def _run(runner: Any, database: Any) -> tuple[str, ...]:
+    import peewee
+
     pending = _pending(database)
     while pending:
         try:

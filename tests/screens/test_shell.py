@@ -103,7 +103,7 @@ screens.pane screens.places screens.presets screens.queries screens.queries_rows
 screens.question screens.scope screens.tabs screens.trail screens.why_empty
 store.connections store.database store.digests store.documents store.drivers store.history store.history_queries
 store.history_rows store.history_windows store.ids store.key_file store.models store.place store.remembered
-store.schema store.statistics store.text_filter store.thread store.vault
+store.schema store.sqlite_file store.statistics store.text_filter store.thread store.vault
 widgets.actions widgets.columns widgets.entry widgets.frame widgets.guarded widgets.line widgets.page
 widgets.screens widgets.sql widgets.states widgets.status widgets.table widgets.terminal widgets.themes
 workflows.notices workflows.opening workflows.rights workflows.workbench
@@ -126,7 +126,7 @@ def test_the_first_data_needs_no_more_modules_than_these(settings: Settings) -> 
     assert ours - set(STARTED.split()) == set(), "every start would load these"
     assert set(STARTED.split()) - ours == set(), "no start loads these any more"
     late = {"psycopg", "cryptography", "pygments.lexers.sql", "openai", "plotext", "postgast", "pydantic", "argparse"}
-    late |= {"playhouse", "sqlglot", "asyncmy", "statistics", "secrets"}
+    late |= {"peewee", "playhouse", "sqlglot", "asyncmy", "statistics", "secrets"}
     assert not loaded & late
 
 
