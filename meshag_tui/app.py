@@ -29,13 +29,13 @@ from textual.widgets import ContentSwitcher, Input
 from textual.worker import WorkerFailed
 
 from meshag_tui import upgrading
+from meshag_tui.glyphs import use_ascii
 from meshag_tui.screens import first
 from meshag_tui.screens.general import GeneralApp
 from meshag_tui.screens.places import PLACES, START, place_named
 from meshag_tui.screens.tabs import Tabs
 from meshag_tui.screens.trail import Step
 from meshag_tui.settings import Settings
-from meshag_tui.text import use_ascii
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.guarded import crash_report
 from meshag_tui.widgets.line import Line

@@ -6,8 +6,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.app import MeshagApp
+from meshag_tui.glyphs import use_plain
 from meshag_tui.settings import Settings
-from meshag_tui.text import use_plain
 from meshag_tui.widgets.plain import CSS, PlainApp
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from meshag_tui.app import MeshagApp
+from meshag_tui.figures import moment, moment_from
+from meshag_tui.glyphs import use_ascii, use_plain
 from meshag_tui.screens.keys import ACTIONS
 from meshag_tui.screens.places import PLACES
 from meshag_tui.screens.player import Player
 from meshag_tui.settings import Settings
-from meshag_tui.text import moment, moment_from, use_ascii, use_plain
 from meshag_tui.widgets.actions import Action
 from meshag_tui.widgets.plain import CSS, PlainApp
 

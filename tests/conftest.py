@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+
+from meshag_tui import glyphs
 
 pytest_plugins = [
     "tests.rig.places",
@@ -38,3 +40,11 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
     return report
+
+
+@pytest.fixture(params=[False, True], ids=["unicode", "ascii"])
+def drawing(request: pytest.FixtureRequest) -> Iterator[bool]:
+    """Both sets of characters; True: ASCII."""
+    glyphs.use_ascii(request.param)
+    yield request.param
+    glyphs.use_ascii(None)

@@ -35,6 +35,8 @@ FLOORS = {
     "types": 1,
     "proposed": 1,
     "text": 1,
+    "glyphs": 1,
+    "figures": 1,
     "services": 1,
     "snapshot": 1,
     "upgrading": 1,
@@ -48,7 +50,20 @@ FLOORS = {
 DEMO = "demo"
 MAY_USE_DEMO = {"cli"}
 # Rooms that can do the whole work without a screen.
-GROUND = ("types", "proposed", "settings", "services", "snapshot", "upgrading", "live", "plan", "text", "servers")
+GROUND = (
+    "types",
+    "proposed",
+    "settings",
+    "services",
+    "snapshot",
+    "upgrading",
+    "live",
+    "plan",
+    "glyphs",
+    "text",
+    "figures",
+    "servers",
+)
 HEADLESS = (*GROUND, "store", "engines", "advisor", "agents", "changes", "workflows")
 SCREEN = {"textual", "rich"}
 HEAVY = SCREEN | {"peewee", "playhouse", "psycopg", "asyncmy", "openai", "plotext", "postgast", "cryptography"}

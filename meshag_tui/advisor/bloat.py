@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.by_hand import qualified
 from meshag_tui.advisor.statistics import Relation, Tables, TableView, tables_of
 from meshag_tui.engines.base import ColumnStatistics, EngineError, Session
+from meshag_tui.figures import count, percent, size
 from meshag_tui.snapshot import IndexStats, TableStats
-from meshag_tui.text import count, percent, size
 from meshag_tui.types import (
     EvidenceKind,
     IndexColumn,

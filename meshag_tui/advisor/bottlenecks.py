@@ -14,8 +14,8 @@ from meshag_tui.advisor.costs import Weighed, enough, memory_setting, number_set
 from meshag_tui.advisor.join_order import wrong_order
 from meshag_tui.advisor.measured import BYTES_A_PAGE, measured
 from meshag_tui.advisor.workers import too_few_planned
+from meshag_tui.figures import count, number_of, percent, size
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
-from meshag_tui.text import count, number_of, percent, size
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import PlanFacts

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.engines.base import Compiled, EngineError, Session
-from meshag_tui.text import count, duration, percent
+from meshag_tui.figures import count, duration, percent
 from meshag_tui.types import Suggestion
 
 NOTABLE_SHARE = 0.02

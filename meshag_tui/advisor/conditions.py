@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables, TableView
+from meshag_tui.figures import count
 from meshag_tui.plan import PlanNode
-from meshag_tui.text import count
 from meshag_tui.types import Suggestion
 
 if TYPE_CHECKING:

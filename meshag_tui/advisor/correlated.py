@@ -16,8 +16,8 @@ from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.indexes import usable
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
+from meshag_tui.figures import count
 from meshag_tui.plan import PlanNode
-from meshag_tui.text import count
 from meshag_tui.types import CreateIndex, CreateStatistics, IndexSpec, Suggestion, SuggestionPriority, SuggestionType
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from meshag_tui.advisor.budget import Budget, OutOfBudget
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.engines.base import EngineError, Session, WhatIf
+from meshag_tui.figures import count, percent
 from meshag_tui.settings import Settings
-from meshag_tui.text import count, percent
 from meshag_tui.types import DropIndex, HideIndex, Risk, Suggestion, SuggestionPriority
 
 DEARER = 0.10

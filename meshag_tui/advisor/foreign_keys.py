@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.indexes import supports
+from meshag_tui.figures import count, duration, size
 from meshag_tui.snapshot import ForeignKey
-from meshag_tui.text import count, duration, size
 from meshag_tui.types import (
     CreateIndex,
     EvidenceKind,

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines import words_for
+from meshag_tui.figures import count, duration, moment, percent, size
 from meshag_tui.snapshot import ServerFacts, TableStats
-from meshag_tui.text import count, duration, moment, percent, size
 from meshag_tui.types import (
     Analyze,
     Change,

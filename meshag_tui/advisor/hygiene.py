@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.advisor.indexes import whole_keys
 from meshag_tui.advisor.refusals import DAY_MS, TOO_YOUNG, Around, observed_days, reasons
 from meshag_tui.advisor.twins import bound, equal, prefixes
+from meshag_tui.figures import count, moment, size
 from meshag_tui.snapshot import IndexStats
-from meshag_tui.text import count, moment, size
 from meshag_tui.types import DropIndex, EvidenceKind, HideIndex, Risk, Suggestion, SuggestionPriority, SuggestionType
 
 if TYPE_CHECKING:

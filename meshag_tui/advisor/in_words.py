@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from meshag_tui.advisor.costs import Weighed, weigh
+from meshag_tui.figures import count
 from meshag_tui.plan import Plan, PlanNode
-from meshag_tui.text import count
 
 Say = Callable[[PlanNode], str]
 

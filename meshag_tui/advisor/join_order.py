@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from meshag_tui.advisor.costs import Weighed, number_setting
+from meshag_tui.figures import count, percent
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
-from meshag_tui.text import count, percent
 
 MANY_ROWS = 10_000.0
 """Rows put together below which no other order is worth a thought."""

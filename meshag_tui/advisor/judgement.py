@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.calibration import Calibration
 from meshag_tui.advisor.examined import Examined
+from meshag_tui.figures import count, duration, percent
 from meshag_tui.plan import Plan
 from meshag_tui.store.outcomes import method_of
-from meshag_tui.text import count, duration, percent
 from meshag_tui.types import EvidenceKind, Rebuild, Suggestion, Window
 
 if TYPE_CHECKING:

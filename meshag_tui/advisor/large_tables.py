@@ -14,7 +14,7 @@ from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.advisor.wanted import needed
 from meshag_tui.engines import words_for
-from meshag_tui.text import count, number_of, percent, size
+from meshag_tui.figures import count, number_of, percent, size
 from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
 
 if TYPE_CHECKING:

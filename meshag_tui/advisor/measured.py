@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 
 from meshag_tui.advisor.costs import Weighed, enough
+from meshag_tui.figures import count, duration, percent, size
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
-from meshag_tui.text import count, duration, percent, size
 
 WRONG_BY = 10.0
 LEAST_ROWS = 100.0

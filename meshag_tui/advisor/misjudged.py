@@ -16,8 +16,8 @@ from typing import NamedTuple
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables, TableView
+from meshag_tui.figures import count, percent
 from meshag_tui.plan import PlanNode
-from meshag_tui.text import count, percent
 from meshag_tui.types import CreateStatistics, Suggestion, SuggestionPriority, SuggestionType
 
 RULE = "missing-histogram"

@@ -15,8 +15,8 @@ from meshag_tui.advisor.skewed import assumed, value_of
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.advisor.upkeep import Keep, kept_document, writers_pay
 from meshag_tui.engines.base import WhatIf
+from meshag_tui.figures import count, duration, percent, size
 from meshag_tui.snapshot import IndexStats
-from meshag_tui.text import count, duration, percent, size
 from meshag_tui.types import (
     CreateIndex,
     EvidenceKind,

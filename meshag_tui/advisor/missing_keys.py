@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.by_hand import made_name, qualified, quoted
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
+from meshag_tui.figures import count
 from meshag_tui.plan import Plan
-from meshag_tui.text import count
 from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.skewed import bare
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables, TableView
+from meshag_tui.figures import count
 from meshag_tui.plan import Plan, Predicate
 from meshag_tui.snapshot import IndexKey
-from meshag_tui.text import count
 from meshag_tui.types import Suggestion
 
 if TYPE_CHECKING:

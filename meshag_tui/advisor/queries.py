@@ -20,8 +20,8 @@ from meshag_tui.advisor.spills import spills
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines import words_for
+from meshag_tui.figures import count, duration, percent, size
 from meshag_tui.plan import PlanNode
-from meshag_tui.text import count, duration, percent, size
 from meshag_tui.types import Suggestion
 
 if TYPE_CHECKING:

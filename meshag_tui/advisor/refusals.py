@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.indexes import holds, supports
 from meshag_tui.engines import words_for
+from meshag_tui.figures import count
 from meshag_tui.snapshot import ForeignKey, IndexStats
-from meshag_tui.text import count
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog, IndexRow, Loss

@@ -13,7 +13,8 @@ from typing import Any
 
 from meshag_tui.advisor.judgement import LEAST, MOST
 from meshag_tui.advisor.missing_index import priority_of
-from meshag_tui.text import count, duration, one_line, percent
+from meshag_tui.figures import count, duration, percent
+from meshag_tui.text import one_line
 from meshag_tui.types import DropIndex, EvidenceKind, HideIndex, Suggestion, SuggestionPriority
 
 VALID_MS = 30 * 86_400_000

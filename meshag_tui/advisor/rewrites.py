@@ -15,9 +15,9 @@ from meshag_tui.advisor.costs import Weighed, weigh
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
 from meshag_tui.advisor.statistics import Tables
+from meshag_tui.figures import count, duration, percent
 from meshag_tui.plan import PlanNode
 from meshag_tui.snapshot import IndexStats
-from meshag_tui.text import count, duration, percent
 from meshag_tui.types import Suggestion
 
 if TYPE_CHECKING:

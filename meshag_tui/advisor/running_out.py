@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.statistics import Tables
 from meshag_tui.engines import words_for
+from meshag_tui.figures import count, exact, percent
 from meshag_tui.snapshot import Sequence
-from meshag_tui.text import count, exact, percent
 from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from meshag_tui.figures import count, duration, percent
 from meshag_tui.live import Known
-from meshag_tui.text import count, duration, percent
 from meshag_tui.types import ConnectionStatus, UsageError
 
 if TYPE_CHECKING:

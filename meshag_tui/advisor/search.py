@@ -24,9 +24,9 @@ from meshag_tui.advisor.statistics import Relation, Tables
 from meshag_tui.advisor.study import Depth, study
 from meshag_tui.advisor.upkeep import upkeep
 from meshag_tui.advisor.worth import worth
+from meshag_tui.figures import count, number_of
 from meshag_tui.plan import Plan
 from meshag_tui.snapshot import CostModel
-from meshag_tui.text import count, number_of
 from meshag_tui.types import EvidenceKind, IndexSpec
 
 if TYPE_CHECKING:

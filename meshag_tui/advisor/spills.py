@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from meshag_tui.advisor.costs import memory_setting
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statement_advice import advice
-from meshag_tui.text import count, size
+from meshag_tui.figures import count, size
 from meshag_tui.types import Risk, SetSetting, Suggestion
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshag_tui.advisor.examined import Examined
-from meshag_tui.text import duration, percent
+from meshag_tui.figures import duration, percent
 from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType
 
 

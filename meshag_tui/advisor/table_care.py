@@ -14,8 +14,8 @@ from meshag_tui.advisor.costs import number_setting
 from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.running_out import LIMITS
 from meshag_tui.advisor.statistics import Relation, Tables
+from meshag_tui.figures import count, exact, percent
 from meshag_tui.snapshot import ForeignKey
-from meshag_tui.text import count, exact, percent
 from meshag_tui.types import (
     Change,
     EvidenceKind,

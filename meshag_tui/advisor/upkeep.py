@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor.statistics import Relation, Tables
-from meshag_tui.text import count, duration, size
+from meshag_tui.figures import count, duration, size
 from meshag_tui.types import CreateIndex, IndexSpec, Suggestion
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from meshag_tui.advisor.seek import BROAD, Sought, seek
 from meshag_tui.advisor.selection import Selection
 from meshag_tui.advisor.statistics import SMALL_PAGES, Tables, tables_of
 from meshag_tui.engines.base import Session
+from meshag_tui.figures import count, duration, percent, size
 from meshag_tui.settings import Settings
-from meshag_tui.text import count, duration, percent, size
 from meshag_tui.types import IndexSpec
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import math
 from collections.abc import Iterator, Mapping
 
 from meshag_tui.advisor.costs import Weighed, memory_setting, number_setting
+from meshag_tui.figures import count, percent, size
 from meshag_tui.plan import Bottleneck
-from meshag_tui.text import count, percent, size
 
 NOTABLE_SHARE = 0.3
 SETUP, EACH_ROW = 1_000.0, 0.1

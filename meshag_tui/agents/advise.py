@@ -38,8 +38,8 @@ from meshag_tui.agents.validate import (
     words,
 )
 from meshag_tui.engines.base import EngineError, Session, WhatIf
+from meshag_tui.figures import percent
 from meshag_tui.settings import Settings
-from meshag_tui.text import percent
 from meshag_tui.types import (
     CreateIndex,
     EvidenceKind,

@@ -18,12 +18,12 @@ from typing import Any
 from meshag_tui.agents import provider
 from meshag_tui.agents.in_pieces import Hear
 from meshag_tui.agents.provider import Answer, Down, LlmError, NotAllowed, Shape, TooSlow, on_this_machine
+from meshag_tui.figures import moment
 from meshag_tui.settings import Settings
 from meshag_tui.store import budgets, ledger, providers
 from meshag_tui.store.database import Store
 from meshag_tui.store.providers import CONFIG, ProviderInfo
 from meshag_tui.store.vault import Vault, VaultError
-from meshag_tui.text import moment
 from meshag_tui.types import Secret, UsageError
 
 _MESSAGE_TOKENS = 16

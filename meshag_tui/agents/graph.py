@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from meshag_tui.agents.flow import KINDS, Flow, Node
 from meshag_tui.agents.walk import Standing
-from meshag_tui.text import clip, glyphs, one_line, width_of
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import clip, one_line, width_of
 from meshag_tui.types import ExecutionState
 
 Look = str

@@ -19,9 +19,9 @@ from meshag_tui.advisor.examined import Examined
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.agents.redact import fenced, without_values
 from meshag_tui.engines import words_for
+from meshag_tui.figures import count, duration, percent, size
 from meshag_tui.plan import Plan
 from meshag_tui.snapshot import ForeignKey, IndexStats, Traits
-from meshag_tui.text import count, duration, percent, size
 
 if TYPE_CHECKING:
     from meshag_tui.store.history import Catalog

@@ -15,7 +15,8 @@ from meshag_tui.advisor.statistics import tables_of
 from meshag_tui.agents import answer as answers
 from meshag_tui.agents.prompt import prompt, proposing
 from meshag_tui.agents.redact import fenced, without_strings, without_values
-from meshag_tui.text import duration, mask_secrets, percent
+from meshag_tui.figures import duration, percent
+from meshag_tui.text import mask_secrets
 
 if TYPE_CHECKING:
     from meshag_tui.snapshot import Traits

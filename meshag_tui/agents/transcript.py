@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshag_tui.agents import figures
-from meshag_tui.text import duration, glyphs, moment, number_of
+from meshag_tui.figures import duration, moment, number_of
+from meshag_tui.glyphs import glyphs
 
 if TYPE_CHECKING:
     from meshag_tui.store.threads import MessageRow, Thread

@@ -17,7 +17,8 @@ from meshag_tui.advisor.refusals import refusals
 from meshag_tui.advisor.statistics import Relation, Tables, TableView
 from meshag_tui.advisor.upkeep import ROW_UPKEEP_MS
 from meshag_tui.agents.answer import Proposal, Where
-from meshag_tui.text import count, sanitise
+from meshag_tui.figures import count
+from meshag_tui.text import sanitise
 from meshag_tui.types import Analyze, CreateIndex, DropIndex, HideIndex, IndexColumn, IndexSpec, Suggestion
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from meshag_tui.changes.review import Review
 from meshag_tui.engines.base import Gate
-from meshag_tui.text import size
+from meshag_tui.figures import size
 from meshag_tui.types import (
     Analyze,
     Change,

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshag_tui.engines import engine_for
+from meshag_tui.figures import duration
 from meshag_tui.live import Ended, Ending
 from meshag_tui.store import activity, connections
-from meshag_tui.text import duration, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from meshag_tui.figures import count, duration, size
 from meshag_tui.settings import MoneySettings
-from meshag_tui.text import count, duration, size
 from meshag_tui.types import Change, CreateIndex, DropIndex, RestoreIndex
 
 HOUR_MS = 3_600_000

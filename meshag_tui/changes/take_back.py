@@ -11,9 +11,10 @@ from typing import Any, Literal
 from meshag_tui.changes.undo import inverse
 from meshag_tui.changes.verdicts import LEVEL
 from meshag_tui.changes.verification import Look
+from meshag_tui.figures import count, duration
+from meshag_tui.glyphs import glyphs
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.outcomes import ChangeOutcome
-from meshag_tui.text import count, duration, glyphs
 from meshag_tui.types import EvidenceKind, Risk, Suggestion, SuggestionPriority, SuggestionType, table_of
 
 REGRESSION = "rollback-regression"

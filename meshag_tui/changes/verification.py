@@ -24,6 +24,7 @@ from meshag_tui.changes.concerned import same_table
 from meshag_tui.changes.effect import LEAST_BATCHES, Between, Side, Span, saved_ms_per_day
 from meshag_tui.changes.unmoved import unmoved
 from meshag_tui.changes.verdicts import LEVEL, MOST_STATEMENTS, Verdict, Watched, judge
+from meshag_tui.figures import duration
 from meshag_tui.plan import steps
 from meshag_tui.settings import VerifySettings
 from meshag_tui.store import changes, database, history, history_plans, history_queries, outcomes
@@ -32,7 +33,6 @@ from meshag_tui.store.history import Observed, StoredPlan
 from meshag_tui.store.ids import query_uid
 from meshag_tui.store.outcomes import ChangeOutcome, OutcomeState
 from meshag_tui.store.readings import LOSSLESS
-from meshag_tui.text import duration
 from meshag_tui.types import ChangeState, CreateIndex, MeshagError, RestoreIndex, Window, table_of
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import moment, moment_from, number_of
+from meshag_tui.figures import moment, moment_from, number_of
 from meshag_tui.types import MeshagError, UsageError
 
 if TYPE_CHECKING:

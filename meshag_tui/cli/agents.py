@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import ago, duration, moment, one_line
+from meshag_tui.figures import ago, duration, moment
+from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError, UsageError
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.naming import expect
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import count, duration, percent, size
+from meshag_tui.figures import count, duration, percent, size
 
 if TYPE_CHECKING:
     from meshag_tui.store.rehearsals import RehearsalRow

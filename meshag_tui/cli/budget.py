@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from meshag_tui.cli.output import Column, Output, table
+from meshag_tui.figures import ago, percent, size
 from meshag_tui.store.amounts import day, day_ms
-from meshag_tui.text import ago, percent, size
 from meshag_tui.types import UsageError
 
 
@@ -106,8 +106,8 @@ async def cancel(args: argparse.Namespace, output: Output) -> None:
 
 
 async def override(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.figures import moment
     from meshag_tui.store.database import now_ms
-    from meshag_tui.text import moment
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:

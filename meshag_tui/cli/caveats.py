@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from meshag_tui.cli.output import Output
-from meshag_tui.text import ago, number_of, percent
+from meshag_tui.figures import ago, number_of, percent
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ _MOST_LATER = 6
 
 async def changes(args: argparse.Namespace, output: Output) -> None:
     """What was applied, with what it was measured to buy beside what was forecast."""
+    from meshag_tui.figures import ago, gained
     from meshag_tui.store import connections, outcomes
-    from meshag_tui.text import ago, gained
     from meshag_tui.workflows.workbench import Workbench
 
     async with await Workbench.open(args.settings) as bench:
@@ -111,7 +111,7 @@ def outcome_lines(outcome: ChangeOutcome, rates: MoneySettings) -> Iterator[str]
     """An outcome for people."""
     from meshag_tui.changes.money import money_lines, span, worth
     from meshag_tui.changes.take_back import plan_line, statement_line
-    from meshag_tui.text import gained, moment
+    from meshag_tui.figures import gained, moment
 
     result = outcome.result
     so_far = "" if outcome.settled or not outcome.looks else ", so far"

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, plain, table
-from meshag_tui.text import ago, duration, moment_from, number_of, one_line
+from meshag_tui.figures import ago, duration, moment_from, number_of
+from meshag_tui.text import one_line
 from meshag_tui.types import ConnectionStatus, ExecutionState, MeshagError, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.cli import caveats
 from meshag_tui.cli.output import Column, Output, table
 from meshag_tui.engines import words_for
-from meshag_tui.text import duration, moment
+from meshag_tui.figures import duration, moment
 
 if TYPE_CHECKING:
     from meshag_tui.store.comparison import Amount, Comparison, Difference

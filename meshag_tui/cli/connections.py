@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import ago, duration
+from meshag_tui.figures import ago, duration
 from meshag_tui.types import Finding, MeshagError, Secret, Target, UsageError
 
 if TYPE_CHECKING:

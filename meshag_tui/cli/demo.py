@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Output
-from meshag_tui.text import clip, duration
+from meshag_tui.figures import duration
+from meshag_tui.text import clip
 from meshag_tui.types import Target, UsageError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from meshag_tui.cli.output import Column, Output, table
 from meshag_tui.cli.providers import money
+from meshag_tui.figures import duration, moment, percent
 from meshag_tui.store.amounts import day, day_ms
-from meshag_tui.text import duration, moment, percent
 from meshag_tui.types import UsageError
 
 

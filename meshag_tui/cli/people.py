@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.asking import confirm_name
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import ago, moment, number_of
+from meshag_tui.figures import ago, moment, number_of
 from meshag_tui.types import UsageError
 
 if TYPE_CHECKING:

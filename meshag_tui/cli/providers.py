@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import ago, duration, moment
+from meshag_tui.figures import ago, duration, moment
 from meshag_tui.types import Secret, UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.cli import caveats
 from meshag_tui.cli.output import Column, Output, table
 from meshag_tui.engines import words_for
-from meshag_tui.text import bar, count, duration, one_line, percent, size
+from meshag_tui.figures import bar, count, duration, percent, size
+from meshag_tui.text import one_line
 
 if TYPE_CHECKING:
     from meshag_tui.plan import PlanNode

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.cli.naming import expect
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import count, glyphs, percent, size
+from meshag_tui.figures import count, percent, size
+from meshag_tui.glyphs import glyphs
 
 if TYPE_CHECKING:
     from meshag_tui.advisor.verdicts import Verdict, Why

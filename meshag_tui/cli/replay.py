@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.cli.output import Output
 from meshag_tui.cli.tui import refuse_unfit_terminal
-from meshag_tui.text import moment, moment_from
+from meshag_tui.figures import moment, moment_from
 from meshag_tui.types import MeshagError, UsageError
 
 if TYPE_CHECKING:

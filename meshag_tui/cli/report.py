@@ -18,8 +18,8 @@ _FORMS = {".md": "md", ".html": "html", ".htm": "html"}
 
 
 async def report(args: argparse.Namespace, output: Output) -> None:
+    from meshag_tui.figures import moment_from
     from meshag_tui.store import connections, database
-    from meshag_tui.text import moment_from
     from meshag_tui.workflows import report as room
     from meshag_tui.workflows.workbench import Workbench
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from meshag_tui.cli.compare import signed
+from meshag_tui.figures import duration, exact, gained, moment, percent, size
 from meshag_tui.live import WAIT_WORDS
 from meshag_tui.store.history import Series
-from meshag_tui.text import duration, exact, gained, moment, one_line, percent, sanitise, size
+from meshag_tui.text import one_line, sanitise
 from meshag_tui.workflows.report import Report
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]|#~])")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import duration, moment, moment_from, number_of
+from meshag_tui.figures import duration, moment, moment_from, number_of
 from meshag_tui.types import MeshagError, UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Output
-from meshag_tui.text import duration, moment, number_of, percent
+from meshag_tui.figures import duration, moment, number_of, percent
 
 if TYPE_CHECKING:
     from meshag_tui.store.tiles import Tiles

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import moment
+from meshag_tui.figures import moment
 
 _SETTINGS = (
     Column("", lambda row: row.judgement),

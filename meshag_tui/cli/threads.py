@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Column, Output, table
-from meshag_tui.text import moment
+from meshag_tui.figures import moment
 from meshag_tui.types import MeshagError, UsageError
 
 if TYPE_CHECKING:

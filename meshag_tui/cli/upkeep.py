@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import Output
-from meshag_tui.text import moment, number_of, size
+from meshag_tui.figures import moment, number_of, size
 from meshag_tui.types import MeshagError
 
 if TYPE_CHECKING:

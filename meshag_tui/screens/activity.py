@@ -9,11 +9,12 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from meshag_tui.figures import ago, moment, number_of
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import export
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.store import activity, chain
 from meshag_tui.store.activity import Entry
-from meshag_tui.text import ago, glyphs, moment, number_of
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import TextDialog
 from meshag_tui.widgets.page import Page, Piece

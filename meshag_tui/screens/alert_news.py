@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.figures import number_of
+from meshag_tui.glyphs import glyphs
 from meshag_tui.maintenance import quiet_hours
 from meshag_tui.store import alerts, projects
-from meshag_tui.text import glyphs, number_of, one_line
+from meshag_tui.text import one_line
 from meshag_tui.widgets.terminal import passed_through
 
 if TYPE_CHECKING:

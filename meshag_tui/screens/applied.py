@@ -13,10 +13,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from meshag_tui.cli.changes import calibration_lines, outcome_lines, track_line
+from meshag_tui.figures import ago, gained, moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.apply import ApplyDialog
 from meshag_tui.store import outcomes
 from meshag_tui.store.outcomes import Applied, ChangeOutcome, OutcomeState
-from meshag_tui.text import ago, gained, glyphs, moment, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import ChangeState, MeshagError
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.dialog import TextDialog, error_dialog, sql_parts

@@ -16,8 +16,9 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
+from meshag_tui.glyphs import glyphs
 from meshag_tui.proposed import statement_of
-from meshag_tui.text import glyphs, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.dialog import Answer, dialog_css, fit_page, sql_parts
 from meshag_tui.widgets.entry import QuietInput

@@ -12,9 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from meshag_tui.cli.migration import files_of, write
+from meshag_tui.figures import moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.apply import ORDER, ApplyDialog, gate_pieces
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import glyphs, moment, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.dialog import sql_parts
 from meshag_tui.widgets.form import Field, FormDialog

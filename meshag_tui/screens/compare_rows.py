@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from meshag_tui.cli.compare import signed
+from meshag_tui.figures import bar, count, duration, moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.queries_rows import no_text
 from meshag_tui.store.comparison import Amount, Baseline, Comparison, Course, Difference
 from meshag_tui.store.happenings import Happening
-from meshag_tui.text import bar, count, duration, glyphs, moment
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.page import Piece
 

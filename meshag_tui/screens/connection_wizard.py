@@ -17,12 +17,12 @@ from textual.widgets import Input
 from textual.worker import Worker
 
 from meshag_tui.engines import KINDS, words_for
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import connection_form
 from meshag_tui.screens.connection_form import Wanted
 from meshag_tui.screens.findings import report_pieces
 from meshag_tui.store import connections
 from meshag_tui.store.connections import ConnectionInfo
-from meshag_tui.text import glyphs
 from meshag_tui.types import MeshagError, Target, UsageError
 from meshag_tui.widgets.dialog import Answer, dialog_css, sql_parts
 from meshag_tui.widgets.form import ChoiceField, Form

@@ -15,6 +15,8 @@ from textual.containers import Vertical
 
 from meshag_tui.advisor.score import LEAST_JUDGED, Health
 from meshag_tui.cli import report
+from meshag_tui.figures import moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import overview
 from meshag_tui.screens.connection_wizard import ConnectionWizard
 from meshag_tui.screens.connections_rows import COLUMNS, STAGE, Row
@@ -26,7 +28,6 @@ from meshag_tui.store import connections, health, history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.health import Kept
 from meshag_tui.store.history import Overview
-from meshag_tui.text import glyphs, moment
 from meshag_tui.types import ConnectionStatus, MeshagError, Window
 from meshag_tui.widgets.chart import Chart
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog, error_dialog

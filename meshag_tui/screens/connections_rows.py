@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from meshag_tui.figures import ago, count, duration, sparkline
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import overview
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import Overview
-from meshag_tui.text import ago, count, duration, glyphs, sparkline
 from meshag_tui.types import ConnectionStatus
 from meshag_tui.widgets.columns import Column, Tone
 

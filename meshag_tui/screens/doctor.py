@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.findings import WORST_FIRST, finding_pieces, severity_tone, severity_word
 from meshag_tui.screens.pane import Pane
-from meshag_tui.text import glyphs
 from meshag_tui.types import Finding, MeshagError
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.page import Page

@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import export
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.presets import kept_under
-from meshag_tui.text import glyphs
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.chart import Chart, Trend
 from meshag_tui.widgets.columns import Column

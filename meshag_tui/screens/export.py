@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.cli.output import plain
-from meshag_tui.text import moment, one_line, sanitise
+from meshag_tui.figures import moment
+from meshag_tui.text import one_line, sanitise
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.form import Field, FormDialog
 

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.figures import duration, number_of
 from meshag_tui.store import connections, executions, history, ids, models, suggestions
 from meshag_tui.store.history_windows import listed
-from meshag_tui.text import duration, number_of, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import Window
 from meshag_tui.widgets.chooser import Choice
 from meshag_tui.widgets.table import Table

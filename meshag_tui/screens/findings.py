@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from meshag_tui.text import duration, glyphs
+from meshag_tui.figures import duration
+from meshag_tui.glyphs import glyphs
 from meshag_tui.types import Finding
 from meshag_tui.widgets.columns import Tone
 from meshag_tui.widgets.page import Piece

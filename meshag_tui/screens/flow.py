@@ -14,8 +14,10 @@ from textual.containers import Vertical
 from meshag_tui.agents import flow_edit
 from meshag_tui.agents.flow import KINDS, TWO_WAYS, Flow, problems
 from meshag_tui.agents.graph import Row, drawn
+from meshag_tui.figures import moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.store import agents
-from meshag_tui.text import glyphs, moment, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.chooser import Choice, Chooser
 from meshag_tui.widgets.columns import Column

@@ -7,11 +7,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from meshag_tui.figures import duration, number_of
 from meshag_tui.screens.looking import WORK, LookingApp
 from meshag_tui.screens.places import PLACES
 from meshag_tui.screens.scope import SPANS, span_from, span_name
 from meshag_tui.screens.trail import Trail
-from meshag_tui.text import duration, number_of
 from meshag_tui.types import MeshagError
 
 if TYPE_CHECKING:

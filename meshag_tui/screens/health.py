@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from meshag_tui.advisor import score
 from meshag_tui.cli.health import taken
+from meshag_tui.figures import ago, duration, moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.entities import EntityPane, Kind, Verb
 from meshag_tui.screens.health_server import Reviewed, Schemas
 from meshag_tui.store import alerts, channels, health
-from meshag_tui.text import ago, duration, glyphs, moment
 from meshag_tui.types import Secret, UsageError
 from meshag_tui.widgets.chart import Series, Trend
 from meshag_tui.widgets.columns import Column, Tone

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.figures import moment, number_of
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.entities import Kind
 from meshag_tui.store import history
-from meshag_tui.text import glyphs, moment, number_of
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.states import Condition, State

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from textual.app import ComposeResult
 
 from meshag_tui.cli.reading import describe_index
+from meshag_tui.figures import count, size
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import indexes_facts, why_empty
 from meshag_tui.screens.index import IndexView
 from meshag_tui.screens.indexes_facts import SHOWN, Index
@@ -15,7 +17,6 @@ from meshag_tui.screens.look import look_of
 from meshag_tui.screens.narrowed_pane import NarrowedPane
 from meshag_tui.screens.presets import Preset
 from meshag_tui.store import history
-from meshag_tui.text import count, glyphs, size
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.page import Page, Piece
 from meshag_tui.widgets.states import Condition, State

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshag_tui.advisor import refusals, twins
+from meshag_tui.figures import ago, count, exact, moment, size
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.query_facts import rate
 from meshag_tui.store import history
 from meshag_tui.store.history import Catalog, IndexRow
-from meshag_tui.text import ago, count, exact, glyphs, moment, one_line, size
+from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError, Window
 from meshag_tui.widgets.chart import Series, Trend
 from meshag_tui.widgets.columns import Column, Tone

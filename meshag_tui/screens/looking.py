@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.screen import Screen
 
 from meshag_tui.engines import SERVERS
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.keys import ACTIONS
 from meshag_tui.screens.scope import REMEMBERED, Scope, scope_from
 from meshag_tui.screens.tabs import Tabs
 from meshag_tui.settings import Settings
-from meshag_tui.text import glyphs, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import ConnectionStatus, MeshagError, Window
 from meshag_tui.widgets.actions import Action, ActionApp, Actions
 from meshag_tui.widgets.states import Condition, State

@@ -6,6 +6,8 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from meshag_tui.agents.presets import PRESETS
+from meshag_tui.figures import ago, count, duration, moment, number_of, size
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.entities import EntityPane, Kind, Verb
 from meshag_tui.screens.models_agents import Agents
 from meshag_tui.screens.models_budget import Budget, Plans, Prices
@@ -14,7 +16,6 @@ from meshag_tui.screens.models_people import AccessKeys, Projects, Users
 from meshag_tui.screens.models_threads import Threads
 from meshag_tui.store import answers, scores
 from meshag_tui.store.providers import SHAPES
-from meshag_tui.text import ago, count, duration, glyphs, moment, number_of, size
 from meshag_tui.types import Secret
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import Confirmation

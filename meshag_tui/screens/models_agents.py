@@ -10,10 +10,11 @@ from meshag_tui.agents.flow import TOOLS
 from meshag_tui.agents.graph import drawn, states
 from meshag_tui.agents.profiles import CATEGORIES, Profile, profile, templates
 from meshag_tui.cli.values import seconds
+from meshag_tui.figures import ago, duration, moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import suggestions_model
 from meshag_tui.screens.entities import Kind, Verb
 from meshag_tui.store import agents, executions
-from meshag_tui.text import ago, duration, glyphs, moment
 from meshag_tui.types import ExecutionState, UsageError
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import Confirmation, TextDialog

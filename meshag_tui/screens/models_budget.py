@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from meshag_tui.figures import bar, moment, percent
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.entities import Kind, Verb
 from meshag_tui.screens.models_money import money
 from meshag_tui.store import budgets, prices
 from meshag_tui.store.amounts import day, day_ms
-from meshag_tui.text import bar, glyphs, moment, percent
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import Confirmation
 from meshag_tui.widgets.form import Field, whole_number

@@ -8,11 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from meshag_tui.figures import count, duration, moment, number_of, percent
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.entities import Kind, Verb
 from meshag_tui.store import costs, ledger
 from meshag_tui.store.amounts import day_ms
 from meshag_tui.store.people import Forbidden
-from meshag_tui.text import count, duration, glyphs, moment, number_of, percent
 from meshag_tui.types import UsageError
 from meshag_tui.widgets.chart import Series, Trend
 from meshag_tui.widgets.columns import Column, Tone

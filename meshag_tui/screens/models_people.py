@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from meshag_tui.figures import moment, number_of
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.entities import Kind, Verb
 from meshag_tui.store import access_keys, database, people, projects
 from meshag_tui.store.access_keys import GIVEN, KeyInfo, Made
 from meshag_tui.store.people import MEANING, ROLES
-from meshag_tui.text import glyphs, moment, number_of
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import Confirmation, TextDialog
 from meshag_tui.widgets.form import Field, whole_number

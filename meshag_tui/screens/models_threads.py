@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from meshag_tui.figures import ago
 from meshag_tui.screens.entities import Kind, Verb
 from meshag_tui.screens.thread import in_short, open_thread
-from meshag_tui.text import ago
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.form import Field
 from meshag_tui.widgets.page import Piece

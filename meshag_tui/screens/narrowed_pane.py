@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from textual.containers import Vertical
 
+from meshag_tui.figures import moment
 from meshag_tui.screens import export, why_empty
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.store.connections import ConnectionInfo
-from meshag_tui.text import moment
 from meshag_tui.widgets.chooser import Choice, Chooser
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.page import Page, Piece, PlainLine

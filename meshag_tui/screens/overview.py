@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from meshag_tui.advisor.score import Health
 from meshag_tui.engines import words_for
+from meshag_tui.figures import ago, count, duration, number_of, percent
+from meshag_tui.glyphs import glyphs
 from meshag_tui.live import WAIT_CLASSES, WAIT_WORDS, Vital
 from meshag_tui.screens.query_facts import losses, trend_of
 from meshag_tui.screens.sessions_facts import vital_words
@@ -23,7 +25,7 @@ from meshag_tui.store.activity import Entry
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import Overview
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import ago, count, duration, glyphs, number_of, one_line, percent
+from meshag_tui.text import one_line
 from meshag_tui.types import ConnectionStatus, Finding, Window
 from meshag_tui.widgets.chart import Trend
 from meshag_tui.widgets.page import Piece

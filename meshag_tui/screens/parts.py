@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.containers import Vertical
 from textual.widget import Widget
 
-from meshag_tui.text import glyphs
+from meshag_tui.glyphs import glyphs
 from meshag_tui.widgets.chart import Chart
 from meshag_tui.widgets.page import PlainLine
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from meshag_tui.text import glyphs, one_line
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import one_line
 
 MOST_NAME = 40
 """Characters of a preset's name."""

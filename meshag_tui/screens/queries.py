@@ -9,6 +9,8 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
+from meshag_tui.figures import moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import query_facts, why_empty
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.look import look_of
@@ -18,7 +20,7 @@ from meshag_tui.store import history
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import QueryPage
 from meshag_tui.store.ids import query_uid
-from meshag_tui.text import glyphs, moment, width_of
+from meshag_tui.text import width_of
 from meshag_tui.types import ASIDE, Aside, MeshagError
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.sql import SqlView, highlighter_is_loaded, load_highlighter

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence, Set
 from typing import Any, NamedTuple, overload
 
+from meshag_tui.figures import bar, count, duration, moment, percent, size, sparkline
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.presets import Preset
 from meshag_tui.screens.question import PAGE
 from meshag_tui.store.history import SORTS, QueryPage, QueryRow
-from meshag_tui.text import bar, count, duration, glyphs, moment, percent, size, sparkline
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.table import Table
 

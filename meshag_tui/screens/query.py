@@ -13,6 +13,8 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.message import Message
 
+from meshag_tui.figures import count, sparkline
+from meshag_tui.glyphs import glyphs
 from meshag_tui.plan import Bottleneck
 from meshag_tui.screens import query_facts, query_plan
 from meshag_tui.screens.look import look_of
@@ -21,7 +23,7 @@ from meshag_tui.screens.queries_rows import BLOCK
 from meshag_tui.screens.suggestions_facts import priority_tone, priority_word, status_word
 from meshag_tui.store import history, suggestions
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import count, glyphs, one_line, sparkline
+from meshag_tui.text import one_line
 from meshag_tui.types import Window
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.page import Page

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
+from meshag_tui.figures import ago, count, duration, exact, moment, number_of, percent, size
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.queries_rows import (
     BLOCK,
     examined_per_call,
@@ -16,7 +18,7 @@ from meshag_tui.screens.queries_rows import (
     temp_blocks,
 )
 from meshag_tui.store.history import Loss, QueryDetail, QueryPage, QueryRow, Series
-from meshag_tui.text import ago, count, duration, exact, glyphs, moment, number_of, one_line, percent, size, width_of
+from meshag_tui.text import one_line, width_of
 from meshag_tui.types import ASIDE
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.states import Condition, State

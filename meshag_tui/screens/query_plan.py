@@ -7,10 +7,12 @@ from contextlib import suppress
 
 from meshag_tui.advisor.costs import Weighed, weigh
 from meshag_tui.advisor.in_words import in_words
+from meshag_tui.figures import ago, count, number_of, percent
+from meshag_tui.glyphs import glyphs
 from meshag_tui.plan import Bottleneck, Plan, PlanNode
 from meshag_tui.store import history
 from meshag_tui.store.history import StoredPlan
-from meshag_tui.text import ago, count, glyphs, number_of, one_line, percent
+from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.page import Piece
 from meshag_tui.widgets.plan import TreeNode

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshag_tui.text import count, glyphs, one_line, percent, size
+from meshag_tui.figures import count, percent, size
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import one_line
 from meshag_tui.widgets.dialog import TextDialog
 from meshag_tui.widgets.page import Piece
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.advisor.rehearsed import proof_said, saving, signed, undone_said
 from meshag_tui.advisor.rehearsed import said as change_said
-from meshag_tui.text import ASCII, PLAIN, count, duration, glyphs, moment, one_line, percent, size, sparkline
+from meshag_tui.figures import count, duration, moment, percent, size, sparkline
+from meshag_tui.glyphs import ASCII, PLAIN, glyphs
+from meshag_tui.text import one_line
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog, sql_parts
 from meshag_tui.widgets.page import Piece
 

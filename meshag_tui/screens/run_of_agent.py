@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.agents.graph import drawn, states
-from meshag_tui.text import glyphs, number_of
+from meshag_tui.figures import number_of
+from meshag_tui.glyphs import glyphs
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog
 from meshag_tui.widgets.form import Field, FormDialog
 from meshag_tui.widgets.page import Piece

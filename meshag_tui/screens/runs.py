@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from meshag_tui.figures import ago, duration
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.runs_facts import OPEN, TONES, Row, in_full
 from meshag_tui.screens.runs_filter import ALL, choices, wanted_from
 from meshag_tui.store import agents, executions, projects
 from meshag_tui.store.execution_kinds import KINDS
 from meshag_tui.store.executions import ExecutionInfo
-from meshag_tui.text import ago, duration, glyphs
 from meshag_tui.types import ExecutionState, MeshagError
 from meshag_tui.widgets.chooser import Chooser
 from meshag_tui.widgets.columns import Column

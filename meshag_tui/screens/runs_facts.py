@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from meshag_tui.figures import count, duration, moment
+from meshag_tui.glyphs import glyphs
 from meshag_tui.store import executions
 from meshag_tui.store.execution_kinds import KINDS
 from meshag_tui.store.executions import ExecutionInfo
-from meshag_tui.text import count, duration, glyphs, moment
 from meshag_tui.types import ExecutionState
 from meshag_tui.widgets.columns import Tone
 from meshag_tui.widgets.page import Piece

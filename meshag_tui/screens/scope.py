@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from meshag_tui.text import moment
+from meshag_tui.figures import moment
 from meshag_tui.types import UsageError, Window
 
 if TYPE_CHECKING:

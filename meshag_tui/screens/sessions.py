@@ -13,13 +13,14 @@ from textual import events
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
+from meshag_tui.figures import duration, moment, moment_from, number_of
+from meshag_tui.glyphs import glyphs
 from meshag_tui.live import WAIT_CLASSES, WAIT_WORDS, Ending, Vital, Way
 from meshag_tui.screens import sessions_facts as facts
 from meshag_tui.screens.list_pane import ListPane
 from meshag_tui.screens.scope import span_name
 from meshag_tui.screens.sessions_facts import COLUMNS, SHOWN, Row
 from meshag_tui.store import sampled
-from meshag_tui.text import duration, glyphs, moment, moment_from, number_of
 from meshag_tui.types import MeshagError, Window
 from meshag_tui.widgets.page import Page, PlainLine
 from meshag_tui.widgets.stacked import Stack, Stacked

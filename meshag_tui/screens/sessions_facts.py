@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from meshag_tui.engines.words import Words
+from meshag_tui.figures import count, duration, exact, number_of, percent
+from meshag_tui.glyphs import glyphs
 from meshag_tui.live import VITALS, WAIT_WORDS, LiveReading, LiveSession, Vital
 from meshag_tui.store.sampled import SeenSession, Span
-from meshag_tui.text import count, duration, exact, glyphs, number_of, percent
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.page import Piece
 

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from meshag_tui.engines import words_for
-from meshag_tui.text import count, duration, number_of
+from meshag_tui.figures import count, duration, number_of
 from meshag_tui.types import ASIDE
 from meshag_tui.widgets.columns import Column
 from meshag_tui.widgets.dialog import dialog_css

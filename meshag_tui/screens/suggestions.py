@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
 from meshag_tui.cli.advice import describe
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import basket, export, suggestions_model
 from meshag_tui.screens.applied import AppliedView, outcome_line
 from meshag_tui.screens.apply import ApplyDialog
@@ -34,7 +35,7 @@ from meshag_tui.screens.suggestions_filter import OPEN, wanted_from
 from meshag_tui.store import changes, history, outcomes, rehearsals, suggestions
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import glyphs, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import ChangeState, MeshagError, Risk, SuggestionPriority, SuggestionStatus
 from meshag_tui.widgets.chooser import Chooser
 from meshag_tui.widgets.columns import Column

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from meshag_tui.figures import ago, duration, moment, percent, size
+from meshag_tui.glyphs import glyphs
 from meshag_tui.settings import MoneySettings
 from meshag_tui.store.changes import ChangeRow
 from meshag_tui.store.ids import query_uid
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import ago, duration, glyphs, moment, one_line, percent, size
+from meshag_tui.text import one_line
 from meshag_tui.types import ChangeState, EvidenceKind, Risk, SuggestionPriority, SuggestionStatus
 from meshag_tui.widgets.columns import Tone
 from meshag_tui.widgets.dialog import sql_parts

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshag_tui.text import exact, glyphs
+from meshag_tui.figures import exact
+from meshag_tui.glyphs import glyphs
 from meshag_tui.widgets.dialog import Confirmation, ConfirmDialog, TextDialog
 from meshag_tui.widgets.page import Piece
 

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 from textual.message import Message
 
+from meshag_tui.figures import count, sparkline
 from meshag_tui.screens import indexes_facts, table_facts
 from meshag_tui.screens.indexes_facts import Index
 from meshag_tui.screens.look import look_of
@@ -18,7 +19,7 @@ from meshag_tui.screens.parts import Part, TrendChart
 from meshag_tui.screens.query import ADVICE_COLUMNS
 from meshag_tui.screens.table_facts import Entry, Whole
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import count, one_line, sparkline
+from meshag_tui.text import one_line
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshag_tui.figures import ago, count, duration, exact, moment, percent, size
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens import indexes_facts
 from meshag_tui.screens.query_facts import pace
 from meshag_tui.screens.tables_facts import ListedTable, counts_scans
@@ -13,7 +15,7 @@ from meshag_tui.store import history, history_relations, suggestions
 from meshag_tui.store.history import IndexRow, TableRow
 from meshag_tui.store.history_relations import Past
 from meshag_tui.store.suggestions import StoredSuggestion
-from meshag_tui.text import ago, count, duration, exact, glyphs, moment, one_line, percent, size
+from meshag_tui.text import one_line
 from meshag_tui.types import Window
 from meshag_tui.widgets.chart import Series, Trend
 from meshag_tui.widgets.columns import Column

@@ -8,10 +8,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.advisor import health
+from meshag_tui.figures import ago, bar, count, percent, size
+from meshag_tui.glyphs import glyphs
 from meshag_tui.snapshot import ServerFacts
 from meshag_tui.store.history import TableRow
 from meshag_tui.store.history_objects import server_facts
-from meshag_tui.text import ago, bar, count, glyphs, one_line, percent, size
+from meshag_tui.text import one_line
 from meshag_tui.widgets.columns import Column
 
 if TYPE_CHECKING:

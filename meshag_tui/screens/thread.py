@@ -18,8 +18,10 @@ from textual.worker import Worker
 
 from meshag_tui.agents import figures
 from meshag_tui.agents.transcript import cost, figures_said, remarks
+from meshag_tui.figures import exact, moment, number_of
+from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.suggestions_model import Sending
-from meshag_tui.text import exact, glyphs, moment, number_of, one_line
+from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.chooser import Choice, Chooser
 from meshag_tui.widgets.dialog import ConfirmDialog, TextDialog, dialog_css

@@ -32,6 +32,7 @@ from itertools import compress, repeat
 from operator import and_, itemgetter, sub
 from typing import Any
 
+from meshag_tui.figures import number_of
 from meshag_tui.snapshot import STATEMENT_COUNTERS, TIME_SQUARES, Statements
 from meshag_tui.store.baselines import (
     BASELINE_COLUMNS,
@@ -45,7 +46,6 @@ from meshag_tui.store.baselines import (
     unpack,
 )
 from meshag_tui.store.readings import LOSSLESS, Continuity, Event, Reading, continuity, event
-from meshag_tui.text import number_of
 
 DELTA_COLUMNS = (
     "calls",

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
+from meshag_tui.figures import count, size
 from meshag_tui.store import digests, digests_objects, history_plans, history_queries, models
 from meshag_tui.store.history_windows import events, intervals, listed
 from meshag_tui.store.ids import query_uid
-from meshag_tui.text import count, one_line, size
+from meshag_tui.text import one_line
 from meshag_tui.types import ChangeState, Window
 
 GREW_BYTES = 10 * 2**20

@@ -19,7 +19,9 @@ from rich.text import Text
 from textual.strip import Strip
 from textual.widget import Widget
 
-from meshag_tui.text import ASCII, PLAIN, bar, count, course, fit, glyphs, moment, one_line, sparkline
+from meshag_tui.figures import bar, count, course, moment, sparkline
+from meshag_tui.glyphs import ASCII, PLAIN, glyphs
+from meshag_tui.text import fit, one_line
 from meshag_tui.widgets.states import LOADING, READY, Condition, State
 
 __all__ = ["Chart", "Event", "Series", "Trend", "bar", "sparkline"]
@@ -62,7 +64,7 @@ class Trend:
     """What a chart shows between `start` and `end` (epoch ms).
 
     Points further apart than `gap_ms` are not joined: a line is drawn only through what was measured. `unit` says a
-    value of the vertical axis (`text.duration`, `text.size`, `text.count`). `bars`: each point of the first series
+    value of the vertical axis (`duration`, `size`, `count`). `bars`: each point of the first series
     is a bar of its own.
     """
 

@@ -6,7 +6,8 @@ A view is a tuple of columns. Adding one touches one list; `layout` decides what
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-from meshag_tui.text import Align, fit, glyphs, one_line, sanitise, width_of
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import Align, fit, one_line, sanitise, width_of
 
 Tone = Literal["", "dim", "good", "warning", "critical", "accent"]
 """How a cell is painted. Never the only sign: `render` says the same with a symbol or a word."""
@@ -24,7 +25,7 @@ class Column(NamedTuple):
     """One column.
 
     `value` picks the value out of a row (by default the attribute or mapping key named `key`), `render` says it, or
-    `draw` does so for a given width (`text.bar`, `text.sparkline`). `width` is fixed, or with `flex` the least: what is
+    `draw` does so for a given width (`bar`, `sparkline`). `width` is fixed, or with `flex` the least: what is
     left of the line is shared in proportion to `flex`. `keep` is the column's weight when the line is too short: the
     lowest is dropped first, so the query text has the highest. `prose`: line ends become blanks instead of ↵.
     `optional`: it is shown only when it is chosen. `name` is what it is called where its title says too little.

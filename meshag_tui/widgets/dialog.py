@@ -20,7 +20,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from meshag_tui.text import fit, glyphs, one_line, width_of
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import fit, one_line, width_of
 from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import Page, Piece, PlainLine
 from meshag_tui.widgets.screens import Dialog

@@ -15,7 +15,8 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input
 
-from meshag_tui.text import fit, glyphs, one_line
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import fit, one_line
 from meshag_tui.widgets.dialog import Answer, dialog_css
 from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import PlainLine

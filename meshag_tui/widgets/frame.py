@@ -19,7 +19,8 @@ from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
 
-from meshag_tui.text import ASCII, glyphs, sanitise
+from meshag_tui.glyphs import ASCII, glyphs
+from meshag_tui.text import sanitise
 
 Piece = tuple[int, int, Sequence[Segment]]
 """Line, first column, and the segments to show from there."""

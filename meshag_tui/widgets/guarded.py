@@ -31,7 +31,8 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.message import Message
 
-from meshag_tui.text import mask_secrets, sanitise, size
+from meshag_tui.figures import size
+from meshag_tui.text import mask_secrets, sanitise
 from meshag_tui.widgets.frame import Frame, Piece
 from meshag_tui.widgets.page import Page
 from meshag_tui.widgets.screens import MainScreen

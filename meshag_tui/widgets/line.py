@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from meshag_tui.text import glyphs, mask_secrets, one_line
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import mask_secrets, one_line
 from meshag_tui.widgets.guarded import crash_report
 
 _LOG = logging.getLogger("meshag.screens")

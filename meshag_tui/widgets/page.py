@@ -14,7 +14,8 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from meshag_tui.text import clip, fit, glyphs, one_line, sanitise, width_of
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import clip, fit, one_line, sanitise, width_of
 from meshag_tui.widgets.states import READY, Condition, State
 
 Piece = tuple[str, str]

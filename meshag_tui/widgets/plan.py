@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
 
-from meshag_tui.text import bar, count, glyphs, one_line, percent
+from meshag_tui.figures import bar, count, percent
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import one_line
 from meshag_tui.widgets.columns import Column, Tone
 from meshag_tui.widgets.states import READY, Condition, State
 from meshag_tui.widgets.table import Table

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.style import Style
 
-from meshag_tui.text import count, glyphs, sanitise
+from meshag_tui.figures import count
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import sanitise
 from meshag_tui.widgets.page import Page, Piece
 from meshag_tui.widgets.states import READY, Condition, State
 

@@ -11,7 +11,9 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from meshag_tui.text import ASCII, PLAIN, count, fit, glyphs, moment, one_line, percent
+from meshag_tui.figures import count, moment, percent
+from meshag_tui.glyphs import ASCII, PLAIN, glyphs
+from meshag_tui.text import fit, one_line
 from meshag_tui.widgets.chart import time_ticks
 from meshag_tui.widgets.states import LOADING, READY, Condition, State
 

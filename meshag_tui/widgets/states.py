@@ -9,7 +9,8 @@ import textwrap
 from enum import StrEnum
 from typing import NamedTuple
 
-from meshag_tui.text import glyphs, one_line, sanitise
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import one_line, sanitise
 
 
 class Condition(StrEnum):

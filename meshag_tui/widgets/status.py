@@ -10,7 +10,9 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.timer import Timer
 
-from meshag_tui.text import ago, fit, glyphs, moment, one_line, width_of
+from meshag_tui.figures import ago, moment
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import fit, one_line, width_of
 from meshag_tui.widgets.actions import Action, bar_text
 from meshag_tui.widgets.line import Line
 

@@ -19,7 +19,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from meshag_tui.text import fit, glyphs
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import fit
 from meshag_tui.widgets.columns import GAP, Column, layout, ordered
 from meshag_tui.widgets.states import READY, Condition, State
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from meshag_tui.text import clip, glyphs, width_of
+from meshag_tui.glyphs import glyphs
+from meshag_tui.text import clip, width_of
 
 
 def told_apart(names: Iterable[str], width: int) -> dict[str, str]:

@@ -16,10 +16,10 @@ from meshag_tui.agents import flow as flows
 from meshag_tui.agents.flow import Flow, Node
 from meshag_tui.agents.profiles import Profile, profile
 from meshag_tui.agents.walk import Standing, standing
+from meshag_tui.figures import count, number_of
 from meshag_tui.store import activity, agents, changes, executions, history, outcomes, suggestions
 from meshag_tui.store.database import now_ms
 from meshag_tui.store.ids import query_uid
-from meshag_tui.text import count, number_of
 from meshag_tui.types import ChangeState, MeshagError
 from meshag_tui.workflows import suggest, sync
 from meshag_tui.workflows.durable import Outcome, Run, Waits, Workflow

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from meshag_tui.figures import ago, duration, moment, number_of, size
 from meshag_tui.settings import Settings
 from meshag_tui.store import connections, database, digests, executions, place, remembered, retention
 from meshag_tui.store.database import Spent, Store
-from meshag_tui.text import ago, duration, moment, number_of, size
 from meshag_tui.types import ExecutionState, Finding
 from meshag_tui.workflows.durable import Run, Workflow
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from meshag_tui.advisor import score
 from meshag_tui.advisor.score import Health
+from meshag_tui.figures import duration, percent
 from meshag_tui.settings import Settings
 from meshag_tui.store import alerts, budgets, comparison, connections, database, happenings, health
 from meshag_tui.store.alerts import AlertInfo
@@ -24,7 +25,7 @@ from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store, StoreUnavailable
 from meshag_tui.store.execution_kinds import KINDS
 from meshag_tui.store.vault import Vault
-from meshag_tui.text import duration, one_line, percent
+from meshag_tui.text import one_line
 from meshag_tui.types import ExecutionState, Window
 from meshag_tui.workflows.notices import Changed, Finished, Notice, Notices
 from meshag_tui.workflows.planning import plan_what_can_be

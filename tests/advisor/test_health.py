@@ -9,9 +9,9 @@ import pytest
 from meshag_tui.advisor.health import sessions, table_health
 from meshag_tui.advisor.running_out import running_out
 from meshag_tui.advisor.statistics import tables_of
+from meshag_tui.figures import count
 from meshag_tui.snapshot import SessionStats
 from meshag_tui.store.history_objects import Busiest
-from meshag_tui.text import count
 from meshag_tui.types import Analyze, Vacuum, Window
 from tests.advisor.conftest import Watch, by_rule
 from tests.rig.postgres import Database

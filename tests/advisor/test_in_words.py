@@ -6,7 +6,7 @@ import re
 
 from meshag_tui.advisor.costs import weigh
 from meshag_tui.advisor.in_words import in_words
-from meshag_tui.text import count
+from meshag_tui.figures import count
 from tests.advisor.conftest import Connect
 from tests.advisor.test_bottlenecks import SCHEMA
 from tests.advisor.test_my_queries import LIBRARY

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from meshag_tui import text
+from meshag_tui import glyphs
 from meshag_tui.agents import flow_edit
 from meshag_tui.agents.flow import FlowError, problems
 from meshag_tui.agents.graph import NodeState, drawn, states
@@ -17,9 +17,9 @@ from meshag_tui.types import ExecutionState
 
 @pytest.fixture(autouse=True)
 def unicode_signs() -> Iterator[None]:
-    text.use_ascii(False)
+    glyphs.use_ascii(False)
     yield
-    text.use_ascii(None)
+    glyphs.use_ascii(None)
 
 
 def test_a_flow_is_drawn_up_from_the_smallest_to_one_that_changes_something() -> None:
@@ -64,8 +64,8 @@ def test_the_graph_has_a_row_a_node_and_lights_up_where_a_run_is() -> None:
     assert said[-1].startswith("·"), "not come to"
     assert all(len("".join(piece for _, piece in row.within(30))) <= 30 for row in drawn(flow, of_run))
     assert max(len(list(drawn(each))) for each in templates().values()) <= 30, "the largest fits a screen"
-    text.use_ascii(True)
+    glyphs.use_ascii(True)
     assert "".join(row.text for row in drawn(flow)).isascii()
-    text.use_plain()
+    glyphs.use_plain()
     plain = [row.text.split() for row in drawn(flow)]
     assert len(plain) == len(flow.nodes) and "yes to say, no to end" in " ".join(plain[2])

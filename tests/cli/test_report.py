@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from meshag_tui.cli import report_pages
+from meshag_tui.figures import duration, exact
 from meshag_tui.store import models
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
-from meshag_tui.text import duration, exact
 from meshag_tui.workflows import report
 from meshag_tui.workflows.report import Report
 from tests.cli.conftest import Meshag

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from meshag_tui.figures import moment
 from meshag_tui.store import connections, sampled
 from meshag_tui.store.database import Store
 from meshag_tui.store.sampled import SeenSession, Span
-from meshag_tui.text import moment
 from tests.cli.conftest import Meshag
 from tests.rig.postgres import Database
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from meshag_tui.cli import watch_words
+from meshag_tui.figures import moment
 from meshag_tui.live import Vital
 from meshag_tui.settings import Settings
 from meshag_tui.store import alerts, connections, database, sampled
 from meshag_tui.store.database import Store
 from meshag_tui.store.sampled import Span
-from meshag_tui.text import moment
 from tests.cli.conftest import Meshag
 from tests.screens import shop
 

@@ -14,7 +14,7 @@ from textual.events import Key, Paste
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
-from meshag_tui import text
+from meshag_tui import glyphs
 from meshag_tui.app import MeshagApp
 from meshag_tui.settings import CollectSettings, Settings, UiSettings
 from meshag_tui.workflows.workbench import Workbench
@@ -50,11 +50,11 @@ def place_and_time(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
     """Times are shown as in UTC, signs as on a terminal of UTF-8."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    text.use_ascii(False)
+    glyphs.use_ascii(False)
     yield
     monkeypatch.undo()
     time.tzset()
-    text.use_ascii(None)
+    glyphs.use_ascii(None)
 
 
 class Desk:

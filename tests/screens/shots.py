@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from meshag_tui import text
+from meshag_tui import glyphs
 from meshag_tui.app import MeshagApp
 from meshag_tui.demo.run import Demo, host
 from meshag_tui.settings import Settings, UiSettings
@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="how long the shop is watched before (60)")
     parser.add_argument("--to", type=Path, default=Path(__file__).parents[2] / "screenshots", help="folder")
     args = parser.parse_args()
-    text.use_ascii(False)
+    glyphs.use_ascii(False)
     args.to.mkdir(parents=True, exist_ok=True)
     names = args.names or list(SHOTS)
     for engine, prefixed in (("postgresql", False), ("mariadb", True)):

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from textual._compositor import Compositor
 
+from meshag_tui.figures import moment
 from meshag_tui.store import connections, models
-from meshag_tui.text import moment
 from meshag_tui.types import ConnectionStatus, DbType, Secret, Target
 from meshag_tui.workflows.durable import RunFailed
 from meshag_tui.workflows.scheduler import Scheduler

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from meshag_tui.figures import duration
 from meshag_tui.live import Vital
 from meshag_tui.screens import overview
 from meshag_tui.screens.connections import ConnectionsPane
 from meshag_tui.screens.connections_rows import Row
 from meshag_tui.store import connections, history, models, sampled, suggestions
 from meshag_tui.store.sampled import Span
-from meshag_tui.text import duration
 from meshag_tui.types import ConnectionStatus, DbType, Finding, Secret, Target, Window
 from meshag_tui.workflows.notices import Changed
 from meshag_tui.workflows.workbench import Workbench

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from meshag_tui import text
+from meshag_tui import glyphs
 from tests.screens import picture
 
 SIZES = [(80, 24), (120, 40)]
@@ -25,11 +25,11 @@ def the_same_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    text.use_ascii(False)
+    glyphs.use_ascii(False)
     yield
     monkeypatch.undo()
     time.tzset()
-    text.use_ascii(None)
+    glyphs.use_ascii(None)
 
 
 def look(snap_compare: Any, home: Path, size: tuple[int, int], *keys: str, filled: bool = True) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from meshag_tui.app import MeshagApp
 from meshag_tui.engines.postgres.words import WORDS
+from meshag_tui.figures import duration
 from meshag_tui.screens import first
 from meshag_tui.screens.presets import kept_under
 from meshag_tui.screens.queries import QueriesPane
@@ -20,7 +21,6 @@ from meshag_tui.screens.queries_rows import PAGE, QueryRows, columns_for
 from meshag_tui.screens.query_facts import summary
 from meshag_tui.store import connections, history, history_queries, models, remembered, snapshots
 from meshag_tui.store.history import SORTS, Loss, QueryPage
-from meshag_tui.text import duration
 from meshag_tui.types import ASIDE, Target, Window
 from meshag_tui.workflows.workbench import Workbench
 from tests.screens import shop

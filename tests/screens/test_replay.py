@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from meshag_tui.cli import replay
+from meshag_tui.figures import moment
 from meshag_tui.live import Vital
 from meshag_tui.replay_app import ReplayApp
 from meshag_tui.screens.player import Player
@@ -15,7 +16,6 @@ from meshag_tui.settings import Settings
 from meshag_tui.store import sampled
 from meshag_tui.store.database import Store
 from meshag_tui.store.sampled import SeenSession, Span
-from meshag_tui.text import moment
 from meshag_tui.types import MeshagError, UsageError
 from tests.screens import shop
 from tests.screens.conftest import AT, Desk

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from textual.app import ComposeResult
 
-from meshag_tui import text
+from meshag_tui import figures, glyphs
 from meshag_tui.widgets.chart import Chart, Event, Series, Trend, runs, time_ticks
 from meshag_tui.widgets.guarded import GuardedApp
 from meshag_tui.widgets.states import Condition, State
@@ -22,7 +22,7 @@ HOUR = 60 * MINUTE
 
 def trend(*gap: int, title: str = "Mean time") -> Trend:
     points = tuple((START + n * MINUTE, None if n in gap else 50.0) for n in range(120))
-    return Trend(title, START, START + 120 * MINUTE, (Series("mean", points),), 2 * MINUTE, text.duration)
+    return Trend(title, START, START + 120 * MINUTE, (Series("mean", points),), 2 * MINUTE, figures.duration)
 
 
 class Probe(GuardedApp):
@@ -126,7 +126,7 @@ def test_local_time_and_days_of_23_and_25_hours(zone: pytest.MonkeyPatch) -> Non
 
 
 async def test_in_words() -> None:
-    text.use_plain()
+    glyphs.use_plain()
     try:
         app = Probe("dark")
         async with app.run_test(size=(80, 14)) as pilot:
@@ -136,11 +136,11 @@ async def test_in_words() -> None:
             assert "newest" in shown(app) and "most" in shown(app) and "least" in shown(app)
             assert not any(letter in shown(app) for letter in "─│┤⣀⡠▁█*#")
     finally:
-        text.use_ascii(None)
+        glyphs.use_ascii(None)
 
 
 async def test_without_unicode() -> None:
-    text.use_ascii(True)
+    glyphs.use_ascii(True)
     try:
         app = Probe("dark")
         async with app.run_test(size=(80, 14)) as pilot:
@@ -149,4 +149,4 @@ async def test_without_unicode() -> None:
             await pilot.pause()
             assert all(line.isascii() for line in lines(app)) and "****" in shown(app)
     finally:
-        text.use_ascii(None)
+        glyphs.use_ascii(None)

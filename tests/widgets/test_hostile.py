@@ -26,7 +26,7 @@ HOSTILE = {HOSTILE!r}
 ALL = " ".join(HOSTILE)
 from textual.containers import Horizontal
 from textual.widgets import Static
-from meshag_tui import text
+from meshag_tui import figures
 from meshag_tui.widgets.actions import Action, ActionApp, Actions
 from meshag_tui.widgets.chart import Chart, Event, Series, Trend
 from meshag_tui.widgets.chooser import Choice, Chooser
@@ -76,7 +76,7 @@ class Probe(ActionApp):
         child = TreeNode("0.0", ALL, 0.9, 1, ALL, (ALL,))
         self.query_one(PlanTree).set_tree(TreeNode("0", ALL, 0.1, 1, children=(child,)))
         self.query_one(Chart).set_trend(
-            Trend(ALL, 0, 9, (Series(ALL, ((1, 1.0), (5, 2.0))),), 9, text.duration, (Event(4, ALL),)))
+            Trend(ALL, 0, 9, (Series(ALL, ((1, 1.0), (5, 2.0))),), 9, figures.duration, (Event(4, ALL),)))
         line = self.query_one(StatusLine)
         line.set_status(Status(ALL, ALL, True, (ALL, ""), ALL, ALL, ALL))
         self.query_one(ActionBar).set_actions(list(self.actions), {"choose": ALL})

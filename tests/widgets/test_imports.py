@@ -16,7 +16,7 @@ def loaded(imports: str, of: list[str]) -> str:
 
 
 def test_words_and_figures_need_no_terminal_library() -> None:
-    assert loaded("import meshag_tui.text as t; t.one_line('a', 3)", ["rich", "textual"]) == ""
+    assert loaded("import meshag_tui.figures, meshag_tui.text as t; t.one_line('a', 3)", ["rich", "textual"]) == ""
 
 
 def test_the_first_frame_needs_neither_charts_nor_highlighting_nor_databases() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from textual.app import App, ComposeResult
 
-from meshag_tui import text
+from meshag_tui import glyphs
 from meshag_tui.widgets.stacked import MARGIN, Stack, Stacked, part_at, scale_of
 from meshag_tui.widgets.states import Condition, State
 
@@ -19,9 +19,9 @@ NAMES = ("running", "lock")
 
 @pytest.fixture(autouse=True)
 def signs() -> Iterator[None]:
-    text.use_ascii(False)
+    glyphs.use_ascii(False)
     yield
-    text.use_ascii(None)
+    glyphs.use_ascii(None)
 
 
 async def drawn(stack: Stack | None, **how: Any) -> list[str]:
@@ -61,7 +61,7 @@ async def test_parts_gaps_and_what_was_seen_at_rest() -> None:
 
 
 async def test_ascii_has_a_sign_for_each_part() -> None:
-    text.use_ascii(True)
+    glyphs.use_ascii(True)
     lines = await drawn(stack((4.0, 0.0), (2.0, 2.0), None, (0.0, 0.0), (0.1, 0.2)))
     assert lines[4] == "    0 ## _x"
     assert all(line.isascii() for line in lines)

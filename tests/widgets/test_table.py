@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.pilot import Pilot
 
-from meshag_tui import text
+from meshag_tui import figures, glyphs
 from meshag_tui.widgets.columns import Column, layout, ordered
 from meshag_tui.widgets.guarded import GuardedApp
 from meshag_tui.widgets.states import LOADING, Condition, State
@@ -17,9 +17,9 @@ from meshag_tui.widgets.table import Table
 from tests.rig.screen import lines
 
 COLUMNS = (
-    Column("share", "Share", 6, draw=text.bar, keep=30),
-    Column("total", "Total", 9, align="right", render=text.duration, descending=True, keep=80),
-    Column("calls", "Calls", 9, align="right", render=text.count, descending=True, keep=60),
+    Column("share", "Share", 6, draw=figures.bar, keep=30),
+    Column("total", "Total", 9, align="right", render=figures.duration, descending=True, keep=80),
+    Column("calls", "Calls", 9, align="right", render=figures.count, descending=True, keep=60),
     Column("query", "Query", 12, flex=1, prose=True, keep=100),
 )
 
@@ -219,7 +219,7 @@ def test_none_is_last_and_strange_values_do_not_stop_the_order() -> None:
 
 
 async def test_without_unicode_it_still_reads() -> None:
-    text.use_ascii(True)
+    glyphs.use_ascii(True)
     try:
         app = Probe(sort=("total", True))
         async with app.run_test(size=(100, 12)) as pilot:
@@ -229,7 +229,7 @@ async def test_without_unicode_it_still_reads() -> None:
             assert all(line.isascii() for line in shown)
             assert shown[1][0] == "*" and shown[2][0] == ">" and "vTotal" in shown[0]
     finally:
-        text.use_ascii(None)
+        glyphs.use_ascii(None)
 
 
 async def test_names_that_begin_alike_are_cut_so_that_they_differ() -> None:

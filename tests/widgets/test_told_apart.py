@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from meshag_tui import text
+from meshag_tui import glyphs, text
 from meshag_tui.widgets.told_apart import told_apart
 
 
 @pytest.fixture(params=[False, True], ids=["unicode", "ascii"], autouse=True)
 def drawing(request: pytest.FixtureRequest) -> Iterator[None]:
-    text.use_ascii(request.param)
+    glyphs.use_ascii(request.param)
     yield
-    text.use_ascii(None)
+    glyphs.use_ascii(None)
 
 
 INDEXES = ("orders_customer_id_created_at_idx", "orders_customer_id_created_on_idx", "orders_customer_id_status_idx")
@@ -32,7 +32,7 @@ def test_names_that_differ_look_different_when_they_are_cut(names: tuple[str, ..
 
 
 def test_a_name_that_looks_like_no_other_is_cut_as_ever() -> None:
-    mark = text.glyphs().ellipsis
+    mark = glyphs.glyphs().ellipsis
     assert told_apart((*INDEXES, "orders_pkey", "shipments_by_warehouse_and_day"), 22) == {
         "orders_customer_id_created_at_idx": f"{mark}mer_id_created_at_idx",
         "orders_customer_id_created_on_idx": f"{mark}mer_id_created_on_idx",

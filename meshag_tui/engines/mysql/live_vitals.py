@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines.base import EngineError, PermissionDenied
 from meshag_tui.engines.mysql import capabilities, sources
 from meshag_tui.engines.mysql.sql import load
+from meshag_tui.figures import count, size
 from meshag_tui.live import LiveSession, Vital
-from meshag_tui.text import count, size
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.session import MysqlSession

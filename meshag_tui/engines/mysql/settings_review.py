@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshag_tui.engines.reviewing import Figures, Given, Judgement, Reviewed, number_of, switch
-from meshag_tui.text import count, duration, percent, size
+from meshag_tui.figures import count, duration, percent, size
 
 _MB = 1024**2
 _DAY_S = 86_400

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.remedies import EXTENSION, preload_step, setting_step
-from meshag_tui.text import duration, percent
+from meshag_tui.figures import duration, percent
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:

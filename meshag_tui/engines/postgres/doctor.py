@@ -16,7 +16,7 @@ from meshag_tui.engines.postgres.sandbox.files import PAGE as SANDBOX_PAGE
 from meshag_tui.engines.postgres.setup import setup_sql
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.texts import texts_readable
-from meshag_tui.text import number_of
+from meshag_tui.figures import number_of
 from meshag_tui.types import Finding, TlsMode, is_loopback
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from meshag_tui.engines.live_texts import LiveTexts, Said
 from meshag_tui.engines.postgres import parse
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
+from meshag_tui.figures import size
 from meshag_tui.live import LiveReading, LiveSession, SessionState, Vital, WaitClass
-from meshag_tui.text import size
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:

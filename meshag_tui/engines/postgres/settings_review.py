@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshag_tui.engines.reviewing import Figures, Given, Judgement, Reviewed, number_of, switch
-from meshag_tui.text import count, percent, size
+from meshag_tui.figures import count, percent, size
 
 _GB = 1024**3
 _DEFAULT_CACHE = 128 * 1024**2

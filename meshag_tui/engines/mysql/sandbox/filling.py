@@ -19,7 +19,7 @@ from meshag_tui.engines.mysql.sandbox.source import Name, Source, Table
 from meshag_tui.engines.mysql.wire import Wire
 from meshag_tui.engines.rehearsal import Copied, CopyPlan, KeyCopy, Say
 from meshag_tui.engines.shares import ROUNDS, batches
-from meshag_tui.text import count
+from meshag_tui.figures import count
 from meshag_tui.types import Target
 
 if TYPE_CHECKING:

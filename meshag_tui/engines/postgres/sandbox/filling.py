@@ -19,7 +19,7 @@ from meshag_tui.engines.postgres.sandbox.source import Source
 from meshag_tui.engines.postgres.session import PostgresSession
 from meshag_tui.engines.rehearsal import Copied, CopyPlan, KeyCopy, Say, TableCopy
 from meshag_tui.engines.shares import ROUNDS, batches
-from meshag_tui.text import count
+from meshag_tui.figures import count
 from meshag_tui.types import Target
 
 _CONNECT_S = 10.0
