@@ -16,7 +16,7 @@ from meshag_tui.types import Finding, MeshagError, Secret, Target, UsageError
 
 if TYPE_CHECKING:
     from meshag_tui.store.connections import ConnectionInfo
-    from meshag_tui.workflows.workbench import Tested
+    from meshag_tui.workflows.connecting import Tested
 
 PASSWORD_VARIABLE = "MESHAG_PASSWORD"  # noqa: S105 (the variable's name)
 
@@ -27,15 +27,15 @@ async def add(args: argparse.Namespace, output: Output) -> None:
 
     target = _with_password(Target.from_url(args.url), args, output)
     async with await Workbench.open(args.settings) as bench:
-        report = None if args.no_test else await bench.test(target)
-        same = await bench.watching(target, None if report is None else report.facts)
+        report = None if args.no_test else await bench.connections.test(target)
+        same = await bench.connections.watching(target, None if report is None else report.facts)
         twice = [info.name for info in same if info.username == target.user]
         if twice and not args.again:
             raise MeshagError(
                 f"{target.label} is monitored already as {', '.join(twice)}: meshag connections edit {twice[0]} "
                 f"--name {args.name} renames it, --again adds it all the same"
             )
-        info = await bench.add_connection(
+        info = await bench.connections.add(
             args.name,
             target,
             project=args.project,
@@ -85,7 +85,7 @@ async def test(args: argparse.Namespace, output: Output) -> None:
 
     async with await Workbench.open(args.settings) as bench:
         info = await bench.store(connections.find, args.name)
-        report = await bench.test_saved(info.id)
+        report = await bench.connections.test_saved(info.id)
         output.answer({"connection": info.name, **(_tested(report) or {})}, lambda: _report_lines(report))
 
 
@@ -100,13 +100,13 @@ async def edit(args: argparse.Namespace, output: Output) -> None:
             raise UsageError("Nothing to change: see meshag connections edit --help")
         report = None
         if not args.no_test and {"target", "password"} & changes.keys():
-            report = await bench.test(await _edited_target(bench, info, changes))
+            report = await bench.connections.test(await _edited_target(bench, info, changes))
         if changes:
-            info = await bench.edit_connection(info.id, **changes)
+            info = await bench.connections.edit(info.id, **changes)
         if args.pause:
-            await bench.pause(info.id)
+            await bench.connections.pause(info.id)
         elif args.resume:
-            await bench.resume(info.id)
+            await bench.connections.resume(info.id)
         info = await bench.store(connections.get, info.id)
         document = describe(info) | {"test": _tested(report)}
         output.answer(document, lambda: [f"Saved {info.name}: {info.label}, {info.status}", *_report_lines(report)])
@@ -123,7 +123,7 @@ async def remove(args: argparse.Namespace, output: Output) -> None:
         what = ", ".join(f"{rows} {kind}" for kind, rows in contents.items() if rows) or "nothing collected"
         if not args.yes:
             confirm(f"Forget {info.name} ({info.label}) with {what}?", output)
-        gone = await bench.remove_connection(info.id)
+        gone = await bench.connections.remove(info.id)
         output.answer(
             {"removed": info.name, "id": info.id, "rows": gone}, lambda: [f"Removed {info.name}: {what} went with it"]
         )

@@ -84,7 +84,7 @@ async def _add(bench: Workbench, demo: Demo) -> ConnectionInfo:
     taken = {info.name for info in await bench.store(connections.listing)}
     names = itertools.chain((NAME,), (f"{NAME}-{number}" for number in itertools.count(2)))
     name = next(name for name in names if name not in taken)
-    return await bench.add_connection(name, Target.from_url(demo.url), interval_s=INTERVAL_S)
+    return await bench.connections.add(name, Target.from_url(demo.url), interval_s=INTERVAL_S)
 
 
 async def _found(bench: Workbench, info: ConnectionInfo, demo: Demo) -> dict[str, Any]:

@@ -53,7 +53,7 @@ async def doctor(args: argparse.Namespace, output: Output) -> int:
 
 async def _examine(bench: Workbench, info: ConnectionInfo) -> tuple[Finding, ...]:
     try:
-        return await bench.doctor(info.id)
+        return await bench.connections.doctor(info.id)
     except MeshagError as error:
         return (_failure(str(getattr(error, "code", "unreachable")), "Connection", error),)
 

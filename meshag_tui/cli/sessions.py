@@ -43,7 +43,7 @@ async def sessions(args: argparse.Namespace, output: Output) -> None:
     async with await Workbench.open(args.settings) as bench:
         info = await bench.store(connections.find, args.name)
         if args.at is None:
-            reading = await bench.sessions(info.id)
+            reading = await bench.connections.live(info.id)
             document = _of_reading(reading, args.idle)
         else:
             now = await bench.store(database.now_ms)

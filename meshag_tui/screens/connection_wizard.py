@@ -28,7 +28,8 @@ from meshag_tui.widgets.dialog import Answer, dialog_css, sql_parts
 from meshag_tui.widgets.form import ChoiceField, Form
 from meshag_tui.widgets.page import Page, Piece, PlainLine
 from meshag_tui.widgets.screens import Dialog
-from meshag_tui.workflows.workbench import Tested, Workbench
+from meshag_tui.workflows.connecting import Tested
+from meshag_tui.workflows.workbench import Workbench
 
 _PASTED = 8
 """Characters that come at once only by pasting."""
@@ -106,7 +107,7 @@ class ConnectionWizard(Dialog[str | None]):
         ]
         page = self.query_one("#instructions", Page)
         dialect = words_for(target.db_type).dialect
-        page.set_parts([*lead, *sql_parts(self._bench.setup_sql(target), dialect)])
+        page.set_parts([*lead, *sql_parts(self._bench.connections.setup_sql(target), dialect)])
         self._show("instructions", "cancel", "next")
         page.focus()
 
@@ -138,7 +139,7 @@ class ConnectionWizard(Dialog[str | None]):
         if event.page.id == "instructions":
             event.stop()
             app = self.app
-            script = self._bench.setup_sql(self._as_far_as_given())
+            script = self._bench.connections.setup_sql(self._as_far_as_given())
             copy = getattr(app, "copy", None)
             if copy is not None:
                 copy(script, "setup SQL")
@@ -306,7 +307,7 @@ class ConnectionWizard(Dialog[str | None]):
     async def _test(self, wanted: Wanted, values: dict[str, str]) -> None:
         target = await self._with_saved_password(wanted.target)
         self._tell([("dim", f"Testing {target.label} … esc stops it")])
-        report = await self._bench.test(target)
+        report = await self._bench.connections.test(target)
         self._tested = (values, report)
         parts = report_pieces(report)
         same = [name for name in report.same_as if self._editing is None or name != self._editing.name]
@@ -332,7 +333,7 @@ class ConnectionWizard(Dialog[str | None]):
 
     async def _save(self, wanted: Wanted) -> None:
         if self._editing is None:
-            info = await self._bench.add_connection(
+            info = await self._bench.connections.add(
                 wanted.name,
                 wanted.target,
                 interval_s=wanted.interval_s,
@@ -342,7 +343,7 @@ class ConnectionWizard(Dialog[str | None]):
             )
         else:
             await self._with_saved_password(wanted.target)  # refuses a password saved for another server
-            info = await self._bench.edit_connection(
+            info = await self._bench.connections.edit(
                 self._editing.id,
                 name=wanted.name,
                 target=wanted.target,

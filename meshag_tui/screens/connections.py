@@ -299,7 +299,7 @@ class ConnectionsPane(ListPane):
         self.shell.push_screen(ConfirmDialog(question), answered)
 
     async def _remove(self, info: ConnectionInfo) -> None:
-        gone = await self.bench.remove_connection(info.id)
+        gone = await self.bench.connections.remove(info.id)
         await self.shell.read_connections()
         self.refresh_soon()
         self.shell.say(f"Removed {info.name}, and {sum(gone.values()):,} rows with it")
@@ -308,10 +308,10 @@ class ConnectionsPane(ListPane):
         """Stop or start syncing the connections that are marked, or the one under the cursor."""
         for info in self._targets:
             if info.status is ConnectionStatus.INACTIVE:
-                await self.bench.resume(info.id)
+                await self.bench.connections.resume(info.id)
                 self.shell.say(f"{info.name} is synced again")
             else:
-                await self.bench.pause(info.id)
+                await self.bench.connections.pause(info.id)
                 self.shell.say(f"{info.name} is not synced any more; {glyphs().arrow} the same key starts it again")
 
     def do_export(self) -> None:
@@ -347,7 +347,7 @@ class ConnectionsPane(ListPane):
     async def _test(self, info: ConnectionInfo) -> None:
         dialog: Any
         try:
-            report = await self.bench.test_saved(info.id)
+            report = await self.bench.connections.test_saved(info.id)
         except MeshagError as error:
             dialog = error_dialog(f"Test of {info.name} failed", str(error), getattr(error, "fix", None) or "")
         else:

@@ -114,7 +114,7 @@ class DoctorPane(Pane):
     async def _ask(self, connection_id: str) -> None:
         try:
             self.refresh_soon()
-            found = await self.bench.doctor(connection_id)
+            found = await self.bench.connections.doctor(connection_id)
             self._asked, self._failed = (connection_id, found), None
         except MeshagError as error:
             self._failed = (connection_id, error)

@@ -12,7 +12,7 @@ from meshag_tui.widgets.columns import Tone
 from meshag_tui.widgets.page import Piece
 
 if TYPE_CHECKING:
-    from meshag_tui.workflows.workbench import Tested
+    from meshag_tui.workflows.connecting import Tested
 
 WORST_FIRST = ("missing", "degraded", "info", "ok")
 _TONES: dict[str, Tone] = {"missing": "critical", "degraded": "warning", "info": "", "ok": "good"}

@@ -404,7 +404,7 @@ class QueriesPane(ListPane):
 
     async def _keep_others(self, info: ConnectionInfo) -> None:
         """From now on statements of other databases of the server are kept with this connection."""
-        await self.bench.edit_connection(info.id, other_databases=True)
+        await self.bench.connections.edit(info.id, other_databases=True)
         self.shell.say(f"{info.name} keeps what runs in other databases from its next sync on")
 
     def do_export(self) -> None:

@@ -9,32 +9,26 @@ from __future__ import annotations
 import asyncio
 import functools
 import importlib
-import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from meshag_tui.settings import Settings
 from meshag_tui.store import connections
-from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import ConnectionStatus, Finding, MeshagError, Target, UsageError
+from meshag_tui.types import UsageError
 from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
 from meshag_tui.workflows.rights import account, acting, needs
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from meshag_tui.agents.desk import Desk
-    from meshag_tui.engines.base import Engine, Session
-    from meshag_tui.live import LiveReading
-    from meshag_tui.snapshot import ServerFacts
     from meshag_tui.store import executions, history
     from meshag_tui.store.people import Permission
     from meshag_tui.workflows.advice import Advice
     from meshag_tui.workflows.agents import Agents
     from meshag_tui.workflows.alerting import Alerting
     from meshag_tui.workflows.community import Community
+    from meshag_tui.workflows.connecting import Connections
     from meshag_tui.workflows.durable import Ended as EndedRun
     from meshag_tui.workflows.durable import Run, Runner
     from meshag_tui.workflows.hands import Hands
@@ -49,23 +43,6 @@ if TYPE_CHECKING:
 
 _LOADED_LATER = ("engines.postgres.session", "workflows.advice", "workflows.hands", "workflows.scheduler")
 """What work needs and reading what is remembered does not."""
-
-
-class Tested(NamedTuple):
-    """What a test of a connection found: the server, what is missing, and whether we know this server already.
-
-    `same_as` names connections to the same database of the same server; `duration_ms` is the whole test.
-    """
-
-    label: str
-    facts: ServerFacts
-    findings: tuple[Finding, ...]
-    same_as: tuple[str, ...]
-    duration_ms: float
-
-    @property
-    def missing(self) -> tuple[Finding, ...]:
-        return tuple(finding for finding in self.findings if finding.severity in ("missing", "degraded"))
 
 
 class Workbench:
@@ -204,173 +181,12 @@ class Workbench:
 
         return Community(self.store, self.notices, self.actor)
 
-    # ------------------------------------------------------------------ connections
+    @functools.cached_property
+    def connections(self) -> Connections:
+        """Testing, adding, changing and removing connections, and what is missing on them."""
+        from meshag_tui.workflows.connecting import Connections
 
-    async def test(self, target: Target) -> Tested:
-        """Connect, look at everything a sync would need, and leave. Nothing is stored.
-
-        Raises:
-            EngineError: it cannot be reached or does not let us in; each cause has its own words.
-        """
-        started = time.monotonic()
-        async with self._session(_engine_for(target), target, "test") as session:
-            findings = await session.findings()
-            facts = session.facts
-        same = tuple(info.name for info in await self.watching(target, facts))
-        return Tested(target.label, facts, findings, same, round((time.monotonic() - started) * 1000, 1))
-
-    async def watching(self, target: Target, facts: ServerFacts | None = None) -> tuple[ConnectionInfo, ...]:
-        """The connections to the same database: at the same address or, by `facts`, on what calls itself the same."""
-        known = await self.store.read(connections.listing)
-        place = (target.db_type, target.host, target.port, target.database)
-        return tuple(
-            info
-            for info in known
-            if (info.db_type, info.host, info.port, info.database) == place
-            or (facts is not None and _same_database(info, facts))
-        )
-
-    @needs("collect")
-    async def test_saved(self, connection_id: str) -> Tested:
-        """Test a saved connection. Its status is TESTING meanwhile, then ACTIVE or ERROR; a paused one stays paused."""
-        info = await self.store(connections.get, connection_id)
-        paused = info.status is ConnectionStatus.INACTIVE
-        target = await self.store(connections.target, connection_id, self.vault)
-        if not paused:
-            await self._set_status(connection_id, ConnectionStatus.TESTING)
-        try:
-            report = await self.test(target)
-        except MeshagError as error:
-            await self.store(connections.failed, connection_id, str(error), info.next_sync_at)
-            self.notices.publish(Changed("connections", connection_id))
-            raise
-        except BaseException:
-            if not paused:
-                await self._set_status(connection_id, info.status)
-            raise
-        await self.store(connections.answered, connection_id, report.facts)
-        if not paused:
-            await self._set_status(connection_id, ConnectionStatus.ACTIVE)
-        return report
-
-    @needs("admin")
-    async def add_connection(
-        self,
-        name: str,
-        target: Target,
-        *,
-        project: str | None = None,
-        interval_s: int | None = None,
-        read_only: bool = False,
-        slow_ms: float | None = None,
-        slow_by_longest: bool = False,
-        other_databases: bool = False,
-        facts: ServerFacts | None = None,
-    ) -> ConnectionInfo:
-        """Save a connection; its first sync makes it ACTIVE. UsageError if the name is taken.
-
-        `facts` are those of a test of it, where there was one: then it is known at once which server it is.
-        """
-
-        from meshag_tui.store import activity
-
-        def save() -> ConnectionInfo:
-            info = connections.add(
-                name,
-                target,
-                self.vault,
-                project=project,
-                interval_s=interval_s,
-                read_only=read_only,
-                slow_ms=slow_ms,
-                slow_by_longest=slow_by_longest,
-                other_databases=other_databases,
-                facts=facts,
-            )
-            activity.record(actor, "connection.added", f"{info.name}: {info.label}", connection=info.id)
-            return info
-
-        actor = self.actor
-        info = await self.store.whole(save)
-        self.notices.publish(Changed("connections", info.id))
-        return info
-
-    @needs("admin")
-    async def edit_connection(self, connection_id: str, **changes: Any) -> ConnectionInfo:
-        """Change a connection; see `store.connections.edit` for the names."""
-
-        from meshag_tui.store import activity
-
-        def save() -> ConnectionInfo:
-            before = connections.get(connection_id)
-            info = connections.edit(connection_id, vault=self.vault, **changes)
-            if info.interval_s != before.interval_s:  # it holds from the next sync on
-                connections.due_after(connection_id, info.interval_s or self.settings.collect.interval_s)
-                info = connections.get(connection_id)
-            what = ", ".join(sorted(changes))
-            activity.record(actor, "connection.edited", f"{info.name}: {what}", connection=info.id)
-            return info
-
-        actor = self.actor
-        info = await self.store.whole(save)
-        self.notices.publish(Changed("connections", connection_id))
-        return info
-
-    @needs("admin")
-    async def remove_connection(self, connection_id: str) -> dict[str, int]:
-        """Forget a connection with all its history; rows removed by kind."""
-
-        from meshag_tui.store import activity
-
-        def remove() -> dict[str, int]:
-            info = connections.get(connection_id)
-            gone = connections.remove(connection_id)
-            activity.record(actor, "connection.removed", f"{info.name}: {info.label}", subject=connection_id)
-            return gone
-
-        actor = self.actor
-        gone = await self.store.whole(remove)
-        self.notices.publish(Changed("connections", None))
-        return gone
-
-    @needs("collect")
-    async def pause(self, connection_id: str) -> None:
-        """Stop syncing a connection (INACTIVE) until `resume`."""
-        await self._switched(connection_id, ConnectionStatus.INACTIVE, "connection.paused")
-
-    @needs("collect")
-    async def resume(self, connection_id: str) -> None:
-        """Sync a paused connection again, at once and then at its interval."""
-        await self._switched(connection_id, ConnectionStatus.ACTIVE, "connection.resumed")
-
-    def setup_sql(self, target: Target) -> str:
-        """The script an administrator runs to make the role MeshAG needs."""
-        return _engine_for(target).setup_sql(target.user, target.database)
-
-    async def doctor(self, connection_id: str) -> tuple[Finding, ...]:
-        """Every capability of a connection: ok, degraded or missing, with the exact SQL or step that mends it."""
-        target = await self.store(connections.target, connection_id, self.vault)
-        async with self._session(_engine_for(target), target, "doctor") as session:
-            return await session.findings()
-
-    def _session(self, engine: Engine, target: Target, purpose: str) -> AbstractAsyncContextManager[Session]:
-        from meshag_tui.workflows.sync import limits
-
-        return engine.connect(target, purpose, limits(self.settings.collect))
-
-    async def _switched(self, connection_id: str, status: ConnectionStatus, kind: str) -> None:
-        from meshag_tui.store import activity
-
-        def save() -> None:
-            connections.set_status(connection_id, status)
-            activity.record(self.actor, kind, connections.get(connection_id).name, connection=connection_id)
-
-        await self.store.whole(save)
-        self.notices.publish(Changed("connections", connection_id))
-
-    async def _set_status(self, connection_id: str, status: ConnectionStatus) -> None:
-        await self.store(connections.set_status, connection_id, status)
-        self.notices.publish(Changed("connections", connection_id))
+        return Connections(self.store, self.vault, self.settings, self.notices, self.actor)
 
     # ------------------------------------------------------------------ workflows
 
@@ -485,18 +301,6 @@ class Workbench:
 
         self.notices.publish(Changed("executions", await self.store.whole(write)))
 
-    # ------------------------------------------------------------------ sessions
-
-    async def sessions(self, connection_id: str) -> LiveReading:
-        """What sessions of a connection do now, idle ones and the vital figures too.
-
-        Raises:
-            EngineError: the server cannot be reached, or does not let us in.
-        """
-        target = await self.store(connections.target, connection_id, self.vault)
-        async with self._session(_engine_for(target), target, "live") as session:
-            return await session.live(idle=True, vitals=True)
-
     # ------------------------------------------------------------------ plans
 
     @needs("analyze")
@@ -521,22 +325,3 @@ class Workbench:
         from meshag_tui.store import executions
 
         return await self.store.read(executions.listing, connection_id=connection_id, limit=limit, **only)
-
-
-def _engine_for(target: Target) -> Engine:
-    from meshag_tui.engines import engine_for
-
-    return engine_for(target.db_type)
-
-
-def _same_database(info: ConnectionInfo, facts: ServerFacts) -> bool:
-    """Whether it is the same database of the same server, by what was known of it at the last sync.
-
-    A standby calls itself what its primary does. Two of them are one only if they began at the same moment.
-    """
-    if info.system_identifier != facts.epoch.system_identifier or info.database != facts.database:
-        return False
-    if bool(info.facts.get("in_recovery")) != facts.in_recovery:
-        return False
-    began = (info.facts.get("epoch") or {}).get("started_at")
-    return not facts.in_recovery or began == facts.epoch.started_at

@@ -75,7 +75,7 @@ async def calls(bench: Workbench, connection_id: str, window: Window) -> int:
 async def test_a_clock_that_jumps_and_is_set_right(
     bench: Workbench, clock: Wrong, pg18: Database, shift_ms: int
 ) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
     work(pg18)
     await bench.sync(added.id)
@@ -119,7 +119,7 @@ async def test_each_sync_is_made_once_where_the_clock_is_put_forward_or_back(
 ) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url), interval_s=1800)
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url), interval_s=1800)
     moment = round(datetime.fromisoformat(f"{change}+00:00").timestamp() * 1000)
     monotonic = 0.0
     scheduler = Scheduler(bench.store, bench.settings, bench.runner, bench.notices, clock=lambda: monotonic)
@@ -143,7 +143,7 @@ async def test_each_sync_is_made_once_where_the_clock_is_put_forward_or_back(
 
 
 async def test_a_clock_that_stands_still(bench: Workbench, clock: Wrong, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
     clock.frozen_ms = database.now_ms()
     for _ in range(3):

@@ -46,7 +46,7 @@ ORPHANS = """
 async def test_kill_9_while_syncing(pg18: Database, tmp_path: Path, kills: int) -> None:
     settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))
     async with await Workbench.open(settings) as bench:
-        added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+        added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
         await bench.sync(added.id)
     chance, executed, acknowledged = random.Random(kills), 0, set[str]()
     command = [sys.executable, "-c", SYNCS, str(tmp_path), settings.store_url, added.id]

@@ -146,7 +146,7 @@ async def test_what_is_hidden_is_counted_and_a_users_pg_orders_is_not_hidden(pg1
     pg18.execute("CREATE TABLE pg_orders (id int)")
     settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))
     async with await Workbench.open(settings) as bench:
-        added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+        added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
         await bench.sync(added.id)
         with pg18.connect() as connection:
             for statement in ("SELECT * FROM pg_orders", "SELECT count(*) FROM pg_class", "SET work_mem = '5MB'"):

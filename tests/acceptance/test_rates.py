@@ -69,7 +69,7 @@ async def test_fifty_a_second_are_shown_as_fifty_within_three_intervals(
 ) -> None:
     settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))
     async with await Workbench.open(settings) as bench:
-        info = await bench.add_connection("shop", Target.from_url(database.monitor_url))
+        info = await bench.connections.add("shop", Target.from_url(database.monitor_url))
         await bench.sync(info.id)
         with Generator(database):
             await asyncio.sleep(0.3)

@@ -45,7 +45,7 @@ async def test_monsters_from_a_real_server_are_read_stored_and_planned_or_refuse
         "ors": "SELECT a AS ors FROM t WHERE " + " OR ".join(f"a = {number}" for number in range(20_000)),
         "deep": "SELECT a AS deep FROM t WHERE " + "(" * 1_500 + "a = 1" + ")" * 1_500,
     }
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
     with pg18.connect() as connection:
         for text in monsters.values():
@@ -267,7 +267,7 @@ async def test_monsters_from_mysql_are_read_stored_and_planned_or_refused(bench:
         "ors": "SELECT a AS ors FROM t WHERE " + " OR ".join(f"a = {number}" for number in range(3_000)),
         "deep": "SELECT a AS deep FROM t WHERE " + "(" * 300 + "a = 1" + ")" * 300,
     }
-    added = await bench.add_connection("shop", Target.from_url(my.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(my.monitor_url))
     await bench.sync(added.id)
     with my.connect() as connection, connection.cursor() as cursor:
         for text in (*monsters.values(), b"SELECT a AS nul FROM t WHERE b = 'x\x00y\xff\xfe'"):

@@ -44,7 +44,7 @@ async def test_the_same_work_has_the_same_first_query_everywhere(bench: Workbenc
     pg_all.execute(
         "CREATE TABLE orders AS SELECT i AS id, i % 100 AS customer, i AS total FROM generate_series(1, 3000) i"
     )
-    added = await bench.add_connection("shop", Target.from_url(pg_all.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg_all.monitor_url))
     await bench.sync(added.id)
     with pg_all.connect() as connection:
         for number in range(11):
@@ -75,7 +75,7 @@ async def test_the_same_work_is_the_same_statement_on_mysql_and_mariadb(
         "ANALYZE TABLE orders, customers",
         filled("customers", 3_000, "n + 3, n"),
     )
-    added = await bench.add_connection("shop", Target.from_url(my.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(my.monitor_url))
     await bench.sync(added.id)
     with my.connect() as connection, connection.cursor() as cursor:
         for number in range(11):
@@ -123,7 +123,7 @@ async def test_databases_of_other_encodings_are_read(
             connection.execute("CREATE EXTENSION pg_stat_statements")
             connection.execute(sql.SQL("CREATE TABLE {} (id int PRIMARY KEY)").format(sql.Identifier(word)))
             connection.execute(sql.SQL("SELECT id FROM {} WHERE id = 1").format(sql.Identifier(word)))
-        added = await bench.add_connection("other", target)
+        added = await bench.connections.add("other", target)
         report = await bench.sync(added.id)
         assert report.tables == 1 and report.statements > 0
         tables = await bench.store(history.tables, added.id, await bench.store(history.latest_window, added.id, 1000))
@@ -150,10 +150,10 @@ async def test_any_name_of_a_database_is_only_a_name(bench: Workbench, pg18: Dat
             connection.execute("CREATE TABLE here (id int PRIMARY KEY)")
         base, _, _ = pg18.monitor_url.rpartition("/")
         target = Target.from_url(f"{base}/{quote(name, safe='')}")
-        assert (await bench.test(target)).facts.database == name
-        added = await bench.add_connection("odd", target)
+        assert (await bench.connections.test(target)).facts.database == name
+        added = await bench.connections.add("odd", target)
         assert (await bench.sync(added.id)).tables == 1
-        await bench.doctor(added.id)
+        await bench.connections.doctor(added.id)
     finally:
         with pg18.connect() as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -81,12 +81,12 @@ async def _add(home: Path, urls: Sequence[str], holes: Sequence[int]) -> list[st
     settings = load(environment={"MESHAG_HOME": str(home), "HOME": str(home)})
     async with await Workbench.open(settings) as bench:
         known = [
-            await bench.add_connection(f"shop {number}", Target.from_url(url), interval_s=INTERVAL_S)
+            await bench.connections.add(f"shop {number}", Target.from_url(url), interval_s=INTERVAL_S)
             for number, url in enumerate(urls)
         ]
         for number, port in enumerate(holes):
             target = Target.from_url(f"postgresql://nobody@127.0.0.1:{port}/nothing")
-            await bench.add_connection(f"silent {number}", target, interval_s=INTERVAL_S)
+            await bench.connections.add(f"silent {number}", target, interval_s=INTERVAL_S)
     return [info.id for info in known]
 
 

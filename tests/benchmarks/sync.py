@@ -48,7 +48,7 @@ class Bench:
     async def __aenter__(self) -> Bench:
         self.workbench = await Workbench.open(self.settings)
         target = Target.from_url(self._url)
-        self.connection = await self.workbench.add_connection("bench", target)
+        self.connection = await self.workbench.connections.add("bench", target)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -225,7 +225,7 @@ async def _fill(running: Server, url: str, home: Path) -> None:
             await bench.sync()
             await asyncio.to_thread(running.run, LISTED)
         await bench.settle()
-        await bench.workbench.edit_connection(bench.connection.id, interval_s=60)
+        await bench.workbench.connections.edit(bench.connection.id, interval_s=60)
 
 
 def _app(home: Path, argv: Sequence[str] = MESHAG, size: tuple[int, int] = (120, 40)) -> Terminal:

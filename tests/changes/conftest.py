@@ -113,7 +113,7 @@ class Desk:
         url = url or database.url
         if url not in self.connections:
             name = f"shop{len(self.connections)}"
-            self.connections[url] = (await self.bench.add_connection(name, Target.from_url(url))).id
+            self.connections[url] = (await self.bench.connections.add(name, Target.from_url(url))).id
         return self.connections[url]
 
     async def suggest(

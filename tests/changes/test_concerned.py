@@ -25,7 +25,7 @@ TEXTS = {
 
 async def test_what_uses_a_table_by_any_name_is_found(bench: Workbench) -> None:
     target = Target.from_url("postgresql://meshag@nowhere.invalid/shop")
-    connection_id = (await bench.add_connection("shop", target)).id
+    connection_id = (await bench.connections.add("shop", target)).id
 
     def write() -> dict[str, int]:
         server = readings.Watched(

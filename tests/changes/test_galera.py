@@ -98,7 +98,7 @@ async def test_what_would_stop_all_nodes_is_not_begun_and_the_rest_is_on_both(
     desk: Desk, nodes: tuple[Schema, Schema]
 ) -> None:
     shop, _ = nodes
-    report = await desk.bench.test(Target.from_url(shop.monitor_url))
+    report = await desk.bench.connections.test(Target.from_url(shop.monitor_url))
     assert "It is a node of a Galera cluster of 2" in str(report.findings) and report.facts.replicas == 1
     before = definitions(nodes)
     held_up: tuple[Change, ...] = (

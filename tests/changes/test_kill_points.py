@@ -248,7 +248,7 @@ async def test_killed_while_it_undoes_what_made_things_worse(
     place = Place(pg18)
     before = place.look()
     row = await desk.apply(pg18, place.change)
-    await desk.bench.edit_connection(row.connection_id, undo_worse=True)
+    await desk.bench.connections.edit(row.connection_id, undo_worse=True)
     await counted(desk, row, after=30.0)
     command = [sys.executable, "-c", VERIFIES, str(settings.home), settings.store_url, row.id, point]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)  # noqa: ASYNC221

@@ -43,13 +43,13 @@ async def test_looking_at_everything_changes_nothing(
     before = schema.fetch("SHOW CREATE TABLE orders")
     bench = desk.bench
     connection = await desk.connect(schema, schema.owner_url)
-    await bench.test_saved(connection)
+    await bench.connections.test_saved(connection)
     await bench.sync(connection)
     schema.execute(*(f"SELECT * FROM orders WHERE customer_id = {customer}" for customer in range(30)))
     await bench.sync(connection)
     found = await bench.advice.suggest(connection)
     assert {"missing-index", "duplicate-index"} <= {each.rule for each in found}
-    await bench.doctor(connection)
+    await bench.connections.doctor(connection)
     reviewed = [await bench.hands.review(each.id) for each in found if each.change is not None]
     assert len(reviewed) >= 2 and all(each.sql for each in reviewed)
     app = MeshagApp(settings, bench)

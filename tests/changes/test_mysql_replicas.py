@@ -62,7 +62,7 @@ async def test_what_replicas_do_with_an_index_counts(private_my: Private, desk: 
     assert await kept_for(desk, watched) == ("unknown replicas: 1 in its lists of threads and members, 0 monitored",)
 
     replica.caught_up(primary)
-    following = (await desk.bench.add_connection("reports", Target.from_url(replica.url))).id
+    following = (await desk.bench.connections.add("reports", Target.from_url(replica.url))).id
     await desk.bench.sync(following)
     replica.execute("SELECT * FROM orders")
     await desk.bench.sync(following)

@@ -176,7 +176,7 @@ async def test_a_connection_marked_read_only_is_never_changed(desk: Desk, shop18
     advice = await desk.suggest(shop18, DROP_STATUS)
     review = await desk.bench.hands.review(advice.id)
     changed = catalogue(shop18)
-    await desk.bench.edit_connection(advice.connection_id, read_only=True)
+    await desk.bench.connections.edit(advice.connection_id, read_only=True)
     for ask in (
         desk.bench.hands.review(advice.id),
         desk.bench.hands.apply(advice.id, review.plan_hash),
@@ -186,7 +186,7 @@ async def test_a_connection_marked_read_only_is_never_changed(desk: Desk, shop18
         with pytest.raises(MeshagError, match="marked read-only"):
             await ask
     assert catalogue(shop18) == changed
-    await desk.bench.edit_connection(advice.connection_id, read_only=False)
+    await desk.bench.connections.edit(advice.connection_id, read_only=False)
     await desk.bench.hands.undo(done.id)
     assert catalogue(shop18) == before
 
@@ -252,7 +252,7 @@ async def test_another_server_at_the_same_address_is_not_taken_for_the_one_revie
     pg15.execute(SHOP)
     advice = await desk.suggest(shop18, BY_CUSTOMER)
     review = await desk.bench.hands.review(advice.id)
-    await desk.bench.edit_connection(advice.connection_id, target=Target.from_url(pg15.url))
+    await desk.bench.connections.edit(advice.connection_id, target=Target.from_url(pg15.url))
     before = catalogue(pg15)
     with pytest.raises(RunFailed, match="changed since"):
         await desk.bench.hands.apply(advice.id, review.plan_hash)

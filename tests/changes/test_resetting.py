@@ -23,7 +23,7 @@ async def calls(desk: Desk, connection: str, text: str) -> int:
 
 async def test_history_stays_and_goes_on(desk: Desk, pg18: Database) -> None:
     pg18.execute("CREATE TABLE public.jars (id int)")
-    info = await desk.bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    info = await desk.bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     work = "SELECT id FROM public.jars WHERE id = 1"
     pg18.execute(work)
     await desk.bench.sync(info.id)
@@ -52,14 +52,14 @@ async def test_history_stays_and_goes_on(desk: Desk, pg18: Database) -> None:
 
     with pytest.raises(MeshagError, match="not what was shown"):
         await desk.bench.hands.reset_statistics(ResetReview(info.id, "SELECT 1"))
-    await desk.bench.edit_connection(info.id, read_only=True)
+    await desk.bench.connections.edit(info.id, read_only=True)
     with pytest.raises(MeshagError, match="shop is read-only"):
         await desk.bench.hands.review_reset(info.id)
 
 
 async def test_on_mysql_and_mariadb_too(desk: Desk, my: Schema) -> None:
     my.execute("CREATE TABLE jars (id int PRIMARY KEY)")
-    info = await desk.bench.add_connection("shop", Target.from_url(my.monitor_url))
+    info = await desk.bench.connections.add("shop", Target.from_url(my.monitor_url))
     my.execute("SELECT id FROM jars")
     await desk.bench.sync(info.id)
     my.execute("SELECT id FROM jars", "SELECT id FROM jars")

@@ -46,14 +46,14 @@ async def test_looking_at_everything_changes_nothing(desk: Desk, shop18: Databas
     begin = (shop18.server.root / "log").stat().st_size
     bench = desk.bench
     connection = await desk.connect(shop18)
-    await bench.test_saved(connection)
+    await bench.connections.test_saved(connection)
     await bench.sync(connection)
     for customer in range(50):
         shop18.fetch(WORK, (customer,))
     await bench.sync(connection)
     found = await bench.advice.suggest(connection)
     assert {"missing-index", "duplicate-index"} <= {each.rule for each in found}
-    await bench.doctor(connection)
+    await bench.connections.doctor(connection)
     reviewed = 0
     for each in found:
         if each.change is not None:

@@ -289,9 +289,9 @@ async def test_it_is_undone_by_itself_only_where_that_was_asked_for_and_nothing_
         return (await desk.bench.store(changes.get, row.id)).state, run.result
 
     assert (await verified())[0] is ChangeState.DONE, "nobody asked for it"
-    await desk.bench.edit_connection(row.connection_id, undo_worse=True, read_only=True)
+    await desk.bench.connections.edit(row.connection_id, undo_worse=True, read_only=True)
     assert (await verified())[0] is ChangeState.DONE, "it must not be changed"
-    await desk.bench.edit_connection(row.connection_id, read_only=False)
+    await desk.bench.connections.edit(row.connection_id, read_only=False)
     shop18.execute("CREATE TABLE needed (id int)")  # its name is taken by now
     state, result = await verified()
     assert state is ChangeState.DONE and "taken" in result["not_undone"]
@@ -392,7 +392,7 @@ async def test_looks_are_due_with_news_only_and_the_scheduler_makes_them(desk: D
     await counted(desk, row, after=2.0)
     (due,) = await desk.bench.store(outcomes.due)
     assert (due.change_id, due.due_at) == (row.id, row.finished_at)
-    await desk.bench.pause(row.connection_id)
+    await desk.bench.connections.pause(row.connection_id)
     await desk.bench.scheduler().once()
     looked = await desk.bench.store(outcomes.get, row.id)
     assert looked is not None and looked.looks == 1 and looked.state is OutcomeState.BETTER
@@ -440,7 +440,7 @@ async def test_changes_of_one_run_are_measured_as_one_and_none_is_undone_by_itse
     first = await desk.apply(shop18, BY_CUSTOMER)
     second = await desk.apply(shop18, Analyze("public", "orders"))
     await counted(desk, first, after=30.0)  # applies to both: there was no sync between them
-    await desk.bench.edit_connection(first.connection_id, undo_worse=True)
+    await desk.bench.connections.edit(first.connection_id, undo_worse=True)
     found = await desk.bench.hands.verify(first.id)
     assert found.state is OutcomeState.WORSE and found.result["together"] == [second.id]
     assert f"with {second.id}" in found.result["said"] and found.held is None

@@ -219,7 +219,7 @@ async def given(pg18: Database, meshag: Meshag, tmp_path: Path) -> dict[str, str
 
 
 async def _filled(admin: Workbench, url: str) -> dict[str, str]:
-    shop = (await admin.add_connection("shop", Target.from_url(url))).id
+    shop = (await admin.connections.add("shop", Target.from_url(url))).id
     for role, account in ACCOUNTS.items():
         await admin.community.add_user(f"{account}@example.com", account, role)
     await admin.sync(shop)

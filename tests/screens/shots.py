@@ -53,8 +53,8 @@ _PASSWORD = re.compile(r"//[^/\s:]+:[^@\s]+@")
 
 async def watch(bench: Workbench, demo: Demo, seconds: float) -> None:
     """Add the shop twice (once only to watch), sync it for a while and look for improvements."""
-    shop = await bench.add_connection("shop", Target.from_url(demo.url), interval_s=5)
-    watched = await bench.add_connection("shop-watch", Target.from_url(demo.monitor_url), read_only=True)
+    shop = await bench.connections.add("shop", Target.from_url(demo.url), interval_s=5)
+    watched = await bench.connections.add("shop-watch", Target.from_url(demo.monitor_url), read_only=True)
     for _ in range(max(2, round(seconds / 5))):
         await bench.sync(shop.id)
         await asyncio.sleep(5)

@@ -100,7 +100,7 @@ def test_screen(
 
 async def test_what_was_applied_is_measured_and_undone_by_keys(bench: Workbench, at_desk: Open, pg18: Database) -> None:
     pg18.execute(SHOP, "ALTER TABLE orders RENAME customer_id TO customer")
-    info = await bench.add_connection("shop", Target.from_url(pg18.url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.url))
     await bench.sync(info.id)
     (suggestion,) = (await bench.store(suggestions.save, info.id, [ADVICE])).ids
     async with at_desk(bench) as desk:

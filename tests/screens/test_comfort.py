@@ -39,7 +39,7 @@ def test_a_trail_goes_back_and_forth_and_forgets_what_lay_ahead() -> None:
 async def test_a_command_is_quoted_for_a_shell_and_holds_no_password(bench: Workbench, server: str) -> None:
     scheme = "postgresql" if server == "PostgreSQL" else "mysql"
     target = Target.from_url(f"{scheme}://o'brien:canary@db1.example.org:6000/my%20shop")
-    info = await bench.add_connection("shop", target)
+    info = await bench.connections.add("shop", target)
     sql = "SELECT '$(touch x)', \"a\" FROM t\nWHERE b = 'it''s'"
     said = copying.command(sql, info, words_for(server))
     assert "canary" not in said
@@ -52,7 +52,7 @@ async def test_a_command_is_quoted_for_a_shell_and_holds_no_password(bench: Work
 
 async def test_find_jump_and_copy(bench: Workbench, at_desk: Open) -> None:
     shop_id = bench.store.run(shop.fill_open, bench.vault)
-    await bench.add_connection("another", NOWHERE)
+    await bench.connections.add("another", NOWHERE)
     async with at_desk(bench, clock=lambda: AT / 1000) as desk:
         copied: list[tuple[str, str]] = []
         desk.app.copy = lambda text, what: bool(copied.append((what, text)))  # type: ignore[method-assign]

@@ -95,7 +95,7 @@ async def test_a_pasted_url_fills_the_form_and_hides_its_password(
 async def test_each_field_says_beside_itself_what_is_wrong(
     bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await open_form(desk)
         whole, paint = [], Compositor.render_full_update
@@ -137,7 +137,7 @@ async def test_what_fails_is_said_in_its_own_words_and_the_form_stays(
 async def test_the_others_are_watched_on_while_one_cannot_be_added(
     bench: Workbench, at_desk: Open, pg18: Database
 ) -> None:
-    old = await bench.add_connection("old", Target.from_url(pg18.monitor_url), interval_s=600)
+    old = await bench.connections.add("old", Target.from_url(pg18.monitor_url), interval_s=600)
     now = [1_000.0]
     scheduler = Scheduler(bench.store, bench.settings, bench.runner, bench.notices, clock=lambda: now[0])
     await scheduler.once()
@@ -185,7 +185,7 @@ async def test_a_server_that_is_gone_is_down_since_its_last_answer_and_then_up(
     bench: Workbench, at_desk: Open, private_pg: Callable[..., Database]
 ) -> None:
     database = private_pg(18)
-    info = await bench.add_connection("shop", Target.from_url(database.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(database.monitor_url))
     await bench.sync(info.id)
     async with at_desk(bench, size=(80, 24)) as desk:
         await desk.press("1")
@@ -266,7 +266,7 @@ async def test_a_database_without_the_extension_is_saved_with_what_mends_it(
 async def test_the_same_database_is_not_added_twice_by_accident(
     bench: Workbench, at_desk: Open, pg18: Database
 ) -> None:
-    first = await bench.add_connection("stock", Target.from_url(pg18.monitor_url))
+    first = await bench.connections.add("stock", Target.from_url(pg18.monitor_url))
     await bench.sync(first.id)
     async with at_desk(bench) as desk:
         await open_form(desk)
@@ -292,7 +292,7 @@ async def test_the_setup_sql_is_copied_whole(bench: Workbench, at_desk: Open) ->
 async def test_editing_keeps_the_password_unless_the_server_is_another(
     bench: Workbench, at_desk: Open, pg18: Database
 ) -> None:
-    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     async with at_desk(bench) as desk:
         await desk.press("1", "E")
         await desk.until("Edit shop")
@@ -322,7 +322,7 @@ async def test_a_saved_connection_is_tested_and_its_error_shown_in_full(bench: W
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    await bench.add_connection("shop", Target(DbType.POSTGRES, "127.0.0.1", port, "shop", "watcher", Secret(CANARY)))
+    await bench.connections.add("shop", Target(DbType.POSTGRES, "127.0.0.1", port, "shop", "watcher", Secret(CANARY)))
     async with at_desk(bench) as desk:
         await desk.press("1", "T")
         said = await desk.until("Test of shop failed")
@@ -332,7 +332,7 @@ async def test_a_saved_connection_is_tested_and_its_error_shown_in_full(bench: W
 
 
 async def test_syncing_is_switched_off_and_on(bench: Workbench, at_desk: Open) -> None:
-    info = await bench.add_connection("shop", NOWHERE)
+    info = await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("1", "P")
         await desk.until("– off")
@@ -344,7 +344,7 @@ async def test_syncing_is_switched_off_and_on(bench: Workbench, at_desk: Open) -
 async def test_a_connection_is_forgotten_only_by_its_name_and_completely(
     bench: Workbench, at_desk: Open, pg18: Database
 ) -> None:
-    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(info.id)
     async with at_desk(bench) as desk:
         await desk.press("1", "D")
@@ -368,8 +368,8 @@ async def test_a_connection_is_forgotten_only_by_its_name_and_completely(
 
 
 async def test_the_list_shows_every_column_and_sorts(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("shop", NOWHERE)
-    await bench.add_connection("stock", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
+    await bench.connections.add("stock", NOWHERE)
     first = (await bench.store(connections.listing))[0]
     await bench.store(connections.failed, first.id, "the server is on fire", None)
     async with at_desk(bench, size=(200, 40)) as desk:

@@ -14,7 +14,7 @@ async def test_a_revoked_right_is_named_with_its_grant_and_mended_at_once(
     pg18.execute("CREATE ROLE watcher LOGIN PASSWORD 'seen'", f"GRANT CONNECT ON DATABASE {pg18.name} TO watcher")
     target = Target.from_url(pg18.url)
     poor = Target(target.db_type, target.host, target.port, pg18.name, "watcher", Secret("seen"))
-    await bench.add_connection("shop", poor)
+    await bench.connections.add("shop", poor)
     try:
         async with at_desk(bench) as desk:
             await desk.press("6")
@@ -45,7 +45,7 @@ async def test_a_revoked_right_is_named_with_its_grant_and_mended_at_once(
 
 async def test_without_the_extension_the_list_is_no_empty_list(bench: Workbench, at_desk: Open, pg18: Database) -> None:
     pg18.execute("DROP EXTENSION pg_stat_statements")
-    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(info.id)
     async with at_desk(bench) as desk:
         await desk.press("6")
@@ -57,9 +57,9 @@ async def test_an_unreachable_server_is_an_error_and_old_warnings_stay(
     bench: Workbench, at_desk: Open, pg18: Database
 ) -> None:
     pg18.execute("DROP EXTENSION pg_stat_statements")
-    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(info.id)
-    await bench.edit_connection(info.id, port=1, password=Secret("gone"))
+    await bench.connections.edit(info.id, port=1, password=Secret("gone"))
     async with at_desk(bench) as desk:
         await desk.press("6")
         said = await desk.until("the server could not be asked")
@@ -68,7 +68,7 @@ async def test_an_unreachable_server_is_an_error_and_old_warnings_stay(
 
 
 async def test_a_server_never_reached_says_so(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("shop", Target(DbType.POSTGRES, "127.0.0.1", 1, "shop", "watcher"))
+    await bench.connections.add("shop", Target(DbType.POSTGRES, "127.0.0.1", 1, "shop", "watcher"))
     async with at_desk(bench) as desk:
         await desk.press("6")
         said = await desk.until("the server could not be asked")

@@ -46,7 +46,7 @@ def ddl(database: Database) -> int:
 async def prepared(bench: Workbench, database: Database) -> str:
     """A connection that was synced twice around some work, and advised on."""
     database.execute(SCHEMA)
-    info = await bench.add_connection("shop", Target.from_url(database.url))
+    info = await bench.connections.add("shop", Target.from_url(database.url))
     await bench.sync(info.id)
     with database.connect(prepare_threshold=None) as connection:
         for number in range(300):

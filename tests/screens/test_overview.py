@@ -151,7 +151,7 @@ async def test_what_is_worth_doing_is_one_key_away(
     bench: Workbench, at_desk: Open, shop_id: str, key: str, place: int
 ) -> None:
     wanted = [each for each in bench.store.run(suggestions.listing, shop_id) if each.is_open][place]
-    await bench.add_connection("another", NOWHERE)
+    await bench.connections.add("another", NOWHERE)
     async with at_desk(bench, clock=lambda: AT / 1000) as desk:
         await desk.press("1")
         await desk.until("Worth doing")
@@ -167,7 +167,7 @@ async def test_what_is_worth_doing_is_one_key_away(
 
 
 async def test_never_read_switched_off_and_failed_are_told_apart(bench: Workbench, at_desk: Open, shop_id: str) -> None:
-    fresh = await bench.add_connection("a fresh one", NOWHERE)
+    fresh = await bench.connections.add("a fresh one", NOWHERE)
     async with at_desk(bench, size=(80, 24), clock=lambda: AT / 1000) as desk:
         await desk.press("1", "g")
         await desk.until("it was never read")

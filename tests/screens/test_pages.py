@@ -111,7 +111,7 @@ SUMS = "sums"
 
 
 async def test_no_list_fetches_more_than_is_asked_for(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> None:
-    shop = (await bench.add_connection("shop", Target.from_url("postgresql://a@192.0.2.1/shop"))).id
+    shop = (await bench.connections.add("shop", Target.from_url("postgresql://a@192.0.2.1/shop"))).id
     await bench.agents.page(1)
     await bench.store(_fill, shop)
     fetched: list[int] = []

@@ -88,7 +88,7 @@ async def test_a_team_is_made_by_keys(bench: Workbench, at_desk: Open, tmp_path:
 async def test_a_project_has_a_look_of_its_own(bench: Workbench, at_desk: Open) -> None:
     assert projects.THEMES == themes.NAMES
     target = Target.from_url("postgresql://app@127.0.0.1:1/shop")
-    added = await bench.add_connection("shop", target)
+    added = await bench.connections.add("shop", target)
     project = (await bench.store.read(connections.get, added.id)).project_id
     async with at_desk(bench) as desk:
         await desk.until("shop")
@@ -157,7 +157,7 @@ async def test_a_project_is_gone_to_and_its_files_are_put_into_its_folder(
     folder.mkdir()
     await bench.community.add_project("Web", path=str(folder))
     for name, project in (("billing", "Money"), ("shop", "Web"), ("stock", "Web")):
-        await bench.add_connection(name, Target.from_url("postgresql://a@192.0.2.1/x"), project=project)
+        await bench.connections.add(name, Target.from_url("postgresql://a@192.0.2.1/x"), project=project)
     async with at_desk(bench) as desk:
         await desk.press("1")
         said = await desk.until(lambda screen: screen.count("testing") >= 3)

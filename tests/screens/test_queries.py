@@ -482,7 +482,7 @@ def test_at_most_two_thousand_rows_are_kept() -> None:
 
 
 async def test_what_was_never_synced_says_so(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("new", Target.from_url("postgresql://watcher@192.0.2.1/shop"))
+    await bench.connections.add("new", Target.from_url("postgresql://watcher@192.0.2.1/shop"))
     async with at_desk(bench) as desk:
         await desk.press("2")
         await desk.until("new was never synced")

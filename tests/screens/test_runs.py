@@ -20,7 +20,7 @@ NOWHERE = Target(DbType.POSTGRES, "192.0.2.1", 5432, "shop", "watcher")
 
 async def test_a_sync_is_listed_with_its_phases_and_rows(bench: Workbench, at_desk: Open, pg18: Database) -> None:
     pg18.execute("CREATE TABLE goods (id int PRIMARY KEY)")
-    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     async with at_desk(bench) as desk:
         await desk.press("5")
         await desk.until("nothing has run yet")
@@ -33,7 +33,7 @@ async def test_a_sync_is_listed_with_its_phases_and_rows(bench: Workbench, at_de
 
 
 async def test_a_run_is_shown_while_it_works_and_cancelled_by_a_key(bench: Workbench, at_desk: Open) -> None:
-    info = await bench.add_connection("shop", NOWHERE)
+    info = await bench.connections.add("shop", NOWHERE)
     at_work = asyncio.Event()
 
     async def count_sheep(run: Run) -> Ended:
@@ -61,7 +61,7 @@ async def test_a_run_is_shown_while_it_works_and_cancelled_by_a_key(bench: Workb
 
 async def test_a_long_log_is_shown_by_pages_and_a_run_is_noted_on(bench: Workbench, at_desk: Open) -> None:
     """Ten thousand lines: two hundred of them are read and drawn at a time, the newest first."""
-    info = await bench.add_connection("shop", NOWHERE)
+    info = await bench.connections.add("shop", NOWHERE)
 
     async def say_much(run: Run) -> Ended:
         def lines() -> None:
@@ -94,7 +94,7 @@ async def test_a_long_log_is_shown_by_pages_and_a_run_is_noted_on(bench: Workben
 
 
 async def test_what_failed_says_why_here_and_in_the_detail(bench: Workbench, at_desk: Open) -> None:
-    info = await bench.add_connection("shop", NOWHERE)
+    info = await bench.connections.add("shop", NOWHERE)
 
     async def fail(run: Run) -> Ended:
         await run.log("warning", "the disk is filling")
@@ -111,7 +111,7 @@ async def test_what_failed_says_why_here_and_in_the_detail(bench: Workbench, at_
 
 
 async def test_a_run_whose_process_died_is_marked(bench: Workbench, at_desk: Open) -> None:
-    info = await bench.add_connection("shop", NOWHERE)
+    info = await bench.connections.add("shop", NOWHERE)
 
     def leave_behind() -> Claimed | None:
         _, claimed = executions.begin("long_gone", info.id, None, "otherhost:1:abc", 1, connection=info.id)
@@ -129,19 +129,19 @@ async def test_a_run_whose_process_died_is_marked(bench: Workbench, at_desk: Ope
 
 
 async def test_the_activity_log_names_who_did_what(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("7")
         said = await desk.until("connection.added")
         assert bench.actor in said and "watcher@192.0.2.1:5432/shop" in said
         info = desk.app.connections[0]
-        await bench.edit_connection(info.id, interval_s=30)
+        await bench.connections.edit(info.id, interval_s=30)
         await desk.until("connection.edited")
 
 
 async def test_f_asks_the_store_for_some_of_the_runs(bench: Workbench, at_desk: Open) -> None:
     """By state and kind, however many newer ones there are; "All runs" shows all again."""
-    info = await bench.add_connection("shop", NOWHERE)
+    info = await bench.connections.add("shop", NOWHERE)
 
     async def fail(run: Run) -> Ended:
         raise MeshagError("the disk is full")

@@ -68,7 +68,7 @@ def blocked(database: Database) -> Iterator[list[BaseException]]:
 
 
 async def test_who_blocks_whom_and_stopping_one(bench: Workbench, at_desk: Open, pg18: Database) -> None:
-    info = await bench.add_connection("shop", Target.from_url(pg18.url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.url))
     with blocked(pg18) as raised:
         async with at_desk(bench, collect=True) as desk:
             await desk.press("0")
@@ -112,7 +112,7 @@ async def test_who_blocks_whom_and_stopping_one(bench: Workbench, at_desk: Open,
 async def test_a_right_that_is_missing_to_stop_one_is_said_in_full(
     bench: Workbench, at_desk: Open, mariadb: Schema
 ) -> None:
-    await bench.add_connection("shop", Target.from_url(mariadb.monitor_url))
+    await bench.connections.add("shop", Target.from_url(mariadb.monitor_url))
     with mariadb.connect(autocommit=False) as other, other.cursor() as cursor:
         cursor.execute("CREATE TABLE t (id int PRIMARY KEY)")
         cursor.execute("SELECT * FROM t")
@@ -128,7 +128,7 @@ async def test_a_right_that_is_missing_to_stop_one_is_said_in_full(
 
 
 async def test_what_is_over_or_read_only_is_not_stopped(bench: Workbench, at_desk: Open, pg18: Database) -> None:
-    info = await bench.add_connection("shop", Target.from_url(pg18.url), read_only=True)
+    info = await bench.connections.add("shop", Target.from_url(pg18.url), read_only=True)
     with pg18.connect(application_name="holder") as holder:
         holder.execute("BEGIN")
         async with at_desk(bench, collect=True) as desk:
@@ -136,7 +136,7 @@ async def test_what_is_over_or_read_only_is_not_stopped(bench: Workbench, at_des
             await desk.until("idle in trx")
             await desk.press("x")
             assert "Stop session" not in desk.screen and "x Stop" not in desk.screen
-        await bench.edit_connection(info.id, read_only=False)
+        await bench.connections.edit(info.id, read_only=False)
         async with at_desk(bench, collect=True) as desk:
             await desk.press("0")
             await desk.until("idle in trx")
@@ -224,7 +224,7 @@ def _live(number: int, **more: Any) -> LiveSession:
 
 
 async def _shop(bench: Workbench) -> str:
-    return (await bench.add_connection("shop", Target.from_url("postgresql://watcher@db1.example.org/shop"))).id
+    return (await bench.connections.add("shop", Target.from_url("postgresql://watcher@db1.example.org/shop"))).id
 
 
 def _past(connection: str) -> None:

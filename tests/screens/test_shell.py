@@ -297,7 +297,7 @@ async def test_a_store_that_cannot_be_opened_is_said(at_desk: Open, broken_store
 async def test_an_error_of_a_pane_is_said_and_what_was_shown_stays(
     bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("7")
         await desk.until("connection.added")
@@ -306,7 +306,7 @@ async def test_an_error_of_a_pane_is_said_and_what_was_shown_stays(
             raise MeshagError("the store is locked by another program")
 
         monkeypatch.setattr("meshag_tui.screens.activity.activity.recent", refuse)
-        await bench.add_connection("other", NOWHERE)
+        await bench.connections.add("other", NOWHERE)
         said = await desk.until("the store is locked by another program")
         assert "Error" in said and "connection.added" in said
 
@@ -314,8 +314,8 @@ async def test_an_error_of_a_pane_is_said_and_what_was_shown_stays(
 async def test_a_pane_that_fails_leaves_the_application_alive(
     bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.add_connection("shop", NOWHERE)
-    await bench.add_connection("stock", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
+    await bench.connections.add("stock", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("1")
         await desk.until("stock")
@@ -409,7 +409,7 @@ async def test_what_fails_in_painting_or_in_a_dialog_leaves_the_application_aliv
     def fail(*_: object) -> None:
         raise ValueError("a shape nobody knows")
 
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("1")
         await desk.until("shop ")
@@ -447,7 +447,7 @@ async def test_what_fails_in_painting_or_in_a_dialog_leaves_the_application_aliv
 async def test_a_line_that_fails_says_so_and_comes_back(
     line: type[Line], bench: Workbench, at_desk: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench, size=(100, 24)) as desk:
         await desk.press("1")
         whole = await desk.until("shop ")
@@ -478,7 +478,7 @@ async def test_what_fails_in_what_a_line_hears_or_in_the_applications_own_work_e
     def fail(*_: object) -> None:
         raise ValueError("a shape nobody knows")
 
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench, ui=UiSettings(theme="dark", refresh_s=3600)) as desk:
         await desk.press("1")
         await desk.until("shop ")
@@ -504,13 +504,13 @@ async def test_what_fails_in_what_a_line_hears_or_in_the_applications_own_work_e
 
 
 async def test_a_held_screen_shows_nothing_new_until_it_goes_on(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("1")
         await desk.until("shop")
         await desk.press("p")
         before = desk.screen
-        await bench.add_connection("stock", NOWHERE)
+        await bench.connections.add("stock", NOWHERE)
         await desk.pilot.pause(0.6)
         assert desk.screen == before
         await desk.press("p")
@@ -518,7 +518,7 @@ async def test_a_held_screen_shows_nothing_new_until_it_goes_on(bench: Workbench
 
 
 async def test_what_another_process_wrote_is_seen(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("1")
         await desk.until("shop")
@@ -527,8 +527,8 @@ async def test_what_another_process_wrote_is_seen(bench: Workbench, at_desk: Ope
 
 
 async def test_connection_and_window_are_remembered(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("shop", NOWHERE)
-    await bench.add_connection("stock", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
+    await bench.connections.add("stock", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("c")
         await desk.type("stock")
@@ -547,7 +547,7 @@ async def test_connection_and_window_are_remembered(bench: Workbench, at_desk: O
 
 
 async def test_any_span_can_be_looked_at(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench) as desk:
         await desk.press("w")
         await desk.type("another")
@@ -563,7 +563,7 @@ async def test_any_span_can_be_looked_at(bench: Workbench, at_desk: Open) -> Non
 
 async def test_a_filter_narrows_inverts_and_is_cleared(bench: Workbench, at_desk: Open) -> None:
     for name in ("sales", "stock", "billing"):
-        await bench.add_connection(name, NOWHERE)
+        await bench.connections.add(name, NOWHERE)
 
     def rows(screen: str) -> list[str]:
         return [name for name in ("sales", "stock", "billing") if f"{name}  " in "".join(screen.splitlines()[2:12])]
@@ -582,7 +582,7 @@ async def test_a_filter_narrows_inverts_and_is_cleared(bench: Workbench, at_desk
 
 
 async def test_the_footer_shows_what_can_be_done_here_first(bench: Workbench, at_desk: Open) -> None:
-    await bench.add_connection("shop", NOWHERE)
+    await bench.connections.add("shop", NOWHERE)
     async with at_desk(bench, size=(80, 24)) as desk:
         await desk.press("1")
         await desk.until("shop ")

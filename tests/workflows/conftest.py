@@ -78,7 +78,7 @@ async def slow(shop_bench: Workbench, pg18: Database) -> history.QueryRow:
         "INSERT INTO orders SELECT n, n % 3000, repeat('x', 50) FROM generate_series(1, 30000) n",
     )
     pg18.execute("VACUUM ANALYZE orders")
-    added = await shop_bench.add_connection("shop", Target.from_url(pg18.url))
+    added = await shop_bench.connections.add("shop", Target.from_url(pg18.url))
     await shop_bench.sync(added.id)
     for customer in range(12):
         pg18.execute(f"SELECT note FROM orders WHERE customer_id = {customer} /* hunter2-canary */")

@@ -183,7 +183,7 @@ async def test_what_is_refused_is_not_done_and_a_run_of_a_dead_process_goes_on_b
 
 async def test_cancelling_a_run_cancels_what_it_began(shop_bench: Workbench) -> None:
     bench = shop_bench
-    shop = (await bench.add_connection("shop", Target.from_url("postgresql://me@127.0.0.1:1/shop"))).id
+    shop = (await bench.connections.add("shop", Target.from_url("postgresql://me@127.0.0.1:1/shop"))).id
 
     began = asyncio.Event()
 
@@ -260,7 +260,7 @@ async def test_a_suggestion_is_measured_by_rows_somebody_agreed_to_be_read(
 async def test_a_flow_of_a_later_release_is_refused_and_stays_as_it_is(shop_bench: Workbench) -> None:
     """As a newer MeshAG on a shared store may have saved it: the agents are listed, it is not run and not touched."""
     row = await shop_bench.agents.find("Index hunter")
-    shop = await shop_bench.add_connection("shop", Target.from_url("postgresql://a@192.0.2.1/shop"))
+    shop = await shop_bench.connections.add("shop", Target.from_url("postgresql://a@192.0.2.1/shop"))
     later = {**(await shop_bench.agents.get(row.id)).flow.document(), "format": 99, "of": "another time"}
     await shop_bench.store(agents.new_flow, row.id, later, "0" * 64, "ada")
     assert row.id in {each.id for each in await shop_bench.agents.page()}

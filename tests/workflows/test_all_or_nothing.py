@@ -59,7 +59,7 @@ async def world(store_url: str, tmp_path: Path) -> AsyncIterator[World]:
     settings = Settings(home=tmp_path, store_url=store_url)
     store = Store.open(store_url)
     bench = Workbench(settings, store, Vault.open(settings, {}), "ada")
-    shop = (await bench.add_connection("shop", NOWHERE)).id
+    shop = (await bench.connections.add("shop", NOWHERE)).id
     await bench.community.add_user("bo@example.com", "Bo", "operator")
     await bench.community.add_key("cron", ("collect",))
     await bench.models.add_provider("own", "ollama", ["m1"], key=Secret("sk-1"))
@@ -107,13 +107,13 @@ async def _run(world: World) -> None:
 PATHS: dict[str, tuple[str, Callable[[World], Awaitable[Any]]]] = {
     "a connection is added, with its project": (
         "connection.added",
-        lambda w: w.bench.add_connection("web", NOWHERE, project="Web"),
+        lambda w: w.bench.connections.add("web", NOWHERE, project="Web"),
     ),
     "a connection is edited, with its project": (
         "connection.edited",
-        lambda w: w.bench.edit_connection(w.shop, name="s", no_cloud=True),
+        lambda w: w.bench.connections.edit(w.shop, name="s", no_cloud=True),
     ),
-    "a connection is removed": ("connection.removed", lambda w: w.bench.remove_connection(w.shop)),
+    "a connection is removed": ("connection.removed", lambda w: w.bench.connections.remove(w.shop)),
     "a project is added": ("project.added", lambda w: w.bench.community.add_project("Web", theme="dark")),
     "a project is edited": ("project.changed", lambda w: w.bench.community.edit_project("Default", theme="light")),
     "a project is removed": ("project.removed", lambda w: w.bench.community.remove_project("Default")),
@@ -172,8 +172,8 @@ PATHS: dict[str, tuple[str, Callable[[World], Awaitable[Any]]]] = {
     "a model is agreed to": ("model.consent", lambda w: w.bench.advice.give_model_consent(w.shop)),
     "advice is reviewed": ("suggestion.reviewed", lambda w: w.bench.advice.mark_reviewed(w.advice)),
     "advice is dismissed": ("suggestion.dismissed", lambda w: w.bench.advice.dismiss(w.advice, "so")),
-    "a connection is switched off": ("connection.paused", lambda w: w.bench.pause(w.shop)),
-    "a connection is switched on": ("connection.resumed", lambda w: w.bench.resume(w.shop)),
+    "a connection is switched off": ("connection.paused", lambda w: w.bench.connections.pause(w.shop)),
+    "a connection is switched on": ("connection.resumed", lambda w: w.bench.connections.resume(w.shop)),
     "a paused agent is made active": ("agent.active", lambda w: w.bench.agents.set_status(w.resting, "ACTIVE")),
     "a removed thread is restored": ("thread.restored", lambda w: w.bench.threads.restore(w.forgotten)),
     "a revoked key is allowed": ("key.allowed", lambda w: w.bench.community.allow_key("old", True)),

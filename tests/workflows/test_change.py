@@ -83,7 +83,7 @@ async def bench(settings: Settings) -> AsyncIterator[Workbench]:
 async def suggested(bench: Workbench, pg: Database) -> StoredSuggestion:
     """A connection to `pg`, and in the store the suggestion to index orders (customer)."""
     pg.execute("CREATE TABLE orders AS SELECT g AS id, g % 100 AS customer FROM generate_series(1, 20000) g", "ANALYZE")
-    info = await bench.add_connection("shop", Target.from_url(pg.url))
+    info = await bench.connections.add("shop", Target.from_url(pg.url))
     await bench.sync(info.id)
     saved = await bench.store(suggestions.save, info.id, [ADVICE])
     return await bench.store(suggestions.get, saved.ids[0])

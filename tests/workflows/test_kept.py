@@ -53,7 +53,7 @@ async def until(found: Callable[[], list[int]], count: int) -> list[int]:
 
 
 async def test_scheduled_syncs_use_one_session_and_those_by_hand_their_own(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
     await until(lambda: ours(pg18), 0)
     first = await scheduled(bench, added.id)
@@ -73,7 +73,7 @@ async def test_scheduled_syncs_use_one_session_and_those_by_hand_their_own(bench
 
 
 async def test_a_session_that_ended_meanwhile_is_no_failure(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await scheduled(bench, added.id)
     for _ in range(2):
         (pid,) = ours(pg18)
@@ -88,7 +88,7 @@ async def test_a_session_that_ended_meanwhile_is_no_failure(bench: Workbench, pg
 @pytest.mark.parametrize("flavour", ["mysql", "mariadb"])
 async def test_on_mysql_and_mariadb(bench: Workbench, request: pytest.FixtureRequest, flavour: str) -> None:
     schema: Schema = request.getfixturevalue(flavour)
-    added = await bench.add_connection("shop", Target.from_url(schema.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(schema.monitor_url))
     await bench.sync(added.id)
     await until(lambda: ours_of(schema), 0)
     calls = []
@@ -105,17 +105,17 @@ async def test_on_mysql_and_mariadb(bench: Workbench, request: pytest.FixtureReq
 
 async def test_it_goes_where_the_connection_leads_now(bench: Workbench, pg18: Database) -> None:
     target = Target.from_url(pg18.monitor_url)
-    added = await bench.add_connection("shop", target)
+    added = await bench.connections.add("shop", target)
     await scheduled(bench, added.id)
     before = ours(pg18)
-    await bench.edit_connection(added.id, target=replace(target, host="localhost"))
+    await bench.connections.edit(added.id, target=replace(target, host="localhost"))
     assert "connect" in (await scheduled(bench, added.id)).value()["phases"]
     assert len(after := await until(lambda: ours(pg18), 1)) == 1 and after != before
 
 
 async def test_none_is_kept_for_long(bench: Workbench, pg18: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a sync that does not come, and beyond its age: what a role is given at its start is to be found."""
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url), interval_s=1)
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url), interval_s=1)
     await scheduled(bench, added.id)
     await until(lambda: ours(pg18), 1)
     await until(lambda: ours(pg18), 0)
@@ -126,7 +126,7 @@ async def test_none_is_kept_for_long(bench: Workbench, pg18: Database, monkeypat
 
 async def test_none_is_kept_that_lacked_something(bench: Workbench, pg18: Database) -> None:
     pg18.execute("DROP EXTENSION pg_stat_statements")
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     assert (await scheduled(bench, added.id)).value()["warnings"]
     await until(lambda: ours(pg18), 0)
 
@@ -135,6 +135,6 @@ async def test_none_is_kept_where_that_is_switched_off(tmp_path: Path, pg18: Dat
     collect = CollectSettings(keep_session_s=0)
     settings = Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"), collect=collect)
     async with await Workbench.open(settings) as bench:
-        added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+        added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
         await scheduled(bench, added.id)
         await until(lambda: ours(pg18), 0)

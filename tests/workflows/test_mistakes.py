@@ -52,7 +52,7 @@ def failing_once(what: str, works: Callable[..., Any]) -> Callable[..., Any]:
 async def test_a_mistake_in_any_workflow_fails_its_run_alone(
     bench: Workbench, pg18: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shop = (await bench.add_connection("shop", Target.from_url(pg18.monitor_url))).id
+    shop = (await bench.connections.add("shop", Target.from_url(pg18.monitor_url))).id
     kinds = dict(bench.runner._workflows)
     assert len(kinds) >= 6
     for kind, workflow in kinds.items():
@@ -69,7 +69,7 @@ async def test_a_mistake_in_any_workflow_fails_its_run_alone(
 async def test_a_mistake_in_what_the_scheduler_does_does_not_end_it(
     bench: Workbench, pg18: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await bench.add_connection("shop", Target.from_url(pg18.monitor_url), interval_s=1)
+    await bench.connections.add("shop", Target.from_url(pg18.monitor_url), interval_s=1)
     for name in ("LOOK_EVERY_S", "RECOVER_EVERY_S", "RECONCILE_EVERY_S", "VERIFY_EVERY_S"):
         monkeypatch.setattr(scheduler, name, 0.05)
     working = bench.scheduler()
@@ -120,7 +120,7 @@ async def test_a_mistake_in_what_the_scheduler_does_does_not_end_it(
 async def test_a_mistake_in_sampling_does_not_end_it(
     bench: Workbench, pg18: Database, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = (await bench.add_connection("shop", Target.from_url(pg18.monitor_url))).id
+    shop = (await bench.connections.add("shop", Target.from_url(pg18.monitor_url))).id
     await bench.store(connections.set_status, shop, ConnectionStatus.ACTIVE)
     for name, soon in (("_AGAIN_S", (0.01,)), ("_LIST_EVERY_S", 0.05), ("SPAN_S", 0.0), ("IDLE_SPAN_S", 0.0)):
         monkeypatch.setattr(sampling, name, soon)

@@ -99,7 +99,7 @@ ADVICE = Suggestion(
 async def suggested(bench: Workbench, pg: Database, spec: IndexSpec, **more: Any) -> StoredSuggestion:
     """A connection to the shop after some work in it, and a suggestion to make an index on orders."""
     shop(pg)
-    info = await bench.add_connection("shop", Target.from_url(pg.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(pg.monitor_url))
     await bench.sync(info.id)
     pg.execute(*(BY_CUSTOMER.format(number) for number in range(1, 9)), *(BY_ID.format(n) for n in range(1, 20)))
     await bench.sync(info.id)
@@ -218,7 +218,7 @@ async def test_a_statement_written_otherwise_is_proven_or_said_not_to_be(
 ) -> None:
     shop(pg18)
     pg18.execute("ALTER TABLE orders ALTER COLUMN customer DROP NOT NULL")
-    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(info.id)
     text = "SELECT count(*) FROM customers WHERE id NOT IN (SELECT customer FROM orders WHERE id > {})"
     pg18.execute(*(text.format(number * 1_000) for number in range(6)))
@@ -248,7 +248,7 @@ async def test_on_mysql_and_mariadb_it_is_proven_on_a_server_that_was_named(
 ) -> None:
     other = private_my(my.flavour)
     account = Target.from_url(other.user("ALL ON `meshag\\_rehearsal\\_%`.*", name="sandboxes"))
-    await bench.add_connection("scratch", account)
+    await bench.connections.add("scratch", account)
     bench.settings = bench.settings._replace(rehearsal=RehearsalSettings(measure_s=8, server="scratch"))
     numbers = "WITH RECURSIVE g AS (SELECT 1 n UNION ALL SELECT n + 1 FROM g WHERE n < {}) SELECT {} FROM g"
     my.execute(
@@ -258,7 +258,7 @@ async def test_on_mysql_and_mariadb_it_is_proven_on_a_server_that_was_named(
         "INSERT INTO orders " + numbers.format(900, "n, 1 + n % 300"),
         "ANALYZE TABLE customers, orders",
     )
-    info = await bench.add_connection("shop", Target.from_url(my.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(my.monitor_url))
     await bench.sync(info.id)
     text = "SELECT COUNT(*) FROM customers WHERE id NOT IN (SELECT customer FROM orders WHERE id > {})"
     my.execute(*(text.format(number * 100) for number in range(6)))
@@ -286,7 +286,7 @@ async def test_the_server_of_the_settings_is_a_connection_by_its_name(bench: Wor
     bench.settings = bench.settings._replace(rehearsal=RehearsalSettings(server="scratch"))
     with pytest.raises(MeshagError, match="scratch"):
         await bench.hands.review_rehearsal(found.id)
-    await bench.add_connection("scratch", Target.from_url("postgresql://tester@db.example.com/scratch"))
+    await bench.connections.add("scratch", Target.from_url("postgresql://tester@db.example.com/scratch"))
     review = await bench.hands.review_rehearsal(found.id)
     assert review.plan.place == "a database of its own on tester@db.example.com:5432/scratch"
 
@@ -300,7 +300,7 @@ async def test_on_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tr
         "INSERT INTO orders SELECT seq, 1 + seq % 400, REPEAT('n', 50) FROM seq_1_to_40000",
         "ANALYZE TABLE orders",
     )
-    info = await bench.add_connection("shop", Target.from_url(mariadb.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(mariadb.monitor_url))
     await bench.sync(info.id)
     mariadb.execute(*(BY_CUSTOMER.format(number) for number in range(1, 9)), *(BY_ID.format(n) for n in range(1, 20)))
     mariadb.execute("UPDATE orders SET note = 'x' WHERE id = 7", "UPDATE orders SET customer = 5 WHERE id = 8")

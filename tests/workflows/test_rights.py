@@ -29,6 +29,7 @@ from meshag_tui.workflows.advice import Advice
 from meshag_tui.workflows.agents import Agents
 from meshag_tui.workflows.alerting import Alerting
 from meshag_tui.workflows.community import Community
+from meshag_tui.workflows.connecting import Connections
 from meshag_tui.workflows.durable import RunFailed
 from meshag_tui.workflows.hands import Hands
 from meshag_tui.workflows.models import Models
@@ -44,7 +45,8 @@ READS = {
     Hands: "review review_basket left_of_basket migration review_undo review_rehearsal review_end review_reset",
     Models: "providers cache_only",
     Threads: "page get draft preview",
-    Workbench: "open load_rest close need test watching doctor sessions executions",
+    Connections: "test watching doctor live",
+    Workbench: "open load_rest close need executions",
 }
 """What changes nothing, in the store or elsewhere: all other public methods ask for a right."""
 
@@ -67,7 +69,7 @@ async def test_a_team_shares_a_store(pg18: Database, tmp_path: Path, monkeypatch
 
     ada, bo, cy, di = (of(name) for name in ("ada", "bo", "cy", "di"))
     try:
-        shop = (await bo.add_connection("shop", Target.from_url(pg18.url))).id  # nobody was added yet
+        shop = (await bo.connections.add("shop", Target.from_url(pg18.url))).id  # nobody was added yet
         for name, role in (("bo", "operator"), ("cy", "approver"), ("di", "viewer")):
             await ada.community.add_user(f"{name}@example.com", name, role)
         assert [who.role for who in await di.community.users()] == ["admin", "operator", "approver", "viewer"]
@@ -77,7 +79,7 @@ async def test_a_team_shares_a_store(pg18: Database, tmp_path: Path, monkeypatch
             di.need("collect"),
             di.advice.suggest(shop),
             di.models.test("config"),
-            bo.add_connection("more", Target.from_url(pg18.url)),
+            bo.connections.add("more", Target.from_url(pg18.url)),
             bo.models.override("sub_1", 1, "because"),
             bo.models.add_provider("p", "ollama", ["m"]),
             bo.community.add_key("k", ("admin",)),
@@ -152,7 +154,7 @@ async def test_what_others_said_with_models_is_seen_by_them_and_by_admins(pg18: 
     vault = Vault.open(settings, {})
     ada, bo, di = (Workbench(settings, store, vault, name) for name in ("ada", "bo", "di"))
     try:
-        shop = (await ada.add_connection("shop", Target.from_url("postgresql://a@192.0.2.1/shop"))).id
+        shop = (await ada.connections.add("shop", Target.from_url("postgresql://a@192.0.2.1/shop"))).id
         for name, role in (("bo", "operator"), ("di", "viewer")):
             await ada.community.add_user(f"{name}@example.com", name, role)
         row = threads.ThreadRow(

@@ -55,7 +55,7 @@ async def until(wanted: Callable[[], Any]) -> Any:
 
 
 async def watched(bench: Workbench, url: str) -> str:
-    info = await bench.add_connection("shop", Target.from_url(url))
+    info = await bench.connections.add("shop", Target.from_url(url))
     await bench.store(connections.set_status, info.id, ConnectionStatus.ACTIVE)
     return info.id
 
@@ -116,7 +116,7 @@ async def test_who_looks_on_sees_idle_sessions_and_a_paused_connection_is_left_a
         async with running(bench.sampler):
             await until(sees_idle)
             assert ("sessions", connection) in heard
-            await bench.pause(connection)
+            await bench.connections.pause(connection)
             bench.sampler._keep_to({})
             await until(lambda: pg18.fetch(OURS) == [(0,)])
             assert bench.sampler.latest(connection) is None

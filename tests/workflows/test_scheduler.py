@@ -57,7 +57,7 @@ async def runs(bench: Workbench) -> Counter[str]:
 
 
 async def add(bench: Workbench, name: str, pg: Database, interval_s: int) -> str:
-    return (await bench.add_connection(name, Target.from_url(pg.monitor_url), interval_s=interval_s)).id
+    return (await bench.connections.add(name, Target.from_url(pg.monitor_url), interval_s=interval_s)).id
 
 
 async def test_two_intervals_two_runs(bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database) -> None:
@@ -79,7 +79,7 @@ async def test_another_interval_holds_from_the_next_sync_on(
 ) -> None:
     shop = await add(bench, "shop", pg18, 600)
     await scheduler.once()
-    await bench.edit_connection(shop, interval_s=30)
+    await bench.connections.edit(shop, interval_s=30)
     await scheduler.once()  # as it does when it hears of it, or within five seconds
     clock.now += 25
     await scheduler.once()
@@ -87,7 +87,7 @@ async def test_another_interval_holds_from_the_next_sync_on(
     clock.now += 10
     await scheduler.once()
     assert await runs(bench) == {"shop": 2}
-    await bench.edit_connection(shop, interval_s=None)  # the setting's, which is 600 s
+    await bench.connections.edit(shop, interval_s=None)  # the setting's, which is 600 s
     await scheduler.once()
     clock.now += 500
     await scheduler.once()
@@ -112,7 +112,7 @@ async def test_paused_connections_and_a_paused_scheduler_run_nothing(
 ) -> None:
     first = await add(bench, "first", pg18, 60)
     await add(bench, "second", pg18, 60)
-    await bench.pause(first)
+    await bench.connections.pause(first)
     await scheduler.once()
     assert await runs(bench) == {"second": 1}
     scheduler.pause()
@@ -120,7 +120,7 @@ async def test_paused_connections_and_a_paused_scheduler_run_nothing(
     await scheduler.once()
     assert await runs(bench) == {"second": 1}
     scheduler.resume()
-    await bench.resume(first)
+    await bench.connections.resume(first)
     await scheduler.once()
     assert await runs(bench) == {"first": 1, "second": 2}
 
@@ -152,7 +152,7 @@ async def test_a_server_that_is_down_delays_nobody(
     bench: Workbench, scheduler: Scheduler, clock: Clock, pg18: Database
 ) -> None:
     dead = Target.from_url("postgresql://nobody@127.0.0.1:1/nothing")
-    await bench.add_connection("dead", dead, interval_s=10)
+    await bench.connections.add("dead", dead, interval_s=10)
     for number in range(3):
         await add(bench, f"shop{number}", pg18, 10)
     working = asyncio.create_task(scheduler.once())
@@ -301,7 +301,7 @@ async def test_a_server_that_is_silent_costs_the_others_no_sample(bench: Workben
 
     hole = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = hole.sockets[0].getsockname()[1]
-    await bench.add_connection("silent", Target.from_url(f"postgresql://u@127.0.0.1:{port}/d"), interval_s=1)
+    await bench.connections.add("silent", Target.from_url(f"postgresql://u@127.0.0.1:{port}/d"), interval_s=1)
     for number in range(3):
         await add(bench, f"shop{number}", pg18, 1)
     scheduler = bench.scheduler()

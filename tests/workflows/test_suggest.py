@@ -23,7 +23,7 @@ async def bench(store_url: str, tmp_path: Path) -> AsyncIterator[Workbench]:
 
 
 async def test_who_wishes_more_than_the_run_under_way_gets_a_run_of_its_own(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
     plain = asyncio.create_task(bench.advice.suggest(added.id))
     same, wishing = bench.advice.suggest(added.id), bench.advice.suggest(added.id, budget_bytes=1_000)
@@ -38,7 +38,7 @@ async def test_a_gain_per_day_is_of_the_time_watched_not_of_the_window(bench: Wo
         "INSERT INTO orders SELECT n, n % 9000, repeat('x', 50) FROM generate_series(1, 100000) n",
     )
     pg18.execute("VACUUM ANALYZE orders")
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
     for customer in range(12):
         pg18.execute(f"SELECT note FROM orders WHERE customer_id = {customer}")

@@ -42,7 +42,7 @@ async def test_a_sync_writes_everything_and_says_so(bench: Workbench, pg18: Data
     pg18.execute("CREATE TABLE shop (id int PRIMARY KEY, name text)", "CREATE INDEX shop_name ON shop (name)")
     heard: list[Notice] = []
     bench.subscribe(heard.append)
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     assert added.status is ConnectionStatus.TESTING
     first = await bench.sync(added.id)
     assert (first.tables, first.indexes) == (1, 2) and first.statements > 0
@@ -66,8 +66,8 @@ async def test_a_sync_writes_everything_and_says_so(bench: Workbench, pg18: Data
 async def test_a_server_behind_a_proxy_alone_is_tested_and_synced(bench: Workbench, pg18: Database) -> None:
     async with SocksServer({"database.behind.example": "127.0.0.1"}, ("someone", "pr0xy-pass")) as proxy:
         target = replace(Target.from_url(pg18.monitor_url), host="database.behind.example", proxy=proxy.url)
-        info = await bench.add_connection("hidden", target)
-        await bench.test_saved(info.id)
+        info = await bench.connections.add("hidden", target)
+        await bench.connections.test_saved(info.id)
         tested = len(proxy.asked)
         assert tested and (await bench.sync(info.id)).server_statements > 0
         assert len(proxy.asked) > tested, "the sync went through it as well"
@@ -76,7 +76,7 @@ async def test_a_server_behind_a_proxy_alone_is_tested_and_synced(bench: Workben
 
 
 async def test_three_triggers_one_collection(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     reports = await asyncio.gather(*(bench.sync(added.id) for _ in range(3)))
     assert len({report.execution_id for report in reports}) == 1
     assert len({report.statements for report in reports}) == 1
@@ -94,7 +94,7 @@ async def scheduled(bench: Workbench, connection_id: str) -> set[str]:
 
 async def test_texts_are_not_read_at_every_sync_but_by_hand(bench: Workbench, pg18: Database) -> None:
     pg18.execute("SELECT 1 AS first_statement")
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
 
     pg18.execute("SELECT 1 AS brand_new_statement")
@@ -105,7 +105,7 @@ async def test_texts_are_not_read_at_every_sync_but_by_hand(bench: Workbench, pg
 async def test_what_we_asked_the_server_is_known_as_ours_at_the_next_sync(bench: Workbench, pg18: Database) -> None:
     """Of a role that also owns things only the texts say what is ours: they are not waited for."""
     pg18.execute("CREATE TABLE orders (id int PRIMARY KEY, customer_id int)", "SELECT * FROM orders WHERE id = 4")
-    added = await bench.add_connection("shop", Target.from_url(pg18.url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.url))
     await bench.sync(added.id)
     query = await bench.store(
         lambda: models.QueryText.select().where(models.QueryText.text.contains("orders WHERE id")).get().query_id
@@ -124,7 +124,7 @@ async def test_what_we_asked_the_server_is_known_as_ours_at_the_next_sync(bench:
 
 
 async def test_tables_and_indexes_are_not_read_at_every_sync_but_by_hand(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     assert (await bench.sync(added.id)).tables == 0
     pg18.execute("CREATE TABLE late (id int PRIMARY KEY)")
     outcome = await bench.runner.submit(
@@ -148,7 +148,7 @@ async def test_a_sync_that_has_everything_to_say_sends_the_store_few_statements(
     every_time = CollectSettings(objects_every_s=0, texts_every_s=0, texts_per_sync=3)
     settings = Settings(home=tmp_path, store_url=store_url, collect=every_time)
     async with await Workbench.open(settings) as bench:
-        added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+        added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
 
         async def sync() -> dict[str, Any]:
             outcome = await bench.runner.submit(
@@ -197,7 +197,7 @@ async def test_a_first_sync_of_many_statements_reads_the_costliest_texts_first(
     collect = CollectSettings(texts_per_sync=3)
     settings = Settings(home=tmp_path, store_url=store_url, collect=collect)
     async with await Workbench.open(settings) as bench:
-        added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+        added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
         first = await bench.sync(added.id)
         assert "texts-pending" in {finding.code for finding in first.warnings}
         texts = await bench.store(lambda: {row.text for row in models.QueryText.select()})
@@ -212,7 +212,7 @@ async def test_a_first_sync_of_many_statements_reads_the_costliest_texts_first(
 
 async def test_a_wrong_password_is_not_retried_and_recovers(bench: Workbench, pg18: Database) -> None:
     good = Target.from_url(pg18.monitor_url)
-    added = await bench.add_connection("shop", replace(good, password=Secret("wrong")))
+    added = await bench.connections.add("shop", replace(good, password=Secret("wrong")))
     with pytest.raises(RunFailed) as failed:
         await bench.sync(added.id)
     assert failed.value.code == "authentication"
@@ -221,7 +221,7 @@ async def test_a_wrong_password_is_not_retried_and_recovers(bench: Workbench, pg
     info = await status_of(bench, added.id)
     assert info.status is ConnectionStatus.ERROR and info.last_error == str(failed.value)
     assert "wrong" not in str(failed.value)
-    await bench.edit_connection(added.id, password=good.password)
+    await bench.connections.edit(added.id, password=good.password)
     await bench.sync(added.id)
     info = await status_of(bench, added.id)
     assert (info.status, info.last_error, info.failures) == (ConnectionStatus.ACTIVE, None, 0)
@@ -231,7 +231,7 @@ async def test_a_server_that_is_down_is_retried_and_recovers(
     bench: Workbench, private_pg: Callable[..., Database]
 ) -> None:
     database = private_pg(18)
-    added = await bench.add_connection("shop", Target.from_url(database.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(database.monitor_url))
     await bench.sync(added.id)
     before = await status_of(bench, added.id)
     database.server.stop()
@@ -258,7 +258,7 @@ async def test_three_closed_databases_of_ten_are_named_and_the_others_are_read(t
         async with await Workbench.open(Settings(home=tmp_path, store_url=put_store(tmp_path / "store.db"))) as bench:
             for name in names:
                 url = pg18.monitor_url.replace(f"/{pg18.name}", f"/{name}")
-                await bench.add_connection(name, Target.from_url(url))
+                await bench.connections.add(name, Target.from_url(url))
             await bench.scheduler().once()
             for info in await bench.store(connections.listing):
                 if info.name in closed:
@@ -273,20 +273,20 @@ async def test_three_closed_databases_of_ten_are_named_and_the_others_are_read(t
 
 
 async def test_a_paused_connection_stays_paused(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
-    await bench.pause(added.id)
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
+    await bench.connections.pause(added.id)
     await bench.sync(added.id)
     assert (await status_of(bench, added.id)).status is ConnectionStatus.INACTIVE
-    await bench.test_saved(added.id)
+    await bench.connections.test_saved(added.id)
     assert (await status_of(bench, added.id)).status is ConnectionStatus.INACTIVE
-    await bench.resume(added.id)
+    await bench.connections.resume(added.id)
     assert (await status_of(bench, added.id)).status is ConnectionStatus.ACTIVE
 
 
 async def test_testing_is_a_state_while_it_lasts(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
-    testing = asyncio.create_task(bench.test_saved(added.id))
+    testing = asyncio.create_task(bench.connections.test_saved(added.id))
     seen = set()
     while not testing.done():
         seen.add((await status_of(bench, added.id)).status)
@@ -298,17 +298,17 @@ async def test_testing_is_a_state_while_it_lasts(bench: Workbench, pg18: Databas
 
 async def test_a_failed_test_is_an_error_that_a_sync_mends(bench: Workbench, pg18: Database) -> None:
     good = Target.from_url(pg18.monitor_url)
-    added = await bench.add_connection("shop", replace(good, database="nowhere"))
+    added = await bench.connections.add("shop", replace(good, database="nowhere"))
     with pytest.raises(Exception, match="nowhere"):
-        await bench.test_saved(added.id)
+        await bench.connections.test_saved(added.id)
     assert (await status_of(bench, added.id)).status is ConnectionStatus.ERROR
-    await bench.edit_connection(added.id, target=good)
+    await bench.connections.edit(added.id, target=good)
     await bench.sync(added.id)
     assert (await status_of(bench, added.id)).status is ConnectionStatus.ACTIVE
 
 
 async def test_no_session_is_left_behind(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     for _ in range(3):
         await bench.sync(added.id)
     await asyncio.sleep(0.2)
@@ -336,7 +336,7 @@ async def test_a_cancelled_sync_leaves_the_store_as_it_was(bench: Workbench, pg1
     """While it reads: what it waits for does not come, so it cannot have ended before."""
     pg18.execute("CREATE TABLE shop (id int PRIMARY KEY)")
     read_without_end(bench, pg18)
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     began = asyncio.Event()
 
     def cancel_at(notice: Notice) -> None:
@@ -354,16 +354,16 @@ async def test_a_cancelled_sync_leaves_the_store_as_it_was(bench: Workbench, pg1
 
 
 async def test_the_same_database_under_two_names_is_noticed(bench: Workbench, pg18: Database) -> None:
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     await bench.sync(added.id)
     by_socket = Target.from_url(pg18.socket_url)
-    report = await bench.test(by_socket)
+    report = await bench.connections.test(by_socket)
     assert report.same_as == ("shop",)
 
 
 async def test_locked_statistics_are_a_partial_sync(bench: Workbench, pg18: Database) -> None:
     pg18.execute("DROP EXTENSION pg_stat_statements", "CREATE TABLE shop (id int PRIMARY KEY)")
-    added = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
     report = await bench.sync(added.id)
     assert report.tables == 1 and report.statements == 0
     assert any(finding.fix and "CREATE EXTENSION" in finding.fix for finding in report.warnings)
@@ -391,7 +391,7 @@ async def test_a_cancelled_sync_leaves_no_statement_of_ours_and_touches_no_other
             await asyncio.sleep(0.1)
         assert found == list(wanted)
 
-    info = await bench.add_connection("shop", Target.from_url(pg18.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
 
     def work() -> None:
         with pg18.connect(application_name="the application") as other:

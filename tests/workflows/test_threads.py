@@ -103,7 +103,7 @@ async def test_what_fails_or_is_cancelled_is_kept_as_that_and_not_sent_again(
     away = fake_llm.base_url.replace("127.0.0.1", "0.0.0.0")  # answers, and is no loopback address
     await bench.models.add_provider("away", "other", ["m2"], base_url=away)
     await bench.threads.edit(thread_id, model="away")
-    await bench.edit_connection(info_id, no_cloud=True)
+    await bench.connections.edit(info_id, no_cloud=True)
     with pytest.raises(NotAllowed, match="only models on this machine"):
         await bench.threads.ask(thread_id, "Fifth?")
     assert len(fake_llm.requests) == 3 and query_uid(slow.id) == thread.row.subject_id

@@ -169,7 +169,7 @@ async def test_thirty_databases_of_one_server_never_have_more_than_two_sessions(
     async with opened(tmp_path, collect=collect, advice=AdviceSettings(every_s=0)) as bench:
         for name in names:
             url = first.monitor_url.replace(f"/{first.name}", f"/{name}")
-            await bench.add_connection(name, Target.from_url(url))
+            await bench.connections.add(name, Target.from_url(url))
         with counting(first) as seen:
             async with running(bench):
                 await until_synced(bench, 2)
@@ -191,7 +191,7 @@ async def test_looking_for_advice_takes_its_turn(tmp_path: Path, private_pg: Cal
     )
     advice = AdviceSettings(every_s=1, what_if="off")
     async with opened(tmp_path, collect=CollectSettings(interval_s=1, sample_s=0.2), advice=advice) as bench:
-        await bench.add_connection("shop", Target.from_url(first.monitor_url))
+        await bench.connections.add("shop", Target.from_url(first.monitor_url))
         with counting(first) as seen, first.connect() as working:
             async with running(bench), asyncio.timeout(60):
                 while sum(run.kind == "generate_suggestions" for run in await bench.executions()) < 3:
@@ -205,7 +205,7 @@ async def test_a_second_database_of_the_server_ends_the_session_that_was_kept(
     tmp_path: Path, pg18: Database, servers: Any
 ) -> None:
     async with opened(tmp_path, collect=CollectSettings(interval_s=1, sample_s=0)) as bench:
-        await bench.add_connection("one", Target.from_url(pg18.monitor_url))
+        await bench.connections.add("one", Target.from_url(pg18.monitor_url))
         ours = f"SELECT pid FROM pg_stat_activity WHERE application_name = 'meshag/sync' AND datname = '{pg18.name}'"
         async with running(bench), asyncio.timeout(60):
             pids = set[int]()
@@ -217,7 +217,7 @@ async def test_a_second_database_of_the_server_ends_the_session_that_was_kept(
                 pids |= {pid for (pid,) in pg18.fetch(ours)}
             assert len(pids) == 1, "it is alone: its session is kept"
             for other in servers.fresh(18):
-                await bench.add_connection("two", Target.from_url(other.monitor_url))
+                await bench.connections.add("two", Target.from_url(other.monitor_url))
                 while len(pids) < 3:
                     pids |= {pid for (pid,) in pg18.fetch(ours)}
                     await asyncio.sleep(0.01)
@@ -233,7 +233,7 @@ async def test_schemas_of_one_server(tmp_path: Path, request: pytest.FixtureRequ
     count = f"SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = '{target.user}'"
     async with opened(tmp_path, collect=CollectSettings(interval_s=2, sample_s=0.5)) as bench:
         for name in names:
-            await bench.add_connection(name, replace(target, database=name))
+            await bench.connections.add(name, replace(target, database=name))
         with Counting(lambda: {"": int(schema.fetch(count)[0][0])}) as seen:
             async with running(bench):
                 await until_synced(bench, 3)

@@ -92,7 +92,7 @@ async def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 async def shop(bench: Workbench, url: str = "postgresql://watcher@db.example/shop") -> str:
-    return (await bench.add_connection("shop", Target.from_url(url))).id
+    return (await bench.connections.add("shop", Target.from_url(url))).id
 
 
 def rules(bench: Workbench, **more: Any) -> list[tuple[str, str]]:
@@ -206,7 +206,7 @@ async def test_a_wait_on_a_real_server_is_seen_and_ends(bench: Workbench, pg18: 
     collect = bench.settings.collect._replace(sample_s=0.1)
     settings = bench.settings._replace(collect=collect, alerts=AlertSettings(blocked_s=0.5))
     bench.settings = settings
-    info = await bench.add_connection("shop", Target.from_url(pg18.url))
+    info = await bench.connections.add("shop", Target.from_url(pg18.url))
     await bench.store(connections.set_status, info.id, ConnectionStatus.ACTIVE)
     pg18.execute("CREATE TABLE stock (id int PRIMARY KEY)", "INSERT INTO stock VALUES (1)")
     sampling = asyncio.create_task(bench.sampler.run())

@@ -164,7 +164,7 @@ async def test_a_server_that_answers_slowly_is_asked_seldom_and_one_thing_at_a_t
     settings = Settings(home=tmp_path, store_url=f"sqlite:///{tmp_path}/store.db")
     async with relay, await Workbench.open(settings) as bench:
         target = replace(Target.from_url(my.monitor_url), port=relay.sockets[0].getsockname()[1], tls=TlsMode.DISABLE)
-        added = await bench.add_connection("slow", target, interval_s=1)
+        added = await bench.connections.add("slow", target, interval_s=1)
         now = 1_000.0
         scheduler = Scheduler(bench.store, bench.settings, bench.runner, bench.notices, clock=lambda: now)
         await asyncio.gather(scheduler.once(), scheduler.once())
