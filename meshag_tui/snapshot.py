@@ -133,6 +133,10 @@ class Statements:
     elsewhere: frozenset[str] | None = None  # keys of those of other databases; None: these were not read
 
 
+Elsewhere = Literal["left out", "counted", "read"]
+"""What becomes of the statements of other databases: PostgreSQL goes through all of them once more to count those."""
+
+
 @dataclass(frozen=True, slots=True)
 class OtherDatabases:
     """What other databases of the server did since its counters began, where that is only counted."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from meshag_tui.engines.words import Words
 from meshag_tui.live import Ended, Ending, LiveReading
 from meshag_tui.plan import Plan, PlanMode, Predicate
-from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
+from meshag_tui.snapshot import Elsewhere, ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, EvidenceKind, Finding, IndexSpec, MeshagError, Target, WhatIfChoice
 
 if TYPE_CHECKING:
@@ -185,11 +185,11 @@ class Session(Protocol):
     def keepable(self) -> bool:
         """Whether it is this session that the server knows by the settings we gave, and it can be used later."""
 
-    async def collect(self, objects: bool = True, elsewhere: bool = False) -> Snapshot:
+    async def collect(self, objects: bool = True, elsewhere: Elsewhere = "left out") -> Snapshot:
         """Counters, tables, indexes, schema: one sync's reading in a constant number of statements, no statement texts.
 
         `objects=False` reads statements and sessions only; the other sections are None, without a warning. `elsewhere`
-        reads the counters of other databases' statements too; else those are counted at most.
+        says what becomes of other databases' statements; where counting is free, it is done unasked.
         """
 
     async def texts(self, keys: Collection[str] | None) -> tuple[StatementText, ...]:

@@ -54,6 +54,12 @@ def objects_read_at(reading: Mapping[str, Any]) -> int | None:
     return None if last is None else last.taken_at
 
 
+def others_counted_at(reading: Mapping[str, Any]) -> int | None:
+    """The same of what other databases do."""
+    at: int | None = reading.get("others_counted_at")
+    return at
+
+
 def other_databases(connection_id: str) -> OtherDatabases | None:
     """What other databases of its server were last counted to have done; None: they were not counted, or are read."""
     row = models.Connection.select(models.Connection.reading).where(models.Connection.id == connection_id).first()
@@ -109,9 +115,11 @@ def write(
             state["statements"] = now.as_document()
         events = (*events, *_settings(snapshot.facts.settings, state))
         if snapshot.statements is not None and snapshot.statements.elsewhere is not None:
-            state.pop("other_databases", None)  # they are counted as they are listed
+            for name in ("other_databases", "others_counted_at"):
+                state.pop(name, None)  # they are counted as they are listed
         elif snapshot.other_databases is not None:
             state["other_databases"] = asdict(snapshot.other_databases)
+            state["others_counted_at"] = snapshot.taken_at
         interval_id = _interval(connection_id, span, snapshot, statements, events, objects.since)
         new = 0
         if statements is not None:

@@ -18,7 +18,7 @@ from typing import Any
 from meshag_tui.engines import engine_for, words_for
 from meshag_tui.engines.base import EngineError, Limits, Session
 from meshag_tui.settings import CollectSettings, Settings
-from meshag_tui.snapshot import Snapshot, Statements, StatementText
+from meshag_tui.snapshot import Elsewhere, Snapshot, Statements, StatementText
 from meshag_tui.store import connections, database, snapshots, snapshots_statements
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.database import Store
@@ -32,6 +32,7 @@ from meshag_tui.workflows.kept import KeptSessions, opened
 KIND = "sync_database_stats"
 _PENDING = "texts-pending"
 RESET_OFTEN = "statistics-reset-often"
+_OTHERS_EVERY_MS = 3_600_000
 _OFTEN = 3  # resets a day from which somebody must be doing it
 _log = logging.getLogger("meshag.workflows")
 
@@ -168,7 +169,7 @@ async def _read_from(
     connection = watched.info
     objects = _objects_due(run, settings, watched)
     async with run.phase("collect"):
-        snapshot = await session.collect(objects, elsewhere=connection.other_databases)
+        snapshot = await session.collect(objects, _elsewhere(watched, objects))
     texts: tuple[StatementText, ...] | None = None  # not asked for
     if snapshot.statements is not None and _texts_due(run, settings, connection, snapshot):
         async with run.phase("texts"):
@@ -183,6 +184,15 @@ def _objects_due(run: Run, settings: Settings, watched: connections.Watched) -> 
         return True
     # A second early is due: the next sync may be a whole interval away.
     return not 0 <= time.time() * 1000 - last < settings.collect.objects_every_s * 1000 - 1000
+
+
+def _elsewhere(watched: connections.Watched, objects: bool) -> Elsewhere:
+    """To count what other databases do costs PostgreSQL a reading of all counters: with tables, and once an hour."""
+    if watched.info.other_databases:
+        return "read"
+    last = snapshots.others_counted_at(watched.reading)
+    due = last is None or not 0 <= time.time() * 1000 - last < _OTHERS_EVERY_MS
+    return "counted" if objects and due else "left out"
 
 
 def _texts_due(run: Run, settings: Settings, connection: ConnectionInfo, snapshot: Snapshot) -> bool:

@@ -76,6 +76,12 @@ def test_they_are_counted_kept_if_wanted_and_neither_explained_nor_advised_on(
     assert others["time_ms"] > 0
     elsewhere("SELECT 1 AS abroad", 2)
     must("sync", "shop")
+    again = counted(home)
+    assert again is not None
+    if url.startswith("postgresql"):
+        assert again == others, "it costs a reading of all counters: once an hour"
+    else:
+        assert again["calls"] >= others["calls"] + 2
     assert not texts(must("queries", "shop", "--internal", "--limit", "500")), "they are only counted"
 
     assert must("connections", "edit", "shop", "--other-databases")["other_databases"] is True

@@ -17,7 +17,7 @@ from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
 from meshag_tui.engines.mysql import capabilities, relations, schema, statements, storage, unaltered
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.engines.mysql.unwritten import memory
-from meshag_tui.snapshot import IndexStats, Sequence, SessionStats, Snapshot, TableStats
+from meshag_tui.snapshot import Elsewhere, IndexStats, Sequence, SessionStats, Snapshot, TableStats
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ _CLIENTS = (
 )
 
 
-async def collect(session: MysqlSession, objects: bool = True, elsewhere: bool = False) -> Snapshot:
+async def collect(session: MysqlSession, objects: bool = True, elsewhere: Elsewhere = "left out") -> Snapshot:
     """Read everything but texts.
 
     `objects=False` leaves out tables, indexes, structure, foreign keys and sequences (None, without a warning).
-    `elsewhere` reads statements of other databases too; else these are counted.
+    `elsewhere`: what becomes of statements of other databases; they are counted unless they are read.
 
     Raises:
         EngineError: the session is lost; nothing of this reading is to be used.
@@ -57,7 +57,7 @@ async def collect(session: MysqlSession, objects: bool = True, elsewhere: bool =
 
 
 class _Collection:
-    def __init__(self, session: MysqlSession, elsewhere: bool) -> None:
+    def __init__(self, session: MysqlSession, elsewhere: Elsewhere) -> None:
         self.elsewhere = elsewhere
         self.session, self.wire, self.server = session, session.wire, session.server
         self.warnings: list[Finding] = list(capabilities.shortcomings(session.server))
@@ -93,7 +93,9 @@ class _Collection:
     async def _statements(self) -> statements.Reading | None:
         if not capabilities.counts_statements(self.server):
             return None
-        return await self._section("statement statistics", statements.read(self.wire, self.server, self.elsewhere))
+        return await self._section(
+            "statement statistics", statements.read(self.wire, self.server, self.elsewhere == "read")
+        )
 
     async def _objects(
         self,

@@ -16,7 +16,7 @@ from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.engines.mysql.words import words_of
 from meshag_tui.live import LiveReading
 from meshag_tui.plan import Plan, PlanMode, Predicate
-from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
+from meshag_tui.snapshot import Elsewhere, ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, Finding, Target, WhatIfChoice
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class MysqlSession:
         self.server = await facts_of.read(self.wire, remember)
         self.facts = self.server.facts
 
-    async def collect(self, objects: bool = True, elsewhere: bool = False) -> Snapshot:
+    async def collect(self, objects: bool = True, elsewhere: Elsewhere = "left out") -> Snapshot:
         from meshag_tui.engines.mysql import collect
 
         return await collect.collect(self, objects, elsewhere)

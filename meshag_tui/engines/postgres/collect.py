@@ -19,7 +19,7 @@ from meshag_tui.engines.postgres.capabilities import narrowed_finding, readable,
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.unaltered import Objects
-from meshag_tui.snapshot import UNSEEN, SessionStats, Snapshot
+from meshag_tui.snapshot import UNSEEN, Elsewhere, SessionStats, Snapshot
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ _MS = timedelta(milliseconds=1)
 _LISTED = 50  # idle transactions, the oldest
 
 
-async def collect(session: PostgresSession, objects: bool = True, elsewhere: bool = False) -> Snapshot:
+async def collect(session: PostgresSession, objects: bool = True, elsewhere: Elsewhere = "left out") -> Snapshot:
     """Read everything but texts.
 
     `objects=False` leaves out tables, indexes, structure, foreign keys and sequences (None, without a warning): they
-    change slowly. `elsewhere` reads statements of other databases too; else these are counted with the tables.
+    change slowly. `elsewhere`: what becomes of statements of other databases.
 
     Raises:
         EngineError: the session is lost; nothing of this reading is to be used.
@@ -50,7 +50,7 @@ async def collect(session: PostgresSession, objects: bool = True, elsewhere: boo
 
 
 class _Collection:
-    def __init__(self, session: PostgresSession, elsewhere: bool) -> None:
+    def __init__(self, session: PostgresSession, elsewhere: Elsewhere) -> None:
         self.elsewhere = elsewhere
         self.session, self.wire, self.server = session, session.wire, session.server
         self.warnings: list[Finding] = []
@@ -58,13 +58,13 @@ class _Collection:
     async def run(self, objects: bool) -> Snapshot:
         taken_at = int(time.time() * 1000)
         facts = self.server.facts
-        reading = await self._statements(objects)
+        reading = await self._statements()
         if reading is None and self.server.remembered:  # what was remembered may be why
             self.warnings.clear()
             await self.session.refresh()
             self.server = self.session.server
             facts = self.server.facts
-            reading = await self._statements(objects)
+            reading = await self._statements()
         if reading is not None:
             facts = replace(facts, epoch=reading.epoch(facts.epoch))
             self.session.facts = facts
@@ -112,7 +112,7 @@ class _Collection:
             sequences=sequences,
         )
 
-    async def _statements(self, objects: bool) -> statements.Reading | None:
+    async def _statements(self) -> statements.Reading | None:
         missing = statements_finding(self.server)
         if missing is not None:
             self.warnings.append(missing)
@@ -121,9 +121,7 @@ class _Collection:
         begun = len(self.warnings)
         reading = await self._section(
             "statement statistics",
-            statements.read(
-                self.wire, self.server, self.session.choice, self.elsewhere, count_others=objects and not self.elsewhere
-            ),
+            statements.read(self.wire, self.server, self.session.choice, self.elsewhere),
         )
         if reading is None:
             if len(self.warnings) == begun:

@@ -17,7 +17,7 @@ from meshag_tui.engines.postgres.wire import Wire
 from meshag_tui.engines.postgres.words import WORDS
 from meshag_tui.live import LiveReading
 from meshag_tui.plan import Plan, PlanMode, Predicate
-from meshag_tui.snapshot import ServerFacts, Snapshot, StatementText
+from meshag_tui.snapshot import Elsewhere, ServerFacts, Snapshot, StatementText
 from meshag_tui.types import Change, Finding, Target, WhatIfChoice
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class PostgresSession:
         self.server = await facts_of.read(self.wire, remember)
         self.facts = self.server.facts
 
-    async def collect(self, objects: bool = True, elsewhere: bool = False) -> Snapshot:
+    async def collect(self, objects: bool = True, elsewhere: Elsewhere = "left out") -> Snapshot:
         from meshag_tui.engines.postgres import collect
 
         return await collect.collect(self, objects, elsewhere)

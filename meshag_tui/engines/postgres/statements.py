@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.engines.base import Compiled, ServerFault
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.wire import MOMENTS_BEGIN_US
-from meshag_tui.snapshot import TIME_SQUARES, Epoch, OtherDatabases, Statements
+from meshag_tui.snapshot import TIME_SQUARES, Elsewhere, Epoch, OtherDatabases, Statements
 
 if TYPE_CHECKING:
     from psycopg import sql
@@ -118,29 +118,27 @@ def columns(available: Collection[str], settings: Mapping[str, str]) -> dict[str
     return found
 
 
-async def read(
-    wire: Wire, server: Server, choice: Choice, elsewhere: bool = False, count_others: bool = False
-) -> Reading | None:
+async def read(wire: Wire, server: Server, choice: Choice, elsewhere: Elsewhere = "left out") -> Reading | None:
     """One statement (two when a reset fell into it, and one more for each time that `choice` is to be made); None when
     resets come faster than readings.
 
-    Source: pg_stat_statements(false), rows of the session's database, and with `elsewhere` of all others too. A row's
+    Source: pg_stat_statements(false), rows of the session's database, and of others as `elsewhere` says. A row's
     key is dbid.userid.queryid.toplevel.
-    `count_others` sums up what they did: the server goes through all statements once more for it.
     Left out, and counted as hidden: rows of other roles we may not see (they have no queryid), and those of our own
     role when it only watches; of a role that also owns things, ours are known by the marker in their text.
     """
+    everywhere = elsewhere == "read"
     for _ in range(2):
-        fresh = not choice.asked or choice.elsewhere != elsewhere
+        fresh = not choice.asked or choice.elsewhere != everywhere
         if fresh:
-            choice.narrowed, choice.elsewhere = await _narrowed(wire, server, elsewhere), elsewhere
+            choice.narrowed, choice.elsewhere = await _narrowed(wire, server, everywhere), everywhere
         narrowed = choice.narrowed
-        query, names = _query(server, narrowed is not None, elsewhere, count_others)
+        query, names = _query(server, narrowed is not None, elsewhere)
         given: dict[str, Any] = {"database": server.facts.database_oid}
         given["own"] = server.user_oid if server.dedicated else None
         if narrowed is not None:
             given["least"] = narrowed.least_ms
-        shaper = _Shaper(server, names, elsewhere)
+        shaper = _Shaper(server, names, everywhere)
         rows = await wire.fetch(query, given, shape=shaper.shape, bare_moments=True)
         since_reset = fresh or narrowed is None or shaper.stats_reset == choice.stats_reset
         choice.asked = shaper.consistent and since_reset
@@ -153,7 +151,7 @@ async def read(
             if narrowed is not None:
                 unseen, least_ms = unseen + narrowed.unseen, narrowed.least_ms
                 hidden, hidden_ms = hidden + narrowed.left_out, hidden_ms + narrowed.left_out_ms
-            others = frozenset(shaper.elsewhere) if elsewhere else None
+            others = frozenset(shaper.elsewhere) if everywhere else None
             statements = Statements(tuple(names), rows, hidden, hidden_ms, not unseen, least_ms, others)
             return Reading(
                 statements, shaper.stats_reset, shaper.evictions, unseen, shaper.own, narrowed, shaper.others
@@ -297,22 +295,23 @@ def _within(elsewhere: bool) -> sql.SQL:
     return sql.SQL("%(database)s IS NOT NULL" if elsewhere else "s.dbid = %(database)s")
 
 
-def _query(server: Server, narrowed: bool, elsewhere: bool, count_others: bool) -> tuple[sql.Composed, list[str]]:
+def _query(server: Server, narrowed: bool, elsewhere: Elsewhere) -> tuple[sql.Composed, list[str]]:
     from psycopg import sql
 
+    everywhere = elsewhere == "read"
     found = columns(server.statement_columns, server.session_settings)
     time = _time(found)
     expressions = [_EXPRESSIONS.get((name, source)) or f"s.{source}" for name, source in found.items()]
     before = after = sql.Composed([])
     if server.has_statement_info:
-        nothing = ["NULL"] if elsewhere else []
+        nothing = ["NULL"] if everywhere else []
         values = sql.SQL(", ".join([*(_INFO.get(name, "NULL") for name in found), *nothing]))
         schema = server.extension_schemas["pg_stat_statements"]
         function = sql.Identifier(schema, "pg_stat_statements_info")
         info = sql.SQL(load("statement_info")).format(values=values, function=function)
         before = sql.Composed([info, sql.SQL(" UNION ALL ")])
         after = sql.Composed([sql.SQL(" UNION ALL "), info])
-    if count_others:
+    if elsewhere == "counted" and found.keys() >= _OF_OTHERS.keys():  # another view than the extension's may lack one
         sums = sql.SQL(", ".join(_OF_OTHERS.get(name, "NULL") for name in found)).format(time=sql.Identifier(time))
         others = sql.SQL(load("other_databases")).format(values=sums, source=source(server))
         after = sql.Composed([sql.SQL(" UNION ALL "), others, after])
@@ -320,8 +319,8 @@ def _query(server: Server, narrowed: bool, elsewhere: bool, count_others: bool) 
         before=before,
         after=after,
         toplevel=toplevel(server),
-        columns=sql.SQL(", ".join([*expressions, "s.dbid"] if elsewhere else expressions)),
-        within=_within(elsewhere),
+        columns=sql.SQL(", ".join([*expressions, "s.dbid"] if everywhere else expressions)),
+        within=_within(everywhere),
         source=source(server),
         narrowed=sql.SQL(" AND s.{} >= %(least)s").format(sql.Identifier(time)) if narrowed else sql.SQL(""),
     )

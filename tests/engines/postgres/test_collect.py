@@ -262,8 +262,9 @@ async def test_what_stands_for_the_view_can_be_named(pg18: Database, open_sessio
     )
     for name in ("told", "untold", "seen"):
         session = await open_session(pg18.monitor_url, limits=Limits(statements_from=("managed", name)))
-        snapshot = await session.collect()
+        snapshot = await session.collect(elsewhere="counted")
         assert snapshot.statements is not None and codes(snapshot) == set(), name
+        assert (snapshot.other_databases is None) == (name == "untold"), "it says no rows"
         texts = {text.text: text.key for text in await session.texts([row[0] for row in snapshot.statements.rows])}
         assert by_key(snapshot.statements)[texts["SELECT $1 AS through_another_door"]]["calls"] == 1
         found = {finding.code: finding for finding in await session.findings()}
