@@ -174,11 +174,12 @@ def restore(args: argparse.Namespace, output: Output) -> None:
 def seed(args: argparse.Namespace, output: Output) -> None:
     from meshag_tui.store.seed import seed as fill
     from meshag_tui.store.vault import Vault
+    from meshag_tui.workflows.rights import account
 
     vault = Vault.open(args.settings)
     store = _open(args, "admin")
     try:
-        made = store.run(fill, vault)
+        made = store.run(fill, vault, account())
         output.answer(made, lambda: ["Made " + ", ".join(f"{rows} {what}" for what, rows in made.items())])
     finally:
         store.close()

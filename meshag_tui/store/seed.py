@@ -9,10 +9,11 @@ from meshag_tui.types import ConnectionStatus, ExecutionState, MeshagError, Targ
 _HOUR = 3_600_000
 
 
-def seed(vault: Vault) -> dict[str, int]:
+def seed(vault: Vault, account: str | None = None) -> dict[str, int]:
     """Two people, three projects, a paused connection, three runs (done, running, failed) and six activities.
 
-    The runs are of a kind no worker takes. Returns the counts.
+    The runs are of a kind no worker takes. Returns the counts. `account` is that of the first of them, an admin: where
+    roles count, nobody else may do anything.
 
     Raises:
         MeshagError: the store is not empty.
@@ -23,10 +24,12 @@ def seed(vault: Vault) -> dict[str, int]:
                 raise MeshagError("The store is not empty: `meshag store reset` sets it aside first")
         now = database.now_ms()
         people = [
-            models.User.create(id=ids.new("usr"), email=email, name=name, role=role, created_at=now, updated_at=now)
-            for email, name, role in (
-                ("ada@example.com", "Ada Example", "admin"),
-                ("bo@example.com", "Bo Example", "viewer"),
+            models.User.create(
+                id=ids.new("usr"), email=email, name=name, role=role, account=known, created_at=now, updated_at=now
+            )
+            for email, name, role, known in (
+                ("ada@example.com", "Ada Example", "admin", account),
+                ("bo@example.com", "Bo Example", "viewer", None),
             )
         ]
         for name in ("Web shop", "Billing", "Reports"):
