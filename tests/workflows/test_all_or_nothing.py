@@ -210,7 +210,7 @@ def everything() -> dict[str, list[tuple[Any, ...]]]:
 @contextmanager
 def failing(store: Store, at: int) -> Iterator[list[str]]:
     """Let the write number `at` (from 0) fail, before the database gets it; the writes before it."""
-    database: Any = store._database
+    database: Any = getattr(store._database, "peewee", store._database)
     execute, seen = database.execute_sql, []
 
     def watched(sql: str, *args: Any, **kwargs: Any) -> Any:
