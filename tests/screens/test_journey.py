@@ -269,7 +269,7 @@ async def test_a_project_without_cloud_shows_the_prompt_and_sends_none(
         async with at_desk(bench, size=(120, 40)) as desk:
             await desk.press("1", "E")
             await desk.until("Edit shop")
-            await desk.press(*["tab"] * 15)
+            await desk.press(*["tab"] * 16)
             await desk.until("Only local models ")
             await desk.press("right", "enter")
             await desk.until("enter Save")
