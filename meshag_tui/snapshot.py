@@ -39,6 +39,9 @@ TIME_SQUARES = "time_squares"
 """Beside them: the sum of the squares of all times of a statement, ms², where the server keeps it (PostgreSQL). A float
 that is made of others: it may fall by a hair."""
 
+LOCK_TIME = "lock_time_ms"
+"""And the time that a statement waited for locks, ms, where the server counts it (MySQL and MariaDB)."""
+
 STATEMENT_GAUGES = ("min_time_ms", "max_time_ms", "stats_since")
 """Read with each row but not differenced: lifetime extremes (ms), the entry's own start (epoch ms; PostgreSQL 17+, and
 FIRST_SEEN of MySQL and MariaDB)."""

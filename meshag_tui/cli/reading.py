@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from meshag_tui.cli import caveats
 from meshag_tui.cli.output import Column, Output, table
 from meshag_tui.engines import words_for
+from meshag_tui.engines.words import COUNTED_BY_SOME
 from meshag_tui.figures import bar, count, duration, percent, size
 from meshag_tui.text import one_line
+from meshag_tui.types import UsageError
 
 if TYPE_CHECKING:
     from meshag_tui.plan import PlanNode
@@ -23,6 +25,9 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
 
     async with await Workbench.open(args.settings) as bench:
         info = await bench.store(connections.find, args.name)
+        words = words_for(info.engine or info.db_type)
+        if args.sort in COUNTED_BY_SOME and args.sort not in words.figures:
+            raise UsageError(f"{words.name} does not count {args.sort}: its own are {', '.join(words.figures)}")
         window = await bench.store(history.latest_window, info.id, args.window)
         page = await bench.store(
             history.queries,
@@ -37,7 +42,6 @@ async def queries(args: argparse.Namespace, output: Output) -> None:
             by_longest=True,
         )
         now = await bench.store(database.now_ms)
-    words = words_for(info.engine or info.db_type)
     examined = (Column("READ", lambda row: count(row.rows_examined), "right"),)
     columns = (
         Column("ID", lambda row: row.uid),
@@ -90,6 +94,7 @@ def describe_query(row: QueryRow) -> dict[str, Any]:
         "tmp_tables": row.tmp_tables,
         "tmp_disk_tables": row.tmp_disk_tables,
         "sort_merge_passes": row.sort_merge_passes,
+        "lock_time_ms": row.lock_time_ms,
         "first_seen_at": row.first_seen_at,
         "last_seen_at": row.last_seen_at,
     }

@@ -33,3 +33,13 @@ class Words(NamedTuple):
     remedies: Mapping[str, str]
     own_unread: str  # why none of our own statements may be among those that are read
     client: tuple[str, ...]  # a command of the server's own client, with {host} {port} {user} {database} {sql} in it
+
+
+COUNTED_BY_SOME = frozenset(
+    (
+        *("hit_ratio", "temp", "io", "shared_read", "wal", "stddev"),
+        *("examined_per_call", "rows_examined", "no_index_share"),
+        *("tmp_tables", "tmp_disk_tables", "sort_merge_passes", "lock_time", "spread"),
+    )
+)
+"""Columns of the list of statements that not every server can fill: those that one can are in `Words.figures`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Iterator, Sequence, Set
 from typing import Any, NamedTuple, overload
 
+from meshag_tui.engines.words import COUNTED_BY_SOME
 from meshag_tui.figures import bar, count, duration, moment, percent, size, sparkline
 from meshag_tui.glyphs import glyphs
 from meshag_tui.screens.presets import Preset
@@ -193,6 +194,13 @@ def no_index_share(row: QueryRow) -> float | None:
     return None if row.no_index_calls is None or not row.calls else min(1.0, row.no_index_calls / row.calls)
 
 
+def spread(row: QueryRow) -> float | None:
+    """How much longer than the mean of the window the longest call took that the server knows of, ms."""
+    if row.max_time_ms is None or row.mean_time_ms is None:
+        return None
+    return row.max_time_ms - row.mean_time_ms
+
+
 def temp_blocks(row: QueryRow) -> int | None:
     if row.temp_read is None and row.temp_written is None:
         return None
@@ -367,6 +375,28 @@ COLUMNS: tuple[Column, ...] = (
         optional=True,
         name="Standard deviation of the time of a call",
     ),
+    Column(
+        "spread",
+        "Max-mean",
+        8,
+        align="right",
+        value=_of(spread),
+        render=_said(duration),
+        keep=27,
+        optional=True,
+        name="Longest call ever beyond the mean",
+    ),
+    Column(
+        "lock_time",
+        "Locks",
+        7,
+        align="right",
+        value=_of(lambda row: row.lock_time_ms),
+        render=_said(duration),
+        keep=27,
+        optional=True,
+        name="Time waiting for locks",
+    ),
     Column("last_seen", "Last seen", 12, value=_of(lambda row: row.last_seen_at), render=_seen, keep=26, optional=True),
     TEXT,
 )
@@ -383,16 +413,9 @@ PRESETS = (
     Preset("temporary tables", "tmp_disk_tables", columns=("tmp_disk_tables", "calls", "mean", "total_time", "text")),
     Preset("temp", "temp", columns=("temp", "calls", "mean", "total_time", "text")),
     Preset("most uneven", "stddev", columns=("stddev", "mean", "max", "calls", "total_time", "text")),
+    Preset("most uneven", "spread", columns=("spread", "mean", "max", "calls", "total_time", "text")),
+    Preset("most waiting for locks", "lock_time", columns=("lock_time", "calls", "mean", "total_time", "text")),
     Preset("slower than before", "change"),
-)
-
-
-_COUNTED_BY_SOME = frozenset(
-    (
-        *("hit_ratio", "temp", "io", "shared_read", "wal", "stddev"),
-        *("examined_per_call", "rows_examined", "no_index_share"),
-        *("tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
-    )
 )
 
 
@@ -403,5 +426,5 @@ def columns_for(width: int, figures: Collection[str]) -> tuple[Column, ...]:
         figures: of the columns that only some servers fill, those that this one does.
     """
     least = max(TEXT.width, width * 2 // 5)
-    here = (column for column in COLUMNS if column.key not in _COUNTED_BY_SOME or column.key in figures)
+    here = (column for column in COLUMNS if column.key not in COUNTED_BY_SOME or column.key in figures)
     return tuple(column._replace(width=least) if column is TEXT else column for column in here)

@@ -74,6 +74,7 @@ def _own_figures(row: QueryRow, block: int) -> list[tuple[str, tuple[str, str, s
             "sort_merge_passes",
             ("sort passes", count(row.sort_merge_passes), "warning" if row.sort_merge_passes else ""),
         ),
+        ("lock_time", ("lock waits", f"{duration(row.lock_time_ms)}", "")),
         ("hit_ratio", ("cache hits", percent(hit_ratio(row)), "")),
         ("shared_read", ("blocks read", f"{count(row.shared_read)} ({_bytes(row.shared_read, block)})", "")),
         ("temp", ("temp files", _bytes(temp, block), "warning" if temp else "")),

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
-from meshag_tui.snapshot import STATEMENT_COUNTERS, STATEMENT_GAUGES, TIME_SQUARES
+from meshag_tui.snapshot import LOCK_TIME, STATEMENT_COUNTERS, STATEMENT_GAUGES, TIME_SQUARES
 
-BASELINE_COLUMNS = (*STATEMENT_COUNTERS, *STATEMENT_GAUGES, TIME_SQUARES)
+BASELINE_COLUMNS = (*STATEMENT_COUNTERS, *STATEMENT_GAUGES, TIME_SQUARES, LOCK_TIME)
 """In the order they are stored by: another one goes to the end."""
 NO_INT, NO_FLOAT = 2**64 - 1, math.nan
 """What stands for a value that was not measured."""
@@ -27,7 +27,16 @@ SIZE = 256
 """Statements of a full block: enough to work by the column, few enough to leave most blocks alone where little runs."""
 
 _FLOATS = frozenset(
-    {"total_time_ms", "plan_time_ms", "io_read_ms", "io_write_ms", "min_time_ms", "max_time_ms", TIME_SQUARES}
+    {
+        "total_time_ms",
+        "plan_time_ms",
+        "io_read_ms",
+        "io_write_ms",
+        "min_time_ms",
+        "max_time_ms",
+        TIME_SQUARES,
+        LOCK_TIME,
+    }
 )
 IS_FLOAT = tuple(name in _FLOATS for name in BASELINE_COLUMNS)
 _BYTES = 8

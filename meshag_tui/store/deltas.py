@@ -33,7 +33,7 @@ from operator import and_, itemgetter, sub
 from typing import Any
 
 from meshag_tui.figures import number_of
-from meshag_tui.snapshot import STATEMENT_COUNTERS, TIME_SQUARES, Statements
+from meshag_tui.snapshot import LOCK_TIME, STATEMENT_COUNTERS, TIME_SQUARES, Statements
 from meshag_tui.store.baselines import (
     BASELINE_COLUMNS,
     IS_FLOAT,
@@ -65,6 +65,7 @@ DELTA_COLUMNS = (
     "tmp_disk_tables",
     "sort_merge_passes",
     TIME_SQUARES,
+    LOCK_TIME,
     "longest_ms",
 )
 

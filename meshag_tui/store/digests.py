@@ -34,6 +34,7 @@ COUNTERS = (
     "tmp_disk_tables",
     "sort_merge_passes",
     "time_squares",
+    "lock_time_ms",
 )
 LONGEST = "longest_ms"
 """What is kept beside the sums: the greatest of it, not its sum."""

@@ -361,6 +361,7 @@ def _row(
         tmp_tables=values["tmp_tables"],
         tmp_disk_tables=values["tmp_disk_tables"],
         sort_merge_passes=values["sort_merge_passes"],
+        lock_time_ms=values["lock_time_ms"],
         first_seen_at=values["first_seen_at"],
         last_seen_at=values["last_seen_at"],
         spark=spark,

@@ -31,6 +31,7 @@ _OF_STATISTICS = {
     "examined_per_call": "rows_examined AS amount",
     "no_index_share": "no_index_calls AS amount",
     "sort_merge_passes": "sort_merge_passes AS amount",
+    "lock_time": "lock_time_ms AS amount",
     "hit_ratio": "shared_hit AS hit, shared_hit + shared_read AS amount",
     "stddev": f"CAST({_SQUARED_CALLS} AS DOUBLE PRECISION) AS squared, {_SQUARED_MS} AS squared_ms, "
     "time_squares AS amount",
@@ -38,6 +39,7 @@ _OF_STATISTICS = {
 """What is counted of a statement that it can be sorted by."""
 _OF_QUERY = {
     "max": "q.max_time_ms",
+    "spread": "q.max_time_ms",
     "last_seen": "q.last_seen_at",
     "text": "(SELECT LOWER(SUBSTR(t.text, 1, 200)) FROM query_text t WHERE t.query_id = q.id)",
 }
@@ -48,6 +50,7 @@ _MERGED = {
     "total_time": "SUM(s.time_ms)",
     "mean": "SUM(s.time_ms) / NULLIF(SUM(s.calls), 0)",
     "max": "MAX(s.amount)",
+    "spread": "MAX(s.amount) - SUM(s.time_ms) / NULLIF(SUM(s.calls), 0)",
     "last_seen": "MAX(s.amount)",
     "text": "MIN(s.amount)",
     "change": "SUM(s.time_ms) - SUM(s.calls) * (SUM(s.time_before) / NULLIF(SUM(s.calls_before), 0))",
@@ -61,7 +64,7 @@ _MERGED = {
 SORTS = (
     *("total_time", "mean", "calls", "rows", "shared_read", "temp", "io", "wal", "max", "last_seen", "change"),
     *("rows_per_call", "hit_ratio", "rows_examined", "examined_per_call", "no_index_share"),
-    *("tmp_tables", "tmp_disk_tables", "sort_merge_passes", "stddev", "text"),
+    *("tmp_tables", "tmp_disk_tables", "sort_merge_passes", "lock_time", "stddev", "spread", "text"),
 )
 """What a page can be sorted by. `change` is the time lost against the mean of the window before, ms."""
 
@@ -69,7 +72,7 @@ _COUNTS = (
     *("calls", "rows", "shared_hit", "shared_read", "temp_read", "temp_written", "wal_bytes"),
     *("rows_examined", "no_index_calls", "tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
 )
-_TIMES = ("time_ms", "io_time_ms", "time_squares")
+_TIMES = ("time_ms", "io_time_ms", "time_squares", "lock_time_ms")
 _SQUARED = {
     "squared_calls": f"CAST(SUM({_SQUARED_CALLS}) AS DOUBLE PRECISION)",
     "squared_ms": f"SUM({_SQUARED_MS})",

@@ -39,6 +39,7 @@ class QueryRow(NamedTuple):
     tmp_tables: int | None
     tmp_disk_tables: int | None
     sort_merge_passes: int | None
+    lock_time_ms: float | None  # waiting for locks, as the server counts it
     first_seen_at: int
     last_seen_at: int
     spark: tuple[float | None, ...] = ()  # ms in each second over the window, None where nothing was observed

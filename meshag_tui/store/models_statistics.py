@@ -87,6 +87,7 @@ class QueryStatistics(Record):
     tmp_disk_tables = BigIntegerField(null=True)
     sort_merge_passes = BigIntegerField(null=True)
     time_squares = DoubleField(null=True)  # ms²
+    lock_time_ms = DoubleField(null=True)
     longest_ms = DoubleField(null=True)  # of a call in it; null: no longer than one before, or not known
 
     class Meta:
@@ -114,6 +115,7 @@ class QueryDigest(Record):
     tmp_disk_tables = BigIntegerField(null=True)
     sort_merge_passes = BigIntegerField(null=True)
     time_squares = DoubleField(null=True)  # ms²
+    lock_time_ms = DoubleField(null=True)
     longest_ms = DoubleField(null=True)  # of a call in it; null: no longer than one before, or not known
 
     class Meta:

@@ -492,3 +492,22 @@ def test_a_command_says_that_it_upgrades_the_store(meshag: Meshag, must: Must) -
         f"meshag: upgrading the store, step 1 of 1: {name}",
     ]
     assert meshag("connections", "list", "--json").err == ""
+
+
+@pytest.mark.parametrize(
+    ("url", "sort", "says"),
+    [
+        ("mysql://ada@127.0.0.1:1/shop", "wal", "does not count wal: its own are examined_per_call"),
+        (
+            "postgresql://ada@127.0.0.1:1/shop",
+            "lock_time",
+            "PostgreSQL does not count lock_time: its own are",
+        ),
+    ],
+)
+def test_an_order_by_what_the_server_does_not_count_is_refused(
+    meshag: Meshag, must: Must, url: str, sort: str, says: str
+) -> None:
+    must("connections", "add", "shop", url, "--no-test")
+    told = meshag("queries", "shop", "--sort", sort)
+    assert told.code == 2 and says in told.err, told.err

@@ -63,9 +63,10 @@ def _template(servers: Servers) -> str:
 
 
 def one_version_older(path: Path) -> str:
-    """Take back the newest migration of the store in this file, one column; the name by which its upgrade is told."""
+    """Take back the newest migration of the store in this file; the name by which its upgrade is told."""
     with closing(sqlite3.connect(path)) as store, store:
-        store.execute("ALTER TABLE connection DROP COLUMN other_databases")
+        for table in ("query_statistics", "query_digest"):
+            store.execute(f"ALTER TABLE {table} DROP COLUMN lock_time_ms")
         for table in ("schema_migration", "schema_checksum"):
-            store.execute(f"DELETE FROM {table} WHERE name = '0019_other_databases'")
-    return "other databases"
+            store.execute(f"DELETE FROM {table} WHERE name = '0020_lock_time'")
+    return "lock time"

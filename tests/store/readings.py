@@ -26,7 +26,7 @@ MINUTE = 60_000
 START = 1_790_000_000_000
 COLUMNS = (
     *("calls", "total_time_ms", "rows", "shared_hit", "shared_read", "io_read_ms", "min_time_ms", "max_time_ms"),
-    *("time_squares", "rows_examined"),
+    *("time_squares", "rows_examined", "lock_time_ms"),
 )
 
 
@@ -49,7 +49,7 @@ class Watched:
     def run(self, key: str, calls: int = 1, ms: float = 1.0, **more: float) -> Watched:
         """`calls` executions of a statement, `ms` each."""
         assert self.statements is not None
-        row = self.statements.setdefault(key, [0, 0.0, 0, 0, 0, None, ms, ms, 0.0, None])
+        row = self.statements.setdefault(key, [0, 0.0, 0, 0, 0, None, ms, ms, 0.0, None, None])
         row[0] += calls
         row[1] += calls * ms
         row[2] += calls

@@ -162,6 +162,30 @@ def test_sorts(store: Store, connection: str, watched: Watched, window: Window, 
         assert keys(store.run(history.queries, connection, window, sort=sort, descending=False))[0] != first
 
 
+def test_sorts_by_locks_and_by_how_far_the_longest_call_is_from_the_mean(store: Store, connection: str) -> None:
+    server = Watched()
+    for key in ("even", "uneven", "waiting"):
+        server.run(key)
+    store.run(snapshots.write, connection, server.snapshot())
+    server.run("even", calls=10, ms=50.0, lock_time_ms=0.5)
+    server.run("uneven", calls=9, ms=1.0).run("uneven", ms=191.0)
+    server.run("waiting", calls=10, ms=20.0, lock_time_ms=150.0)
+    store.run(snapshots.write, connection, server.snapshot())
+    window = Window(server.at - MINUTE, server.at)
+
+    def by(sort: str) -> list[history.QueryRow]:
+        return list(store.run(history.queries, connection, window, sort=sort).rows)
+
+    assert [(row.key, row.lock_time_ms) for row in by("lock_time")] == [
+        ("waiting", 150.0),
+        ("even", 0.5),
+        ("uneven", None),
+    ]
+    (first, *others) = by("spread")
+    assert first.key == "uneven" and first.max_time_ms == 191.0 and first.mean_time_ms == pytest.approx(20.0)
+    assert [row.max_time_ms == row.mean_time_ms for row in others] == [True, True]
+
+
 def test_sorts_by_ratios_and_shows_the_trend_of_the_observed_part(store: Store, connection: str) -> None:
     server = Watched().run("wide").run("narrow")
     texts = [text("wide", "UPDATE a"), text("narrow", "insert b", kind="insert")]

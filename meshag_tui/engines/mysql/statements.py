@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.mysql.scope import INTERNAL, watcher
 from meshag_tui.engines.mysql.sql import load
-from meshag_tui.snapshot import Epoch, OtherDatabases, Statements
+from meshag_tui.snapshot import LOCK_TIME, Epoch, OtherDatabases, Statements
 
 if TYPE_CHECKING:
     from meshag_tui.engines.mysql.facts import Server
@@ -25,7 +25,7 @@ _WHOLE_SECOND_MS = 1000
 
 COLUMNS = (
     *("calls", "total_time_ms", "min_time_ms", "max_time_ms", "rows", "rows_examined", "no_index_calls", "tmp_tables"),
-    *("tmp_disk_tables", "sort_merge_passes", "stats_since"),
+    *("tmp_disk_tables", "sort_merge_passes", LOCK_TIME, "stats_since"),
 )
 
 
@@ -96,7 +96,8 @@ class _Shaper:
 
     def shape(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """By the column: a row has two dozen steps, and there are tens of thousands of rows."""
-        schemas, digests, seen, calls, totals, shortest, longest, sent, affected, *others = zip(*rows, strict=True)
+        schemas, digests, seen, calls, totals, shortest, longest, *others, locked = zip(*rows, strict=True)
+        sent, affected, *others = others
         since = [at + self._round_up if at else None for at in seen]
         oldest = min(filter(None, since), default=None)
         self.oldest = oldest if self.oldest is None else min(self.oldest, oldest or self.oldest)
@@ -115,6 +116,7 @@ class _Shaper:
             _milliseconds(shortest),
             _milliseconds(longest),
             *map(_counted, (changed, *others)),
+            _milliseconds(locked),
             since,
             strict=True,
         )

@@ -16,7 +16,7 @@ WORDS = Words(
     no_what_if="this server has no hypothetical indexes",
     figures=(
         *("examined_per_call", "rows_examined", "no_index_share"),
-        *("tmp_tables", "tmp_disk_tables", "sort_merge_passes"),
+        *("tmp_tables", "tmp_disk_tables", "sort_merge_passes", "lock_time", "spread"),
     ),
     statement_findings=("performance-schema-", "digest", "statistics-reset", "section-statement-statistics"),
     no_measure="wraparound",

@@ -48,7 +48,7 @@ async def by_text(session: Any, snapshot: Snapshot) -> dict[str, dict[str, Any]]
 
 COUNTED = (
     *("calls", "total_time_ms", "min_time_ms", "max_time_ms", "rows", "rows_examined", "no_index_calls", "tmp_tables"),
-    *("tmp_disk_tables", "sort_merge_passes", "stats_since"),
+    *("tmp_disk_tables", "sort_merge_passes", "lock_time_ms", "stats_since"),
 )
 
 
