@@ -395,7 +395,7 @@ COLUMNS: tuple[Column, ...] = (
         render=_said(duration),
         keep=27,
         optional=True,
-        name="Time waiting for locks",
+        name="Waits for locks (rows; MariaDB: tables)",
     ),
     Column("last_seen", "Last seen", 12, value=_of(lambda row: row.last_seen_at), render=_seen, keep=26, optional=True),
     TEXT,

@@ -89,6 +89,28 @@ async def test_statements_in_true_milliseconds(my: Schema, open_session: Open) -
     assert epoch.stats_reset is not None and epoch.stats_reset <= min(row["stats_since"] for row in found.values())
 
 
+@pytest.mark.parametrize(
+    ("counts", "lock", "unlock"),
+    [("MySQL", "UPDATE held SET b = 2", "ROLLBACK"), ("MariaDB", "LOCK TABLES held READ", "UNLOCK TABLES")],
+    ids=["of a row", "of a table"],
+)
+async def test_waits_for_locks(my: Schema, open_session: Open, counts: str, lock: str, unlock: str) -> None:
+    """MySQL counts those for rows, MariaDB those for tables, as the list of columns says."""
+    my.execute("CREATE TABLE held (a int PRIMARY KEY, b int)", "INSERT INTO held VALUES (1, 1)")
+    session = await open_session(my.monitor_url)
+    with my.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute(lock)
+        waiting = asyncio.create_task(asyncio.to_thread(my.execute, "UPDATE held SET b = 3 WHERE a = 1"))
+        await asyncio.sleep(0.6)
+        cursor.execute(unlock)
+        await waiting
+    found = await by_text(session, await session.collect())
+    (waited,) = (row for text, row in found.items() if text.startswith("UPDATE held SET b = ? WHERE"))
+    assert waited["calls"] == 1 and waited["total_time_ms"] > 400
+    assert (waited["lock_time_ms"] > 400) == (my.flavour == counts)
+
+
 async def test_ours_and_other_databases_are_left_out(my: Schema, open_session: Open) -> None:
     my.execute("SELECT 'mine'")
     session = await open_session(my.monitor_url)
