@@ -25,6 +25,8 @@ from tests.cli.conftest import Meshag
 from tests.rig.postgres import Database, Servers
 from tests.rig.relay import Relay
 
+MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
+"""How long one collector is killed each minute."""
 # A process of another pid namespace is one of another machine to us: whether it lives cannot be seen.
 ELSEWHERE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child")
 
@@ -149,9 +151,10 @@ class Fleet:
             time.sleep(0.1)
         raise AssertionError(f"nobody went on with {run}")
 
-    def longest_gap_ms(self) -> int:
+    def gaps_ms(self) -> list[int]:
+        """From each sync of a database to the next one."""
         rows = self.store.fetch("SELECT connection_id, end_at FROM interval ORDER BY 1, 2")
-        return max(b[1] - a[1] for a, b in pairwise(rows) if a[0] == b[0])
+        return [b[1] - a[1] for a, b in pairwise(rows) if a[0] == b[0]]
 
 
 @contextmanager
@@ -247,10 +250,35 @@ def test_of_five_each_is_killed_one_frozen_and_one_cut_off(
         cut_off.kill()
         running.collectors.remove(cut_off)
         running.until(24)
-        gap = running.longest_gap_ms()
+        gap = max(running.gaps_ms())
         print(f"the longest time a database waited: {gap / 1000:.1f} s of intervals of 10 s")
         check(running, must)
         assert gap <= 20_000
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(MINUTES * 60 + 900)
+def test_of_five_one_is_killed_each_minute(
+    meshag: Meshag, must: Must, servers: Servers, shared: Database, may_unshare: None
+) -> None:
+    """For ten minutes, or as many as SOAK_MINUTES says: nothing is counted twice or lost, one interval in a hundred is
+    missed at most, and nobody waits longer than two."""
+    with fleet(meshag, must, servers, shared, number=5, databases=12, interval="10s") as running:
+        running.until(24)
+        end, kills = time.monotonic() + MINUTES * 60, 0
+        while time.monotonic() < end:
+            time.sleep(60)
+            first = running.collectors[0]
+            first.kill()
+            running.replace(first)
+            kills += 1
+        running.until(24)
+        gaps = running.gaps_ms()
+        missed = sum(max(0, round(gap / 10_000) - 1) for gap in gaps)
+        print(f"{kills} kills: {len(gaps)} syncs, {missed} missed, at longest {max(gaps) / 1000:.1f} s of 10 s")
+        check(running, must)
+        assert missed <= len(gaps) / 100
+        assert max(gaps) <= 20_000
 
 
 def taken_over(running: Fleet, collector: Collector, run: str) -> None:

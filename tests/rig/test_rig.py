@@ -13,8 +13,21 @@ from playhouse.db_url import parse
 
 from meshag_tui.store import activity
 from meshag_tui.store.database import Store
+from tests.rig.audited import told
 from tests.rig.llm import FakeLlm, Reply
 from tests.rig.postgres import Database
+
+
+def test_an_audit_that_knew_of_no_package_does_not_pass_for_one() -> None:
+    unknown = {"name": "a", "skip_reason": "Dependency not found on PyPI and could not be audited: a (1)"}
+    ours = {"name": "meshag-tui", "skip_reason": "distribution marked as editable"}
+    fine, flawed = {"name": "b", "version": "1", "vulns": []}, {"name": "c", "version": "2"}
+    flawed["vulns"] = [{"id": "PYSEC-1", "fix_versions": ["2.1"]}]  # type: ignore[assignment]
+    for nothing in ({}, {"dependencies": [unknown, ours]}):
+        assert told(nothing) == (["not audited: no service that knows of flaws can be reached from here"], False)
+    assert told({"dependencies": [unknown, fine, ours]}) == (["1 of 2 packages audited, 0 flaws known"], False)
+    lines, bad = told({"dependencies": [fine, flawed]})
+    assert bad and lines[0] == "c 2: PYSEC-1, mended in 2.1"
 
 
 @pytest.mark.parametrize("turn", [1, 2])
