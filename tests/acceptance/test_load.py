@@ -35,15 +35,6 @@ def test_servers_are_synced_in_time_and_nothing_is_left_open() -> None:
     assert abs(int(after) - int(before)) <= 3, "a session or two may be opened or closed meanwhile"
 
 
-@pytest.mark.slow
-def test_a_server_at_work_gives_us_little_of_its_time() -> None:
-    """At an interval of 5 s, a twelfth of the usual one: twelve times the target of a minute's."""
-    found = shown(collecting.overhead(12, statements=1_000, interval_s=5))
-    taken = float(found["CPU of our sessions"]["measured"].split()[0])
-    assert 0 < taken <= 6
-    assert found["syncs meanwhile"]["measured"] >= 1, "on a crowded machine the interval is stretched"
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_many_databases_of_one_server_have_two_sessions() -> None:

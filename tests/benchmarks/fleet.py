@@ -41,7 +41,7 @@ async def add(home: Path, urls: Sequence[str], interval_s: int, name: str = "sho
     """Make connections, called `name` and a number; their ids."""
     async with await Workbench.open(settings(home)) as bench:
         return [
-            (await bench.add_connection(f"{name} {number}", Target.from_url(url), interval_s=interval_s)).id
+            (await bench.connections.add(f"{name} {number}", Target.from_url(url), interval_s=interval_s)).id
             for number, url in enumerate(urls)
         ]
 

@@ -164,8 +164,7 @@ def test_sorts(store: Store, connection: str, watched: Watched, window: Window, 
 
 def test_sorts_by_locks_and_by_how_far_the_longest_call_is_from_the_mean(store: Store, connection: str) -> None:
     server = Watched()
-    for key in ("even", "uneven", "waiting"):
-        server.run(key)
+    server.run("even", lock_time_ms=0.0).run("uneven").run("waiting", lock_time_ms=0.0)
     store.run(snapshots.write, connection, server.snapshot())
     server.run("even", calls=10, ms=50.0, lock_time_ms=0.5)
     server.run("uneven", calls=9, ms=1.0).run("uneven", ms=191.0)

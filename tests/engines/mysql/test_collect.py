@@ -552,11 +552,12 @@ def test_figures_that_wrapped_are_not_measured() -> None:
     shaper.lost_time_ms = shaper.all_time_ms = 0.0
     shaper.oldest = None
     most = 2**64 - 1
-    (row,) = shaper.shape([("db", "d", 1500, most, most, 1, most, most - 5, 3, most, 7, 0, 0, 0)])
+    (row,) = shaper.shape([("db", "d", 1500, most, most, 1, most, most - 5, 3, most, 7, 0, 0, 0, most)])
     found = dict(zip(("key", *statements.COLUMNS), row, strict=True))
     assert found["calls"] == 2**63 - 1
     assert found["total_time_ms"] == pytest.approx(1.8446744e10)
     assert (found["rows"], found["rows_examined"], found["no_index_calls"]) == (None, None, 7)
+    assert found["lock_time_ms"] == pytest.approx(1.8446744e10), "a sum of times, as the total is"
     assert found["stats_since"] == 1500
 
 
