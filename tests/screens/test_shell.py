@@ -96,7 +96,7 @@ print(*sys.modules)
 bench.store.close()
 """
 STARTED = """
-app cli engines figures glyphs logs screens settings store text types upgrading widgets workflows
+app cli engines engines.words figures glyphs logs screens settings store text types upgrading widgets workflows
 cli.alone cli.command cli.output cli.tui
 screens.filter screens.first screens.general screens.keys screens.list_pane screens.look screens.looking
 screens.pane screens.places screens.presets screens.queries screens.queries_rows screens.query_facts
