@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.remedies import EXTENSION, preload_step, setting_step
-from meshag_tui.figures import duration, percent
 from meshag_tui.types import Finding
 
 if TYPE_CHECKING:
     from meshag_tui.engines.postgres.facts import Server
-    from meshag_tui.engines.postgres.statements import Narrowed
 
 
 def preloaded(server: Server) -> bool:
@@ -83,17 +81,4 @@ def unseen_finding(server: Server, unseen: int, seen: int) -> Finding:
         "The server shows statements of other roles only to members of pg_read_all_stats (<insufficient privilege>)",
         f"GRANT pg_read_all_stats TO {quoted(server.facts.user)};",
         {"hidden": unseen, "seen": seen},
-    )
-
-
-def narrowed_finding(narrowed: Narrowed, read: int) -> Finding:
-    """The server keeps more statements than are read."""
-    return Finding(
-        "pgss-narrowed",
-        "info",
-        f"{read:,} of {narrowed.all:,} statements are read, which took {percent(narrowed.covered)} of the time",
-        f"{narrowed.left_out:,} that took less than {duration(narrowed.least_ms)} in all are left out, so that a sync "
-        "stays short; their time is counted in the whole. Of one that comes to take more, what came before is unknown",
-        "Nothing to do; statements_most under [collect] in config.toml says how many are read, 0 all of them",
-        {"read": read, "all": narrowed.all, "covered": round(narrowed.covered, 6), "least_ms": narrowed.least_ms},
     )

@@ -13,9 +13,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from meshag_tui.engines import costly
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
 from meshag_tui.engines.postgres import relations, schema, statements, unaltered
-from meshag_tui.engines.postgres.capabilities import narrowed_finding, readable, statements_finding, unseen_finding
+from meshag_tui.engines.postgres.capabilities import readable, statements_finding, unseen_finding
 from meshag_tui.engines.postgres.errors import quoted
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.unaltered import Objects
@@ -138,7 +139,7 @@ class _Collection:
         if reading.unseen:
             self.warnings.append(unseen_finding(self.server, reading.unseen, len(reading.statements.rows)))
         if reading.narrowed is not None:
-            self.warnings.append(narrowed_finding(reading.narrowed, len(reading.statements.rows)))
+            self.warnings.append(costly.finding(reading.narrowed, len(reading.statements.rows), "pgss"))
         return reading
 
     async def _sessions(self) -> SessionStats:

@@ -11,8 +11,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, RenderedChange, WhatIf
+from meshag_tui.engines.costly import Choice
 from meshag_tui.engines.postgres import facts as facts_of
-from meshag_tui.engines.postgres.statements import Choice
 from meshag_tui.engines.postgres.wire import Wire
 from meshag_tui.engines.postgres.words import WORDS
 from meshag_tui.live import LiveReading

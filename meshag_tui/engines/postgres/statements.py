@@ -6,11 +6,12 @@ switched off (`track_io_timing`, `track_planning`), is left out, so that it can 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import Compiled, ServerFault
+from meshag_tui.engines.costly import STEPS_MS, TOO_FEW, Choice, Narrowed, narrowed
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.wire import MOMENTS_BEGIN_US
 from meshag_tui.snapshot import TIME_SQUARES, Elsewhere, Epoch, OtherDatabases, Statements
@@ -54,42 +55,6 @@ _EXPRESSIONS = {
     (TIME_SQUARES, "stddev_exec_time"): _SQUARES.format(deviation="stddev_exec_time", mean="mean_exec_time"),
     (TIME_SQUARES, "stddev_time"): _SQUARES.format(deviation="stddev_time", mean="mean_time"),
 }
-
-
-STEPS_MS = tuple(digit * 10.0**power for power in range(-3, 9) for digit in (1, 2, 5))
-"""Times from which on statements may be read, ms: few, so that it seldom changes which are."""
-_TOO_FEW = 0.1  # of what may be read; then a step less is better, though it is more than may be
-
-
-@dataclass(frozen=True, slots=True)
-class Narrowed:
-    """Which statements are read where there are too many: those that took `least_ms` or more in all."""
-
-    least_ms: float
-    left_out: int
-    left_out_ms: float
-    unseen: int  # of those left out, hidden from us as well
-    all: int
-    all_ms: float
-
-    @property
-    def covered(self) -> float:
-        """The share of all time that those read took."""
-        return 1.0 - self.left_out_ms / self.all_ms if self.all_ms else 1.0
-
-
-@dataclass(slots=True)
-class Choice:
-    """What a session found out of which statements to read: to ask that is to go through all of them once more.
-
-    So it is asked once a session (ten minutes at most), and again after a reset or when far fewer are read than may be.
-    What was left out is counted as it was then; a statement that came to take enough since is read.
-    """
-
-    asked: bool = False
-    elsewhere: bool = False  # of which statements it was asked: of those of other databases as well
-    narrowed: Narrowed | None = None  # None: all are read
-    stats_reset: int | None = None  # when counting had begun, epoch ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +109,7 @@ async def read(wire: Wire, server: Server, choice: Choice, elsewhere: Elsewhere 
         choice.asked = shaper.consistent and since_reset
         choice.stats_reset = shaper.stats_reset
         if choice.asked:
-            if narrowed is not None and len(rows) < _TOO_FEW * wire.limits.statements:
+            if narrowed is not None and len(rows) < TOO_FEW * wire.limits.statements:
                 choice.asked = False  # the next reading asks
             unseen, hidden, hidden_ms = shaper.unseen, shaper.unseen + shaper.own, shaper.hidden_time_ms
             least_ms = None
@@ -173,31 +138,6 @@ async def _narrowed(wire: Wire, server: Server, elsewhere: bool) -> Narrowed | N
     )
     given = {"database": server.facts.database_oid, "steps": list(STEPS_MS)}
     return narrowed(await wire.fetch(query, given), most)
-
-
-def narrowed(found: Iterable[tuple[int, int, int, float]], most: int) -> Narrowed | None:
-    """Which statements to read, None: all of them.
-
-    Args:
-        found: by the number of `STEPS_MS` reached: statements, those of them hidden from us, their time in ms.
-        most: how many are to be read at most.
-    """
-    steps = sorted(found, reverse=True)
-    everything, time_ms = sum(number for _, number, _, _ in steps), sum(spent for *_, spent in steps)
-    if everything <= most:
-        return None
-    read, least = 0, len(STEPS_MS)
-    for step, number, _, _ in steps:
-        if read + number > most and read >= _TOO_FEW * most:
-            break
-        read, least = read + number, step
-        if read > most:
-            break
-    out = [each for each in steps if each[0] < least]
-    if not out:
-        return None  # nearly all took as much: nothing tells them apart
-    left, unseen, spent = (sum(each[at] for each in out) for at in (1, 2, 3))
-    return Narrowed(STEPS_MS[least - 1], int(left), float(spent), int(unseen), int(everything), float(time_ms))
 
 
 def _time(found: Mapping[str, str]) -> str:
