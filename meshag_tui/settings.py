@@ -31,7 +31,7 @@ class CollectSettings(NamedTuple):
     texts_every_s: int = 600  # texts of unseen statements at most this often, but for a sync asked for by hand
     texts_per_sync: int = 5_000  # unseen texts read by one sync, the costliest statements first; the rest by the next
     text_limit_bytes: int = 65_536
-    statements_most: int = 50_000  # PostgreSQL: of more, those that took the least time are not read; 0: all are
+    statements_most: int = 50_000  # of more, those that took the least time are not read; 0: all are
     collectors: int = 8  # connections synced at the same time
     sessions: int = 2  # on one server at most for what runs by itself, the one that samples among them
     statements_from: str = ""  # schema.name of a function or view in place of pg_stat_statements, where there is one

@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from meshag_tui.engines import costly
 from meshag_tui.engines.base import EngineError, LockTimeout, PermissionDenied
 from meshag_tui.engines.mysql import capabilities, relations, schema, statements, storage, unaltered
 from meshag_tui.engines.mysql.sql import load
@@ -75,6 +76,8 @@ class _Collection:
             facts = replace(facts, epoch=reading.epoch(facts.epoch))
             self.session.facts = facts
             self.warnings += capabilities.unattributed(self.server, reading)
+            if reading.narrowed is not None:
+                self.warnings.append(costly.finding(reading.narrowed, len(reading.statements.rows), "digests"))
         indexes, tables, structure, sequences = await self._objects() if objects else (None, None, None, None)
         return Snapshot(
             facts=facts,
@@ -94,7 +97,8 @@ class _Collection:
         if not capabilities.counts_statements(self.server):
             return None
         return await self._section(
-            "statement statistics", statements.read(self.wire, self.server, self.elsewhere == "read")
+            "statement statistics",
+            statements.read(self.wire, self.server, self.session.choice, self.elsewhere == "read"),
         )
 
     async def _objects(

@@ -68,7 +68,7 @@ async def _examine(session: MysqlSession) -> _Examination:
 
     reading, cut = None, 0
     if capabilities.counts_statements(server):
-        reading = await tried(statements.read(session.wire, server))
+        reading = await tried(statements.read(session.wire, server, session.choice))
         cut = await tried(_cut(session)) or 0
     hidden_schemas = await tried(_hidden_schemas(session))
     return _Examination(

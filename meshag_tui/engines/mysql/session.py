@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from meshag_tui.engines.base import SYNC, ColumnStatistics, Compiled, Limits, RenderedChange, WhatIf
+from meshag_tui.engines.costly import Choice
 from meshag_tui.engines.mysql import facts as facts_of
 from meshag_tui.engines.mysql.wire import Flavour, SessionSettings, Wire
 from meshag_tui.engines.mysql.words import words_of
@@ -91,6 +92,7 @@ class MysqlSession:
         self.facts: ServerFacts = server.facts
         self.words = words_of(server.flavour)
         self.remembers = remembers  # what lasts between syncs
+        self.choice = Choice()  # which statements are read
         self.collected = False  # whether `facts` belong to a reading already
         self._planning: Planning | None = None
         self._live: Live | None = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.engines.costly import STEPS_MS, TOO_FEW, Choice, Narrowed, narrowed
 from meshag_tui.engines.mysql.scope import INTERNAL, watcher
 from meshag_tui.engines.mysql.sql import load
 from meshag_tui.snapshot import LOCK_TIME, Epoch, OtherDatabases, Statements
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 _PS_PER_MS = 1e9
 _LARGEST = 2**63
 _WHOLE_SECOND_MS = 1000
+_TOGETHER = ""  # in place of a digest: what a schema's statements that are not read did together
+_SENT = 7  # where a row has what its statement sent; there, how many those are
 
 COLUMNS = (
     *("calls", "total_time_ms", "min_time_ms", "max_time_ms", "rows", "rows_examined", "no_index_calls", "tmp_tables"),
     *("tmp_disk_tables", "sort_merge_passes", LOCK_TIME, "stats_since"),
 )
+_TIME = 1 + COLUMNS.index("total_time_ms")  # in a row, after its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Reading:
     unattributed: Unattributed
     digests: int  # rows in the table, of all schemas
     others: OtherDatabases | None = None  # what is not watched, unless it is read too
+    narrowed: Narrowed | None = None
 
     def epoch(self, epoch: Epoch) -> Epoch:
         return replace(epoch, stats_reset=self.stats_reset)
@@ -62,21 +67,64 @@ def key_of(schema: str | None, digest: str) -> str:
     return f"{schema or ''}.{digest}"
 
 
-async def read(wire: Wire, server: Server, elsewhere: bool = False) -> Reading:
-    """One statement. Rows of the watched schemas; without one in the URL, those of no schema too; with
-    `elsewhere` all but those of the server's own.
+async def read(wire: Wire, server: Server, choice: Choice, elsewhere: bool = False) -> Reading:
+    """One statement, and one more for each time that `choice` is to be made. Rows of the watched schemas; without one
+    in the URL, those of no schema too; with `elsewhere` all but those of the server's own.
 
     The table drops nothing, so the oldest entry moves only when all were dropped: that is the time of the last reset.
-    Left out, and counted as hidden: what ran in the server's own schemas, our sessions among it, and what overflowed.
-    The time of the latter is part of the server's total, though nobody can tell whose it is; that of the former is not.
+    Left out, and counted as hidden: what ran in the server's own schemas, our sessions among it, what overflowed, and
+    where there are too many those that took the least time. The time of the latter two is part of the server's total;
+    of what overflowed nobody can tell whose it is.
     """
-    shaper = _Shaper(server, elsewhere)
-    rows = await wire.fetch(load("statements"), shape=shaper.shape)
-    of_others = frozenset(shaper.of_others) if elsewhere else None
-    statements = Statements(COLUMNS, rows, shaper.hidden, shaper.lost_time_ms, elsewhere=of_others)
+    fresh = not choice.asked or choice.elsewhere != elsewhere
+    while True:
+        if fresh:
+            choice.narrowed, choice.elsewhere = await _narrowed(wire, server, elsewhere), elsewhere
+        chosen = choice.narrowed
+        query, given = load("statements"), None
+        if chosen is not None:
+            query, given = f"{query}\n{load('costly')}", {"least": _picoseconds(chosen.least_ms)}
+        shaper = _Shaper(server, elsewhere)
+        rows = await wire.fetch(query, given, shape=shaper.shape)
+        if fresh or chosen is None or shaper.oldest == choice.stats_reset:
+            break
+        fresh = True  # emptied meanwhile
+    few = chosen is not None and len(rows) < TOO_FEW * wire.limits.statements
+    choice.asked, choice.stats_reset = not few, shaper.oldest
+    statements = Statements(
+        COLUMNS,
+        rows,
+        shaper.hidden,
+        shaper.lost_time_ms + shaper.least_time_ms,
+        least_ms=None if chosen is None else chosen.least_ms,
+        elsewhere=frozenset(shaper.of_others) if elsewhere else None,
+    )
     lost = int(server.status.get("Performance_schema_digest_lost", 0))
     unattributed = Unattributed(shaper.lost_calls, shaper.lost_time_ms, shaper.all_time_ms, lost)
-    return Reading(statements, shaper.oldest, unattributed, shaper.digests, None if elsewhere else shaper.others)
+    others = None if elsewhere else shaper.others
+    if chosen is not None:  # counted at each reading, unlike that by which they were chosen
+        number, time_ms = len(rows) + shaper.least, sum(row[_TIME] for row in rows) + shaper.least_time_ms
+        chosen = replace(chosen, left_out=shaper.least, left_out_ms=shaper.least_time_ms, all=number, all_ms=time_ms)
+    return Reading(statements, shaper.oldest, unattributed, shaper.digests, others, chosen)
+
+
+async def _narrowed(wire: Wire, server: Server, elsewhere: bool) -> Narrowed | None:
+    """Which statements to read, None: all. Asked only of a server that has room for more than are to be read."""
+    most, room = wire.limits.statements, int(server.settings.get("performance_schema_digests_size", 0))
+    if not most or 0 < room <= most:
+        return None
+    watched = watcher(server)
+    found: dict[int, tuple[int, float]] = {}
+    steps = ", ".join(str(_picoseconds(step)) for step in STEPS_MS)
+    for schema, step, number, time_ps in await wire.fetch(load("statement_times").format(steps=steps)):
+        if watched(schema) or (elsewhere and schema not in INTERNAL):
+            so_far, time_ms = found.get(step, (0, 0.0))
+            found[step] = so_far + number, time_ms + int(time_ps) / _PS_PER_MS
+    return narrowed(((step, number, 0, time_ms) for step, (number, time_ms) in found.items()), most)
+
+
+def _picoseconds(time_ms: float) -> int:
+    return round(time_ms * _PS_PER_MS)
 
 
 class _Shaper:
@@ -92,15 +140,19 @@ class _Shaper:
         self._round_up = _WHOLE_SECOND_MS if server.flavour == "MariaDB" else 0
         self.hidden = self.digests = self.lost_calls = 0
         self.lost_time_ms = self.all_time_ms = 0.0
+        self.least, self.least_time_ms = 0, 0.0  # what was not read, because it took too little
         self.oldest: int | None = None
 
     def shape(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """By the column: a row has two dozen steps, and there are tens of thousands of rows."""
+        if rows[-1][1] == _TOGETHER:  # they come last
+            rows = list(self._told_apart(rows))
+            if not rows:
+                return []
         schemas, digests, seen, calls, totals, shortest, longest, *others, locked = zip(*rows, strict=True)
         sent, affected, *others = others
         since = [at + self._round_up if at else None for at in seen]
-        oldest = min(filter(None, since), default=None)
-        self.oldest = oldest if self.oldest is None else min(self.oldest, oldest or self.oldest)
+        self._older(min(filter(None, since), default=None))
         times = _milliseconds(totals)
         self.digests += len(rows)
         self.all_time_ms += sum(times)
@@ -122,6 +174,36 @@ class _Shaper:
         )
         return list(compress(shaped, ours))
 
+    def _older(self, oldest: int | None) -> None:
+        self.oldest = oldest if self.oldest is None else min(self.oldest, oldest or self.oldest)
+
+    def _told_apart(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Those of one statement; what a schema's others did together is counted."""
+        for row in rows:
+            schema, digest, oldest, calls, time_ps, *_ = row
+            if digest != _TOGETHER:
+                yield row
+                continue
+            number, time_ms = row[_SENT], time_ps / _PS_PER_MS
+            self._older(oldest + self._round_up if oldest else None)
+            self.digests += number
+            self.all_time_ms += time_ms
+            if self._watched(schema) or (self._elsewhere and schema not in INTERNAL):
+                self.hidden += number
+                self.least += number
+                self.least_time_ms += time_ms
+            elif schema in INTERNAL:
+                self.hidden += number
+            else:
+                self._of_another(schema, number, calls, time_ms)
+
+    def _of_another(self, schema: str | None, statements: int, calls: int, time_ms: float) -> None:
+        self._schemas.add(schema)
+        so_far = self.others
+        self.others = OtherDatabases(
+            len(self._schemas), so_far.statements + statements, so_far.calls + calls, so_far.time_ms + time_ms
+        )
+
     def _not_watched(self, rows: Iterable[tuple[bool, str | None, str | None, int, float]]) -> Iterator[bool]:
         """Which are read; the others are counted."""
         for ours, schema, digest, calls, time_ms in rows:
@@ -132,11 +214,7 @@ class _Shaper:
             if digest is not None and others:
                 if self._elsewhere:
                     self.of_others.append(key_of(schema, digest))
-                self._schemas.add(schema)
-                so_far = self.others
-                self.others = OtherDatabases(
-                    len(self._schemas), so_far.statements + 1, so_far.calls + calls, so_far.time_ms + time_ms
-                )
+                self._of_another(schema, 1, calls, time_ms)
                 continue
             self.hidden += 1
             if digest is None:

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from operator import le
 from typing import Any
 
 import pymysql
@@ -46,6 +47,7 @@ async def by_text(session: Any, snapshot: Snapshot) -> dict[str, dict[str, Any]]
     return {text.text or "": rows[text.key] for text in await session.texts(rows)}
 
 
+DIGESTS = "performance_schema.events_statements_summary_by_digest"
 COUNTED = (
     *("calls", "total_time_ms", "min_time_ms", "max_time_ms", "rows", "rows_examined", "no_index_calls", "tmp_tables"),
     *("tmp_disk_tables", "sort_merge_passes", "lock_time_ms", "stats_since"),
@@ -395,6 +397,61 @@ async def test_what_overflowed_is_shown_as_unattributed(private_my: Private, ope
         assert "performance_schema_digests_size" in (finding.fix or "")
         assert snapshot.statements is not None
         assert snapshot.statements.hidden_time_ms == finding.facts["time_ms"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS, ids=str.lower)
+async def test_of_too_many_statements_the_costly_are_read(
+    private_my: Private, open_session: Open, flavour: str
+) -> None:
+    schema = private_my(flavour, {"performance-schema-digests-size": "500"})
+    schema.execute("CREATE DATABASE other")
+    slow = [f"SELECT SLEEP(0.1) AS slow_{number}" for number in range(12)]
+    schema.execute(*slow, *(f"SELECT 1 AS quick_{number}" for number in range(150)))
+    schema.execute("USE other", "SELECT 2 AS quick", "SELECT SLEEP(0.1) AS slow")
+
+    def counted(of: str) -> tuple[int, int, float]:
+        """What the server says of the schemas that are meant: statements, calls, ms."""
+        asked = f"SELECT COUNT(*), SUM(COUNT_STAR), SUM(SUM_TIMER_WAIT) / 1e9 FROM {DIGESTS} WHERE SCHEMA_NAME {of}"
+        ((number, calls, time_ms),) = schema.fetch(asked)
+        return int(number), int(calls), round(float(time_ms), 3)
+
+    ours, others = f"= '{schema.name}'", "= 'other' OR SCHEMA_NAME IS NULL"
+    counted(ours), counted(others)  # what asks is counted itself
+    limits = Limits(call_s=300, statements=40)  # however busy the machine is
+    session = await open_session(schema.monitor_url, limits=limits)
+    before, elsewhere = counted(ours), counted(others)
+    snapshot = await session.collect(objects=False)
+    after, elsewhere_after = counted(ours), counted(others)
+    read = snapshot.statements
+    assert read is not None and read.whole and read.least_ms is not None
+    times = [row["total_time_ms"] for row in rows_of(snapshot).values()]
+    assert min(times) >= read.least_ms and 12 <= len(times) <= 40
+    words = " ".join(await by_text(session, snapshot)).split()
+    assert words and {f"slow_{number}" for number in range(12)} <= set(words)
+    (said,) = [warning for warning in snapshot.warnings if warning.code == "digests-narrowed"]
+    assert said.facts["read"] == len(times) and before[0] == said.facts["all"] == after[0]
+    whole_ms = sum(times) + read.hidden_time_ms
+    assert before[2] <= round(whole_ms, 3) <= after[2]
+    assert said.facts["covered"] == pytest.approx(sum(times) / whole_ms, abs=1e-6)
+    told = snapshot.other_databases
+    assert told is not None and told.databases == 2, "the other one, and none"
+    figures = told.statements, told.calls, round(told.time_ms, 3)
+    assert all(map(le, elsewhere, figures)) and all(map(le, figures, elsewhere_after)), (elsewhere, figures)
+
+    everywhere = (await session.collect(objects=False, elsewhere="read")).statements
+    assert everywhere is not None and everywhere.least_ms is not None and len(everywhere.elsewhere or ()) >= 1
+    asked = await session.collect(objects=False)
+    again = await session.collect(objects=False)
+    assert asked.server_statements - again.server_statements == 1, "asked once a session: it goes through all of them"
+    all_of_them = await open_session(schema.monitor_url, limits=replace(limits, statements=0))
+    unnarrowed = (await all_of_them.collect(objects=False)).statements
+    assert unnarrowed is not None and (len(unnarrowed.rows), unnarrowed.least_ms) == (counted(ours)[0], None)
+
+    schema.next_second()
+    schema.execute(f"TRUNCATE {DIGESTS}", *(f"SELECT 1 AS after_{number}" for number in range(3)))
+    emptied = await session.collect(objects=False)
+    assert emptied.statements is not None and emptied.statements.least_ms is None, "what ran since is read at once"
+    assert sum("after_" in text for text in await by_text(session, emptied)) == 3
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=str.lower)
