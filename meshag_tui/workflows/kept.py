@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from meshag_tui.types import Target
 
 LONGEST_S = 600
-_WAITED_FOR = 1.5
-"""Intervals after which the next sync will not come: it is later than jitter can make it."""
+_LATE = 0.5
+_LATE_S = 5.0
+"""Intervals, and seconds at least, by which a sync is so late that it will not come: jitter and a busy machine make it
+later than its interval says."""
 
 
 @dataclass(slots=True)
@@ -69,7 +71,7 @@ class KeptSessions:
         return held
 
     async def keep(self, connection_id: str, held: Held, read: Snapshot, interval_s: int) -> None:
-        """Keep what a sync read `read` from, if it is good for the next; else end it."""
+        """Keep what a sync read `read` from, if it is good for the next (`interval_s` from now); else end it."""
         lacking = any(finding.severity in ("missing", "degraded") for finding in read.warnings)
         if interval_s > self._longest_interval_s or lacking or not held.session.keepable:
             await held.end()
@@ -78,7 +80,7 @@ class KeptSessions:
         if before is not None:
             await before.end()
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(interval_s * _WAITED_FOR, self._give_up, connection_id)
+        timer = loop.call_later(interval_s + max(interval_s * _LATE, _LATE_S), self._give_up, connection_id)
         self._waiting[connection_id] = held, timer
 
     async def let_go(self, connection_ids: Iterable[str]) -> None:

@@ -45,12 +45,18 @@ class Waited:
         self.ms += max(0.0, time.monotonic() - self._clock - own) * 1000
 
 
+def stretch(interval_s: int, reading_ms: float) -> int:
+    """By how much an interval is stretched where reading was waited for `reading_ms`; 1: not."""
+    found = 1
+    while reading_ms > DEAREST_SHARE * interval_s * 1000 * found and found < 2**_MOST_DOUBLINGS:
+        found *= 2
+    return found
+
+
 def after_success(interval_s: int, reading_ms: float, chance: random.Random) -> Pace:
     """The next sync after one whose reading was waited for `reading_ms`."""
-    stretch = 1
-    while reading_ms > DEAREST_SHARE * interval_s * 1000 * stretch and stretch < 2**_MOST_DOUBLINGS:
-        stretch *= 2
-    return Pace(round(interval_s * 1000 * stretch * chance.uniform(1 - JITTER, 1 + JITTER)), stretch)
+    times = stretch(interval_s, reading_ms)
+    return Pace(round(interval_s * 1000 * times * chance.uniform(1 - JITTER, 1 + JITTER)), times)
 
 
 def after_failure(interval_s: int, failures: int, transient: bool, chance: random.Random) -> Pace:

@@ -159,7 +159,8 @@ async def _read(
     if by_hand or not run.input.get("keep", True):
         await held.end()
     else:
-        await kept.keep(watched.info.id, held, read[0], watched.info.interval_s or settings.collect.interval_s)
+        interval_s = watched.info.interval_s or settings.collect.interval_s
+        await kept.keep(watched.info.id, held, read[0], interval_s * pacing.stretch(interval_s, reading.ms))
     return read
 
 

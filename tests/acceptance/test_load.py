@@ -1,7 +1,7 @@
-"""What the benchmarks of collecting measure over hours, for some seconds: that nothing is missed, held up or left open.
+"""What the benchmarks of collecting measure over hours, for some seconds: nobody is left out and nothing left open.
 
-Figures of CPU and memory are the benchmarks' (`python -m tests.benchmarks one twenty databases overhead holes`): here
-the machine is crowded and the time too short for them.
+Figures of time, CPU and memory are theirs (`python -m tests.benchmarks one twenty databases overhead holes`): here the
+machine is crowded and the time too short for them.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ def shown(groups: collecting.Groups) -> dict[str, Figure]:
 
 @pytest.mark.slow
 def test_silent_servers_cost_the_others_no_sync() -> None:
-    found = shown(collecting.holes(8, number=12, interval_s=4))
-    assert found["syncs missed on those that answer"]["holds"]
-    assert found["event loop late, p99"]["holds"]
+    found = shown(collecting.holes(12, number=12, interval_s=4, collectors=2))
+    assert found["servers that answer, and were synced at no time"]["holds"]
 
 
 @pytest.mark.slow
 def test_servers_are_synced_in_time_and_nothing_is_left_open() -> None:
     found = shown(collecting.twenty(12, statements=500, interval_s=4, servers=3))
-    assert found["syncs missed"]["holds"]
+    assert found["servers that answer, and were synced at no time"]["holds"]
     assert found["syncs that began before the last had ended"]["holds"]
     before, after = found["files open at the beginning and at the end"]["measured"].split(", ")
     assert abs(int(after) - int(before)) <= 3, "a session or two may be opened or closed meanwhile"

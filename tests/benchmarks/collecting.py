@@ -64,6 +64,7 @@ def _servers(number: int, seconds: float, statements: int, interval_s: int) -> G
             figure("memory", round(took["most_mb"]), 400, "MB", slope_mb_h=round(fleet.slope_mb_h(half), 1)),
             {"what": "files open at the beginning and at the end", "measured": f"{looks[0].files}, {looks[-1].files}"},
             figure("syncs missed", lost, 0, f"of {sum(map(len, found.values())) + lost}"),
+            _never(found, known),
             figure("syncs that began before the last had ended", _overlaps(found), 0, ""),
             {"what": "store, by sync", "measured": f"{grown / max(1, sum(map(len, found.values()))) / 1024:.1f} kB"},
             _lag(collecting),
@@ -132,8 +133,11 @@ def overhead(seconds: float = 300, statements: int = 5_000, interval_s: int = 60
         return {f"{statements:,} statements, every {interval_s} s, beside pgbench, for {seconds:.0f} s": rows}
 
 
-def holes(seconds: float = 300, number: int = 100, interval_s: int = 10) -> Groups:
-    """As many servers that never answer as servers that do: what do the others miss, and is the loop held up."""
+def holes(seconds: float = 300, number: int = 100, interval_s: int = 10, collectors: int | None = None) -> Groups:
+    """As many servers that never answer as servers that do: what do the others miss, and is the loop held up.
+
+    `collectors`: how many are synced at once, where that is not left to the product.
+    """
     with (
         ExitStack() as held,
         _server({"max_connections": str(4 * number + 20)}) as (server, identifier),
@@ -144,6 +148,8 @@ def holes(seconds: float = 300, number: int = 100, interval_s: int = 10) -> Grou
             connection.execute("CREATE EXTENSION pg_stat_statements")
         relays = held.enter_context(_renamed(server.port, identifier, number))
         home = Path(folder)
+        if collectors is not None:
+            (home / "config.toml").write_text(f"[collect]\ncollectors = {collectors}\n")
         url = server.dsn(tcp=True)
         known = asyncio.run(
             fleet.add(home, [url.replace(f":{server.port}", f":{port}") for port in relays], interval_s)
@@ -159,6 +165,7 @@ def holes(seconds: float = 300, number: int = 100, interval_s: int = 10) -> Grou
         took = fleet.took(looks)
         rows: list[Figure] = [
             figure("syncs missed on those that answer", lost, 0, f"of {sum(map(len, found.values())) + lost}"),
+            _never(found, known),
             _lag(collecting),
             figure("memory", round(took["most_mb"]), 400, "MB"),
             figure("CPU", round(took["cores"], 3), 1, "cores"),
@@ -189,6 +196,10 @@ def _until_synced(home: Path, known: Sequence[str], times: int) -> float:
 
 def _missed(found: dict[str, list[Ran]], known: Sequence[str], begun: float, ended: float, interval_s: int) -> int:
     return sum(fleet.missed([begun, *(run.began for run in found[each]), ended], interval_s) for each in known)
+
+
+def _never(found: dict[str, list[Ran]], known: Sequence[str]) -> Figure:
+    return figure("servers that answer, and were synced at no time", len(set(known) - found.keys()), 0, "")
 
 
 def _size(home: Path) -> int:

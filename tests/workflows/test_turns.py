@@ -193,19 +193,22 @@ async def test_looking_for_advice_takes_its_turn(tmp_path: Path, private_pg: Cal
     async with opened(tmp_path, collect=CollectSettings(interval_s=1, sample_s=0.2), advice=advice) as bench:
         await bench.connections.add("shop", Target.from_url(first.monitor_url))
         with counting(first) as seen, first.connect() as working:
-            async with running(bench), asyncio.timeout(60):
-                while sum(run.kind == "generate_suggestions" for run in await bench.executions()) < 3:
+            async with running(bench), asyncio.timeout(90):
+                while (
+                    sum(run.kind == "generate_suggestions" for run in await bench.executions()) < 3
+                    or seen.at_once < 2  # each is there for a moment only
+                    or "meshag/advice" not in seen.most
+                ):
                     for part in range(20):
                         working.execute(f"SELECT id FROM item WHERE part = {part}")
                     await asyncio.sleep(0.2)
-        # Each is there for a moment: on a crowded machine one may fall between two looks.
-        assert seen.looks > 5 and 1 <= seen.at_once <= 2 and seen.most["meshag/advice"] <= 1
+        assert seen.at_once == 2 and seen.most["meshag/advice"] == 1
 
 
 async def test_a_second_database_of_the_server_ends_the_session_that_was_kept(
     tmp_path: Path, pg18: Database, servers: Any
 ) -> None:
-    async with opened(tmp_path, collect=CollectSettings(interval_s=1, sample_s=0)) as bench:
+    async with opened(tmp_path, collect=CollectSettings(interval_s=1, sample_s=0, sessions=1)) as bench:
         await bench.connections.add("one", Target.from_url(pg18.monitor_url))
         ours = f"SELECT pid FROM pg_stat_activity WHERE application_name = 'meshag/sync' AND datname = '{pg18.name}'"
         async with running(bench), asyncio.timeout(60):
@@ -236,8 +239,10 @@ async def test_schemas_of_one_server(tmp_path: Path, request: pytest.FixtureRequ
         for name in names:
             await bench.connections.add(name, replace(target, database=name))
         with Counting(lambda: {"": int(schema.fetch(count)[0][0])}) as seen:
-            async with running(bench):
+            async with running(bench), asyncio.timeout(90):
                 await until_synced(bench, 3)
-        assert seen.looks > 5 and 1 <= seen.at_once <= 2
+                while seen.at_once < 2:  # noqa: ASYNC110 - each is there for a moment only, on the server
+                    await asyncio.sleep(0.1)
+        assert seen.at_once == 2
     for name in names:
         schema.execute(f"DROP DATABASE {name}")
