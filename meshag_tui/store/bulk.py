@@ -7,13 +7,16 @@ come from our own models, never from data. Run inside `database.atomic()`.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from meshag_tui.store import models
 from meshag_tui.store.database import kind
 
 Row = Sequence[Any]
+AT_ONCE = 5_000
+"""Rows that one statement enters."""
 EMPTY = -1
 """What an update writes a NULL for."""
 
@@ -72,8 +75,20 @@ def upsert(
 
 def enter(
     table: str, key: Sequence[str], columns: Sequence[str], rows: Iterable[Row], returning: Sequence[str]
+) -> Iterator[tuple[Any, ...]]:
+    """Add the rows whose `key` is not there yet; `returning` of all of them, of those that were there as they were.
+
+    Of more than `AT_ONCE` a statement for each as many, while what it returns is taken: a document of all rows, and
+    what the database makes of it, takes ten times the memory that they do.
+    """
+    rows = iter(rows)
+    while part := list(islice(rows, AT_ONCE)):
+        yield from _enter(table, key, columns, part, returning)
+
+
+def _enter(
+    table: str, key: Sequence[str], columns: Sequence[str], rows: Iterable[Row], returning: Sequence[str]
 ) -> list[tuple[Any, ...]]:
-    """Add the rows whose `key` is not there yet; `returning` of all of them, of those that were there as they were."""
     names, wanted = _names(columns), _names(returning)
     if kind() == "sqlite":
         values = ", ".join(f"value ->> {place}" for place in range(len(columns)))

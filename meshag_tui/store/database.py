@@ -38,10 +38,10 @@ _SQLITE_PRAGMAS = {
     "foreign_keys": 1,
     "synchronous": "normal",
     "journal_size_limit": 64 * 1024 * 1024,
-    "cache_size": -16_000,
+    "cache_size": -8_000,  # kB; with twice as much a sync of fifty thousand statements is no quicker
     "temp_store": "memory",
 }
-_SQLITE_READING = "PRAGMA query_only = 1; PRAGMA temp_store = file"
+_SQLITE_READING = "PRAGMA query_only = 1; PRAGMA cache_size = -16000; PRAGMA temp_store = file"
 """Rows are sorted in one block of memory and, what is more than the cache, in a file; with `memory` each is a block."""
 _POSTGRES_SETTINGS = "; ".join(
     (

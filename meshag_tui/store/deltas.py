@@ -26,6 +26,7 @@ reset of a single entry that caught up before the next reading with no lower min
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, repeat
@@ -141,7 +142,7 @@ class _Comparison:
 
 
 def statements(previous: Reading | None, known: Iterable[Block], read: Statements, reading: Reading) -> StatementDeltas:
-    """Deltas of statement counters.
+    """Deltas of statement counters. The list of rows is empty afterwards: each is let go as it is compared.
 
     Args:
         previous: the last reading of statements, None at the first.
@@ -160,11 +161,15 @@ def statements(previous: Reading | None, known: Iterable[Block], read: Statement
     losses, found = _Losses(), StatementDeltas(broken=tie.state == "broken")
     how = _Comparison(compared, tie, keeps, places, losses, found)
     rows: dict[str, Any] = dict(zip(map(itemgetter(0), read.rows), read.rows, strict=True))
+    read.rows.clear()
     for block in known:
         _go_on(how, block, list(map(rows.pop, block.keys, repeat(None))))
     if rows:
         keys = sorted(rows)
-        fresh = _read([rows[key] for key in keys], places)
+        taken = list(map(rows.pop, keys))
+        fresh = _read(taken, places)
+        while taken:  # a thousand at a time: to free all of them at once would hold every thread until they are gone
+            del taken[-1000:]
         found.fresh = Block(0, (), keys, fresh.data)
         if compared is not None:
             absence_proves = same_view and compared.whole and reading.hidden >= compared.hidden
@@ -272,14 +277,24 @@ def _add_active(
     """Add the deltas of those that did something, and of which it is proved, if that is said."""
     calls = stored[0]
     if proved is None and calls and None not in calls and min(calls) > 0:
-        found.active.append(Chunk(block, None, stored))
+        found.active.append(Chunk(block, None, list(map(_packed, stored))))
         return
     chosen = list(map(any, zip(*(column for column in stored if column is not None), strict=True)))
     if proved is not None:
         chosen = list(map(and_, chosen, proved))
     if any(chosen):
-        columns = [None if column is None else list(compress(column, chosen)) for column in stored]
+        columns = [None if column is None else _packed(list(compress(column, chosen))) for column in stored]
         found.active.append(Chunk(block, chosen, columns))
+
+
+def _packed(column: list[Any] | None) -> Sequence[Any] | None:
+    """A column as it is kept until it is written: in a quarter of the room, where every value was measured."""
+    if not column:
+        return column
+    try:
+        return array("q" if type(column[0]) is int else "d", column)
+    except (TypeError, OverflowError):
+        return column
 
 
 def _differences(new: Sequence[Any], new_data: bytes, old_data: bytes, is_float: bool) -> list[Any] | None:

@@ -79,7 +79,8 @@ def write(
     """Write one sync in one transaction.
 
     Args:
-        snapshot: what was read; a section that is None leaves what is known of it as it was.
+        snapshot: what was read; a section that is None leaves what is known of it as it was. Its list of statements is
+            empty afterwards: fifty thousand and what is made of them would take too much memory together.
         texts: texts read with it, for keys that `unread_texts` named; None: they were not asked for.
         expected_ms: how long the interval was meant to be; None: the connection's own interval, or the default.
         objects_expected_ms: the same for tables and indexes, where they are read less often.
@@ -89,6 +90,7 @@ def write(
         MeshagError: the connection is gone.
         Overtaken: a later reading was written meanwhile.
     """
+    read = 0 if snapshot.statements is None else len(snapshot.statements.rows)
     with database.atomic(), uncollected():
         left = _left(connection_id, {each.fingerprint for each in texts or ()})
         state, clock = left.state, left.clock
@@ -131,7 +133,7 @@ def write(
         schema_changed = snapshots_objects.write_schema(connection_id, snapshot, state)
         written = SyncWritten(
             interval_id=interval_id,
-            statements=0 if snapshot.statements is None else len(snapshot.statements.rows),
+            statements=read,
             new_statements=new,
             active=0 if statements is None else statements.active,
             tables=None if snapshot.tables is None else len(snapshot.tables),
@@ -193,7 +195,7 @@ def _left(connection_id: str, fingerprints: Set[str | None]) -> _Left:
     levels = ", ".join(map(str, models.LEVELS))  # all of them: named so that the index serves the search for the last
     lock = "FOR UPDATE OF c" if postgres else ""
     given = (texts if postgres else json.dumps(texts), connection_id) if texts else ()
-    found = models.database.execute_sql(
+    rows = models.database.execute_sql(
         f"""
         SELECT c.reading, c.interval_s, {database.clock().sql},
             (SELECT MAX(end_at) FROM "interval" i WHERE i.connection_id = c.id AND i.resolution_s IN ({levels})),
@@ -201,12 +203,16 @@ def _left(connection_id: str, fingerprints: Set[str | None]) -> _Left:
         FROM connection c LEFT JOIN baseline b ON b.connection_id = c.id WHERE c.id = {mark} ORDER BY b.number {lock}
         """,  # noqa: S608
         (*given, connection_id),
-    ).fetchall()
-    if not found:
+    )
+    row = rows.fetchone()
+    if row is None:
         raise MeshagError(f"The connection {connection_id} is gone")
-    reading, interval_s, clock, last_end_at, others = found[0][:5]
+    reading, interval_s, clock, last_end_at, others = row[:5]
     state, others = (json.loads(each) if isinstance(each, str) else each for each in (reading, others))
-    blocks = [Block.from_texts(*row[5:]) for row in found if row[5] is not None]
+    blocks = []
+    while row is not None and row[5] is not None:  # one by one: the texts of all take as much as the blocks
+        blocks.append(Block.from_texts(*row[5:]))
+        row = rows.fetchone()
     return _Left(dict(state or {}), interval_s, int(clock), last_end_at, blocks, others or ())
 
 

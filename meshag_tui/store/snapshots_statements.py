@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 from operator import itemgetter
@@ -117,13 +117,13 @@ class Statements:
         if fresh is not None:
             now = [changed.get(block.number, block) for block in self.blocks]
             changed |= {block.number: block for block in baselines.place(now, fresh)}
-        # A block that nothing is left of stays, and is the first to be filled again.
-        rows = [
+        # A block that nothing is left of stays, and is the first to be filled again. Texts are made as it is written.
+        rows = (
             (self.connection_id, block.number, block.statements_text(), block.counters_text())
             for block in changed.values()
-        ]
+        )
         columns = ("connection_id", "number", "statements", "counters")
-        if rows:
+        if changed:
             bulk.upsert("baseline", columns, rows, key=columns[:2], update=columns[2:])
 
 
@@ -145,7 +145,10 @@ def prepare(
     rows: StatementRows,
     now: Reading,
 ) -> Statements:
-    """Compare what was read with what the last sync left: its blocks, and the end of the last interval (epoch ms)."""
+    """Compare what was read with what the last sync left: its blocks, and the end of the last interval (epoch ms).
+
+    The list of `rows` is empty afterwards.
+    """
     return Statements(
         connection_id, blocks, last_end_at, deltas.statements(last, blocks, rows, now), rows.elsewhere or frozenset()
     )
@@ -164,20 +167,26 @@ def _enter(
 ) -> _Entered:
     """Find the statements of no known block among those of before, and add the others."""
     lows, highs = (fresh.values(baselines.BASELINE_COLUMNS.index(name)) for name in _EXTREMES)
-    extremes = {
-        key: (baselines.measured(low), baselines.measured(high))
-        for key, low, high in zip(fresh.keys, lows, highs, strict=True)
-    }
+
+    def extremes() -> Iterator[tuple[str, float | None, float | None]]:
+        for key, low, high in zip(fresh.keys, lows, highs, strict=True):
+            yield key, baselines.measured(low), baselines.measured(high)
+
     # They are in the order of the index they go into.
     rows = (
-        (connection_id, key, *extremes[key], at, at, *read.get(key, _UNREAD_ELSEWHERE if key in elsewhere else _UNREAD))
-        for key in fresh.keys
+        (connection_id, key, low, high, at, at, *read.get(key, _UNREAD_ELSEWHERE if key in elsewhere else _UNREAD))
+        for key, low, high in extremes()
     )
-    entered = bulk.enter("query", _NEW_QUERY[:2], _NEW_QUERY, rows, ("key", "id", "first_seen_at"))
-    ids = {key: query_id for key, query_id, _ in entered}
-    new = frozenset(key for key, _, first_seen_at in entered if first_seen_at == at)
+    ids, before = dict.fromkeys(fresh.keys, 0), set()
+    for key, query_id, first_seen_at in bulk.enter(
+        "query", _NEW_QUERY[:2], _NEW_QUERY, rows, ("key", "id", "first_seen_at")
+    ):
+        ids[key] = query_id
+        if first_seen_at != at:
+            before.add(key)
+    new = frozenset(key for key in fresh.keys if key not in before)
     block = replace(fresh, ids=[ids[key] for key in fresh.keys])
-    return _Entered(block, ids, new, [(ids[key], *extremes[key]) for key in fresh.keys if key not in new])
+    return _Entered(block, ids, new, [(ids[key], low, high) for key, low, high in extremes() if key in before])
 
 
 def _write_active(interval_id: int, active: Sequence[deltas.Chunk]) -> None:
@@ -187,13 +196,15 @@ def _write_active(interval_id: int, active: Sequence[deltas.Chunk]) -> None:
         for number in range(len(deltas.DELTA_COLUMNS))
         if any(each.columns[number] is not None for each in active)
     ]
-    rows: list[tuple[Any, ...]] = []
-    for chunk in active:
-        values = (repeat(None) if (column := chunk.columns[number]) is None else column for number in columns)
-        rows += zip(repeat(interval_id), chunk.ids(), *values)
-    rows.sort(key=itemgetter(1))  # as they lie in the table
+
+    def rows() -> Iterator[tuple[Any, ...]]:
+        """About as they lie in the table, and made as they are written: all of them at once take much memory."""
+        for chunk in sorted(active, key=lambda each: min(each.ids(), default=0)):
+            values = (repeat(None) if (column := chunk.columns[number]) is None else column for number in columns)
+            yield from sorted(zip(repeat(interval_id), chunk.ids(), *values, strict=False), key=itemgetter(1))
+
     names = (deltas.DELTA_COLUMNS[number] for number in columns)
-    bulk.insert("query_statistics", ("interval_id", "query_id", *names), rows)
+    bulk.insert("query_statistics", ("interval_id", "query_id", *names), rows())
 
 
 def _description(text: StatementText) -> tuple[Any, ...]:

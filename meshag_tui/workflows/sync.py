@@ -7,7 +7,6 @@ once, because the rows, the connection's new status and the end of the run are o
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 import time
@@ -118,12 +117,9 @@ def workflow(store: Store, vault: Vault, settings: Settings, kept: KeptSessions)
         pace = pacing.after_success(interval_s, reading.ms, chance)
         remedy = words_for(snapshot.facts.engine).remedies["slow-reading"]
         warnings = (*snapshot.warnings, *_stretched(pace, interval_s, reading.ms, remedy))
-        ended = await run.complete(
+        return await run.complete(
             lambda: _write(settings.collect, connection, interval_s, snapshot, texts, warnings, pace.delay_ms)
         )
-        if snapshot.statements is not None:
-            await asyncio.to_thread(_let_go, snapshot.statements.rows)
-        return ended
 
     return sync_database_stats
 
@@ -244,12 +240,6 @@ def _costliest(statements: Statements) -> list[str]:
     """Keys by total time, the largest first."""
     at = 1 + statements.columns.index("total_time_ms")
     return [row[0] for row in sorted(statements.rows, key=lambda row: row[at] or 0.0, reverse=True)]
-
-
-def _let_go(rows: list[tuple[Any, ...]]) -> None:
-    """Free rows a thousand at a time: the last reference to all of them would hold every thread until they are gone."""
-    while rows:
-        del rows[-1000:]
 
 
 def _stretched(pace: pacing.Pace, interval_s: int, waited_ms: float, remedy: str) -> tuple[Finding, ...]:

@@ -155,6 +155,24 @@ def test_what_leaves_the_server_and_returns_is_the_same_statement(store: Store, 
     assert (sum(sizes), len(sizes), len(gone)) == (300, 3, 350), "blocks that nothing was left of are filled again"
 
 
+def test_many_new_statements_are_entered_in_parts(
+    store: Store, connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 7)
+    con, server = connection, Watched()
+    names = [f"n{number:02}" for number in range(20)]
+    for number, name in enumerate(names[:10], 1):
+        server.run(name, number)
+    first = store.run(snapshots.write, con, server.snapshot())
+    for number, name in enumerate(names, 1):
+        server.run(name, number)
+    second = store.run(snapshots.write, con, server.snapshot())
+    assert (first.new_statements, second.new_statements, second.active) == (10, 10, 20)
+    assert [row[:3] for row in store.run(statistics)] == [
+        (second.interval_id, name, number) for number, name in enumerate(names, 1)
+    ]
+
+
 def test_extremes_and_when_it_was_last_seen_follow_the_statement(store: Store, connection: str) -> None:
     con, server = connection, Watched()
     store.run(snapshots.write, con, server.run("a", 1, 5.0).run("b", 1, 5.0).snapshot())
