@@ -37,7 +37,7 @@ class Narrowed:
 
 @dataclass(slots=True)
 class Choice:
-    """What a session found out of which statements to read: to ask that is to go through all of them once more.
+    """What a session found out of which statements to read: to ask that is to look at all of them.
 
     So it is asked once a session (ten minutes at most), and again after a reset or when far fewer are read than may be.
     What was left out is counted as it was then; a statement that came to take enough since is read.

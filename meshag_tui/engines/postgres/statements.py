@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from meshag_tui.engines import costly
 from meshag_tui.engines.base import Compiled, ServerFault
-from meshag_tui.engines.costly import STEPS_MS, TOO_FEW, Choice, Narrowed, narrowed
+from meshag_tui.engines.costly import STEPS_MS, TOO_FEW, Choice, Narrowed
 from meshag_tui.engines.postgres.sql import load
 from meshag_tui.engines.postgres.wire import MOMENTS_BEGIN_US
 from meshag_tui.snapshot import TIME_SQUARES, Elsewhere, Epoch, OtherDatabases, Statements
@@ -84,8 +85,7 @@ def columns(available: Collection[str], settings: Mapping[str, str]) -> dict[str
 
 
 async def read(wire: Wire, server: Server, choice: Choice, elsewhere: Elsewhere = "left out") -> Reading | None:
-    """One statement (two when a reset fell into it, and one more for each time that `choice` is to be made); None when
-    resets come faster than readings.
+    """One statement (two when a reset fell into it); None when resets come faster than readings.
 
     Source: pg_stat_statements(false), rows of the session's database, and of others as `elsewhere` says. A row's
     key is dbid.userid.queryid.toplevel.
@@ -96,15 +96,21 @@ async def read(wire: Wire, server: Server, choice: Choice, elsewhere: Elsewhere 
     for _ in range(2):
         fresh = not choice.asked or choice.elsewhere != everywhere
         if fresh:
-            choice.narrowed, choice.elsewhere = await _narrowed(wire, server, everywhere), everywhere
-        narrowed = choice.narrowed
-        query, names = _query(server, narrowed is not None, elsewhere)
+            choice.narrowed, choice.elsewhere = None, everywhere
+        asks = fresh and _may_be_too_many(server, wire.limits.statements)
+        query, names = _query(server, elsewhere, asks, choice.narrowed is not None)
         given: dict[str, Any] = {"database": server.facts.database_oid}
         given["own"] = server.user_oid if server.dedicated else None
-        if narrowed is not None:
-            given["least"] = narrowed.least_ms
+        if asks:
+            most = wire.limits.statements
+            given |= {"steps": list(STEPS_MS), "most": most, "few": TOO_FEW * most}
+        elif choice.narrowed is not None:
+            given["least"] = choice.narrowed.least_ms
         shaper = _Shaper(server, names, everywhere)
         rows = await wire.fetch(query, given, shape=shaper.shape, bare_moments=True)
+        if asks:
+            choice.narrowed = costly.narrowed(shaper.reached, wire.limits.statements)
+        narrowed = choice.narrowed
         since_reset = fresh or narrowed is None or shaper.stats_reset == choice.stats_reset
         choice.asked = shaper.consistent and since_reset
         choice.stats_reset = shaper.stats_reset
@@ -124,20 +130,10 @@ async def read(wire: Wire, server: Server, choice: Choice, elsewhere: Elsewhere 
     return None
 
 
-async def _narrowed(wire: Wire, server: Server, elsewhere: bool) -> Narrowed | None:
-    """Which statements to read, None: all. Asked only of a server that has room for more than are to be read."""
-    from psycopg import sql
-
-    most = wire.limits.statements
+def _may_be_too_many(server: Server, most: int) -> bool:
+    """Whether the server has room for more statements than are to be read."""
     room = server.session_settings.get("pg_stat_statements.max") if server.statements_elsewhere is None else None
-    if not most or (room is not None and room.isdecimal() and int(room) <= most):
-        return None
-    time = _time(columns(server.statement_columns, server.session_settings))
-    query = sql.SQL(load("statement_times")).format(
-        time=sql.Identifier(time), source=source(server), within=_within(elsewhere)
-    )
-    given = {"database": server.facts.database_oid, "steps": list(STEPS_MS)}
-    return narrowed(await wire.fetch(query, given), most)
+    return most > 0 and not (room is not None and room.isdecimal() and int(room) <= most)
 
 
 def _time(found: Mapping[str, str]) -> str:
@@ -169,6 +165,7 @@ class _Shaper:
         self._told = elsewhere  # then the last value of a row is its database
         self.elsewhere: list[str] = []
         self.others: OtherDatabases | None = None
+        self.reached: list[tuple[int, int, int, float]] = []  # as `costly.narrowed` takes it
         self._database = server.facts.database_oid
         self._own_user = server.user_oid if server.dedicated else None
         self._since = 3 + names.index("stats_since") if "stats_since" in names else None
@@ -196,26 +193,30 @@ class _Shaper:
         return shaped
 
     def _left_out(self, row: tuple[Any, ...]) -> None:
-        user, queryid = row[:2]
-        if user is None and queryid is not None:  # of other databases: their number in the statement's place
-            statements, calls, time_ms = (
-                row[3 + self._names.index(name)] for name in ("rows", "calls", "total_time_ms")
+        user, queryid, hidden = row[:3]
+        if user is not None:
+            if queryid is None:
+                self.unseen += 1
+            else:
+                self.own += 1
+            self.hidden_time_ms += self._of(row, "total_time_ms")
+        elif queryid is None:  # of pg_stat_statements_info: reset moment in calls' place, evictions in rows'
+            self._info.append(row)
+        elif hidden is None:  # of other databases: their number in the statement's place
+            self.others = OtherDatabases(
+                queryid, self._of(row, "rows"), self._of(row, "calls"), self._of(row, "total_time_ms")
             )
-            self.others = OtherDatabases(queryid, statements, calls, time_ms)
-            return
-        if user is None:  # a row of pg_stat_statements_info: reset moment in calls' place, evictions in rows'
-            self._info.append(row[3:])
-            return
-        if queryid is None:
-            self.unseen += 1
-        else:
-            self.own += 1
-        self.hidden_time_ms += row[3 + self._names.index("total_time_ms")]
+        else:  # of how many took how much: the step in the statement's place
+            number = self._of(row, "calls")
+            self.reached.append((queryid, number, number if hidden else 0, self._of(row, "total_time_ms")))
+
+    def _of(self, row: tuple[Any, ...], name: str) -> Any:
+        return row[3 + self._names.index(name)]
 
     @property
     def consistent(self) -> bool:
         """Whether no reset fell between the first row and the last."""
-        return not self._expects_info or (len(self._info) == 2 and self._info[0][0] == self._info[1][0])
+        return not self._expects_info or (len(self._info) == 2 and self._info[0][3] == self._info[1][3])
 
     @property
     def stats_reset(self) -> int | None:
@@ -226,7 +227,7 @@ class _Shaper:
         return self._of_info("rows")
 
     def _of_info(self, place: str) -> int | None:
-        return self._info[0][self._names.index(place)] if self._info and place in self._names else None
+        return self._of(self._info[0], place) if self._info and place in self._names else None
 
 
 def _within(elsewhere: bool) -> sql.SQL:
@@ -235,36 +236,58 @@ def _within(elsewhere: bool) -> sql.SQL:
     return sql.SQL("%(database)s IS NOT NULL" if elsewhere else "s.dbid = %(database)s")
 
 
-def _query(server: Server, narrowed: bool, elsewhere: Elsewhere) -> tuple[sql.Composed, list[str]]:
+def _query(server: Server, elsewhere: Elsewhere, asks: bool, narrowed: bool) -> tuple[sql.Composed, list[str]]:
+    """`asks`: which of them to read is found out in the same statement; `narrowed`: it is known."""
     from psycopg import sql
 
     everywhere = elsewhere == "read"
     found = columns(server.statement_columns, server.session_settings)
     time = _time(found)
     expressions = [_EXPRESSIONS.get((name, source)) or f"s.{source}" for name, source in found.items()]
+    within, time_column, union = _within(everywhere), sql.Identifier(time), sql.SQL(" UNION ALL ")
+    # Another view than the extension's may lack what others are counted by.
+    counts = elsewhere == "counted" and found.keys() >= _OF_OTHERS.keys()
     before = after = sql.Composed([])
+    tables, read_from = [], source(server)
+    if asks or counts:
+        tables.append(sql.SQL("seen AS MATERIALIZED (SELECT * FROM {} s)").format(read_from))
+        read_from = sql.Composed([sql.SQL("seen")])
+    least = sql.Composed([])
+    if narrowed:
+        least = sql.SQL(" AND s.{} >= %(least)s").format(time_column)
+    if asks:
+        least = sql.SQL(" AND s.{} >= {}").format(time_column, sql.SQL(_LEAST))
+        tables.append(sql.SQL(load("statement_times")).format(time=time_column, source=read_from, within=within))
+        reached = sql.SQL(load("statements_reached")).format(values=_values(_REACHED, found, everywhere))
+        after += union + reached
+    if counts:
+        others = sql.SQL(load("other_databases")).format(
+            values=_values(_OF_OTHERS, found, everywhere), source=read_from
+        )
+        after += union + others
     if server.has_statement_info:
-        nothing = ["NULL"] if everywhere else []
-        values = sql.SQL(", ".join([*(_INFO.get(name, "NULL") for name in found), *nothing]))
-        schema = server.extension_schemas["pg_stat_statements"]
-        function = sql.Identifier(schema, "pg_stat_statements_info")
-        info = sql.SQL(load("statement_info")).format(values=values, function=function)
-        before = sql.Composed([info, sql.SQL(" UNION ALL ")])
-        after = sql.Composed([sql.SQL(" UNION ALL "), info])
-    if elsewhere == "counted" and found.keys() >= _OF_OTHERS.keys():  # another view than the extension's may lack one
-        sums = sql.SQL(", ".join(_OF_OTHERS.get(name, "NULL") for name in found)).format(time=sql.Identifier(time))
-        others = sql.SQL(load("other_databases")).format(values=sums, source=source(server))
-        after = sql.Composed([sql.SQL(" UNION ALL "), others, after])
+        function = sql.Identifier(server.extension_schemas["pg_stat_statements"], "pg_stat_statements_info")
+        info = sql.SQL(load("statement_info")).format(values=_values(_INFO, found, everywhere), function=function)
+        before, after = info + union, after + union + info
     composed = sql.SQL(load("statements")).format(
+        seen=sql.SQL("WITH {} ").format(sql.SQL(", ").join(tables)) if tables else sql.SQL(""),
         before=before,
         after=after,
         toplevel=toplevel(server),
         columns=sql.SQL(", ".join([*expressions, "s.dbid"] if everywhere else expressions)),
-        within=_within(everywhere),
-        source=source(server),
-        narrowed=sql.SQL(" AND s.{} >= %(least)s").format(sql.Identifier(time)) if narrowed else sql.SQL(""),
+        within=within,
+        source=read_from,
+        narrowed=least,
     )
     return composed, list(found)
+
+
+def _values(of: Mapping[str, str], found: Mapping[str, str], everywhere: bool) -> sql.Composed:
+    """The values of a row that is no statement, in the places of those that it has."""
+    from psycopg import sql
+
+    listed = [sql.SQL(of.get(name, "NULL")).format(time=sql.Identifier(found["total_time_ms"])) for name in found]
+    return sql.SQL(", ").join([*listed, sql.SQL("NULL")] if everywhere else listed)
 
 
 def _ms(moment: int) -> int:
@@ -310,3 +333,6 @@ _OF_OTHERS = {
     "total_time_ms": "COALESCE(pg_catalog.sum(s.{time}), 0)::float8",
     "rows": "pg_catalog.count(*)",
 }
+# The same of how many statements took how much time, with their number in place of their calls.
+_REACHED = {"calls": "r.number", "total_time_ms": "r.spent"}
+_LEAST = "COALESCE((%(steps)s::float8[])[(SELECT l.step FROM least l)], '-Infinity')"
