@@ -20,7 +20,7 @@ from meshag_tui.glyphs import glyphs
 from meshag_tui.proposed import statement_of
 from meshag_tui.text import one_line
 from meshag_tui.types import MeshagError
-from meshag_tui.widgets.dialog import Answer, dialog_css, fit_page, sql_parts
+from meshag_tui.widgets.dialog import Answer, More, dialog_css, fit_page, sql_parts
 from meshag_tui.widgets.entry import QuietInput
 from meshag_tui.widgets.page import Page, Piece, PlainLine
 from meshag_tui.widgets.screens import Dialog
@@ -150,6 +150,7 @@ class ApplyDialog(Dialog[str | None]):
             yield QuietInput(id="typed")
             yield PlainLine("", id="problem", classes="dialog--problem")
             with Horizontal():
+                yield More()
                 yield Answer("esc", "Cancel", id="cancel")
                 yield Answer("k", "Go on without knowing", id="go_on")
                 yield Answer("w", "Accept the warnings", id="accept")
@@ -240,8 +241,7 @@ class ApplyDialog(Dialog[str | None]):
         self.dismiss(None)
 
     def action_page(self, by: int) -> None:
-        page = self.query_one("#plan", Page)
-        page.scroll_relative(y=by * max(1, page.size.height - 1), animate=False)
+        self.query_one("#plan", Page).turn(by)
 
     def action_copy_sql(self) -> None:
         if self.review is not None:

@@ -273,8 +273,7 @@ class ConnectionWizard(Dialog[str | None]):
             self.dismiss(None)
 
     def action_page(self, by: int) -> None:
-        page = self.query_one("#result" if self._at_form else "#instructions", Page)
-        page.scroll_relative(y=by * max(1, page.size.height - 1), animate=False)
+        self.query_one("#result" if self._at_form else "#instructions", Page).turn(by)
 
     def action_save_anyway(self) -> None:
         """Save although the test failed, or although the same database is known already."""

@@ -247,8 +247,7 @@ class ThreadDialog(Dialog[None]):
             self.dismiss(None)
 
     def action_page(self, by: int) -> None:
-        page = self.query_one("#said", Page)
-        page.scroll_relative(y=by * max(1, page.size.height - 1), animate=False)
+        self.query_one("#said", Page).turn(by)
 
     def action_preview(self) -> None:
         self._shell.do(self._preview())

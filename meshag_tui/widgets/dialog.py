@@ -38,6 +38,7 @@ _DIALOG_CSS = """
     {name} .dialog--problem { color: $warning; }
     {name} .dialog--hint { text-style: dim; }
     {name} Horizontal { height: 1; align-horizontal: right; }
+    {name} More { width: 1fr; text-style: dim; }
     {name} Page { height: auto; max-height: 60vh; }
 """
 
@@ -53,6 +54,25 @@ def fit_page(dialog: Widget, lines: int) -> None:
     Textual 8.2 reckons the frame without its text's limit: with a limit of its own, lines at its end stayed empty.
     """
     dialog.query_one(Page).styles.max_height = max(3, dialog.size.height * 95 // 100 - 2 - lines)
+
+
+class More(PlainLine):
+    """Says in a dialog's last line how many lines of its page are below and which key reads on; then `beside`."""
+
+    def __init__(self, beside: str = "") -> None:
+        super().__init__()
+        self._beside = beside
+
+    def on_mount(self) -> None:
+        page = self.screen.query_one(Page)
+        for what in ("lines_below", "scroll_y"):
+            self.watch(page, what, self._tell)
+
+    def _tell(self) -> None:
+        page = self.screen.query_one(Page)
+        below = page.lines_below
+        said = f"pgdn: {below} more" if below else "pgup reads back" if page.scroll_offset.y else ""
+        self.set_text(glyphs().separator.join(filter(None, (said, self._beside))))
 
 
 class Answer(Widget, can_focus=True):
@@ -194,6 +214,7 @@ class ConfirmDialog(Dialog[bool]):
                 yield QuietInput(id="typed")
             yield PlainLine(self._problem(), id="problem", classes="dialog--problem")
             with Horizontal():
+                yield More()
                 yield Answer("esc" if asked.typed_name else "c", "Cancel", id="cancel")
                 locked = barred or asked.typed_name is not None
                 yield Answer("" if asked.typed_name else asked.key, asked.verb, id="confirm", disabled=locked)
@@ -229,8 +250,7 @@ class ConfirmDialog(Dialog[bool]):
         self.dismiss(False)
 
     def action_page(self, by: int) -> None:
-        page = self.query_one(Page)
-        page.scroll_relative(y=by * max(1, page.size.height - 1), animate=False)
+        self.query_one(Page).turn(by)
 
     def action_copy_sql(self) -> None:
         self.post_message(Page.Copied(self.query_one(Page), self.confirmation.sql))
@@ -265,7 +285,7 @@ class TextDialog(Dialog[bool]):
             yield PlainLine(self._title, classes="dialog--title")
             yield Page(self._parts)
             with Horizontal():
-                yield PlainLine(f"y copies it, {self.HINT}", classes="dialog--hint")
+                yield More(f"y copies it, {self.HINT}")
 
     def on_mount(self) -> None:
         self.query_one(Page).focus()

@@ -10,6 +10,7 @@ from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -95,6 +96,9 @@ class Page(ScrollView, can_focus=True):
     Page > .page--accent { color: $accent; }
     """
 
+    lines_below: Reactive[int] = Reactive(0, repaint=False)
+    """How many lines of the text stand below those that are seen."""
+
     class Copied(Message):
         """The user wants the text on the clipboard."""
 
@@ -166,8 +170,20 @@ class Page(ScrollView, can_focus=True):
             self.scroll_to(y=0, animate=False, force=True, immediate=True)
         self.refresh()
 
+    def turn(self, pages: int) -> None:
+        """Scroll by so many pages, the last line becoming the first; back where it is negative."""
+        self.scroll_relative(y=pages * max(1, self.size.height - 1), animate=False)
+
     def on_resize(self) -> None:
         self._fold()
+        self._count()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._count()
+
+    def _count(self) -> None:
+        self.lines_below = max(0, len(self._folded[1]) - self.size.height - self.scroll_offset.y)
 
     def _fold(self) -> None:
         width, height = self.size
@@ -177,6 +193,7 @@ class Page(ScrollView, can_focus=True):
                 lines = self._lines(width - 1)  # the scroll bar stands in the last column
             self._folded = ((width, height), lines)
             self.virtual_size = Size(1, len(lines))
+            self._count()
 
     def _lines(self, width: int) -> list[list[Piece]]:
         state = self._said_instead()

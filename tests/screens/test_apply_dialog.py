@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
+from textual.pilot import Pilot
+
 from meshag_tui.changes.review import Review
 from meshag_tui.engines.base import Gate
 from meshag_tui.screens.apply import ApplyDialog
@@ -46,6 +48,14 @@ REVIEW = {
     "blocked": replace(CREATE, gates=(*PASSES, WARNS, BLOCKS)),
     "drop": replace(DROP, gates=(*PASSES, WARNS)),
 }
+
+
+async def until_shown(pilot: Pilot[None], *words: str) -> str:
+    """What is shown, as soon as all these words are."""
+    async with asyncio.timeout(30):
+        while not all(each in (said := shown(pilot.app)) for each in words):
+            await pilot.pause(0.02)
+    return said
 
 
 def asked(review: Review) -> Callable[[], Awaitable[Review]]:
@@ -122,6 +132,30 @@ async def test_what_is_dropped_must_be_named_after_its_warnings() -> None:
     assert await answers(asked(REVIEW["drop"]), *name, "enter") == [None], (
         "c and n leave until the warnings are accepted"
     )
+
+
+async def test_what_is_longer_than_the_terminal_says_which_key_reads_on() -> None:
+    review = replace(CREATE, gates=tuple(Gate(f"gate {number}", "1", "2", "pass") for number in range(14)))
+    answered = asyncio.Event()
+
+    async def ask() -> Review:
+        await answered.wait()
+        return review
+
+    app = Host(ApplyDialog("Apply", ask))
+    async with app.run_test(size=(80, 24)) as pilot:
+        assert "pgdn" not in await until_shown(pilot, "asking the server")
+        answered.set()
+        said = await until_shown(pilot, "pgdn: 5 more")
+        assert "gate 9" in said and "DROP INDEX" not in said
+        await pilot.press("pagedown")
+        said = await until_shown(pilot, "pgup reads back")
+        assert "DROP INDEX" in said and "pgdn" not in said
+        await pilot.resize_terminal(80, 18)
+        await until_shown(pilot, "pgdn: 5 more")
+        await pilot.resize_terminal(120, 40)
+        said = await until_shown(pilot, "gate 0", "DROP INDEX")
+        assert "pgdn" not in said and "pgup" not in said
 
 
 async def test_no_answer_while_the_server_is_asked_and_an_error_is_said() -> None:
