@@ -53,6 +53,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "K-01 killed while it writes": ("acceptance/test_kills.py::test_kill_9_while_syncing",),
     "K-02 killed while the server works for it": (
         "acceptance/test_watched_server.py::test_a_killed_program_leaves_no_session_for_long",
+        "engines/mysql/test_faults.py::test_a_killed_program_leaves_no_session_for_long",
     ),
     "K-04 the server crashes and is there again": (
         "store/test_snapshots_live.py::test_a_crash_loses_the_use_of_indexes_and_says_so",

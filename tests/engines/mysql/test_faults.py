@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +23,8 @@ from meshag_tui.workflows.workbench import Workbench
 from tests.engines.mysql.conftest import Listen, Open
 from tests.engines.mysql.test_dial import silent
 from tests.rig.mysql import FLAVOURS, Schema
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS, ids=str.lower)
@@ -75,6 +79,42 @@ async def test_what_is_cancelled_stops_on_the_server_and_nobody_else_s_does(my: 
         await asyncio.to_thread(my.execute, f"KILL {other.connection_id}")
         await asyncio.gather(foreign, return_exceptions=True)
         other.close()
+
+
+ASKS = """
+import asyncio, sys
+from meshag_tui.engines.base import Limits
+from meshag_tui.engines.mysql.session import connect
+from meshag_tui.types import Target
+
+async def main():
+    async with connect(Target.from_url(sys.argv[1]), "sync", Limits()) as session:
+        await session.fetch("SELECT BENCHMARK(1000000000, SHA2('a', 512))")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+async def test_a_killed_program_leaves_no_session_for_long(my: Schema) -> None:
+    """Neither flavour sees that a client is gone while it computes for it: our time-out ends it. The statement takes
+    the server minutes."""
+    at_work = "SELECT INFO LIKE '%%BENCHMARK(%%' FROM information_schema.PROCESSLIST WHERE USER = %s"
+    command = [sys.executable, "-c", ASKS, my.monitor_url]
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stderr=asyncio.subprocess.PIPE)
+
+    async def until(*wanted: tuple[int]) -> None:
+        for _ in range(800):  # of a tenth of a second
+            found = await asyncio.to_thread(my.fetch, at_work, (f"{my.name}_monitor",))
+            if found == list(wanted):
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(found)
+
+    await until((1,))
+    process.kill()
+    assert await process.wait() == -signal.SIGKILL
+    await until()
 
 
 async def test_a_line_cut_half_open(my: Schema, open_session: Open) -> None:
