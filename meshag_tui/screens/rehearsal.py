@@ -209,7 +209,8 @@ def _statement(one: Mapping[str, Any], scale: tuple[float, float] | None) -> lis
         said.append(("dim", f"    {was}\n    {glyphs().arrow} {now}\n"))
     if one["same_plan"] is False:
         said.append(("warning", f"    {glyphs().warning} the watched server plans it otherwise now\n"))
-    said.append(("dim", f"    {count(one['rounds'])} rounds of {count(one['sets'])} sets of values\n"))
+    sets = "one set" if one["sets"] == 1 else f"{count(one['sets'])} sets"
+    said.append(("dim", f"    {count(one['rounds'])} rounds of {sets} of values\n"))
     return said
 
 
