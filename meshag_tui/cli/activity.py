@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,8 @@ _COLUMNS = (
     Column("CONNECTION", lambda one: one.connection_name or ""),
     Column("ENTRY", lambda one: one.message),
 )
-_ALL = 1 << 31
+_PAGE = 2_000
+"""Entries that are read and written at once."""
 _NEEDED = ("id", "at", "actor", "kind", "about", "subject", "message", "details", "origin", "prev_hash", "hash")
 
 
@@ -53,29 +54,53 @@ async def verify(args: argparse.Namespace, output: Output) -> int:
 
 
 async def export(args: argparse.Namespace, output: Output) -> None:
-    from meshag_tui.store import activity
     from meshag_tui.workflows.workbench import Workbench
 
     path = Path(args.file)
     if path.suffix.lower() not in (".json", ".csv"):
         raise UsageError(f"{path}: end the name in .json or .csv")
     async with await Workbench.open(args.settings) as bench:
-        found = await bench.store.read(activity.recent, _ALL, **await _filter(args, bench))
-        label = bench.store.url_label
-    rows = [activity.exported(entry) for entry in reversed(found)]
-    text = json.dumps({"store": label, "entries": rows}, indent=1) if path.suffix.lower() == ".json" else _csv(rows)
-    try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise MeshagError(f"{path} cannot be written: {error.strerror}") from None
-    output.answer({"file": path, "entries": len(rows)}, lambda: [f"Wrote {number_of(len(rows), 'entry')} to {path}"])
+        pages = _pages(bench, await _filter(args, bench))
+        count = await _write(path, pages, bench.store.url_label)
+    output.answer({"file": path, "entries": count}, lambda: [f"Wrote {number_of(count, 'entry')} to {path}"])
 
 
-def _csv(rows: list[dict[str, Any]]) -> str:
+async def _pages(bench: Workbench, wanted: Mapping[str, Any]) -> AsyncIterator[list[dict[str, Any]]]:
+    """The entries from the oldest on, a page at a time: however long the log is, no more of it is in memory."""
+    from meshag_tui.store import activity
+
+    last = 0
+    while found := await bench.store.read(activity.following, last, _PAGE, **wanted):
+        last = found[-1].id
+        yield [activity.exported(entry) for entry in found]
+
+
+async def _write(path: Path, pages: AsyncIterator[list[dict[str, Any]]], label: str) -> int:
+    """Write them as the file's name says; how many. A file that cannot be finished is taken away."""
     from meshag_tui.screens.export import Report, as_csv
 
-    return as_csv(Report("Activity", {}, rows))
+    count, as_list = 0, path.suffix.lower() == ".csv"
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise MeshagError(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write("" if as_list else f'{{"store": {json.dumps(label)}, "entries": [')
+            async for rows in pages:
+                if as_list:
+                    file.write(as_csv(Report("Activity", {}, rows), header=not count))
+                else:
+                    file.write("".join(f"{',' if count or n else ''}\n{json.dumps(row)}" for n, row in enumerate(rows)))
+                count += len(rows)
+            empty = "" if count else as_csv(Report("Activity", {}, ()))
+            file.write(empty if as_list else "\n]}\n")
+    except BaseException as error:
+        os.unlink(path)
+        if isinstance(error, OSError):
+            raise MeshagError(f"{path} cannot be written: {error.strerror}") from None
+        raise
+    return count
 
 
 async def bring(args: argparse.Namespace, output: Output) -> None:

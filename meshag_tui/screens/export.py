@@ -41,12 +41,14 @@ class Report:
     rows: Sequence[Mapping[str, Any]]
 
 
-def as_csv(report: Report) -> str:
-    """The rows under a header. A text that a spreadsheet would compute begins with an apostrophe."""
+def as_csv(report: Report, header: bool = True) -> str:
+    """The rows under a header, or without one where they go on. A text that a spreadsheet would compute begins with an
+    apostrophe."""
     out = io.StringIO()
     columns = list(report.rows[0]) if report.rows else ["nothing"]
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
+    if header:
+        writer.writerow(columns)
     for row in report.rows:
         writer.writerow([_csv_cell(row[column]) for column in columns])
     return out.getvalue()
@@ -109,8 +111,13 @@ def write(given: str, report: Report) -> tuple[Path, int]:
     Raises:
         MeshagError: it exists by now, or cannot be written.
     """
+    return create(given, FORMATS[Path(given.strip()).suffix.lower()](report))
+
+
+def create(given: str, text: str) -> tuple[Path, int]:
+    """The same for a text that is ready."""
     path = Path(given.strip()).expanduser()
-    data = FORMATS[path.suffix.lower()](report).encode("utf-8", "backslashreplace")
+    data = text.encode("utf-8", "backslashreplace")
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(data)

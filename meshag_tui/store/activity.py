@@ -63,10 +63,19 @@ def record(
 
 def recent(n: int = 200, **which: Any) -> tuple[Entry, ...]:
     """The last `n` entries, newest first; `which` are the names of `Filter`."""
+    return _entries(_those(which).order_by(models.Activity.id.desc()).limit(n))
+
+
+def following(after: int, n: int, **which: Any) -> tuple[Entry, ...]:
+    """The first `n` entries with a number above `after`, oldest first: a long log is read page by page."""
+    activity = models.Activity
+    return _entries(_those(which).where(activity.id > after).order_by(activity.id).limit(n))
+
+
+def _those(which: Mapping[str, Any]) -> Any:
     wanted = Filter(**which)
     activity, connection, project = models.Activity, models.Connection, models.Project
-    query = activity.select(activity, connection.name.alias("connection_name"))
-    query = query.left_outer_join(connection).order_by(activity.id.desc()).limit(n)
+    query = activity.select(activity, connection.name.alias("connection_name")).left_outer_join(connection)
     if wanted.project is not None:
         query = query.join(project).where(project.name == wanted.project)
     for column, value in (
@@ -84,6 +93,10 @@ def recent(n: int = 200, **which: Any) -> tuple[Entry, ...]:
         query = query.where(activity.at < wanted.until)
     if wanted.text:
         query = query.where(activity.message.contains(wanted.text))
+    return query
+
+
+def _entries(query: Any) -> tuple[Entry, ...]:
     rows: Any = query.dicts()
     return tuple(Entry(connection_id=row.pop("connection"), **row) for row in rows)
 
