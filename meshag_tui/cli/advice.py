@@ -63,9 +63,12 @@ async def suggestions(args: argparse.Namespace, output: Output) -> None:
             priority=None if args.priority is None else SuggestionPriority(args.priority),
             rule=args.rule,
             resolved=args.all,
+            open_only=args.status is None and not args.all,
+            limit=args.limit + 1,
         )
-        if args.status is None and not args.all:
-            found = [suggestion for suggestion in found if suggestion.is_open]
+        if len(found) > args.limit:
+            found = found[: args.limit]
+            output.note(f"meshag: there are more; --limit says how many are listed ({args.limit})")
         _print(found, output, "No suggestion; meshag suggest NAME looks for some", args.settings.money)
 
 

@@ -349,6 +349,7 @@ def _advice(commands: Any) -> None:
     suggestions.add_argument("--priority", type=str.upper, choices=("HIGH", "MEDIUM", "LOW"))
     suggestions.add_argument("--rule", metavar="RULE")
     suggestions.add_argument("--all", action="store_true", help="of every status, and what was no longer found")
+    suggestions.add_argument("--limit", type=values.count, default=2_000, metavar="N", help="the most urgent (2000)")
 
     benchmark = _add(
         commands,

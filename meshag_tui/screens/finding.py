@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 _ID = re.compile(r"[a-z]+_[0-9a-z]{10,16}")
 STATEMENTS, OBJECTS = 200, 2_000
-"""How many of each are offered: the dearest statements of the window, and the first by name."""
+"""How many of each are offered: the dearest statements of the window, and the first by name; of advice the most
+urgent."""
 
 
 def things(connection_id: str, window: Window) -> list[Choice]:
@@ -29,9 +30,8 @@ def things(connection_id: str, window: Window) -> list[Choice]:
     for row in history.queries(connection_id, window, limit=STATEMENTS, trends=False).rows:
         if row.text is not None:
             found.append(Choice(f"query {row.id}", one_line(row.text, 300, " "), f"query {duration(row.mean_time_ms)}"))
-    for each in suggestions.listing(connection_id):
-        if each.is_open:
-            found.append(Choice(f"suggestion {each.id}", one_line(each.title, 300, " "), "advice"))
+    for each in suggestions.listing(connection_id, open_only=True, limit=OBJECTS):
+        found.append(Choice(f"suggestion {each.id}", one_line(each.title, 300, " "), "advice"))
     kinds: tuple[tuple[str, Any], ...] = (("table", models.MonitoredTable), ("index", models.MonitoredIndex))
     for what, kind in kinds:
         here = (kind.connection == connection_id) & kind.gone_at.is_null()

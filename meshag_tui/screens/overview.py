@@ -61,7 +61,7 @@ class Around(NamedTuple):
 
 def around(connection_id: str, now_ms: int, slow_ms: float, window: Window, steps: int) -> Around:
     """Read it, in the store's thread. `slow_ms`: the mean from which a statement is slow; `window` that of the load."""
-    urgent = suggestions.most_urgent(connection_id, WORTH_DOING)
+    urgent = suggestions.listing(connection_id, open_only=True, limit=WORTH_DOING)
     (lately,) = sampled.load(connection_id, Window(now_ms - LATELY_MS, now_ms), 1)
     return Around(
         urgent,

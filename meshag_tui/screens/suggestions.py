@@ -193,7 +193,8 @@ class SuggestionsPane(ListPane):
 
     def _summarise(self) -> None:
         rows: Sequence[StoredSuggestion] = self._list.rows
-        said = [f"{len(rows)} of {len(self._all)}", f"shown: {self.wanted.said}"]
+        whole = f"the first {len(self._all):,}" if len(self._all) == suggestions.MOST else str(len(self._all))
+        said = [f"{len(rows)} of {whole}", f"shown: {self.wanted.said}"]
         if self._list.marks:
             said.append(f"{glyphs().mark} {len(self._list.marks)} marked")
         said += [f"{what} {one_line(found.title, 40)}" for found in self._all if (what := self._busy.get(found.id))]

@@ -103,15 +103,15 @@ def add(
     return find(channel_id)
 
 
-def listing() -> tuple[ChannelInfo, ...]:
-    """All webhooks by name."""
+def listing(limit: int | None = None) -> tuple[ChannelInfo, ...]:
+    """The first webhooks, or all, by name."""
     channel = models.Channel
     query = channel.select(
         channel, models.Connection.name.alias("connection_name"), models.Project.name.alias("project_name")
     )
     joined = query.left_outer_join(models.Connection).switch(channel)
     joined = joined.left_outer_join(models.Project, on=channel.project == models.Project.id)
-    rows: Any = joined.order_by(channel.name).dicts()
+    rows: Any = joined.order_by(channel.name).limit(limit).dicts()
     return tuple(
         ChannelInfo(
             connection_id=row["connection"],

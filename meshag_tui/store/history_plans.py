@@ -115,11 +115,11 @@ def _node(found: Mapping[str, Any]) -> PlanNode:
     return PlanNode(**values)
 
 
-def schema_versions(connection_id: str) -> tuple[SchemaVersion, ...]:
-    """The versions of a connection's schema, newest first."""
+def schema_versions(connection_id: str, limit: int | None = None) -> tuple[SchemaVersion, ...]:
+    """The newest versions of a connection's schema, or all, newest first."""
     row = models.SchemaVersion
     found = row.select(row.id, row.taken_at, row.hash).where(row.connection == connection_id)
-    return tuple(SchemaVersion(*version) for version in listed(found.order_by(row.id.desc())))
+    return tuple(SchemaVersion(*version) for version in listed(found.order_by(row.id.desc()).limit(limit)))
 
 
 def schema_diff(a: int, b: int) -> tuple[SchemaChange, ...]:

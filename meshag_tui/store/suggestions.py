@@ -23,6 +23,8 @@ from meshag_tui.types import (
     SuggestionType,
 )
 
+MOST = 2_000
+"""How many are read at once; the least urgent of those that are decided already are the first to be left out."""
 _OPEN = (SuggestionStatus.NEW, SuggestionStatus.REVIEWED)
 # What a later run may say differently about the same thing.
 _FOUND_AGAIN = (
@@ -147,10 +149,19 @@ def listing(
     priority: SuggestionPriority | None = None,
     rule: str | None = None,
     resolved: bool = False,
+    open_only: bool = False,
+    limit: int = MOST,
 ) -> tuple[StoredSuggestion, ...]:
-    """Suggestions, the most urgent first, then by gain; `resolved` also brings those no longer found."""
+    """Suggestions, the most urgent first, then by gain.
+
+    Args:
+        resolved: also those no longer found.
+        open_only: those still to be decided, and still found.
+        limit: at most so many; the open ones come before all others into it.
+    """
     row = models.Suggestion
     query = row.select()
+    undecided = row.status.in_(_OPEN) & row.resolved_at.is_null()
     for column, value in (
         (row.connection, connection_id),
         (row.status, status),
@@ -160,18 +171,15 @@ def listing(
     ):
         if value is not None:
             query = query.where(column == value)
-    if not resolved:
+    if open_only:
+        query = query.where(undecided)
+    elif not resolved:
         query = query.where(row.resolved_at.is_null())
-    return tuple(sorted(_stored(query), key=_urgency))
-
-
-def most_urgent(connection_id: str, n: int) -> tuple[StoredSuggestion, ...]:
-    """The first `n` open ones of a connection, in the order of `listing`."""
-    row = models.Suggestion
     order = peewee.Case(row.priority, [(str(each), place) for place, each in enumerate(SuggestionPriority)])
-    query = row.select().where((row.connection == connection_id) & row.status.in_(_OPEN) & row.resolved_at.is_null())
     gain = peewee.fn.COALESCE(row.gain_ms_per_day, 0)
-    return tuple(_stored(query.order_by(order, gain.desc(), row.confidence.desc(), row.identity).limit(n)))
+    decided = peewee.Case(None, [(undecided, 0)], 1)
+    query = query.order_by(decided, order, gain.desc(), row.confidence.desc(), row.identity)
+    return tuple(sorted(_stored(query.limit(limit)), key=_urgency))
 
 
 def get(suggestion_id: str) -> StoredSuggestion:
@@ -183,7 +191,7 @@ def get(suggestion_id: str) -> StoredSuggestion:
 
 def of_query(query_id: int, connection_id: str) -> tuple[StoredSuggestion, ...]:
     """The open suggestions that are about a query."""
-    return tuple(found for found in listing(connection_id) if query_id in found.query_ids and found.is_open)
+    return tuple(found for found in listing(connection_id, open_only=True) if query_id in found.query_ids)
 
 
 def revise(suggestion_id: str, said: types.Suggestion) -> None:

@@ -190,8 +190,7 @@ class Advice:
 
     async def open_suggestions(self, connection_id: str | None = None) -> tuple[StoredSuggestion, ...]:
         """Suggestions still to be decided and still found, the most urgent first."""
-        found = await self._store(suggestions.listing, connection_id)
-        return tuple(suggestion for suggestion in found if suggestion.is_open)
+        return await self._store(suggestions.listing, connection_id, open_only=True)
 
     @needs("analyze")
     async def dismiss(self, suggestion_id: str, reason: str, actor: str | None = None) -> StoredSuggestion:

@@ -185,11 +185,11 @@ class _Work:
             await self._run.log("info", note)
         ids = {*result.get("ids", ()), *result.get("model_ids", ())}
         picked = set(now.found["queries"]) if "queries" in now.found else None
-        listed = await self._store.read(suggestions.listing, self._connection)
+        listed = await self._store.read(suggestions.listing, self._connection, open_only=True)
         kept = [
             one.id
             for one in listed
-            if one.is_open and one.id in ids and (picked is None or not one.query_ids or picked & set(one.query_ids))
+            if one.id in ids and (picked is None or not one.query_ids or picked & set(one.query_ids))
         ]
         self._bench.notices.publish(Changed("suggestions", self._connection))
         return {"said": f"{number_of(len(kept), 'open suggestion')}", "found": {"suggestions": kept}}

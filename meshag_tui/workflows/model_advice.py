@@ -65,8 +65,8 @@ async def question(
     """The exact text that would be sent, from what is remembered now and what the rules have found so far."""
     from meshag_tui.agents import advise
 
-    found = await store(suggestions.listing, seen.connection.id)
-    known = [suggestions.bare(one) for one in found if one.is_open and one.origin == "rule"]
+    found = await store(suggestions.listing, seen.connection.id, open_only=True)
+    known = [suggestions.bare(one) for one in found if one.origin == "rule"]
     return await advise.prepare(
         seen.catalog,
         seen.workload,

@@ -63,7 +63,7 @@ def read(
     slow_ms = slow_from_ms if info.slow_ms is None else info.slow_ms
     page = history.queries(connection_id, window, limit=STATEMENTS)
     happened = happenings.happenings(connection_id, window)
-    still_open = tuple(each for each in advice.listing(connection_id) if each.is_open)
+    still_open = advice.listing(connection_id, open_only=True, limit=ADVICE)
     tables = sorted(history.tables(connection_id, window), key=lambda row: -_size(row))
     (bucket,) = sampled.load(connection_id, window, 1)
     within = [each for each in alerts.listing(connection_id) if _overlaps(each, window)]
@@ -87,8 +87,8 @@ def read(
         happened=happened[:HAPPENED],
         happened_total=len(happened),
         alerts=tuple(within),
-        advice=still_open[:ADVICE],
-        advice_total=len(still_open),
+        advice=still_open,
+        advice_total=info.open_suggestions,
         applied=tuple(applied),
         tables=tuple(tables[:TABLES]),
         tables_total=len(tables),

@@ -397,7 +397,9 @@ class Threads:
             target = await self._store(connections.target, connection_id, self._vault)
             engine = engine_for(target.db_type)
             rows = await self._rows(thread.evidence["queries"], seen)
-            known: list[StoredSuggestion] = list(await self._store.read(suggestions.listing, connection_id))
+            known: list[StoredSuggestion] = list(
+                await self._store.read(suggestions.listing, connection_id, open_only=True)
+            )
             async with engine.connect(target, "advice", limits(self._desk.settings.collect)) as session:
                 asked = await advise.prepare(
                     seen.catalog,
@@ -405,7 +407,7 @@ class Threads:
                     session,
                     self._desk.settings,
                     normalise=engine.normalise,
-                    known=[suggestions.bare(one) for one in known if one.is_open and one.origin == "rule"],
+                    known=[suggestions.bare(one) for one in known if one.origin == "rule"],
                 )
                 judged = await advise.judge(
                     asked, text, session, self._desk.settings, model=told.answer.usage.model, window=seen.window

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
+import peewee
 import pytest
 
 from meshag_tui import types
@@ -104,8 +107,35 @@ def test_the_most_urgent_are_the_first_open_ones_of_the_list(store: Store, conne
     open_ones = [each.id for each in store.run(suggestions.listing, connection) if each.is_open]
     assert open_ones == [found.ids[place] for place in (2, 1, 0, 4)]
     for n in (0, 1, 3, 9):
-        assert [each.id for each in store.run(suggestions.most_urgent, connection, n)] == open_ones[:n]
-    assert store.run(suggestions.most_urgent, "con_none", 3) == ()
+        first = store.run(partial(suggestions.listing, connection, open_only=True, limit=n))
+        assert [each.id for each in first] == open_ones[:n]
+    assert store.run(lambda: suggestions.listing("con_none", open_only=True, limit=3)) == ()
+
+
+def test_no_more_are_read_than_a_list_holds_and_the_open_ones_first(
+    store: Store, connection: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    low, high = SuggestionPriority.LOW, SuggestionPriority.HIGH
+    given = [replace(MISSING, identity=f"m{n}", priority=high if n < 6 else low) for n in range(12)]
+    found = store.run(suggestions.save, connection, given)
+    for each in found.ids[:4]:
+        store.run(suggestions.set_status, each, SuggestionStatus.DISMISSED, "mira")
+    fetched: list[int] = []
+    iterate = peewee.CursorWrapper.iterate
+
+    def counted(self: Any, cache: bool = True) -> Any:
+        row = iterate(self, cache)
+        fetched.append(1)
+        return row
+
+    monkeypatch.setattr(peewee.CursorWrapper, "iterate", counted)
+    listed = store.run(lambda: suggestions.listing(connection, resolved=True, limit=10))
+    assert len(fetched) == len(listed) == 10
+    assert {each.id for each in listed if each.is_open} == set(found.ids[4:]), "none of them was left out for others"
+    assert [each.priority for each in listed] == [high] * 4 + [low] * 6
+    fetched.clear()
+    store.run(suggestions.of_query, 9, connection)
+    assert len(fetched) <= 8
 
 
 def test_applied_reopens_only_on_younger_data(store: Store, connection: str) -> None:
