@@ -22,10 +22,8 @@ def remarks(said: MessageRow, thread: Thread) -> list[str]:
     if said.role != "assistant":
         return []
     lines = []
-    if said.state in ("failed", "cancelled", "cut"):
-        lines.append(
-            {"failed": "No answer", "cancelled": "Cancelled", "cut": "Cut off at [llm] max_tokens"}[said.state]
-        )
+    if said.state in _ENDS:
+        lines.append(_ENDS[said.state])
     if said.state != "failed" and said.content:
         lines.append(figures_said(said.content, thread.evidence["text"]))
     lines += [f"Passed over {line}" for line in said.details.get("passed", ())]

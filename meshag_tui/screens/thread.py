@@ -7,6 +7,7 @@ time, exactly what would be sent is shown and asked about.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,11 +18,12 @@ from textual.widgets import Input
 from textual.worker import Worker
 
 from meshag_tui.agents import figures
-from meshag_tui.agents.transcript import cost, figures_said, remarks
+from meshag_tui.agents.transcript import cost, figures_said, markdown, remarks
 from meshag_tui.figures import exact, moment, number_of
 from meshag_tui.glyphs import glyphs
+from meshag_tui.screens import export
 from meshag_tui.screens.suggestions_model import Sending
-from meshag_tui.text import one_line
+from meshag_tui.text import one_line, sanitise
 from meshag_tui.types import MeshagError
 from meshag_tui.widgets.chooser import Choice, Chooser
 from meshag_tui.widgets.dialog import ConfirmDialog, TextDialog, dialog_css
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
     from meshag_tui.workflows import threads as work
     from meshag_tui.workflows.workbench import Workbench
 
-_HINT = "enter asks{gap}tab, then p: what is sent, E: change, y: copy{gap}esc leaves"
-_ASKING_HINT = "enter asks{gap}tab, then p: what is sent, E: change, y: copy{gap}esc leaves"
+_HINT = "enter asks{gap}tab, then p: sent, E: change, e: file, y: copy{gap}esc leaves"
+_ASKING_HINT = "esc stops the answer; what has come by then is kept"
 _HEARD_EVERY_S, _HEARD_MOST = 0.1, 4_000
 """Of an answer that comes, the last so many characters are drawn, no more often: folding it all for each piece of it
 took more time than its writing."""
@@ -96,6 +98,7 @@ class ThreadDialog(Dialog[None]):
         Binding("pagedown", "page(1)", "Read on", show=False),
         Binding("p", "preview", "What is sent", show=False),
         Binding("E", "edit", "Change", show=False),
+        Binding("e", "export", "Write to a file", show=False),
     ]
 
     def __init__(self, thread: Thread, shell: MeshagApp, bench: Workbench) -> None:
@@ -278,6 +281,32 @@ class ThreadDialog(Dialog[None]):
 
         self._shell.push_screen(FormDialog("Change this thread", fields), answered)
 
+    def action_export(self) -> None:
+        """Write the whole thread, with its evidence and what is checked of it, as Markdown."""
+        row = self._thread.row
+        if not row.id:
+            self._say("Ask something first: there is nothing to write yet")
+            return
+
+        def answered(values: dict[str, str] | None) -> None:
+            if values is not None:
+                self._shell.do(self._export(values["file"]))
+
+        name = f"meshag-{row.id}.md"
+        info = next((each for each in self._shell.connections if each.id == row.connection_id), None)
+        proposed = f"./{name}" if info is None else info.proposed(name)
+        file = Field("file", "File", proposed, hint=".md", check=_markdown_problem, required=True)
+        self._shell.push_screen(FormDialog("Write this thread to a file", [file], verb="Write"), answered)
+
+    async def _export(self, given: str) -> None:
+        try:
+            text = markdown(self._thread) + "\n"
+            path, size = await asyncio.to_thread(export.create, given, sanitise(text, 8 * len(text)))
+        except MeshagError as error:
+            self._say(f"{glyphs().bad} {one_line(error)}")
+            return
+        self._say(f"Wrote {exact(size)} bytes to {path}")
+
     async def _edit(self, values: dict[str, str]) -> None:
         thread_id = self._thread.row.id
         try:
@@ -292,6 +321,10 @@ class ThreadDialog(Dialog[None]):
             return
         await self._read(thread_id)
         await self._say_whom()
+
+
+def _markdown_problem(given: str) -> str | None:
+    return export.check_path(given) if given.strip().lower().endswith(".md") else "end it in .md"
 
 
 def pieces(thread: Thread) -> list[Piece]:

@@ -59,6 +59,16 @@ async def test_a_query_is_talked_about_by_keys(
         await desk.type("Mine ")
         await desk.press("enter")
         await desk.until("name is now Mine SELECT")
+        file = bench.settings.home / "thread.md"
+        await desk.press("e")
+        await desk.until("Write this thread to a file")
+        await desk.press("ctrl+u")
+        await desk.paste(str(file))
+        await desk.press("enter")
+        await desk.until("Wrote ")
+        written = file.read_text()
+        assert written.startswith("# Mine SELECT") and "## Evidence, as it was at" in written
+        assert "unchecked: 987 h" in written and "Cancelled" in written
         await desk.press("escape")
         await desk.gone("Ask about it")
         await desk.press("A", "b")
@@ -87,10 +97,9 @@ async def test_an_answer_of_ten_thousand_lines_is_text_and_can_be_scrolled(
         await desk.press("enter")
         await desk.until("Exactly this is sent")
         await desk.press("s")
-        await desk.until("the end of it", 40)
-        (page,) = (
-            each for each in desk.app.screen.query(Page) if "line 1 of it" in each.copy_text and each.id == "said"
-        )
+        await desk.until(lambda _: "the end of it" in desk.app.screen.query_one("#said", Page).copy_text)
+        page = desk.app.screen.query_one("#said", Page)
+        assert "line 1 of it" in page.copy_text
         assert "line 9999 [?] of it" in page.copy_text
         await desk.press("tab", "g")
         await desk.until("[/b] [@click=app.quit]leave[/]")
