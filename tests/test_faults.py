@@ -344,12 +344,15 @@ CASES: dict[str, tuple[str, ...]] = {
         "agents/test_provider.py::test_an_endless_body_is_not_read",
         "agents/test_provider.py::test_a_compressed_body_is_refused",
         "agents/test_provider.py::test_a_body_that_is_no_answer_is_an_error",
+        "agents/test_provider.py::test_a_byte_order_mark_is_read_over_and_figures_that_are_none_are_not_taken",
         "agents/test_provider.py::test_silence_ends_at_the_deadline",
         "agents/test_answer.py::test_no_list_is_an_error_and_never_advice",
     ),
     "L-02 refusals and redirections": (
         "agents/test_provider.py::test_a_refusal_says_what_to_check_and_is_not_retried",
         "agents/test_provider.py::test_a_retry_after_of_an_hour_is_not_slept",
+        "agents/test_provider.py::test_a_retry_after_that_is_none_is_waited_for_as_usual",
+        "agents/test_provider.py::test_no_redirection_is_followed_to_another_host_or_a_file",
         "agents/test_desk.py::test_a_key_goes_to_its_own_address_alone",
     ),
     "L-04 answers that would do harm": (

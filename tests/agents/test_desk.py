@@ -44,13 +44,6 @@ async def until(true: Callable[[], bool]) -> None:
     raise AssertionError("it did not happen")
 
 
-@pytest.fixture
-def second_llm() -> Iterator[FakeLlm]:
-    fake = FakeLlm()
-    yield fake
-    fake.close()
-
-
 class Office:
     """A desk with two providers: first, then second, which is elsewhere as far as one can see."""
 

@@ -103,12 +103,52 @@ async def test_silence_ends_at_the_deadline(fake_llm: FakeLlm) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"<html>hello</html>", b"", b"\xff\xfe", {"choices": None}, {"choices": []}, [1], b"nul"]
+    "body",
+    [
+        *(b"<html>hello</html>", b"", b"\xff\xfe", {"choices": None}, {"choices": []}, [1], b"nul"),
+        *(b'{"choices": [{"message": {"content": "{', b"\xef\xbb\xbf", b"NaN", {"choices": "x"}, {"choices": [3]}),
+        *({"choices": [{"message": "x"}]}, {"choices": [{"message": {"content": {"n": 1}}}]}),
+    ],
 )
 async def test_a_body_that_is_no_answer_is_an_error(fake_llm: FakeLlm, body: object) -> None:
     fake_llm.script = [Reply(body=body)]
     with pytest.raises(provider.LlmError):
         await ask(fake_llm)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        '{"prompt_tokens": NaN, "completion_tokens": "x"}',
+        '{"prompt_tokens": -5, "completion_tokens": 1e400}',
+        "[]",
+        "null",
+    ],
+)
+async def test_a_byte_order_mark_is_read_over_and_figures_that_are_none_are_not_taken(
+    fake_llm: FakeLlm, usage: str
+) -> None:
+    choice = '{"message": {"content": "{}"}, "finish_reason": "stop"}'
+    body = f'\ufeff{{"model": "m1", "choices": [{choice}], "usage": {usage}}}'
+    fake_llm.script = [Reply(body=body.encode())]
+    answer = await ask(fake_llm)
+    assert answer.text == "{}" and answer.usage.tokens_in is None and answer.usage.tokens_out is None
+
+
+async def test_a_retry_after_that_is_none_is_waited_for_as_usual(fake_llm: FakeLlm) -> None:
+    fake_llm.script = [Reply(status=429, headers={"Retry-After": text}) for text in ("soon", "-5")] + [Reply("{}")]
+    assert (await ask(fake_llm)).usage.attempts == 3
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_redirection_is_followed_to_another_host_or_a_file(
+    fake_llm: FakeLlm, second_llm: FakeLlm, status: int
+) -> None:
+    for place in (f"{second_llm.base_url}/chat/completions", "file:///etc/passwd", "//127.0.0.1:1/v1"):
+        fake_llm.script = [Reply(status=status, headers={"Location": place})]
+        with pytest.raises(provider.LlmError, match="not followed"):
+            await ask(fake_llm)
+    assert second_llm.requests == [], "the key went nowhere else"
 
 
 async def test_an_answer_cut_off_says_which_setting(fake_llm: FakeLlm) -> None:

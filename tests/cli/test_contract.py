@@ -164,7 +164,7 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(meshag:
         "class Broken:\n"
         "    @classmethod\n"
         "    def open(cls, url, **_):\n"
-        "        secret_local = 'canary-in-a-local'\n"
+        "        secret_local = '-'.join(('canary', 'in', 'a', 'local'))\n"
         "        raise ZeroDivisionError('while reading postgresql://u:canary-in-a-url@h/db')\n"
         "database.Store = Broken\n"
         "from meshag_tui.cli.command import run\n"
@@ -177,7 +177,7 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(meshag:
     assert len(done.stderr.strip().splitlines()) == 1
     assert "ZeroDivisionError" in done.stderr and str(meshag.home / "meshag.log") in done.stderr
     assert "Traceback" in meshag.log and "ZeroDivisionError" in meshag.log
-    assert "canary" not in meshag.log.replace("secret_local = 'canary-in-a-local'", "") + done.stderr
+    assert "canary-" not in meshag.log + done.stderr
 
 
 def test_what_it_writes_is_for_its_owner_alone(meshag: Meshag) -> None:
