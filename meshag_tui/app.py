@@ -144,6 +144,7 @@ class MeshagApp(GeneralApp):
             self._unsubscribe = self.bench.subscribe(self._heard)
             await self._recall()
             await self.read_connections()
+            await self._read_rights()
             await self.go(self.start_place())
             self.set_interval(self.settings.ui.refresh_s, self._tick)
             await self._settle(self.bench)
@@ -164,9 +165,9 @@ class MeshagApp(GeneralApp):
         self.call_later(self._opening, LOADING._replace(title=str(step)))
 
     async def _schedule(self, bench: Workbench) -> None:
-        """Sync connections when they are due, as long as the screens are there; a viewer's do not."""
-        await bench.need("collect")
-        await bench.scheduler().run()
+        """Sync connections when they are due, as long as the screens are there; who may not sync only looks."""
+        if "collect" not in self.refused:
+            await bench.scheduler().run()
 
     async def _settle(self, bench: Workbench) -> None:
         """Load what reads servers, once the first data is on the screen or has taken too long."""

@@ -50,10 +50,18 @@ ROWS: dict[str, tuple[str, ...]] = {
         "screens/test_runs.py::test_a_run_is_shown_while_it_works_and_cancelled_by_a_key",
     ),
     # the store
+    "E-41 a transcript, in the store, and as Markdown": (
+        "store/test_threads.py::test_a_thread_holds_what_was_said_and_what_it_cost",
+        "screens/test_threads.py::test_a_query_is_talked_about_by_keys",
+        "cli/test_threads.py::test_a_suggestion_is_talked_about",
+    ),
     "E-71 made and changed": ("store/test_schema.py::test_every_entity_says_when_it_was_made_and_when_it_was_changed",),
     "E-72 pages": (
         "screens/test_models.py::test_no_list_holds_more_than_a_page",
         "screens/test_pages.py::test_no_list_fetches_more_than_is_asked_for",
+        "screens/test_models.py::test_a_list_in_another_order_is_not_said_to_be_the_newest",
+        "store/test_suggestions.py::test_no_more_are_read_than_a_list_holds_and_the_open_ones_first",
+        "cli/test_activity_export.py::test_a_log_longer_than_a_page_is_written_whole",
         "store/test_money.py::test_a_million_calls_take_no_more_memory_than_a_thousand",
     ),
     "E-73 all or nothing": ("workflows/test_all_or_nothing.py::test_a_write_that_fails_leaves_nothing",),
@@ -65,6 +73,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "E-82 a server that goes and comes": (
         "screens/test_connections.py::test_a_server_that_is_gone_is_down_since_its_last_answer_and_then_up",
         "workflows/test_kept.py::test_a_session_that_ended_meanwhile_is_no_failure",
+        "workflows/test_turns.py::test_thirty_databases_of_one_server_never_have_more_than_two_sessions",
         "store/test_database.py::test_postgresql_store_comes_back_after_its_server_went_away",
     ),
     "E-84 each fault in its own words": (
@@ -79,6 +88,8 @@ ROWS: dict[str, tuple[str, ...]] = {
         "cli/test_roles.py::test_every_command_asks_for_its_right",
         "cli/test_roles.py::test_a_key_is_asked_for_where_no_workbench_is_opened",
         "workflows/test_rights.py::test_what_others_said_with_models_is_seen_by_them_and_by_admins",
+        "screens/test_viewer.py::test_a_viewer_is_refused_nothing_but_what_is_asked_for",
+        "screens/test_viewer.py::test_every_verb_says_what_right_it_takes",
         "cli/test_contract.py::test_what_it_writes_is_for_its_owner_alone",
     ),
     "E-65 each kind of entry": (
@@ -91,6 +102,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "O-28 a plan in plain words": (
         "advisor/test_in_words.py::test_figures_are_those_of_the_plan",
         "advisor/test_in_words.py::test_figures_of_mysql_and_mariadb_too",
+        "screens/test_threads.py::test_a_query_is_talked_about_by_keys",
     ),
     "O-52 each alert by its fault": (
         "workflows/test_watching.py::test_a_statement_that_became_slower_is_planned_anew",

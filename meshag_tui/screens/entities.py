@@ -12,7 +12,7 @@ open with what was typed.
         name, title = "pets", "Pets"
         columns = (Column("name", "Name", 12, keep=100), Column("legs", "Legs", 5, align="right"))
         empty = State(Condition.EMPTY, "no pet yet", remedy="i adds one.")
-        verbs = (Verb("add", "Add", "Add a pet", of_row=False), Verb("feed", "Feed", "Feed it"))
+        verbs = (Verb("add", "Add", "Add a pet", of_row=False), Verb("feed", "Feed", "Feed it", needs="analyze"))
 
         async def rows(self, limit): return await self.bench.store.read(pets.page, limit)
         async def about(self, row): return [("bold", row.name)]
@@ -54,12 +54,14 @@ _KEYED = {"add", "edit", "try", "switch", "remove"}
 
 
 class Verb(NamedTuple):
-    """What can be done: `do_<id>` of the kind, with the row under the cursor if it is `of_row`."""
+    """What can be done: `do_<id>` of the kind, with the row under the cursor if it is `of_row`; `needs` is the right it
+    takes, "" where it only looks."""
 
     id: str
     title: str
     help: str
     of_row: bool = True
+    needs: str = "admin"
 
 
 class Kind:
@@ -70,6 +72,8 @@ class Kind:
     columns: ClassVar[tuple[Column, ...]] = ()
     empty: ClassVar[State] = State(Condition.EMPTY)
     sort: ClassVar[tuple[str, bool] | None] = None
+    cut: ClassVar[str] = "the first"
+    """Which ones a list has that has not all of them: "the newest" where `rows` reads those."""
     verbs: ClassVar[tuple[Verb, ...]] = ()
 
     def __init__(self, pane: EntityPane) -> None:
@@ -262,7 +266,7 @@ class EntityPane(ListPane):
         chart.display = trend is not None
         if trend is not None:
             chart.set_trend(trend)
-        self.query_one(KindsLine).say(self._at, f"the newest {PAGE}" if more else "", heading)
+        self.query_one(KindsLine).say(self._at, f"{kind.cut} {PAGE}" if more else "", heading)
         await self._describe()
 
     async def _describe(self) -> None:
@@ -311,6 +315,8 @@ class EntityPane(ListPane):
         if verb is None:
             return "not in this list"
         row = self.row
+        if verb.needs in self.shell.refused:
+            return self.shell.refused[verb.needs]
         if verb.of_row and row is None:
             return "there is none here"
         return self.kind.why_not(name, row)

@@ -149,6 +149,7 @@ class Scores(Kind):
     """Scores that were kept, as a list and a line."""
 
     name, title = "scores", "History"
+    cut = "the newest"
     empty = State(
         Condition.EMPTY,
         "no score is kept yet",
@@ -210,7 +211,7 @@ class Alerts(Kind):
         Column("noted", "Noted by", 8, value=lambda one: one.acknowledged_by or "", keep=40),
         Column("message", "What", 30, flex=6, prose=True, keep=100),
     )  # fmt: skip
-    verbs = (Verb("note", "Note", "Take note of it: it is counted no more"),)
+    verbs = (Verb("note", "Note", "Take note of it: it is counted no more", needs="analyze"),)
 
     async def rows(self, limit: int) -> Sequence[Any]:
         info = self.pane.connection
@@ -269,7 +270,7 @@ class Webhooks(Kind):
     )
 
     async def rows(self, limit: int) -> Sequence[Any]:
-        return (await self.bench.store.read(channels.listing))[:limit]
+        return await self.bench.store.read(channels.listing, limit)
 
     async def about(self, row: ChannelInfo) -> list[Piece]:
         said: list[Piece] = [

@@ -61,6 +61,7 @@ class Schemas(Kind):
     """The structure as it was, and what each version changed."""
 
     name, title = "schema", "Schema"
+    cut = "the newest"
     empty = State(Condition.EMPTY, "the structure was never read", "A sync that reads tables keeps it when it changed.")
     columns = (
         Column("taken_at", "Seen", 19, render=moment, descending=True, keep=100),
@@ -69,7 +70,7 @@ class Schemas(Kind):
 
     async def rows(self, limit: int) -> Sequence[Any]:
         info = self.pane.connection
-        return () if info is None else (await self.bench.store.read(history.schema_versions, info.id))[:limit]
+        return () if info is None else await self.bench.store.read(history.schema_versions, info.id, limit)
 
     async def about(self, row: SchemaVersion) -> list[Piece]:
         info = self.pane.connection

@@ -208,7 +208,19 @@ _ENTITIES = tuple(
     )
 )
 
-ACTIONS: tuple[Action, ...] = (
+_NEEDS = {
+    "collect": ("sync-now", "cancel", "connection-test", "connection-pause"),
+    "analyze": ("suggest", "explain", "dismiss", "reviewed", "verify", "run-resume"),
+    "llm": ("ask-model", "talk"),
+    "sandbox": ("measure-query", "benchmark"),
+    "apply": ("apply", "undo", "session-end", "statistics-reset"),
+    "approve": ("run-agree", "run-refuse"),
+    "admin": ("connection-add", "connection-edit", "connection-remove"),
+}
+"""The right that an action takes, of `store.people`; lists of `screens.entities` say it of each of their verbs."""
+_RIGHT = {action_id: right for right, ids in _NEEDS.items() for action_id in ids}
+
+_ALL: tuple[Action, ...] = (
     *_PLACES,
     *_CONNECTIONS,
     *_QUERIES,
@@ -226,3 +238,4 @@ ACTIONS: tuple[Action, ...] = (
     *_GENERAL,
     *widget_actions(),
 )
+ACTIONS = tuple(action._replace(needs=_RIGHT.get(action.id, "")) for action in _ALL)

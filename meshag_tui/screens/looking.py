@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("meshag.screens")
 _PROGRESS_EVERY_S = 0.5
 _SPEND_EVERY_S = 30.0
+_RIGHTS_EVERY_S = 30.0
+"""How soon it is known here that an admin gave somebody another role."""
 _NEWS_EVERY_S = 10.0
 """How soon alerts are told that another process raised."""
 _AT_ONCE_S = 5.0
@@ -71,6 +73,8 @@ class LookingApp(ActionApp):
         self._work_said_at = 0.0
         self._spend = ""  # on models, against the budget nearest its end
         self._spend_read_at = -_SPEND_EVERY_S
+        self._role = ""  # of who acts, where that may not even sync
+        self._rights_read_at = 0.0
         self._news: AlertNews | None = None  # read a while after the first paint
         self._news_read_at = 0.0
         self._dressed = self._own_theme = ""  # the theme of the project that is looked at, and the one to go back to
@@ -170,6 +174,8 @@ class LookingApp(ActionApp):
             self._do(self._read_news())
         if kind == "Changed" and notice.topic == "models":  # type: ignore[union-attr]
             self._do(self._read_spend())
+        if kind == "Changed" and notice.topic == "people":  # type: ignore[union-attr]
+            self._do(self._read_rights())
         if kind == "Changed" and notice.topic in ("connections", "suggestions") and not self.held:  # type: ignore[union-attr]
             self._do(self.read_connections())
 
@@ -196,9 +202,24 @@ class LookingApp(ActionApp):
             await self._read_spend()
         if time.monotonic() - self._news_read_at >= _NEWS_EVERY_S:
             await self._read_news()
+        if time.monotonic() - self._rights_read_at >= _RIGHTS_EVERY_S:
+            await self._read_rights()
         pane = self.front_pane()
         if pane is not None and (changed or pane.wants_tick):
             pane.refresh_soon()
+
+    async def _read_rights(self) -> None:
+        """What who acts may not do here, so that each key says it before anything is typed."""
+        assert self.bench is not None  # noqa: S101
+        self._rights_read_at = time.monotonic()
+        if not self.bench.roles_may_count:
+            return
+        from meshag_tui.store.people import rights
+
+        found = await self.bench.store.read(rights, self.bench.actor)
+        self.refused = found.refused
+        self._role = (found.role or "guest") if "collect" in found.refused else ""
+        self._sync_lines()
 
     async def _read_news(self) -> None:
         """Count the alerts that stand, and tell the new ones."""
@@ -273,6 +294,7 @@ class LookingApp(ActionApp):
             alerts="" if self._news is None else self._news.words(None if info is None else info.id),
             stage="" if info is None or info.stage is None else info.stage,
             colour="" if info is None else info.colour,
+            role=self._role,
             place="" if wide else window,
         )
         self.refresh_keys()

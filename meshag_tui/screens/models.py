@@ -58,11 +58,11 @@ class Providers(Kind):
     verbs = (
         Verb("add", "Add", "Add a provider", of_row=False),
         Verb("edit", "Edit", "Change it, or give it another key"),
-        Verb("try", "Test", "Ask it for a word; the call is in the ledger"),
+        Verb("try", "Test", "Ask it for a word; the call is in the ledger", needs="llm"),
         Verb("switch", "On/off", "Ask it no more, or again"),
         Verb("remove", "Remove", "Forget it and its key"),
         Verb("first", "Try it first", "Ask it before all others"),
-        Verb("score", "Score", "Try it on seven planted cases; each is a call"),
+        Verb("score", "Score", "Try it on seven planted cases; each is a call", needs="llm"),
     )
 
     def key(self, row: Any) -> str:
@@ -185,6 +185,7 @@ class Cache(Kind):
     """The answers that are kept."""
 
     name, title = "cache", "Cache"
+    cut = "the last used"
     empty = _NO_ANSWER
     columns = (
         Column("connection", "Connection", 12, flex=1, keep=90),
@@ -252,6 +253,7 @@ class Scores(Kind):
     """How models did on the planted cases."""
 
     name, title = "scores", "Scores"
+    cut = "the newest"
     empty = State(
         Condition.EMPTY,
         "no model was scored yet",
@@ -269,7 +271,7 @@ class Scores(Kind):
         Column("release", "Release", 9, value=_of_try("release"), keep=50),
         Column("prompt_version", "Prompt", 12, value=_of_try("prompt_version"), keep=30),
     )
-    verbs = (Verb("cases", "Cases", "See all cases, models and releases beside each other", of_row=False),)
+    verbs = (Verb("cases", "Cases", "See all cases, models and releases beside each other", of_row=False, needs=""),)
 
     def key(self, row: Any) -> Hashable:
         return str(row.score.id)

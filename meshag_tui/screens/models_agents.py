@@ -60,14 +60,19 @@ class Agents(Kind):
     verbs = (
         Verb("add", "Add", "Make an agent", of_row=False),
         Verb("edit", "Change", "Change its profile: another version"),
-        Verb("try", "Run now", "Run it on the connection that is looked at"),
+        Verb("try", "Run now", "Run it on the connection that is looked at", needs="analyze"),
         Verb("switch", "Pause", "Pause it, or let it run again"),
         Verb("remove", "Remove", "Hide it; its runs, threads and costs stay"),
         Verb("flow", "Flow", "Draw up what it does"),
         Verb("unflow", "Remove flow", "Take away what it does; runs that were keep theirs"),
-        Verb("preview", "What is sent", "Show what its search for advice would send to a model, and agree to it"),
+        Verb(
+            "preview",
+            "What is sent",
+            "Show what its search for advice would send to a model, and agree to it",
+            needs="llm",
+        ),
         Verb("off", "Switch off", "INACTIVE: it does not run; ACTIVE again by P"),
-        Verb("removed", "Removed ones", "Show the ones that were removed, or the others", of_row=False),
+        Verb("removed", "Removed ones", "Show the ones that were removed, or the others", of_row=False, needs=""),
         Verb("restore", "Take back", "Take a removed one back"),
         Verb("purge", "Forget", "Forget what was removed 30 days ago or more, and has no run left", of_row=False),
     )

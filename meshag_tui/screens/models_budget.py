@@ -33,6 +33,7 @@ class Budget(Kind):
     """The plans in force and those that were, with how they stand."""
 
     name, title = "budget", "Budget"
+    cut = "the newest"
     empty = State(
         Condition.EMPTY,
         "no plan is in force",

@@ -40,6 +40,7 @@ class Ledger(Kind):
     """Every call, whatever came of it."""
 
     name, title = "ledger", "Ledger"
+    cut = "the newest"
     empty = State(Condition.EMPTY, "no model was asked yet", "Each call is listed here: answers, failures, kept ones.")
     columns = (
         Column("at", "When", 16, render=minute, descending=True, keep=90),
@@ -72,7 +73,13 @@ class Ledger(Kind):
     )
     verbs = (
         Verb("import", "Import an invoice", "Read a provider's invoice, all of it or nothing", of_row=False),
-        Verb("reconcile", "Reconcile", "The ledger beside the invoices of the last days, by model", of_row=False),
+        Verb(
+            "reconcile",
+            "Reconcile",
+            "The ledger beside the invoices of the last days, by model",
+            of_row=False,
+            needs="",
+        ),
         Verb("enter", "Enter an amount", "Enter what no call of ours reports", of_row=False),
     )
 
@@ -216,7 +223,7 @@ class Sums(Kind):
         ),
         Column("unpriced", "Unpriced", 8, align="right", render=count, keep=65),
     )
-    verbs = (Verb("by", "Sum by", "Sum by another thing", of_row=False),)
+    verbs = (Verb("by", "Sum by", "Sum by another thing", of_row=False, needs=""),)
 
     def __init__(self, pane: Any) -> None:
         super().__init__(pane)
@@ -250,7 +257,7 @@ class Sums(Kind):
             if not priced or one.currency == what
         }
         points = tuple((since + n * ledger.DAY_MS, figure.get(since + n * ledger.DAY_MS, 0.0)) for n in range(_DAYS))
-        title = f"Cost a day, {what}" if priced else "Calls a day: nothing is priced"
+        title = f"Cost a day, {what}" if priced else f"Calls a day: {_why_no_cost(days)}"
         return Trend(
             title,
             since - ledger.DAY_MS // 2,
@@ -270,6 +277,12 @@ class Sums(Kind):
                 self.done(f"Summed by {by}")
 
         self.shell.push_screen(Chooser("Sum by", [Choice(by, by) for by in ledger.PIVOTS], self._by), chosen)
+
+
+def _why_no_cost(days: Sequence[ledger.Sum]) -> str:
+    """Why there is no cost to draw: the price is not known, or there was nothing to pay."""
+    unpriced = sum(one.unpriced for one in days)
+    return f"{count(unpriced)} unpriced, the others cost nothing" if unpriced else "they cost nothing"
 
 
 def _amount(value: float | None) -> str:

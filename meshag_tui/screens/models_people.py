@@ -101,6 +101,7 @@ class AccessKeys(Kind):
     """What commands without a person act by."""
 
     name, title = "keys", "Keys"
+    cut = "the newest"
     empty = State(
         Condition.EMPTY,
         "no access key",

@@ -18,6 +18,7 @@ class Threads(Kind):
     """What was said with models, about what."""
 
     name, title = "threads", "Threads"
+    cut = "the newest"
     empty = State(
         Condition.EMPTY,
         "nothing was said yet",
@@ -34,10 +35,10 @@ class Threads(Kind):
         Column("updated_at", "Last", 10, render=ago, descending=True, keep=80),
     )
     verbs = (
-        Verb("edit", "Change", "Change name, model or instructions"),
-        Verb("remove", "Remove", "Hide it; what it cost stays"),
-        Verb("removed", "Removed ones", "Show the ones that were removed, or the others", of_row=False),
-        Verb("restore", "Take back", "Take a removed one back"),
+        Verb("edit", "Change", "Change name, model or instructions", needs="llm"),
+        Verb("remove", "Remove", "Hide it; what it cost stays", needs="llm"),
+        Verb("removed", "Removed ones", "Show the ones that were removed, or the others", of_row=False, needs=""),
+        Verb("restore", "Take back", "Take a removed one back", needs="llm"),
     )
 
     _removed = False

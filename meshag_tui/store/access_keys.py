@@ -213,6 +213,15 @@ def use(prefix: str, permission: Permission) -> None:
         raise Forbidden(f"The access key {prefix} {forbidden}")
 
 
+def refused(prefix: str) -> dict[str, str]:
+    """Why a key may not do something, by what; looking is not counted as a use."""
+    row: Any = models.AccessKey.get_or_none(models.AccessKey.prefix == prefix)
+    if row is None or _state(row.__data__, database.now_ms()) != "on":
+        return dict.fromkeys(people.PERMISSIONS, f"The access key {prefix} does not work any more")
+    refusals = {each: _refusal(row, each) for each in people.PERMISSIONS}
+    return {each: f"The access key {prefix} {why}" for each, why in refusals.items() if why}
+
+
 def _refusal(row: Any, permission: Permission) -> str | None:
     if permission not in row.permissions and "admin" not in row.permissions:
         return f"may not {people.MEANING[permission]}: it was given {', '.join(row.permissions)}"

@@ -64,6 +64,14 @@ class UserInfo(NamedTuple):
 # --- who may what -----------------------------------------------------------------------------------------------------
 
 
+class Rights(NamedTuple):
+    """What somebody may here. `role` is "" where roles do not count or nobody gave them one; `refused` says why not, by
+    what they may not do."""
+
+    role: str
+    refused: Mapping[str, str]
+
+
 def check(actor: str, permission: Permission) -> None:
     """Whether who acts may do this; an access key's use is counted. Forbidden says why not."""
     if actor.startswith(KEY_MARK):
@@ -76,14 +84,28 @@ def check(actor: str, permission: Permission) -> None:
 
 def may(actor: str, permission: Permission) -> str | None:
     """Why the person of this account may not do this; None: they may."""
+    return _refusal(actor, by_account(actor), permission) if enforced() else None
+
+
+def rights(actor: str) -> Rights:
+    """What who acts may and may not do now; it is no use of an access key."""
+    if actor.startswith(KEY_MARK):
+        from meshag_tui.store import access_keys
+
+        return Rights("access key", access_keys.refused(actor))
     if not enforced():
-        return None
+        return Rights("", {})
     found = by_account(actor)
-    if found is None:
-        if permission == "read":
-            return None
-        return f"{actor} is not among the people of this store: an admin adds them (meshag user add)"
-    return role_refusal(found, permission)
+    refusals = {each: _refusal(actor, found, each) for each in PERMISSIONS}
+    return Rights("" if found is None else found.role, {each: why for each, why in refusals.items() if why})
+
+
+def _refusal(actor: str, found: UserInfo | None, permission: Permission) -> str | None:
+    if found is not None:
+        return role_refusal(found, permission)
+    if permission == "read":
+        return None
+    return f"{actor} is not among the people of this store: an admin adds them (meshag user add)"
 
 
 def role_refusal(who: UserInfo, permission: Permission) -> str | None:
@@ -180,8 +202,16 @@ def remove(actor: str, user_id: str) -> UserInfo:
 
 def listing(limit: int | None = None) -> tuple[UserInfo, ...]:
     """The first people, or all, by name."""
-    key = models.AccessKey
-    rows: Any = list(models.User.select().order_by(models.User.name).limit(limit))
+    return _listed(models.User.select().order_by(models.User.name).limit(limit))
+
+
+def by_account(account: str) -> UserInfo | None:
+    """Somebody by their account."""
+    return next(iter(_listed(models.User.select().where(models.User.account == account))), None)
+
+
+def _listed(query: Any) -> tuple[UserInfo, ...]:
+    key, rows = models.AccessKey, list(query)
     theirs = key.active & key.user.in_([row.id for row in rows])
     counted: Any = key.select(key.user, peewee.fn.COUNT(key.id)).where(theirs).group_by(key.user).tuples()
     counts = dict(counted)
@@ -191,11 +221,6 @@ def listing(limit: int | None = None) -> tuple[UserInfo, ...]:
         )
         for row in rows
     )
-
-
-def by_account(account: str) -> UserInfo | None:
-    """Somebody by their account."""
-    return next((who for who in listing() if who.account == account), None)
 
 
 def find(given: str) -> UserInfo:

@@ -42,7 +42,8 @@ class Action(NamedTuple):
     the names of the places it belongs to, none: everywhere. `footer` is its rank there, 0 keeps it out. `writes`: it
     changes a database, and does not exist where writing is not allowed. `bound` is False for keys a widget binds by
     itself under the same id (the table's): they are listed and can be changed, but are not ours to dispatch. `but` are,
-    of an action of every place, those where its key does something else.
+    of an action of every place, those where its key does something else. `needs` is the right it takes, "" none: who
+    was not given it is told why at once, and no form opens that would be refused in the end.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Action(NamedTuple):
     writes: bool = False
     bound: bool = True
     but: tuple[str, ...] = ()
+    needs: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -191,9 +193,10 @@ def _keys_shown(action: Action) -> str:
 class ActionApp(GuardedApp):
     """A guarded application whose keys come from `Actions`.
 
-    Subclasses keep `place` (the screen that is shown) and `may_write` (False on a read-only connection) current, and
-    override `front_pane`. While a dialog is open no action of the application is reachable. Done here already are
-    palette, help, theme, redraw and quit, for actions with these ids.
+    Subclasses keep `place` (the screen that is shown), `may_write` (False on a read-only connection) and `refused` (why
+    who acts may not do something, by the right it takes) current, and override `front_pane`. While a dialog is open no
+    action of the application is reachable. Done here already are palette, help, theme, redraw and quit, for actions
+    with these ids.
     """
 
     def __init__(self, actions: Actions, theme_wanted: str = "auto") -> None:
@@ -201,6 +204,7 @@ class ActionApp(GuardedApp):
         self.actions = actions
         self.place = ""
         self.may_write = True
+        self.refused: Mapping[str, str] = {}
         for key in actions.bound_keys:
             self.bind(key, f"press({key!r})", show=False)
         self.set_keymap(actions.keymap)
@@ -230,6 +234,8 @@ class ActionApp(GuardedApp):
         """Why an action is off here and now, in a few words; None if it is on."""
         if action.writes and not self.may_write:
             return "this connection is read-only"
+        if action.needs in self.refused:
+            return one_line(self.refused[action.needs], 200)
         for node in self._action_nodes():
             ask = getattr(node, "why_not", None)
             if ask is not None and (reason := ask(action.id)) is not None:

@@ -28,7 +28,7 @@ class Status(NamedTuple):
 
     `freshness` is text with its own tone ("" or "warning"), see `freshness`; `spend` is money against its budget;
     `stage` what the connection is for: production stands in capitals on a ground of its own, and the line is marked;
-    `colour` the one of its project, a name of the terminal's eight.
+    `colour` the one of its project, a name of the terminal's eight; `role` who looks, where they may only look.
     """
 
     connection: str = ""
@@ -41,6 +41,7 @@ class Status(NamedTuple):
     alerts: str = ""
     stage: str = ""
     colour: str = ""
+    role: str = ""
 
 
 def freshness(at_ms: float | None, now_ms: float, stale_after_ms: float, paused: bool = False) -> tuple[str, str]:
@@ -137,6 +138,8 @@ class StatusLine(Line):
             parts.insert(0, (f" {word} ", f"stage-{status.stage}"))
         if status.read_only:
             parts.append((f"{between}read-only", "warning"))
+        if status.role:
+            parts.append((f"{between}{status.role}", ""))
         for text, tone in ((one_line(status.server, 40), ""), status.freshness, (one_line(status.place, 40), "")):
             if text:
                 parts.append((between + text, tone))

@@ -16,7 +16,7 @@ from meshag_tui.settings import Settings
 from meshag_tui.store import connections
 from meshag_tui.store.database import Store
 from meshag_tui.store.vault import Vault
-from meshag_tui.types import UsageError
+from meshag_tui.types import KEY_MARK, UsageError
 from meshag_tui.workflows.notices import Changed, Notice, Notices, Progress
 from meshag_tui.workflows.rights import account, acting, needs
 
@@ -167,6 +167,11 @@ class Workbench:
         from meshag_tui.workflows.sampling import Sampler
 
         return Sampler(self.store, self.vault, self.settings, self.notices)
+
+    @property
+    def roles_may_count(self) -> bool:
+        """Whether who acts could be refused something: in a shared store, or where an access key acts."""
+        return self.store.kind == "postgresql" or self.actor.startswith(KEY_MARK)
 
     async def need(self, permission: Permission) -> None:
         """Raise `people.Forbidden` if who acts may not do this."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from meshag_tui.store import budgets, ledger, models, prices, providers
@@ -140,6 +141,19 @@ async def test_sums_are_by_what_one_chooses_with_a_bar_for_each_day(bench: Workb
         assert "ada" in said
 
 
+async def test_a_chart_without_cost_says_why(bench: Workbench, at_desk: Open) -> None:
+    bench.store.run(prices.put, "own", "m1", 0, "0", "0")
+    spend(bench)
+    bench.store.run(models.Usage.update(at=AT).execute)
+    async with at_desk(bench, clock=lambda: AT / 1000, size=(80, 24)) as desk:
+        await desk.press("A", "f", "f")
+        await desk.until("Calls a day: they cost nothing")
+        spend(bench, replace(CALL, model="m2"))
+        bench.store.run(models.Usage.update(at=AT).execute)
+        await desk.press("f", "b")
+        await desk.until("Calls a day: 1 unpriced, the others cost nothing")
+
+
 async def test_no_list_holds_more_than_a_page(bench: Workbench, at_desk: Open) -> None:
     def many() -> None:
         now = now_ms()
@@ -171,6 +185,19 @@ async def test_no_list_holds_more_than_a_page(bench: Workbench, at_desk: Open) -
         pane = desk.app.front_pane()
         assert pane is not None and pane.table is not None
         assert len(pane.table.rows) == 500
+
+
+async def test_a_list_in_another_order_is_not_said_to_be_the_newest(bench: Workbench, at_desk: Open) -> None:
+    def many() -> None:
+        who = {"role": "viewer", "created_at": 1, "updated_at": 1}
+        rows = [{"id": f"usr_{n}", "email": f"{n}@x.org", "name": f"u{n:03}", **who} for n in range(501)]
+        models.User.insert_many(rows).execute()
+
+    bench.store.run(many)
+    async with at_desk(bench) as desk:
+        await desk.press("A", *"bbbb")
+        await desk.until("the first 500")
+        assert "newest" not in desk.screen
 
 
 async def test_only_kept_answers_are_used_once_that_is_switched_on(bench: Workbench, at_desk: Open) -> None:

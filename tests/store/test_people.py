@@ -58,6 +58,9 @@ def test_roles_count_on_a_shared_store_from_the_second_person_on(store: Store) -
     for who, role in (("ada", "admin"), ("bo", "operator"), ("cy", "approver"), ("di", "viewer")):
         assert _allowed(store, people.check, who) == set(ROLES[role]), who
     assert _allowed(store, people.check, "eve") == {"read"}
+    for who, role in (("ada", "admin"), ("bo", "operator"), ("cy", "approver"), ("di", "viewer"), ("eve", "")):
+        known = store.run(people.rights, who)
+        assert known.role == role and set(PERMISSIONS) - set(known.refused) == _allowed(store, people.check, who)
     assert set(store.run(people.approvers)) == {"ada", "cy"}
     with pytest.raises(Forbidden, match="Di is viewer here, and this takes operator, approver or admin: apply"):
         store.run(people.check, "di", "apply")
