@@ -86,7 +86,8 @@ async def _run(pane: SuggestionsPane, wanted: Sequence[StoredSuggestion], agreed
     if ran.failed is None:
         pane.shell.say(f"{glyphs().ok} Applied {len(ran.done)}{undo}")
         return
-    left = f"; {len(ran.not_begun)} behind it not begun" if ran.not_begun else ""
+    left = f"; {len(ran.not_begun)} behind it not begun, marked again" if ran.not_begun else ""
+    pane.mark(ran.not_begun)
     title = next((each.title for each in wanted if each.id == ran.failed), ran.failed)
     pane.failed(f"Applied {len(ran.done)} of {len(wanted)}{left}", MeshagError(f"{one_line(title)}: {ran.error}"))
 

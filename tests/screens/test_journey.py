@@ -142,6 +142,27 @@ async def test_what_is_marked_is_applied_together_and_written_as_files(
         assert NEW_INDEX in indexes(pg18) and "orders_status_copy" not in indexes(pg18)
 
 
+async def test_what_is_behind_one_that_failed_stays_marked(bench: Workbench, at_desk: Open, pg18: Database) -> None:
+    await prepared(bench, pg18)
+    async with at_desk(bench, size=(80, 24)) as desk:
+        await desk.press("4")
+        await desk.until("Drop orders_status_copy")
+        for title in ("Drop orders_status_copy", "Index orders (customer_id)"):
+            await choose(desk, title)
+            await desk.press("space")
+        await desk.press("a")
+        await desk.until("Type orders_status_copy")
+        pg18.execute(f"CREATE INDEX {NEW_INDEX} ON orders (status, customer_id)")  # another takes the name meanwhile
+        if "w accepts" in desk.screen:
+            await desk.press("w")
+        await desk.type("orders_status_copy")
+        await desk.press("enter")
+        await desk.until("Applied 0 of 2; 1 behind it not begun, marked again")
+        await desk.press("escape")
+        await desk.until("1 marked")
+        assert "orders_status_copy" in indexes(pg18)
+
+
 async def test_what_is_dropped_must_be_named_and_comes_back(bench: Workbench, at_desk: Open, pg18: Database) -> None:
     await prepared(bench, pg18)
     definition = pg18.fetch("SELECT pg_get_indexdef('orders_status_copy'::regclass)")
