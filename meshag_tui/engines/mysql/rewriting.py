@@ -24,6 +24,20 @@ from meshag_tui.engines.mysql.lexer import Token
 Words = Sequence[Token]
 _MOST_ARMS = 4
 _NUMBER = re.compile(r"/\* (\d+) \*/")
+_ENDS = (
+    "group",
+    "having",
+    "window",
+    "order",
+    "limit",
+    "procedure",
+    "into",
+    "for",
+    "lock",
+    "union",
+    "except",
+    "intersect",
+)
 _OPEN, _CLOSED, _VALUE = Token("symbol", "("), Token("symbol", ")"), Token("parameter", "?")
 _BEHIND = ("group", "having", "limit", "offset", "order", "with_", "with", "windows", "locks")
 """Clauses with which a query is more than the rows that a condition finds."""
@@ -183,14 +197,15 @@ def _union_all(words: Words, tree: Any) -> list[Token] | None:
     return written
 
 
-def _returns_rows(tree: Any) -> bool:
-    """Whether it is one SELECT that neither groups nor computes over several rows, and ends with its WHERE."""
+def _returns_rows(tree: Any, *also: str) -> bool:
+    """Whether it is one SELECT that neither groups nor computes over several rows, and ends with its WHERE but for
+    `also`."""
     from sqlglot import exp
 
-    if not isinstance(tree, exp.Select) or tree.args.get("where") is None:
+    if not isinstance(tree, exp.Select):
         return False
     calls = any(each.find(exp.Func, exp.Subquery, exp.Select) is not None for each in tree.expressions)
-    return not calls and not any(tree.args.get(name) for name in (*_BEHIND, "distinct"))
+    return not calls and not any(tree.args.get(name) for name in {*_BEHIND, "distinct"} - {*also})
 
 
 def _parts(words: Words, between: str) -> list[list[Token]]:
@@ -221,7 +236,118 @@ def _bare(words: Words) -> Words:
     return words
 
 
+# ------------------------------------------------------------------------------------------ a day as a range
+
+
+def _day_as_range(words: Words, tree: Any) -> list[Token] | None:
+    """`DATE(at) = day` as a half-open range on the bare column, where it stands alone or under AND in the WHERE."""
+    from sqlglot import exp
+
+    begin, end = _condition(words)
+    if not isinstance(tree, exp.Select) or begin == end or len(_parts(words[begin:end], "or")) > 1:
+        return None
+    found = [(one, _day_compared(_bare(one))) for one in _parts(words[begin:end], "and")]
+    if all(written is None for _, written in found):
+        return None
+    return [*words[:begin], *_between("AND", [written or one for one, written in found]), *words[end:]]
+
+
+def _day_compared(words: Words) -> list[Token] | None:
+    """`DATE(column) = value`, or `value = DATE(column)`, as a range. A value that is no whole day is equal to none."""
+    at = next((place for place in _outside(words) if words[place].text == "="), 0)
+    for side, value in ((words[:at], words[at + 1 :]), (words[at + 1 :], words[:at])):
+        column = _of_day(side)
+        if column is not None and len(value) == 1 and value[0].kind in ("parameter", "string"):
+            day = [*lexer.words("DATE("), *value, _CLOSED]
+            least = [*column, Token("symbol", ">="), *day]
+            below = [*column, Token("symbol", "<"), *day, *lexer.words("+ INTERVAL 1 DAY")]
+            return [_OPEN, *_between("AND", [least, below, [*day, Token("symbol", "="), *value]]), _CLOSED]
+    return None
+
+
+def _of_day(words: Words) -> Words | None:
+    """The column of DATE(column) or CAST(column AS DATE)."""
+    if _says(words, 0, "date", "(") and words[-1].text == ")":
+        return _path(words[2:-1])
+    if _says(words, 0, "cast", "(") and _says(words, len(words) - 3, "as", "date", ")"):
+        return _path(words[2:-3])
+    return None
+
+
+# ------------------------------------------------------------------------------------------ OFFSET as a key
+
+
+def _keyset(words: Words, tree: Any) -> list[Token] | None:
+    """`… ORDER BY a, b LIMIT n OFFSET m` as `… WHERE a >= ? AND (a > ? OR (a = ? AND b > ?)) ORDER BY a, b LIMIT n`.
+
+    It is given where the last page ended, in new parameters: no other way of writing the same, but another question.
+    The first condition is one that an index can be looked into by; a comparison of rows is none to these servers.
+    """
+    if not _returns_rows(tree, "order", "limit", "offset"):
+        return None
+    begin, end = _condition(words)
+    order, limit = (_first(words, word) for word in ("order", "limit"))
+    tail = words[limit + 1 :]
+    if end != order or len(tail) != 3 or tail[1].word not in ("offset", ","):
+        return None
+    kept = tail[0] if tail[1].word == "offset" else tail[2]
+    listed = _listed(words[order + 2 : limit])
+    keys = [(one[:-1], one[-1].word) if one[-1].word in ("asc", "desc") else (one, "asc") for one in listed]
+    if len({way for _, way in keys}) != 1 or any(_path(key) is None for key, _ in keys):
+        return None
+    sign = "<" if keys[0][1] == "desc" else ">"
+    rest = [one for one in (*words[:limit], kept) if one.kind == "parameter"]
+    first = max((int(one.text.split()[2]) for one in rest), default=0) + 1
+    ends = with_numbers([_VALUE] * len(keys), itertools.count(first))
+    *before, following = [[*key, Token("symbol", sign), last] for (key, _), last in zip(keys, ends, strict=True)]
+    for number, beyond in reversed(list(enumerate(before))):
+        equal = [*keys[number][0], Token("symbol", "="), ends[number]]
+        following = [_OPEN, *_between("OR", [beyond, [_OPEN, *_between("AND", [equal, following]), _CLOSED]]), _CLOSED]
+    conditions = [[_OPEN, *words[begin:end], _CLOSED]] if begin < end else []
+    if before:
+        conditions.append([*keys[0][0], Token("symbol", sign + "="), ends[0]])
+    asked = words[:begin] if begin < end else [*words[:end], Token("name", "WHERE")]
+    return [*asked, *_between("AND", [*conditions, following]), *words[order : limit + 1], kept]
+
+
 # ------------------------------------------------------------------------------------------ places among words
+
+
+def _first(words: Words, word: str) -> int:
+    """The first place of a word that stands in no bracket; behind all where there is none."""
+    return next((at for at in _outside(words) if words[at].word == word), len(words))
+
+
+def _condition(words: Words) -> tuple[int, int]:
+    """Where the condition of a SELECT begins and ends; both are the same where it has none."""
+    end = min(_first(words, word) for word in _ENDS)
+    return min(_first(words, "where") + 1, end), end
+
+
+def _between(word: str, parts: Iterable[Words]) -> list[Token]:
+    """The parts, with a word between them."""
+    joined: list[Token] = []
+    for part in parts:
+        joined += [Token("name", word)] * bool(joined) + list(part)
+    return joined
+
+
+def _listed(words: Words) -> list[list[Token]]:
+    """What stands between commas, of which there are some in no bracket."""
+    parts: list[list[Token]] = [[]]
+    outside = set(_outside(words))
+    for at, one in enumerate(words):
+        if one.text == "," and at in outside:
+            parts.append([])
+        else:
+            parts[-1].append(one)
+    return parts
+
+
+def _path(words: Words) -> Words | None:
+    """The words where they are one name, or several with points between."""
+    plain = len(words) % 2 and all((one.text == ".") if at % 2 else one.name for at, one in enumerate(words))
+    return words if plain else None
 
 
 def _says(words: Words, at: int, *wanted: str) -> bool:
@@ -251,5 +377,7 @@ def _outside(words: Words) -> Iterator[int]:
 WRITERS: Mapping[str, Callable[[Words, Any], list[Token] | None]] = {
     "not-in-subquery": _not_exists,
     "or-across-tables": _union_all,
+    "function-on-column": _day_as_range,
+    "offset-pagination": _keyset,
 }
 """How the advice of a rule would have a statement written, by rule."""

@@ -65,6 +65,12 @@ PAIRS = {
         "SELECT name FROM people WHERE city = 2 UNION ALL SELECT name FROM people WHERE id < 100",
         "differ on the copied data",
     ),
+    "a day as a range": ("SELECT id FROM people WHERE DATE(born) = ? AND city > ?", "function-on-column", None),
+    "a day that ends too early": (
+        "SELECT id FROM people WHERE DATE(born) = '2024-01-05'",
+        "SELECT id FROM people WHERE born >= '2024-01-05' AND born <= '2024-01-05 12:00'",
+        "differ on the copied data",
+    ),
     "a change": ("UPDATE people SET name = ? WHERE id = ?", "UPDATE people SET name = ? WHERE id = ?", "only queries"),
 }  # fmt: skip
 
@@ -79,8 +85,9 @@ def towns(my: Schema) -> None:
         "CREATE TABLE cities (id int NOT NULL, land varchar(20), KEY (id))",
         "INSERT INTO cities " + NUMBERS.format(most=20) + "n, IF(n = 1, 'x', CONCAT('l', n)) FROM g",
         # No NULL in it: that one could be there is seen all the same.
-        "CREATE TABLE people (id int PRIMARY KEY, name varchar(20), city int, home int NOT NULL)",
-        "INSERT INTO people " + NUMBERS.format(most=200) + "n, CONCAT('p', n), 1 + n % 20, 1 + n % 25 FROM g",
+        "CREATE TABLE people (id int PRIMARY KEY, name varchar(20), city int, home int NOT NULL, born datetime)",
+        "INSERT INTO people " + NUMBERS.format(most=200) + "n, CONCAT('p', n), 1 + n % 20, 1 + n % 25, "
+        "'2024-01-01' + INTERVAL n * 7 HOUR FROM g",
         "CREATE VIEW near AS SELECT id FROM cities WHERE id < 10",
         "ANALYZE TABLE cities, people",
         f"GRANT SHOW VIEW ON `{my.name}`.* TO '{my.name}_monitor'@'%'",
@@ -169,6 +176,19 @@ def test_what_is_no_plain_form_is_left_as_it_is() -> None:
         "SELECT a FROM t WHERE (b = ? /* 1 */) UNION ALL SELECT a FROM t WHERE (c = ? /* 2 */) "
         "AND ((b = ? /* 1 */) IS NOT TRUE)"
     )
+    day = "SELECT a FROM t WHERE b BETWEEN ? AND ? AND '2024-01-05' = CAST(t.at AS DATE) ORDER BY a LIMIT 3"
+    assert written_otherwise("function-on-column", day) == (
+        "SELECT a FROM t WHERE b BETWEEN ? AND ? AND (t.at >= DATE('2024-01-05') "
+        "AND t.at < DATE('2024-01-05') + INTERVAL 1 DAY AND DATE('2024-01-05') = '2024-01-05') ORDER BY a LIMIT 3"
+    )
+    assert written_otherwise("offset-pagination", "SELECT `id` FROM `t` ORDER BY `id` LIMIT ?, ...") == (
+        "SELECT `id` FROM `t` WHERE `id` > ? /* 3 */ ORDER BY `id` LIMIT ? /* 2 */"
+    )
+    page = "SELECT id FROM t WHERE a = ? OR b = ? ORDER BY at DESC, t.id DESC LIMIT ? OFFSET ?"
+    assert written_otherwise("offset-pagination", page) == (
+        "SELECT id FROM t WHERE (a = ? /* 1 */ OR b = ? /* 2 */) AND at <= ? /* 4 */ "
+        "AND (at < ? /* 4 */ OR (at = ? /* 4 */ AND t.id < ? /* 5 */)) ORDER BY at DESC, t.id DESC LIMIT ? /* 3 */"
+    )
     for rule, text in (
         ("not-in-subquery", "SELECT id FROM people WHERE city NOT IN (SELECT id FROM people)"),
         ("not-in-subquery", "SELECT id FROM people WHERE city NOT IN (SELECT id FROM cities) OR id = 3"),
@@ -183,6 +203,17 @@ def test_what_is_no_plain_form_is_left_as_it_is() -> None:
         ("or-across-tables", "SELECT a FROM t WHERE a = 1 OR b = 2 FOR UPDATE"),
         ("or-across-tables", "SELECT a FROM t WHERE a = 1 XOR b = 2 OR c = 3"),
         ("or-across-tables", "SELECT a FROM t WHERE CASE WHEN a = 1 OR b = 2 THEN 1 END"),
+        ("function-on-column", "SELECT a FROM t WHERE DATE(at) = ? OR a = 1"),
+        ("function-on-column", "SELECT a FROM t WHERE NOT DATE(at) = ?"),
+        ("function-on-column", "SELECT a FROM t WHERE DATE(at) > ?"),
+        ("function-on-column", "SELECT a FROM t WHERE DATE(at) = b"),
+        ("function-on-column", "SELECT DATE(at) = ? FROM t"),
+        ("function-on-column", "UPDATE t SET a = 1 WHERE DATE(at) = ?"),
+        ("offset-pagination", "SELECT id FROM t ORDER BY at DESC, id LIMIT 10 OFFSET 20"),
+        ("offset-pagination", "SELECT id FROM t ORDER BY LOWER(a) LIMIT 10 OFFSET 20"),
+        ("offset-pagination", "SELECT a, COUNT(*) FROM t GROUP BY a ORDER BY a LIMIT 10 OFFSET 20"),
+        ("offset-pagination", "SELECT id FROM t ORDER BY id LIMIT 10"),
+        ("offset-pagination", "SELECT id FROM t LIMIT 10 OFFSET 20"),
         ("select-star", "SELECT * FROM t"),
         ("or-across-tables", "no statement ("),
     ):
