@@ -78,12 +78,12 @@ ROWS: dict[str, tuple[str, ...]] = {
         "changes/test_benchmark.py::test_noise_is_inconclusive",
         "changes/test_benchmark.py::test_sides_take_turns_and_every_run_is_kept",
         "workflows/test_rehearsal.py::test_a_missing_index_is_measured_end_to_end",
-        "workflows/test_rehearsal.py::test_on_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tried",
+        "workflows/test_rehearsal.py::test_on_mysql_and_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tried",
         "engines/mysql/test_rehearsal.py::test_statements_run_on_both_sides",
     ),
     "O-42 a failure is one": (
         "workflows/test_rehearsal.py::test_a_sandbox_that_dies_is_a_failure",
-        "workflows/test_rehearsal.py::test_on_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tried",
+        "workflows/test_rehearsal.py::test_on_mysql_and_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tried",
     ),
     "O-43 a basket": (
         "changes/test_basket.py::test_what_others_need_comes_first",

@@ -39,8 +39,9 @@ from meshag_tui.types import (
 )
 from meshag_tui.workflows.durable import RunCancelled, RunFailed
 from meshag_tui.workflows.workbench import Workbench
+from tests.advisor.conftest import filled
 from tests.rig.commands import Commands
-from tests.rig.mysql import Schema
+from tests.rig.mysql import Schema, on_path
 from tests.rig.postgres import Database
 from tests.rig.stores import put_store
 from tests.servers.test_postgres import wait_until
@@ -292,24 +293,25 @@ async def test_the_server_of_the_settings_is_a_connection_by_its_name(bench: Wor
 
 
 @pytest.mark.slow
-async def test_on_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tried(
-    bench: Workbench, mariadb: Schema
+async def test_on_mysql_and_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tried(
+    bench: Workbench, my: Schema, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    mariadb.execute(
+    monkeypatch.setenv("PATH", on_path(my.flavour, tmp_path))
+    my.execute(
         "CREATE TABLE orders (id int PRIMARY KEY, customer int NOT NULL, note varchar(60))",
-        "INSERT INTO orders SELECT seq, 1 + seq % 400, REPEAT('n', 50) FROM seq_1_to_40000",
+        filled("orders", 40_000, "n, 1 + n % 400, REPEAT('n', 50)"),
         "ANALYZE TABLE orders",
     )
-    info = await bench.connections.add("shop", Target.from_url(mariadb.monitor_url))
+    info = await bench.connections.add("shop", Target.from_url(my.monitor_url))
     await bench.sync(info.id)
-    mariadb.execute(*(BY_CUSTOMER.format(number) for number in range(1, 9)), *(BY_ID.format(n) for n in range(1, 20)))
-    mariadb.execute("UPDATE orders SET note = 'x' WHERE id = 7", "UPDATE orders SET customer = 5 WHERE id = 8")
+    my.execute(*(BY_CUSTOMER.format(number) for number in range(1, 9)), *(BY_ID.format(n) for n in range(1, 20)))
+    my.execute("UPDATE orders SET note = 'x' WHERE id = 7", "UPDATE orders SET customer = 5 WHERE id = 8")
     await bench.sync(info.id)
     window = await bench.store(history.latest_window, info.id, 86_400_000)
     rows = (await bench.store(history.queries, info.id, window)).rows
     query = next(row for row in rows if "COUNT" in (row.text or "").upper())
-    spec = IndexSpec(mariadb.name, "orders", (IndexColumn("customer"),), name="orders_customer")
-    made = replace(ADVICE, schema=mariadb.name, change=CreateIndex(spec), query_ids=(query.id,))
+    spec = IndexSpec(my.name, "orders", (IndexColumn("customer"),), name="orders_customer")
+    made = replace(ADVICE, schema=my.name, change=CreateIndex(spec), query_ids=(query.id,))
     setting = replace(
         ADVICE, identity="setting", change=SetSetting("sort_buffer_size", "1048576"), sql="SET …", undo_sql="SET …"
     )
@@ -317,7 +319,7 @@ async def test_on_mariadb_it_is_measured_as_well_and_taking_back_a_setting_is_tr
     index, other = saved.ids
 
     review = await bench.hands.review_rehearsal(index)
-    assert review.plan.place.startswith("a private MariaDB")
+    assert review.plan.place.startswith(f"a private {my.flavour}")
     row = await bench.hands.rehearse(index, review.hash)
     main = next(one for one in row.document["statements"] if one["main"])
     assert row.verdict == main["verdict"] == "faster" and main["same_plan"] is True, row.document["notes"]
