@@ -107,7 +107,7 @@ async def test_a_page_acts_by_an_access_key_and_is_closed_when_it_is_revoked(
                 assert answer.status == 403
             await browser.get(f"{url}/?key={secret}")
             async with browser.ws_connect(f"{url}/ws?width=100&height=30", headers={"Origin": url}) as screens:
-                await _until(screens, "may not sync")  # it says so, and shows what is there
+                await _until(screens, "access key")  # which says that it only looks
                 await store(access_keys.set_active, "ada", made.info.prefix, False)
                 async with asyncio.timeout(30):
                     async for _ in screens:
