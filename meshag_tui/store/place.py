@@ -6,6 +6,7 @@ could replace it is refused. Nothing in here ever deletes a store: what is damag
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
 import stat
@@ -103,7 +104,9 @@ def prepare(path: Path) -> tuple[str, ...]:
         raise StoreRefused(f"The store {path} is not a plain file: choose another")
     if found.st_uid != os.geteuid() and os.geteuid() != 0:
         raise StoreRefused(f"The store {path} belongs to another user: choose another with --store")
-    _check_header(path, real, found.st_size)
+    if not found.st_size and os.access(real, os.R_OK | os.W_OK):
+        _create(path, real)  # another process is about to, or ended before it had
+    _check_header(path, real, real.stat().st_size)
     if not os.access(real, os.R_OK | os.W_OK) or not os.access(real.parent, os.W_OK):
         raise StoreRefused(f"The store {path} or its folder is read-only: mend its permissions or choose another")
     _refuse_foreign(path, real)
@@ -342,21 +345,26 @@ def _file(text: str) -> Location:
 
 
 def _create(path: Path, real: Path) -> None:
+    """Make an empty store; of several processes at once the first does, and the others wait until it has."""
     # SQLite gives its side files the mode of the main file, so the mode is right before it opens anything.
     try:
-        os.close(os.open(real, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
-    except FileExistsError:
-        return  # another process was first
+        descriptor = os.open(real, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise StoreRefused(f"The store {path} cannot be made: {error.strerror}") from None
-    connection = sqlite3.connect(real, isolation_level=None, timeout=10)
     try:
-        # Only a file without tables can learn to give pages back.
-        connection.executescript("PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = wal")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # SQLite's own locks are of another kind
+        if os.fstat(descriptor).st_size or real.with_name(real.name + "-wal").exists():
+            return
+        connection = sqlite3.connect(real, isolation_level=None, timeout=10)
+        try:
+            # Only a file without tables can learn to give pages back.
+            connection.executescript("PRAGMA auto_vacuum = incremental; PRAGMA journal_mode = wal")
+        finally:
+            connection.close()
     except sqlite3.OperationalError as error:
         raise StoreRefused(f"The store {path} cannot be made: {error}") from None
     finally:
-        connection.close()
+        os.close(descriptor)
 
 
 def _check_header(path: Path, real: Path, size: int) -> None:

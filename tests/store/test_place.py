@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import shutil
@@ -39,6 +40,22 @@ def _fill(path: Path, names: int = 3) -> None:
         store.run(connections.add, f"db{number}", TARGET, vault)
     store.run(lambda: [models.Setting.create(key=f"k{n}", value="x" * 2000) for n in range(60)])
     store.close()
+
+
+def test_who_opens_what_another_is_about_to_make_waits_and_it_can_give_pages_back(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.touch(0o600)  # as one does that is killed, or is only about to go on
+    with path.open("r+b") as made:
+        fcntl.flock(made, fcntl.LOCK_EX)
+        script = "import sys\nfrom meshag_tui.store.database import Store\nStore.open(sys.argv[1]).close()"
+        opener = subprocess.Popen([sys.executable, "-c", script, _url(path)])
+        with pytest.raises(subprocess.TimeoutExpired):
+            opener.wait(2)
+        assert not path.stat().st_size
+    assert opener.wait(60) == 0
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 @pytest.mark.parametrize(
