@@ -150,12 +150,15 @@ def soon(look: Callable[[], Any], what: str, within_s: float = 30.0) -> Any:
 
 @contextlib.contextmanager
 def a_sync_stopped(database: Database) -> Iterator[None]:
-    """The server's process of syncs, frozen: the one that is running, or comes next, does not end."""
+    """The server's process of syncs, frozen as it listens: the sync that is running, or comes next, does not end.
+
+    In the middle of a statement it can hold a lock of the whole server, and nobody could do anything there any more.
+    """
     with database.connect() as watching:
 
         def frozen() -> int | None:
-            for pid, name, *_ in watching.execute(OURS):
-                if name == "meshag/sync":
+            for pid, name, waits, _ in watching.execute(OURS):
+                if name == "meshag/sync" and waits == "Client":
                     os.kill(pid, signal.SIGSTOP)
                     if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
                         return int(pid)
