@@ -10,7 +10,7 @@ from typing import Any
 import peewee
 
 from meshag_tui import types
-from meshag_tui.store import activity, bulk, database, ids, models
+from meshag_tui.store import activity, bulk, changes, database, ids, models
 from meshag_tui.store.change_documents import change_document, change_from
 from meshag_tui.store.documents import as_json, clean, document
 from meshag_tui.types import (
@@ -100,7 +100,7 @@ def save(
     The same (connection, identity) is one row: its text and evidence follow the newest run, its id and the user's
     dismissal stay. What was applied is NEW again if it is found in data younger than its change. An open suggestion
     of a rule in `complete_rules` (rules that looked at everything this time) that was not found any more gets
-    `resolved_at`.
+    `resolved_at`, unless it is just being applied: what was half made hides it, and may fail yet.
     """
     unique = {clean(suggestion.identity): suggestion for suggestion in suggestions}
     with database.atomic():
@@ -117,10 +117,12 @@ def save(
         rows.sort(key=lambda row: row[0])  # one order for all writers: no deadlock on a shared store
         update = {column: f"excluded.{column}" for column in _FOUND_AGAIN}
         bulk.upsert("suggestion", _COLUMNS, rows, key=("connection_id", "identity"), update=update)
+        in_hand = {change.suggestion_id for change in changes.running()}
         gone = [
             old["id"]
             for identity, old in known.items()
             if identity not in unique
+            and old["id"] not in in_hand
             and old["rule"] in complete_rules
             and old["status"] in _OPEN
             and old["resolved_at"] is None

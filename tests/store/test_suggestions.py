@@ -10,9 +10,11 @@ import peewee
 import pytest
 
 from meshag_tui import types
-from meshag_tui.store import activity, connections, models, suggestions
+from meshag_tui.store import activity, changes, connections, models, suggestions
 from meshag_tui.store.database import Store, now_ms
 from meshag_tui.types import (
+    Analyze,
+    ChangeState,
     CreateIndex,
     EvidenceKind,
     IndexColumn,
@@ -93,6 +95,20 @@ def test_not_found_again_is_resolved_only_by_a_complete_look(store: Store, conne
     assert store.run(connections.get, connection).open_suggestions == 1
     store.run(suggestions.save, connection, [MISSING], complete_rules=RULES)
     assert store.run(suggestions.get, found).is_open
+
+
+def test_what_is_being_applied_is_not_gone_when_it_is_not_found(store: Store, connection: str) -> None:
+    (found,) = store.run(suggestions.save, connection, [MISSING]).ids
+    planned = store.run(
+        lambda: changes.plan(
+            connection, Analyze("public", "orders"), "…", actor="dba", plan_hash="h", target={}, suggestion_id=found
+        )
+    )
+    store.run(changes.move, planned.id, ChangeState.PLANNED, ChangeState.RUNNING)
+    assert store.run(suggestions.save, connection, [], complete_rules=RULES).resolved == 0, "it is there, half made"
+    store.run(changes.move, planned.id, ChangeState.RUNNING, ChangeState.FAILED)
+    assert store.run(suggestions.get, found).is_open
+    assert store.run(suggestions.save, connection, [], complete_rules=RULES).resolved == 1
 
 
 def test_the_most_urgent_are_the_first_open_ones_of_the_list(store: Store, connection: str) -> None:
