@@ -7,6 +7,7 @@ which are left out here: of what is returned every literal becomes `?`.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,20 @@ _AGGREGATES = frozenset(
     )
 )
 _SIMPLE = re.compile(r"[A-Za-z_]\w*")
+_NO_NAME = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        alter and any as between binary charset create cross current_date current_time current_timestamp current_user
+        distinct distinctrow drop else except false fetch for force from grant having high_priority ignore inner insert
+        intersect into join key lateral like localtime localtimestamp mod not null on or outer qualify regexp returning
+        revoke rlike rollback select separator sql_big_result sql_buffer_result sql_calc_found_rows sql_no_cache
+        sql_small_result straight_join tablesample then true union using values when where with xor
+        """,
+    )
+)
+"""Words that are read as something else than a name where a condition stands, so that these keep their quotes."""
+_TYPES_OF_LITERALS = ("date", "time", "timestamp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +104,14 @@ def names_of(text: str) -> frozenset[str]:
 
 
 def without_literals(text: str) -> str:
-    """The text with `?` for each literal; of a pattern, whether it begins or ends with a wildcard is kept."""
+    """The text with `?` for each literal, one with its type before it (`DATE'2024-01-01'`) included; of a pattern,
+    whether it begins or ends with a wildcard is kept."""
     words = list(tokens(text))
     kept: list[str] = []
     before = ""
-    for one in words:
+    for one, after in itertools.zip_longest(words, words[1:]):
+        if one.word in _TYPES_OF_LITERALS and after is not None and after.kind == "string":
+            continue
         if one.kind == "string":
             kept.append(_pattern(one.text) if before == "like" else "?")
         elif one.kind == "number":
@@ -107,7 +125,8 @@ def without_literals(text: str) -> str:
 
 def quoted(name: str) -> str:
     """A name as `simple` prints it."""
-    return name if _SIMPLE.fullmatch(name) else "`" + name.replace("`", "``") + "`"
+    plain = _SIMPLE.fullmatch(name) and name.lower() not in _NO_NAME
+    return name if plain else "`" + name.replace("`", "``") + "`"
 
 
 def _pattern(literal: str) -> str:
