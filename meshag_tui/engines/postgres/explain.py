@@ -239,11 +239,12 @@ class Planner:
             except ServerFault as error:
                 unknown = _UNTYPED.search(str(error))
                 if unknown is None:
-                    if not self._type_values(found):
+                    if not (self._type_values(found) or await self._type_elements(found)):
                         raise
                     continue
                 number = int(unknown.group(1))
-                self.text = rewrite.with_type(self.text, number, await self._type_of(found, number))
+                columns = rewrite.compared_columns(found.tree, number)
+                self.text = rewrite.with_type(self.text, number, await self._type_of(found, columns))
         return await self._prepared()
 
     def _type_values(self, found: parse.Statement) -> bool:
@@ -254,8 +255,20 @@ class Planner:
                 self.text = rewrite.with_type(self.text, number, type_name)
         return self.text != before
 
-    async def _type_of(self, found: parse.Statement, number: int) -> str:
-        columns = rewrite.compared_columns(found.tree, number)
+    async def _type_elements(self, found: parse.Statement) -> bool:
+        """Cast the elements of arrays, which are texts to the server, as the column they are for has it; False if none.
+
+        It says of `numbers && ARRAY[$1]` that no operator takes integer[] and text[].
+        """
+        before = self.text
+        for number, column in rewrite.elements(found.tree).items():
+            type_name = await self._type_of(found, (column,))
+            if type_name.endswith("[]") and f"${number}::" not in self.text:
+                self.text = rewrite.with_type(self.text, number, type_name.removesuffix("[]"))
+        return self.text != before
+
+    async def _type_of(self, found: parse.Statement, columns: Sequence[str]) -> str:
+        """The type of a column of one of these names in the tables of the statement, "text" where there is none."""
         rows = await self._session.fetch(
             "SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a "
             "JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE c.relname = ANY(%s::text[]) "

@@ -165,6 +165,18 @@ def compared_columns(tree: Mapping[str, Any], number: int) -> tuple[str, ...]:
     return tuple(found)
 
 
+def elements(tree: Mapping[str, Any]) -> dict[int, str]:
+    """Parameters that stand in an ARRAY[…] which is compared with a column, each with the bare name of that column."""
+    found: dict[int, str] = {}
+    for node in parse.find(tree, "A_Expr"):
+        for one, other in (("lexpr", "rexpr"), ("rexpr", "lexpr")):
+            within = (node.get(one) or {}).get("A_ArrayExpr") or {}
+            name = parse.names(((node.get(other) or {}).get("ColumnRef") or {}).get("fields", ()))
+            numbers = ((each.get("ParamRef") or {}).get("number") for each in within.get("elements", ()))
+            found.update({int(number): name[-1] for number in numbers if number and name})
+    return found
+
+
 def untyped_values(tree: Mapping[str, Any]) -> dict[int, str]:
     """Parameters that nothing around them gives a type to, and what they must be: sums and the arms of a CASE.
 
