@@ -17,6 +17,13 @@ class IndexColumn:
     is_expression: bool = False
     descending: bool = False
     opclass: str | None = None
+    nulls_turned: bool = False  # NULLs at the other end than its direction puts them: DESC NULLS LAST, NULLS FIRST
+
+    @property
+    def order(self) -> str:
+        """Its order as SQL has it after the name: "", " DESC", " DESC NULLS LAST", " NULLS FIRST"."""
+        nulls = f" NULLS {'LAST' if self.descending else 'FIRST'}" if self.nulls_turned else ""
+        return " DESC" * self.descending + nulls
 
 
 @dataclass(frozen=True, slots=True)

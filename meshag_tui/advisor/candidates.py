@@ -321,7 +321,7 @@ def _spelled(spec: IndexSpec, expression: Callable[[str], str]) -> str:
     keys = [
         (expression(key.name) if key.is_expression else key.name)
         + (key.opclass if key.opclass is not None and prefix_length(key.opclass) else "")
-        + (" DESC" if key.descending else "")
+        + key.order
         for key in spec.columns
     ]
     method = "" if spec.method == "btree" else f"{spec.method}: "

@@ -13,6 +13,8 @@ from meshag_tui.snapshot import ForeignKey, IndexKey, IndexStats
 from meshag_tui.types import IndexColumn, IndexSpec
 
 _PREFIX = re.compile(r"\((\d+)\)")
+_PATHS = "jsonb_path_ops"
+"""Answers containment alone, and that no better than the wider class of all of jsonb's operators."""
 _CAST_TO_TEXT = re.compile(r"::(text|character varying)(\(\d+\))?")
 
 
@@ -146,7 +148,7 @@ def serves(index: IndexStats, spec: IndexSpec, free: int) -> bool:
     if not all(any(_is(key, column) for key in lead[:free]) for column in wanted[:free]):
         return False
     rest = list(zip(lead[free:], wanted[free:], strict=True))
-    if not all(_is(key, column) for key, column in rest):
+    if not all(_is(key, column) and _ordered(key, column) for key, column in rest):
         return False
     turned = {key.descending != column.descending for key, column in rest}
     stored = {key.column for key in keys} | set(index.include)
@@ -159,7 +161,18 @@ def _is(key: IndexKey, column: IndexColumn) -> bool:
     wanted, have = prefix_length(column.opclass), prefix_length(key.opclass)
     if wanted is not None:
         return key.column == column.name and (have or wanted) >= wanted
-    return key.column == column.name and (column.opclass is None or key.opclass == column.opclass)
+    if key.column != column.name or key.collation is not None:
+        return False  # with another collation than the column's own it answers no condition of the column
+    if column.opclass is None:
+        return key.opclass != _PATHS
+    return key.opclass == column.opclass or (column.opclass == _PATHS and key.opclass == "jsonb_ops")
+
+
+def _ordered(key: IndexKey, column: IndexColumn) -> bool:
+    """Whether a key of the column's own order, one way or the other, is wanted and there: ranges and sorting ask it."""
+    if column.opclass is None and key.opclass.endswith("_pattern_ops"):
+        return False
+    return (key.nulls_first != key.descending) == column.nulls_turned
 
 
 def covered_by_spec(short: IndexSpec, long: IndexSpec) -> bool:

@@ -289,8 +289,9 @@ def _superfluous(spec: IndexSpec, tables: Tables) -> list[str]:
         return []
     names = []
     for index in view.indexes:
-        keys = [(key.column, key.descending) for key in index.keys]
-        lead = [(key.name, key.descending) for key in spec.columns[: len(keys)] if not key.is_expression]
+        keys = [(key.column, key.descending, key.nulls_first) for key in index.keys]
+        first = [key for key in spec.columns[: len(keys)] if not key.is_expression]
+        lead = [(key.name, key.descending, key.descending != key.nulls_turned) for key in first]
         plain = index.method == "btree" and index.predicate is None and not index.include
         if plain and keys == lead and not index.unique and index.constraint is None and len(keys) < len(spec.columns):
             names.append(index.name)

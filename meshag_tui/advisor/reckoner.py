@@ -166,6 +166,8 @@ class Reckoner:
             return 0.0
         if any(prefix_length(key.opclass) for key in given):
             return 0.0
+        if any(key.nulls_turned != other.nulls_turned for key, other in zip(given, wanted, strict=True)):
+            return 0.0
         if len({key.descending != other.descending for key, other in zip(given, wanted, strict=True)}) > 1:
             return 0.0
         limit = next((one.node.rows for one in nodes if one.node.kind == "Limit"), None)

@@ -87,15 +87,17 @@ def _columns(keys: Sequence[str], view: TableView | None) -> tuple[IndexColumn, 
         name = _unquoted(match["column"]) if match else None
         if match is None or name is None or view is None or (view.types and name not in view.types):
             return ()
-        if match["nulls"] and (match["nulls"] == "FIRST") != bool(match["descending"]):
-            return ()  # an order of NULLs that only an index of its own has
-        columns.append(IndexColumn(name, descending=bool(match["descending"])))
+        turned = bool(match["nulls"]) and (match["nulls"] == "FIRST") != bool(match["descending"])
+        columns.append(IndexColumn(name, descending=bool(match["descending"]), nulls_turned=turned))
     return _ascending(columns)
 
 
 def _ascending(columns: list[IndexColumn]) -> tuple[IndexColumn, ...]:
-    """A B-tree is read both ways, so an order that is descending throughout needs no DESC."""
-    if all(column.descending for column in columns):
+    """A B-tree is read both ways, so an order that is descending throughout needs no DESC.
+
+    One with NULLs at its other end stays as people write it: DESC NULLS LAST, which NULLS FIRST read backwards is too.
+    """
+    if all(column.descending and not column.nulls_turned for column in columns):
         return tuple(IndexColumn(column.name) for column in columns)
     return tuple(columns)
 
@@ -105,7 +107,9 @@ def _walked(node: PlanNode, view: TableView | None) -> tuple[IndexColumn, ...]:
     for index in view.indexes if view else ():
         if index.name == node.index and index.method == "btree":
             return tuple(
-                IndexColumn(key.column, descending=key.descending) for key in index.keys[:2] if key.column is not None
+                IndexColumn(key.column, descending=key.descending, nulls_turned=key.nulls_first != key.descending)
+                for key in index.keys[:2]
+                if key.column is not None
             )
     return ()
 

@@ -178,7 +178,7 @@ def _about(change: Change) -> Iterator[tuple[str, ...]]:
 
 def _keys(spec: IndexSpec) -> str:
     """An index without its name: two that say the same here are one index."""
-    keys = [f"{key.name}{f' {key.opclass}' if key.opclass else ''}{' DESC' * key.descending}" for key in spec.columns]
+    keys = [f"{key.name}{f' {key.opclass}' if key.opclass else ''}{key.order}" for key in spec.columns]
     more = (f" including {', '.join(spec.include)}" if spec.include else "") + (
         f" where {spec.where}" * bool(spec.where)
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from meshag_tui.engines.base import Refused, RenderedChange
 from meshag_tui.engines.postgres import dropping, expressions, kinds
@@ -93,7 +94,7 @@ def create_index_sql(spec: IndexSpec, name: str | None, quoted: Mapping[str, str
         text = f"({column.name})" if column.is_expression else quoted[column.name]
         if column.opclass:
             text += " " + ".".join(quoted[part] for part in column.opclass.split("."))
-        keys.append(text + (" DESC" if column.descending else ""))
+        keys.append(text + column.order)
     parts = [
         "CREATE INDEX",
         *(["CONCURRENTLY"] if concurrently else []),
@@ -122,7 +123,7 @@ async def _checked(session: Reader, spec: IndexSpec, table: Table) -> IndexSpec:
         raise Refused(f"A {spec.method} index has one column")
     if spec.include and spec.method not in _INCLUDING:
         raise Refused(f"A {spec.method} index takes no INCLUDE columns")
-    if spec.method not in _ORDERED and any(column.descending for column in spec.columns):
+    if spec.method not in _ORDERED and any(column.order for column in spec.columns):
         raise Refused(f"A {spec.method} index has no order")
     plain = [column.name for column in spec.columns if not column.is_expression] + list(spec.include)
     for name in plain:
@@ -131,10 +132,9 @@ async def _checked(session: Reader, spec: IndexSpec, table: Table) -> IndexSpec:
     if len(set(plain)) != len(plain):
         raise Refused("A column stands in the index twice")
     columns = [
-        IndexColumn(
+        replace(
+            column,
             name=await checked_expression(session, column.name, table) if column.is_expression else column.name,
-            is_expression=column.is_expression,
-            descending=column.descending,
             opclass=await checked_opclass(session, column.opclass, spec.method) if column.opclass else None,
         )
         for column in spec.columns
@@ -173,7 +173,7 @@ async def checked_parts(session: Reader, spec: IndexSpec) -> IndexSpec:
         if column.is_expression and table is not None:
             name = await checked_expression(session, column.name, table)
         opclass = await checked_opclass(session, column.opclass, spec.method) if column.opclass else None
-        columns.append(IndexColumn(name, column.is_expression, column.descending, opclass))
+        columns.append(replace(column, name=name, opclass=opclass))
     where = await checked_expression(session, spec.where, table) if spec.where and table is not None else None
     return IndexSpec(spec.schema, spec.table, tuple(columns), spec.method, spec.include, where)
 
@@ -217,7 +217,7 @@ async def equivalent_index(session: Reader, spec: IndexSpec, table: Table) -> st
     """Name of an index, valid or not, with the same method, keys, order, INCLUDE columns and predicate."""
     wanted_keys = [expressions.canonical(_key_text(column)) for column in spec.columns]
     wanted_opclasses = [(column.opclass or "").rpartition(".")[2] for column in spec.columns]
-    wanted_order = [3 if column.descending else 0 for column in spec.columns]
+    wanted_order = [(3 if column.descending else 0) ^ (2 * column.nulls_turned) for column in spec.columns]
     for row in await session.fetch(load("indexes_of_table"), (table.oid,)):
         name, method, _valid, _ready, keys, key_count, opclasses, order, predicate, collated = row
         if collated or method != spec.method:
