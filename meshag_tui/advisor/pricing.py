@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from meshag_tui.store.history import QueryRow
 
 MISJUDGED = 5.0
+SLIGHT_BLOCKS = 8
+"""Blocks a call from which on something can be spared: a look-up in a new index takes three or four."""
+SLIGHT_ROWS = 60
+"""The same in rows read, where these are counted: no more than lie on a page."""
 _HANDS_UP_ALL = frozenset(
     {"Sort", "Incremental Sort", "Gather", "Gather Merge", "Result", "ModifyTable", "Bitmap Index Scan", "BitmapOr"}
 )
@@ -54,6 +58,18 @@ class Statement:
         if self.query.rows_examined and scans[0].kind == "Seq Scan":  # counted goes above an estimate of the table
             read = max(read, self.query.rows_examined / self.query.calls)
         return min(1.0, self.query.rows / self.query.calls / read)
+
+    @property
+    def slight(self) -> bool:
+        """Whether calls were counted to read next to nothing, whatever sample values promise."""
+        calls, query = self.query.calls, self.query
+        if not calls:
+            return False
+        if query.rows_examined is not None:
+            return query.rows_examined <= SLIGHT_ROWS * calls
+        if query.shared_hit is None or query.shared_read is None:
+            return False
+        return query.shared_hit + query.shared_read <= SLIGHT_BLOCKS * calls
 
     def guessed_range(self, tables: Tables) -> str | None:
         """A column that is to lie between two values, how far apart nobody shows: statistics of statements keep no

@@ -89,7 +89,7 @@ async def seek(
         replace(one, candidates=candidates(one.plan, one.predicates, tables, usage, one.observed_share(tables)))
         for one in bare
     )
-    statements = tuple(one for one in made if one.candidates and one.least_share(tables) <= BROAD)
+    statements = tuple(one for one in made if one.candidates and one.least_share(tables) <= BROAD and not one.slight)
     reckoner = Reckoner(tables, catalog.facts)
     choice, plans = settings.advice.what_if, [one.plan for one in statements]
     began = time.monotonic()

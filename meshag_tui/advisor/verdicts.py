@@ -153,6 +153,8 @@ def _of_tables(one: Examined, tables: Tables, sought: Sought) -> list[str]:
         broad = statement.least_share(tables)
         if not relations_of(plan, one.predicates):
             said.append("Its plan reads no table, so no index could serve it; what functions do inside is not in it.")
+        elif statement.slight:
+            said.append("Its calls read a handful of pages or rows as it is: no index could spare them much.")
         elif broad > BROAD:
             said.append(
                 f"Its calls return {percent(broad)} of the table: no index reads so much faster than the table."
