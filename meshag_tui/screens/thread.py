@@ -167,7 +167,7 @@ class ThreadDialog(Dialog[None]):
 
     def _hear(self, text: str) -> None:
         now = time.monotonic()
-        if self.is_mounted and self._asking is not None and now - self._heard_at >= _HEARD_EVERY_S:
+        if self.is_attached and self._asking is not None and now - self._heard_at >= _HEARD_EVERY_S:
             self._heard_at = now
             self._say(f"{self._model} is writing" if text else f"{self._model} is asked")
             if self._bench.settings.ui.plain:
@@ -202,7 +202,7 @@ class ThreadDialog(Dialog[None]):
             self._say(f"{glyphs().bad} {one_line(error)}")
         finally:
             self._asking = None
-            if self.is_mounted and self._thread.row.id:
+            if self.is_attached and self._thread.row.id:
                 self.query_one("#coming").display = False
                 await self._read(self._thread.row.id)
 
@@ -237,7 +237,8 @@ class ThreadDialog(Dialog[None]):
 
     async def _read(self, thread_id: str) -> None:
         self._thread = await self._bench.threads.get(thread_id)
-        self._paint()
+        if self.is_attached:  # it may have been left meanwhile
+            self._paint()
 
     # --- keys -------------------------------------------------------------------------------------------------------
 

@@ -80,6 +80,30 @@ async def test_a_query_is_talked_about_by_keys(
     assert states == ["complete", "cancelled"]
 
 
+async def test_who_leaves_while_an_answer_comes_leaves_at_once(
+    bench: Workbench, at_desk: Open, shop_id: str, fake_llm: FakeLlm
+) -> None:
+    fake_llm.script = [Reply("on and on and on and on " * 9, gap_s=0.1)]
+    async with at_desk(bench, size=(80, 24), clock=lambda: AT / 1000) as desk:
+        await desk.press("2")
+        await desk.until("shop.orders")
+        await desk.press("enter", "T")
+        await desk.until("of shop · m1")
+        await desk.type("more?")
+        await desk.press("enter")
+        await desk.until("Exactly this is sent")
+        await desk.press("s")
+        await desk.until("on and on")
+        desk.app.simulate_key("escape")
+        desk.app.simulate_key("escape")
+        await desk.gone("Ask about it")
+        await desk.until("shop.orders")
+        await desk.press("T")
+        await desk.until("Begin anew")
+        await desk.press("down", "enter")
+        await desk.until("Cancelled")
+
+
 async def test_an_answer_of_ten_thousand_lines_is_text_and_can_be_scrolled(
     bench: Workbench, at_desk: Open, shop_id: str, fake_llm: FakeLlm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
