@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from meshag_tui.changes.effect import DAY_S, LEAST_BATCHES, Between, Side, drift, relative, saved_ms_per_day
+from meshag_tui.figures import number_of
 from meshag_tui.store.outcomes import OutcomeState
 
 LEVEL = 0.95
@@ -30,7 +31,7 @@ MACHINE = 1.25
 MOST_STATEMENTS = 30
 
 Role = Literal["target", "reader", "writer"]
-Reason = Literal["few-calls", "reset", "unwatched", "load", "machine", "same-work", "neighbour"]
+Reason = Literal["few-syncs", "few-calls", "reset", "unwatched", "load", "machine", "same-work", "neighbour"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,8 @@ def _too_little(
     if len(after.spans) < LEAST_BATCHES:
         if lost:
             return _incomparable("reset", f"statistics were reset or lost meanwhile ({', '.join(sorted(set(lost)))})")
-        return _waiting(f"{len(after.spans)} syncs since, {LEAST_BATCHES} are needed")
+        said = f"{number_of(len(after.spans), 'sync')} since, {LEAST_BATCHES} are needed"
+        return _waiting(said, "few-syncs")
     if len(before.spans) < LEAST_BATCHES:
         if lost:
             return _incomparable("reset", f"statistics were reset or lost before it ({', '.join(sorted(set(lost)))})")
@@ -149,8 +151,8 @@ def _too_little(
     return None
 
 
-def _waiting(said: str) -> Verdict:
-    return Verdict(OutcomeState.WAITING, f"not enough calls yet: {said}", "few-calls")
+def _waiting(said: str, reason: Reason = "few-calls") -> Verdict:
+    return Verdict(OutcomeState.WAITING, f"not enough calls yet: {said}", reason)
 
 
 def _incomparable(reason: Reason, said: str) -> Verdict:

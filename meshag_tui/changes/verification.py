@@ -114,6 +114,8 @@ def look(change_id: str, settings: VerifySettings, *, later: bool = False) -> Lo
     following = _next(row, windows, settings, settled)
     if following is None and index is not None and index["scans"] == 0 and now < due:
         following = round(due)
+    if verdict.reason == "few-syncs" and not settled:
+        following = now  # each sync brings one more: what is said follows them
     document = {
         **_document(verdict, first, second, watched),
         "window": {"before": [before.start, before.end], "after": [after.start, after.end]},

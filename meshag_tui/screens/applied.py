@@ -37,6 +37,7 @@ _EMPTY = State(
     "What is applied is compared with the time before it: what it bought is shown here, beside what was forecast.",
     "esc goes back to the advice.",
 )
+_WHEN = "%d %b %H:%M"
 _HERE = frozenset({"undo", "verify", "calibration", "applied"})
 """Of the pane's own actions those that are about what was applied."""
 
@@ -151,8 +152,16 @@ class AppliedView(Vertical):
         page, row = self.query_one(Page), self.row
         page.display = row is not None
         if row is not None:
-            page.set_parts(in_full(row, self._pane.words.dialect, self._pane.bench.settings.money), keep_place=True)
+            full = in_full(row, self._pane.words.dialect, self._pane.bench.settings.money, self._keys_here())
+            page.set_parts(full, keep_place=True)
         self._pane.shell.refresh_keys()
+
+    def _keys_here(self) -> str:
+        """The keys of this view that work on the change under the cursor and of which the footer says nothing."""
+        actions = self._pane.shell.actions
+        said = {"verify": "compares it with the time before, now", "calibration": "shows how often forecasts held"}
+        told = (f"{actions[name].shown_key} {does}" for name, does in said.items() if self.why_not(name) is None)
+        return glyphs().separator.join(told)
 
     def on_table_row_highlighted(self, event: Table.RowHighlighted) -> None:
         event.stop()
@@ -239,13 +248,13 @@ class AppliedView(Vertical):
         self._pane.shell.push_screen(TextDialog("How often forecasts held", parts))
 
 
-def in_full(row: Row, dialect: str, rates: MoneySettings) -> list[Piece]:
-    """A change with its statement, what was found, and the figures that rest on."""
+def in_full(row: Row, dialect: str, rates: MoneySettings, keys: str) -> list[Piece]:
+    """A change with its statement, what was found, and the figures that rest on. `keys`: what can be done with it."""
     change, outcome = row.applied.change, row.applied.outcome
     between = glyphs().separator
     said: list[Piece] = [("bold", f"{one_line(row.what)}\n"), *sql_parts(change.sql, dialect)]
-    by = f"{moment(change.finished_at, '%d %b %H:%M')} by {one_line(change.actor, 40)}"
-    said.append(("dim", f"\n{_state_word(row)}{between}{by}{between}{change.id}\n"))
+    by = f"{moment(change.finished_at, _WHEN)} by {one_line(change.actor, 40)}"
+    said.append(("dim", f"\n{_state_word(row)}{between}{by}{between}{change.id}\n{keys}\n"))
     if outcome is None:
         return [*said, ("", "It was applied before forecasts were kept: there is nothing to compare it with.\n")]
     said.append(("", "\n"))
@@ -253,6 +262,8 @@ def in_full(row: Row, dialect: str, rates: MoneySettings) -> list[Piece]:
         label, text = line[:10], line[10:]
         said += [("accent" if label.strip() else "", label), ("", f"{one_line(text)}\n")]
     if outcome.next_look_at is not None:
-        at = moment(outcome.next_look_at, "%d %b %H:%M")
-        said.append(("dim", f"looks so far: {outcome.looks}, the next from {at}\n"))
+        last = f", the last {moment(outcome.looked_at, _WHEN)}" if outcome.looked_at else ""
+        over = outcome.next_look_at <= row.now
+        following = "after the next sync" if over else f"from {moment(outcome.next_look_at, _WHEN)}"
+        said.append(("dim", f"looks so far: {outcome.looks}{last}, the next {following}\n"))
     return said

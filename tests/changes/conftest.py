@@ -20,6 +20,7 @@ from meshag_tui.store.suggestions import StoredSuggestion
 from meshag_tui.types import (
     Change,
     CreateIndex,
+    DropIndex,
     EvidenceKind,
     IndexColumn,
     IndexSpec,
@@ -192,6 +193,44 @@ def shop18(pg18: Database) -> Database:
     """A shop on PostgreSQL 18."""
     pg18.execute(SHOP)
     return pg18
+
+
+@dataclass
+class Corner:
+    """The simplest shop on any server: one table, which every change of the tests there is about."""
+
+    database: Database | Schema
+    schema: str
+
+    @property
+    def by_customer(self) -> CreateIndex:
+        return CreateIndex(IndexSpec(self.schema, "orders", (IndexColumn("customer_id"),), name="by_customer"))
+
+    def drop_of(self, index: str) -> DropIndex:
+        return DropIndex(self.schema, "orders", index)
+
+    def indexes(self) -> set[str]:
+        """Names of the indexes that the server has for the table."""
+        if isinstance(self.database, Database):
+            found = self.database.fetch("SELECT indexname FROM pg_indexes WHERE tablename = 'orders'")
+        else:
+            wanted = "SELECT index_name FROM information_schema.statistics WHERE table_schema = DATABASE()"
+            found = self.database.fetch(f"{wanted} AND table_name = 'orders'")
+        return {str(name) for (name,) in found}
+
+    def execute_drop(self, index: str) -> None:
+        """Drop an index as somebody else would."""
+        on = "" if isinstance(self.database, Database) else " ON orders"
+        self.database.execute(f"DROP INDEX {index}{on}")
+
+
+@pytest.fixture(params=["pg18", "pg15", "mariadb", "mysql"])
+def corner(request: pytest.FixtureRequest) -> Corner:
+    """A corner shop on each server in turn."""
+    database: Database | Schema = request.getfixturevalue(request.param)
+    database.execute("CREATE TABLE orders (id int PRIMARY KEY, customer_id int, status varchar(20), note varchar(40))")
+    database.execute("CREATE INDEX orders_status ON orders (status)")
+    return Corner(database, "public" if isinstance(database, Database) else database.name)
 
 
 APPLIES = """

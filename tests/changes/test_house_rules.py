@@ -14,7 +14,7 @@ from meshag_tui.store import suggestions
 from meshag_tui.types import ChangeState, DropIndex, SuggestionStatus, UsageError
 from meshag_tui.workflows.durable import RunFailed
 from meshag_tui.workflows.workbench import Workbench
-from tests.changes.conftest import BY_CUSTOMER, Desk, catalogue
+from tests.changes.conftest import BY_CUSTOMER, Corner, Desk
 from tests.rig.postgres import Database
 
 MONDAY = datetime(2026, 11, 30)
@@ -61,21 +61,21 @@ async def strict(settings: Settings) -> AsyncIterator[Desk]:
         yield Desk(bench)
 
 
-async def test_outside_its_window_nothing_begins(strict: Desk, shop18: Database) -> None:
-    advice = await strict.suggest(shop18, BY_CUSTOMER)
+async def test_outside_its_window_nothing_begins(strict: Desk, corner: Corner) -> None:
+    advice = await strict.suggest(corner.database, corner.by_customer)
     await strict.bench.advice.mark_reviewed(advice.id, "ada")
-    before = catalogue(shop18)
+    before = corner.indexes()
     review = await strict.bench.hands.review(advice.id)
     (gate,) = review.blocked_by
     assert (gate.name, gate.limit) == ("maintenance window", shut())
     with pytest.raises(RunFailed, match=r"maintenance window is .* must be"):
         await strict.bench.hands.apply(advice.id, review.plan_hash)
-    assert catalogue(shop18) == before
+    assert corner.indexes() == before
 
 
-async def test_each_connection_may_have_its_own_and_an_undo_only_warns(strict: Desk, shop18: Database) -> None:
-    await strict.suggest(shop18, BY_CUSTOMER)
-    advice = await strict.suggest(shop18, BY_CUSTOMER, url=shop18.socket_url)  # the connection shop1
+async def test_each_connection_may_have_its_own_and_an_undo_only_warns(strict: Desk, corner: Corner) -> None:
+    await strict.suggest(corner.database, corner.by_customer)
+    advice = await strict.suggest(corner.database, corner.by_customer, url=corner.database.socket_url)  # is shop1
     review = await strict.bench.hands.review(advice.id)
     assert [gate.name for gate in review.blocked_by] == ["approved by"] and review.blocked_by[0].value == "nobody"
     with pytest.raises(RunFailed, match="approved by is nobody"):
@@ -90,9 +90,9 @@ async def test_each_connection_may_have_its_own_and_an_undo_only_warns(strict: D
     await strict.bench.hands.undo(row.id, undo.plan_hash, actor="eve")
 
 
-async def test_an_approver_needs_no_other(strict: Desk, shop18: Database) -> None:
-    await strict.suggest(shop18, BY_CUSTOMER)
-    advice = await strict.suggest(shop18, BY_CUSTOMER, url=shop18.socket_url)
+async def test_an_approver_needs_no_other(strict: Desk, corner: Corner) -> None:
+    await strict.suggest(corner.database, corner.by_customer)
+    advice = await strict.suggest(corner.database, corner.by_customer, url=corner.database.socket_url)
     review = await strict.bench.hands.review(advice.id)
     assert (await strict.bench.hands.apply(advice.id, review.plan_hash, actor="ada")).state is ChangeState.DONE
 

@@ -160,9 +160,11 @@ def test_too_little_is_said_and_nothing_concluded() -> None:
     chance = random.Random(7)
     long, short = side(chance), side(chance, {TARGET: 0.1}, first=60, spans=3)
     found = judged(long, short)
-    assert (found.state, found.reason) == (OutcomeState.WAITING, "few-calls") and "not enough calls yet" in found.said
+    assert (found.state, found.reason) == (OutcomeState.WAITING, "few-syncs")
+    assert found.said == "not enough calls yet: 3 syncs since, 4 are needed"
+    assert "1 sync since" in judged(long, side(chance, first=60, spans=1)).said
     found = judged(long, side(chance, first=60), least_calls=10_000)
-    assert found.state is OutcomeState.WAITING and "10000 are needed" in found.said
+    assert (found.state, found.reason) == (OutcomeState.WAITING, "few-calls") and "10000 are needed" in found.said
     assert judged(long, short, lost=["reset"]).reason == "reset"
     assert "statistics were reset" in judged(long, short, lost=["reset"]).said
     assert judged(short, long).reason == "unwatched"

@@ -39,7 +39,7 @@ from meshag_tui.types import (
 )
 from meshag_tui.workflows.durable import RunFailed
 from meshag_tui.workflows.verify import BY_ITSELF
-from tests.changes.conftest import BY_CUSTOMER, Desk
+from tests.changes.conftest import BY_CUSTOMER, Corner, Desk
 from tests.rig.mysql import Schema, Servers
 from tests.rig.postgres import Database
 from tests.rig.stores import put_store
@@ -276,11 +276,11 @@ async def counted(
 
 
 async def test_it_is_undone_by_itself_only_where_that_was_asked_for_and_nothing_stands_in_the_way(
-    desk: Desk, shop18: Database
+    desk: Desk, corner: Corner
 ) -> None:
-    shop18.execute("CREATE INDEX needed ON orders (customer_id)")
-    await desk.bench.sync(await desk.connect(shop18))  # so its size is known when there is to be room for it again
-    row = await desk.apply(shop18, DropIndex("public", "orders", "needed"))
+    corner.database.execute("CREATE INDEX needed ON orders (customer_id)")
+    await desk.bench.sync(await desk.connect(corner.database))  # its size: room for it
+    row = await desk.apply(corner.database, corner.drop_of("needed"))
     await counted(desk, row, after=30.0)
 
     async def verified() -> tuple[ChangeState, Any]:
@@ -292,17 +292,17 @@ async def test_it_is_undone_by_itself_only_where_that_was_asked_for_and_nothing_
     await desk.bench.connections.edit(row.connection_id, undo_worse=True, read_only=True)
     assert (await verified())[0] is ChangeState.DONE, "it must not be changed"
     await desk.bench.connections.edit(row.connection_id, read_only=False)
-    shop18.execute("CREATE TABLE needed (id int)")  # its name is taken by now
+    corner.database.execute("CREATE INDEX needed ON orders (note)")  # its name is taken by now
     state, result = await verified()
     assert state is ChangeState.DONE and "taken" in result["not_undone"]
     assert len(await desk.journal()) == 1
-    shop18.execute("DROP TABLE needed")
+    corner.execute_drop("needed")
     state, result = await verified()
     assert result["undone"], result
     undo, original = await desk.journal()
     assert state is original.state is ChangeState.UNDONE and result["undone"] == undo.id
     assert (undo.state, undo.undoes, undo.actor) == (ChangeState.DONE, row.id, BY_ITSELF)
-    assert shop18.fetch("SELECT count(*) FROM pg_class WHERE relname = 'needed' AND relkind = 'i'") == [(1,)]
+    assert "needed" in corner.indexes()
 
 
 @pytest.mark.parametrize(
@@ -397,6 +397,22 @@ async def test_looks_are_due_with_news_only_and_the_scheduler_makes_them(desk: D
     looked = await desk.bench.store(outcomes.get, row.id)
     assert looked is not None and looked.looks == 1 and looked.state is OutcomeState.BETTER
     assert await desk.bench.store(outcomes.due) == ()
+
+
+async def test_what_waits_for_syncs_is_looked_at_after_each_of_them(desk: Desk, corner: Corner) -> None:
+    row = await desk.apply(corner.database, corner.by_customer)
+    found = []
+    for _ in range(4):
+        await desk.bench.sync(row.connection_id)
+        await desk.bench.connections.pause(row.connection_id)
+        await desk.bench.scheduler().once()
+        looked = await desk.bench.store(outcomes.get, row.id)
+        assert looked is not None and looked.state is OutcomeState.WAITING
+        found.append(looked.result["said"])
+        await desk.bench.connections.resume(row.connection_id)
+    counts = ("0 syncs", "1 sync", "2 syncs", "3 syncs")  # the first one after it has none before it to begin with
+    assert found == [f"not enough calls yet: {each} since, 4 are needed" for each in counts]
+    assert await desk.bench.store(outcomes.due) == (), "nothing new to see before the next sync"
 
 
 async def test_a_reset_meanwhile_is_said_and_nothing_concluded(desk: Desk, shop18: Database) -> None:

@@ -71,7 +71,8 @@ def _applied(connection: str) -> None:
         with models.database.atomic():
             models.database.execute_sql("PRAGMA defer_foreign_keys = on")
             models.Change.update(**fixed).where(models.Change.id == row.id).execute()
-            models.Outcome.update(change=fixed["id"]).where(models.Outcome.change == row.id).execute()
+            moved = models.Outcome.update(change=fixed["id"], looked_at=AT - ago // 2)
+            moved.where(models.Outcome.change == row.id).execute()
 
 
 def filled(settings: Settings) -> Settings:
@@ -115,9 +116,11 @@ async def test_what_was_applied_is_measured_and_undone_by_keys(bench: Workbench,
         await bench.sync(info.id)
         await desk.press("o")
         await desk.until("✓ done")
+        await desk.until("M compares it with the time before, now")
         await desk.press("M")
         await desk.until("not enough calls yet")
         await desk.until(row.id)
+        await desk.until("the next after the next sync")
         await desk.press("K")
         await desk.until("No change was measured to the end yet")
         await desk.press("escape", "a")
