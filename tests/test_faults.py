@@ -361,7 +361,9 @@ CASES: dict[str, tuple[str, ...]] = {
         "changes/test_hostile.py::test_no_other_text_is_sent_to_mysql_or_mariadb",
     ),
     "L-05 a hundred injected texts": ("agents/test_injections.py::test_a_hundred_injected_texts_change_nothing",),
-    "L-07 a large schema": ("agents/test_advise.py::test_a_large_schema_is_cut_and_says_so",),
+    "L-07 a large schema": (
+        "agents/test_advise.py::test_ten_thousand_tables_and_a_megabyte_of_statement_fit_the_prompt",
+    ),
     "L-08 answers that are shown": (
         "screens/test_threads.py::test_an_answer_of_ten_thousand_lines_is_text_and_can_be_scrolled",
         "agents/test_figures.py::test_a_long_answer_is_looked_through_once",

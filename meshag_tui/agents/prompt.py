@@ -134,6 +134,7 @@ def prompt(
     queries: dict[str, int] = {}
     for one in examined[:MOST_STATEMENTS]:
         if one.query.text_state != "ok" or not one.query.text:
+            writer.cut.append(f"statement {one.query.uid} (its text is not known whole)")
             continue
         if not writer.add("\n" + _statement(one, catalog, normalise), f"statement {one.query.uid}"):
             continue
@@ -161,7 +162,7 @@ class _Writer:
         needs = len(block.encode("utf-8"))
         if needs > self._left:
             if name:
-                self.cut.append(name)
+                self.cut.append(f"{name} (for size)")
             return False
         self._left -= needs
         self._parts.append(block)
@@ -172,7 +173,7 @@ class _Writer:
         if self.cut:
             some = ", ".join(fenced(name, 60)[0] for name in self.cut[:4])
             more = f" and {len(self.cut) - 4} more" if len(self.cut) > 4 else ""
-            tail = f"\nLeft out for size: {some}{more}\n"
+            tail = f"\nLeft out: {some}{more}\n"
         return "".join([*self._parts, tail])
 
 

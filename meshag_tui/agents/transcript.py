@@ -78,7 +78,7 @@ def markdown(thread: Thread) -> str:
 
 
 def _cut(what: str) -> str:
-    return f"Left out for size: {what}"
+    return f"Left out: {what}"
 
 
 def _took(said: MessageRow) -> str:

@@ -350,7 +350,7 @@ def evidence_pieces(thread: Thread) -> list[Piece]:
     said: list[Piece] = [("accent", f"Evidence, as it was at {moment(evidence['at'])}\n"), ("dim", evidence["text"])]
     said += [("warning", f"\n{glyphs().warning} {note}") for note in evidence.get("notes", ())]
     if evidence.get("cut"):
-        said.append(("warning", f"\n{glyphs().warning} left out for size: {', '.join(evidence['cut'])}"))
+        said.append(("warning", f"\n{glyphs().warning} left out: {', '.join(evidence['cut'])}"))
     return said
 
 

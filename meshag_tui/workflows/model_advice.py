@@ -107,6 +107,8 @@ async def advice(
         )
     async with run.phase("prepare question"):
         asked = await question(store, seen, session, engine, settings, str(run.input.get("guidance") or ""))
+    if not asked.prompt.queries:
+        return {"model_notes": ["No advice from a model: nothing was sent, as no statement of the window can be shown"]}
     keys = {one: cache_key(asked, one, settings.llm) for one in endpoints}
     step = f"answer:{keys[endpoints[0]][:24]}"
     kept = run.done.get(step) or await _from_cache(run, store, seen, asked, keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,27 @@ async def test_a_large_schema_is_cut_and_says_so(watch: Watch, pg18: Database, f
     settings = llm(fake_llm, prompt_limit_bytes=30_000)
     async with asked(shop, settings) as (question, _):
         assert question.prompt.bytes <= 30_000
-        assert question.prompt.cut and "Left out for size" in question.prompt.text
+        assert question.prompt.cut[0].endswith(" (for size)") and "Left out: " in question.prompt.text
+
+
+@pytest.mark.slow
+async def test_ten_thousand_tables_and_a_megabyte_of_statement_fit_the_prompt(
+    watch: Watch, private_pg: Callable[..., Database], fake_llm: FakeLlm
+) -> None:
+    database = private_pg(18)
+    for start in range(0, 10_000, 500):  # a transaction holds a lock on each table it makes
+        each = "EXECUTE format('CREATE TABLE shelf_%s (id int PRIMARY KEY, book int, place int)', n)"
+        database.execute(f"DO $$ BEGIN FOR n IN {start}..{start + 499} LOOP {each}; END LOOP; END $$")
+    database.execute("INSERT INTO shelf_7 SELECT n, n, n FROM generate_series(1, 20000) n", "ANALYZE shelf_7")
+    shop = watch(database)
+    long = f"SELECT * FROM shelf_8 /* {'long ' * 200_000} */ WHERE book = 5"
+    await shop.work("SELECT * FROM shelf_7 WHERE place = 5", long, times=2)
+    settings = llm(fake_llm, prompt_limit_bytes=30_000)
+    async with asked(shop, settings) as (question, _):
+        assert question.prompt.bytes <= 30_000
+        assert "shelf_7" in question.prompt.text and "shelf_8" not in question.prompt.text
+        (cut,) = question.prompt.cut
+        assert cut.endswith(" (its text is not known whole)") and f"Left out: {cut}" in question.prompt.text
 
 
 # --- What is believed

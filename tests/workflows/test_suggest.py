@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from meshag_tui.settings import Settings
+from meshag_tui.settings import LlmSettings, Settings
 from meshag_tui.store import history
 from meshag_tui.types import Target
 from meshag_tui.workflows.workbench import Workbench
+from tests.rig.llm import FakeLlm
 from tests.rig.postgres import Database
 
 
@@ -52,3 +53,16 @@ async def test_a_gain_per_day_is_of_the_time_watched_not_of_the_window(bench: Wo
     spent = next(row.total_time_ms for row in page.rows if row.id in found[0].query_ids)
     # Watched for some seconds: a day of it costs thousands of times as much, less what the index leaves.
     assert found[0].gain_ms_per_day is not None and found[0].gain_ms_per_day > 100 * spent
+
+
+async def test_a_model_is_not_asked_about_nothing(
+    tmp_path: Path, store_url: str, fake_llm: FakeLlm, pg18: Database
+) -> None:
+    llm = LlmSettings(base_url=fake_llm.base_url, model="m1", timeout_s=5)
+    async with await Workbench.open(Settings(home=tmp_path, store_url=store_url, llm=llm)) as bench:
+        added = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
+        await bench.sync(added.id)
+        await bench.advice.give_model_consent(added.id)
+        await bench.advice.suggest(added.id, llm=True)
+        (run,) = [run for run in await bench.executions() if run.kind == "generate_suggestions"]
+    assert "no statement of the window can be shown" in str(run.result) and not fake_llm.requests
