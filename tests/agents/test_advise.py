@@ -375,9 +375,12 @@ MALICIOUS = (
 )
 
 
-async def test_no_sql_of_a_model_reaches_the_server(watch: Watch, private_pg: Any, fake_llm: FakeLlm) -> None:
+@pytest.mark.parametrize("major", [18, 15])
+async def test_no_sql_of_a_model_reaches_the_server(
+    watch: Watch, private_pg: Any, fake_llm: FakeLlm, major: int
+) -> None:
     """Each malicious text in every field it could be put in: nothing the server logged contains any of it."""
-    database: Database = private_pg(18, settings={"log_statement": "all"})
+    database: Database = private_pg(major, settings={"log_statement": "all"})
     shop = await worked(watch, database)
     settings = llm(fake_llm)
     replies = []

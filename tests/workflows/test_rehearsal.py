@@ -198,9 +198,9 @@ async def test_one_statement_that_cannot_be_run_stops_no_other() -> None:
 
 
 @pytest.mark.slow
-async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg18: Database) -> None:
+async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg: Database) -> None:
     unused = IndexSpec("public", "orders", (IndexColumn("note"),), name="orders_note")
-    found = await suggested(bench, pg18, unused)
+    found = await suggested(bench, pg, unused)
     review = await bench.hands.review_rehearsal(found.id)
     row = await bench.hands.rehearse(found.id, review.hash)
     now = await bench.store(suggestions.get, found.id)
@@ -215,14 +215,14 @@ async def test_an_index_nobody_uses_is_not_called_a_gain(bench: Workbench, pg18:
 @pytest.mark.parametrize("known", [True, False], ids=["not-null", "nullable"])
 @pytest.mark.slow
 async def test_a_statement_written_otherwise_is_proven_or_said_not_to_be(
-    bench: Workbench, pg18: Database, known: bool
+    bench: Workbench, pg: Database, known: bool
 ) -> None:
-    shop(pg18)
-    pg18.execute("ALTER TABLE orders ALTER COLUMN customer DROP NOT NULL")
-    info = await bench.connections.add("shop", Target.from_url(pg18.monitor_url))
+    shop(pg)
+    pg.execute("ALTER TABLE orders ALTER COLUMN customer DROP NOT NULL")
+    info = await bench.connections.add("shop", Target.from_url(pg.monitor_url))
     await bench.sync(info.id)
     text = "SELECT count(*) FROM customers WHERE id NOT IN (SELECT customer FROM orders WHERE id > {})"
-    pg18.execute(*(text.format(number * 1_000) for number in range(6)))
+    pg.execute(*(text.format(number * 1_000) for number in range(6)))
     await bench.sync(info.id)
     (found,) = [one for one in await bench.advice.suggest(info.id) if one.rule == "not-in-subquery"]
     other = found.evidence["rewrite"]["text"]
@@ -230,7 +230,7 @@ async def test_a_statement_written_otherwise_is_proven_or_said_not_to_be(
     assert any(fact.startswith("not proven") for fact in found.evidence["facts"])
 
     if known:
-        pg18.execute("ALTER TABLE orders ALTER COLUMN customer SET NOT NULL")
+        pg.execute("ALTER TABLE orders ALTER COLUMN customer SET NOT NULL")
     review = await bench.hands.review_rehearsal(found.id)
     row = await bench.hands.rehearse(found.id, review.hash)
     now = await bench.store(suggestions.get, found.id)
@@ -395,8 +395,8 @@ def folders(pid: int | None = None) -> set[Path]:
     return found
 
 
-async def test_a_sandbox_that_dies_is_a_failure(bench: Workbench, pg18: Database) -> None:
-    found = await suggested(bench, pg18, INDEX)
+async def test_a_sandbox_that_dies_is_a_failure(bench: Workbench, pg: Database) -> None:
+    found = await suggested(bench, pg, INDEX)
     review = await bench.hands.review_rehearsal(found.id)
     before = folders()
 
