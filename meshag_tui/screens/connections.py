@@ -212,6 +212,7 @@ class ConnectionsPane(ListPane):
             said += overview.vital_lines(known, self.shell.now_ms())
             opening = [actions[name].shown_key for name in _WORTH]
             said += overview.worth_pieces(known.worth, opening, info.open_suggestions - len(known.worth))
+            said += overview.spent_pieces(known.asked, span_name(self.shell.scope.span_ms))
             said += overview.recent_pieces(known.recent, self.shell.now_ms())
         page.set_parts(about(info, said), keep_place=True)
 

@@ -15,12 +15,13 @@ from meshag_tui.engines import words_for
 from meshag_tui.figures import ago, count, duration, number_of, percent
 from meshag_tui.glyphs import glyphs
 from meshag_tui.live import WAIT_CLASSES, WAIT_WORDS, Vital
+from meshag_tui.screens.models_money import money
 from meshag_tui.screens.query_facts import losses, trend_of
 from meshag_tui.screens.sessions_facts import vital_words
 from meshag_tui.screens.suggestions_facts import gain_word, priority_tone, priority_word
 from meshag_tui.screens.why_empty import missing_state, unread
 from meshag_tui.snapshot import UNSEEN
-from meshag_tui.store import activity, sampled, suggestions
+from meshag_tui.store import activity, ledger, sampled, suggestions
 from meshag_tui.store.activity import Entry
 from meshag_tui.store.connections import ConnectionInfo
 from meshag_tui.store.history import Overview
@@ -57,10 +58,11 @@ class Around(NamedTuple):
     waits: Mapping[str, float] | None = None  # average active sessions by wait class, lately; None: nobody looked
     health: Health | None = None
     load: tuple[sampled.Bucket, ...] = ()  # average active sessions over what was sampled of the window
+    asked: tuple[ledger.Sum, ...] = ()  # the calls of models about it in the window, by currency
 
 
 def around(connection_id: str, now_ms: int, slow_ms: float, window: Window, steps: int) -> Around:
-    """Read it, in the store's thread. `slow_ms`: the mean from which a statement is slow; `window` that of the load."""
+    """Read it, in the store's thread. `slow_ms`: the mean from which one is slow; `window` of load and spend."""
     urgent = suggestions.listing(connection_id, open_only=True, limit=WORTH_DOING)
     (lately,) = sampled.load(connection_id, Window(now_ms - LATELY_MS, now_ms), 1)
     return Around(
@@ -70,6 +72,7 @@ def around(connection_id: str, now_ms: int, slow_ms: float, window: Window, step
         lately.active,
         judge(connection_id, slow_ms, now_ms),
         sampled.load(connection_id, sampled.observed_part(connection_id, window), steps),
+        ledger.pivot("connection", window.start, window.end, connection_id),
     )
 
 
@@ -201,6 +204,22 @@ def vital_lines(known: Around, now_ms: float) -> list[Piece]:
     for fix in dict.fromkeys(vital.fix for vital in vitals.values() if vital.fix):
         said += [("dim", f"{'':<9}"), ("accent", f"{fix}\n")]
     return said
+
+
+def spent_pieces(asked: Sequence[ledger.Sum], span: str) -> list[Piece]:
+    """What models cost that were asked about a connection. Answers without a known price are no part of the sum: they
+    are counted beside it, and where there are no others no sum is given."""
+    label: Piece = ("dim", f"{'Models':<9}")
+    calls, unpriced = sum(one.calls for one in asked), sum(one.unpriced for one in asked)
+    if not calls:
+        return [label, ("", f"none asked in {span}\n")]
+    between = glyphs().separator
+    sums = " + ".join(money(one.cost, one.currency) for one in asked if one.cost)
+    spent = "" if calls == unpriced else f"{sums or 'nothing'} spent in {span}{between}"
+    said: list[Piece] = [label, ("", f"{spent}{number_of(calls, 'call')}{'' if spent else f' in {span}'}")]
+    if unpriced:
+        said.append(("warning", f"{between}{glyphs().warning} {count(unpriced)} unpriced"))
+    return [*said, ("", "\n")]
 
 
 def worth_pieces(worth: Sequence[StoredSuggestion], keys: Sequence[str], more: int) -> list[Piece]:

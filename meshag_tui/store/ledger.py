@@ -224,8 +224,11 @@ def page(
     return tuple(_usage(row) for row in rows)
 
 
-def pivot(by: str, since: int | None = None, until: int | None = None) -> tuple[Sum, ...]:
-    """Sums by one of `PIVOTS` over a span [since, until) of epoch ms, the dearest first; by day in order of time.
+def pivot(
+    by: str, since: int | None = None, until: int | None = None, connection_id: str | None = None
+) -> tuple[Sum, ...]:
+    """Sums by one of `PIVOTS` over a span [since, until) of epoch ms, the dearest first; by day in order of time. Of
+    the calls about one connection, where given.
 
     Days are of UTC. Each currency has sums of its own: nothing is converted. What has none, as it cost nothing or is
     unpriced, is counted with the group's only currency, if there is one.
@@ -255,7 +258,8 @@ def pivot(by: str, since: int | None = None, until: int | None = None) -> tuple[
     if by in ("connection", "project"):
         model: Any = models.Connection if by == "connection" else models.Project
         query = query.join(model, peewee.JOIN.LEFT_OUTER)
-    for where in _within(since, until):
+    about = [] if connection_id is None else [usage.connection == connection_id]
+    for where in (*_within(since, until), *about):
         query = query.where(where)
     rows: Any = query.tuples()
     sums = [

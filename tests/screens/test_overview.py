@@ -14,7 +14,7 @@ from meshag_tui.live import Vital
 from meshag_tui.screens import overview
 from meshag_tui.screens.connections import ConnectionsPane
 from meshag_tui.screens.connections_rows import Row
-from meshag_tui.store import connections, history, models, sampled, suggestions
+from meshag_tui.store import connections, history, ledger, models, prices, sampled, suggestions
 from meshag_tui.store.sampled import Span
 from meshag_tui.types import ConnectionStatus, DbType, Finding, Secret, Target, Window
 from meshag_tui.workflows.notices import Changed
@@ -64,6 +64,36 @@ async def test_vitals_and_waits_say_what_was_sampled(bench: Workbench, at_desk: 
         assert "oldest transaction not allowed" in said and "history list 107" in said
         assert "GRANT pg_read_all_stats TO watcher;" in said
         assert "1.5 on average in 15 min" in said and "running 67 %" in said and "lock 33 %" in said
+
+
+async def test_spend_is_of_this_connection_and_an_unpriced_answer_is_no_zero(
+    bench: Workbench, at_desk: Open, shop_id: str
+) -> None:
+    def ask(about: str | None, model: str = "m1") -> None:
+        call = ledger.Call("cloud", model, "advice", False, "ada", "h", about, most_in=1000, most_out=500)
+        usage_id = bench.store.run(ledger.reserve, call)
+        bench.store.run(ledger.settle, usage_id, "success", tokens_in=1000, tokens_out=500)
+
+    async with at_desk(bench, size=(80, 40)) as desk:
+        await desk.press("1")
+        pane = await read(desk)
+        assert "Models   none asked in 24 h" in desk.screen
+        ask(shop_id, "of no price")
+        said = await _told(desk, pane, "unpriced")
+        assert "Models   1 call in 24 h · ▲ 1 unpriced" in said, "no sum, rather than one of 0"
+        bench.store.run(prices.put, "cloud", "m1", 0, "2", "8", "0.5")
+        ask(shop_id)
+        ask(shop_id)
+        ask(None)  # about no connection
+        said = await _told(desk, pane, "3 calls")
+        (micros,) = by_sql(bench, "SELECT SUM(cost_micros) FROM usage WHERE connection_id = ?", shop_id)
+        assert f"Models   {micros / 1e6:.6f} USD spent in 24 h · 3 calls · ▲ 1 unpriced" in said
+
+
+async def _told(desk: Desk, pane: ConnectionsPane, text: str) -> str:
+    pane.concerns(Changed("connections"))
+    pane.refresh_soon()
+    return await desk.until(text)
 
 
 async def test_every_figure_equals_sql_on_the_store(bench: Workbench, at_desk: Open, shop_id: str) -> None:
