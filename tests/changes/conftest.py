@@ -218,6 +218,10 @@ class Corner:
             found = self.database.fetch(f"{wanted} AND table_name = 'orders'")
         return {str(name) for (name,) in found}
 
+    def catalogue(self) -> object:
+        """What would show anything that was made: every row of it on PostgreSQL, the table's indexes elsewhere."""
+        return catalogue(self.database) if isinstance(self.database, Database) else self.indexes()
+
     def execute_drop(self, index: str) -> None:
         """Drop an index as somebody else would."""
         on = "" if isinstance(self.database, Database) else " ON orders"

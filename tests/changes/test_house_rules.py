@@ -64,13 +64,13 @@ async def strict(settings: Settings) -> AsyncIterator[Desk]:
 async def test_outside_its_window_nothing_begins(strict: Desk, corner: Corner) -> None:
     advice = await strict.suggest(corner.database, corner.by_customer)
     await strict.bench.advice.mark_reviewed(advice.id, "ada")
-    before = corner.indexes()
+    before = corner.catalogue()
     review = await strict.bench.hands.review(advice.id)
     (gate,) = review.blocked_by
     assert (gate.name, gate.limit) == ("maintenance window", shut())
     with pytest.raises(RunFailed, match=r"maintenance window is .* must be"):
         await strict.bench.hands.apply(advice.id, review.plan_hash)
-    assert corner.indexes() == before
+    assert corner.catalogue() == before
 
 
 async def test_each_connection_may_have_its_own_and_an_undo_only_warns(strict: Desk, corner: Corner) -> None:
