@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import importlib
 import itertools
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,8 +47,8 @@ def demo(args: argparse.Namespace, output: Output) -> Any:
 
 
 async def _headless(args: argparse.Namespace, output: Output) -> None:
-    with tempfile.TemporaryDirectory(prefix="meshag-demo-") as folder:
-        settings = _private(args, Path(folder))
+    with _folder() as folder:
+        settings = _private(args, folder)
         demo = _demo(args, lambda said: output.note(f"meshag: {said}"))
         await asyncio.to_thread(demo.open)
         try:
@@ -121,8 +121,8 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
 
 def _with_screens(args: argparse.Namespace) -> int:
     """The server must be started by the main thread: it ends with the thread that started it."""
-    with tempfile.TemporaryDirectory(prefix="meshag-demo-") as folder:
-        settings = _private(args, Path(folder))
+    with _folder() as folder:
+        settings = _private(args, folder)
         demo = _demo(args, lambda said: print(f"meshag: {said}", file=sys.stderr, flush=True))
         demo.open()
         try:
@@ -140,6 +140,20 @@ async def _first_look(demo: Demo, settings: Any) -> None:
     async with await Workbench.open(settings) as bench:
         info = await _add(bench, demo)
         await bench.sync(info.id)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """For a store and a key: taken away however we end, `kill -9` and a hang-up that leaves no time included."""
+    from meshag_tui.servers.rundir import RunDirectory
+
+    place = RunDirectory()
+    try:
+        folder = place.path / "home"
+        folder.mkdir(mode=0o700)
+        yield folder
+    finally:
+        place.remove()
 
 
 def _private(args: argparse.Namespace, folder: Path) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ from tests.changes.conftest import catalogue
 from tests.cli.conftest import Meshag
 from tests.rig.llm import FakeLlm, Reply
 from tests.rig.postgres import MONITOR_PASSWORD, Database
+from tests.rig.pty import Terminal
 from tests.rig.stores import one_version_older
 
 Must = Callable[..., Any]
@@ -468,6 +470,22 @@ def test_the_demo_finds_what_was_planted(must: Must, meshag: Meshag) -> None:
     assert {"missing-index", "duplicate-index", "redundant-index", "invalid-index", "stale-statistics"} <= rules
     assert found["executed"] > 50 and found["syncs"] >= 2 and found["queries"]
     assert must("connections", "list") == [], "the user's own store is left alone"
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_killed_leaves_nothing(meshag: Meshag) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's, whose name is too long for a socket in it
+        place = Path(folder)
+        place.chmod(0o711)  # the server does not run as root
+        with Terminal(meshag.command("demo"), 80, 24, meshag.environment | {"TMPDIR": folder}) as terminal:
+            terminal.wait_for("SELECT", 90)
+            assert list(place.glob("*/home/key")), "it has a key and a store, and its server has a folder"
+            assert len(list(place.iterdir())) == 2
+            terminal.process.kill()
+            until = time.monotonic() + 60
+            while left := list(place.iterdir()):
+                assert time.monotonic() < until, left
+                time.sleep(0.1)
 
 
 def test_what_changed_is_told_with_the_reason(watched: Database, must: Must, meshag: Meshag) -> None:
