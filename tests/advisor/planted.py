@@ -61,7 +61,7 @@ def _short(one: Suggestion) -> str:
     return one.rule
 
 
-def next_to(part: object) -> str:
+def first_case(part: object) -> str:
     """What a part is called in the list of tests: its first case."""
     return str(next(iter(part))) if isinstance(part, dict) else str(part)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.advisor.conftest import Watch, filled
-from tests.advisor.planted import Case, groups, next_to, said, trap, want
+from tests.advisor.planted import Case, first_case, groups, said, trap, want
 from tests.rig.mysql import Schema
 
 ROWS = 8_000
@@ -191,7 +191,7 @@ TWINS = {
 PARTS = groups(WANTED, 7) + groups(TRAPS, 6) + groups(TWINS, len(TWINS))
 
 
-@pytest.mark.parametrize("part", PARTS, ids=next_to)
+@pytest.mark.parametrize("part", PARTS, ids=first_case)
 async def test_what_is_planted_is_found_and_nothing_else(watch: Watch, my: Schema, part: dict[str, Case]) -> None:
     my.execute(*KIN)
     for name, case in part.items():

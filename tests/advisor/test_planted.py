@@ -6,7 +6,7 @@ import pytest
 
 from meshag_tui.proposed import FOLLOWED_BY
 from tests.advisor.conftest import Watch
-from tests.advisor.planted import Case, groups, next_to, said, trap, want
+from tests.advisor.planted import Case, first_case, groups, said, trap, want
 from tests.rig.postgres import Database
 
 ROWS = 12_000
@@ -304,7 +304,7 @@ def filled(name: str, case: Case) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("part", PARTS, ids=next_to)
+@pytest.mark.parametrize("part", PARTS, ids=first_case)
 async def test_what_is_planted_is_found_and_nothing_else(watch: Watch, pg15: Database, part: dict[str, Case]) -> None:
     if not pg15.hypopg:
         pytest.skip("HypoPG is not on this machine (tests/run installs it)")

@@ -151,7 +151,7 @@ async def test_no_mode_of_mysql_makes_a_text_mean_something_else(my: Schema, mod
 
 
 async def test_a_table_dropped_and_made_anew_since_it_was_looked_at_is_another(desk: Desk, corner: Corner) -> None:
-    """The same name and definition, with nothing agreed to about it."""
+    """It has the same name and other columns: nothing was agreed to about it."""
     advice = await desk.suggest(corner.database, corner.by_customer)
     review = await desk.bench.hands.review(advice.id)
     corner.database.execute("ALTER TABLE orders RENAME TO kept")
